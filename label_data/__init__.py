@@ -1,0 +1,1 @@
+"""Keeps what people said: prompts, completions, rankings, and the comparisons they imply."""

@@ -1,0 +1,59 @@
+"""From rankings to comparisons, and from prompts to train and held-out."""
+
+import hashlib
+from collections.abc import Iterable
+from itertools import combinations, product
+
+from label_data.records import Comparison, Group, Ranking
+
+
+def comparisons(ranking: Ranking) -> list[Comparison]:
+    """Return every comparison that the ranking implies, best groups first.
+
+    K completions in K groups give K (K - 1) / 2 comparisons. Completions in one group give none between them, and
+    those not placed give none at all. Their weights sum to 1.
+
+    Source: Ouyang et al. 2022, arXiv:2203.02155, section 3.5.
+    """
+    found = []
+    for (better, group), (worse, other) in combinations(enumerate(ranking.order), 2):
+        steps = ranking.strength[better:worse]
+        strength = None if not steps or None in steps else sum(steps)
+        found += [(chosen, rejected, strength) for chosen, rejected in product(group, other)]
+    return [
+        Comparison(ranking.prompt_id, chosen, rejected, ranking.annotator, strength, 1 / len(found))
+        for chosen, rejected, strength in found
+    ]
+
+
+def group_comparisons(group: Group) -> list[Comparison]:
+    """Return the comparisons of every ranking of the group, white-space twins left out.
+
+    Two completions whose texts are equal cannot be told apart by any reward model: such a pair would count half.
+    """
+    folded = {completion.id: completion.folded for completion in group.completions}
+    return [
+        comparison
+        for ranking in group.rankings
+        for comparison in comparisons(ranking)
+        if folded[comparison.chosen] != folded[comparison.rejected]
+    ]
+
+
+def is_held_out(group: Group, share: float = 0.2, seed: int = 0) -> bool:
+    """Say whether the group's prompt is on the held-out side.
+
+    Decided by a hash of the folded first user turn alone: adding data never moves a prompt to the other side, and
+    conversations that share their first turn stay together.
+    """
+    digest = hashlib.sha256(f"{seed}\n{group.prompt.first_turn}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") < share * 2**64
+
+
+def split_by_prompt(groups: Iterable[Group], share: float = 0.2, seed: int = 0) -> tuple[list[Group], list[Group]]:
+    """Return (train, held out): about `share` of the prompts are held out, none is on both sides."""
+    train: list[Group] = []
+    held_out: list[Group] = []
+    for group in groups:
+        (held_out if is_held_out(group, share, seed) else train).append(group)
+    return train, held_out

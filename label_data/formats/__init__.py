@@ -1,0 +1,1 @@
+"""One file a format: its sample record on top, then how it is read and written."""

@@ -1,0 +1,286 @@
+"""What people said about what models wrote: the records, frozen and checked when made.
+
+A prompt has completions, and a ranking is one annotator's order of some of them. A choice between two, a best-of-K,
+ties, a partial order and a full order are all this one record; comparisons are computed from it, never stored.
+Identifiers of prompts and completions are hashes of their content, so importing a file twice adds nothing.
+"""
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
+from typing import Any, Literal, get_args
+
+Role = Literal["system", "user", "assistant"]
+Outcome = Literal["ranked", "all_bad", "indistinguishable", "skipped"]
+Source = Literal["person", "import", "model"]
+
+LONGEST_TEXT = 200_000
+"""Characters one message or completion may have."""
+FEWEST_COMPLETIONS, MOST_COMPLETIONS = 2, 9
+STRENGTHS = (1, 2, 3)
+"""How much better a group is than the next: 1 slightly, 2 clearly, 3 much."""
+
+
+class InputError(ValueError):
+    """Something the person can put right; its message says what, where, and what to do next."""
+
+
+def canonical(value: Any) -> str:
+    """Return the one JSON text that stands for this value on every machine."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def content_id(*parts: Any) -> str:
+    """Return 32 hexadecimal digits (128 bits of sha256) that name this content."""
+    return hashlib.sha256(canonical(parts).encode()).hexdigest()[:32]
+
+
+def check_text(text: Any, what: str, longest: int = LONGEST_TEXT) -> str:
+    """Return the text if every back end and every browser can hold it, else raise InputError.
+
+    Refused: anything but a string, over `longest` characters, a NUL (PostgreSQL has no such text), a lone surrogate
+    (no UTF-8 has one).
+    """
+    if not isinstance(text, str):
+        raise InputError(f"{what} is {type(text).__name__}, not text. Write it as a string.")
+    if len(text) > longest:
+        raise InputError(f"{what} has {len(text):,} characters; at most {longest:,} are kept. Shorten it.")
+    if "\0" in text:
+        raise InputError(f"{what} holds a NUL character, which no database can keep. Remove it.")
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise InputError(
+            f"{what} holds half of a surrogate pair at character {error.start}. Save it again as UTF-8."
+        ) from None
+    return text
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn of a conversation."""
+
+    role: Role
+    content: str
+
+    def __post_init__(self) -> None:
+        if self.role not in get_args(Role):
+            raise InputError(f"A message has role {self.role!r}; use one of {', '.join(get_args(Role))}.")
+        check_text(self.content, f"A {self.role} message")
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """What a completion answers: a conversation that ends with the user's turn."""
+
+    messages: tuple[Message, ...]
+    category: str = ""
+    source: str = ""
+    """Where it came from: a file's name, or empty for one written on the page."""
+    id: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        if not self.messages or self.messages[-1].role != "user":
+            last = self.messages[-1].role if self.messages else "none"
+            raise InputError(f"A prompt ends with role {last!r}; its last message must be the user's.")
+        if not self.messages[-1].content.strip():
+            raise InputError("A prompt's last message is empty. Write what the model should answer.")
+        if any(message.role == "system" for message in self.messages[1:]):
+            raise InputError("A prompt has a system message after its first message. Put it first, or leave it out.")
+        check_text(self.category, "A category", 100)
+        check_text(self.source, "A prompt's source", 1_000)
+        object.__setattr__(self, "id", content_id("prompt", [[m.role, m.content] for m in self.messages]))
+
+    @property
+    def as_dicts(self) -> list[dict[str, str]]:
+        """The messages as chat templates and OpenAI-compatible servers take them."""
+        return [{"role": message.role, "content": message.content} for message in self.messages]
+
+    @property
+    def first_turn(self) -> str:
+        """The first user message, folded: prompts that share it stay on one side of a split."""
+        first = next(message.content for message in self.messages if message.role == "user")
+        return " ".join(first.casefold().split())
+
+
+def user_prompt(text: str, category: str = "", source: str = "") -> Prompt:
+    """Return the prompt of one user message."""
+    return Prompt((Message("user", text),), category, source)
+
+
+def messages_from(value: Any, what: str) -> tuple[Message, ...]:
+    """Return the messages of a JSON list of {"role", "content"} objects; `what` names the field in errors."""
+    if not isinstance(value, list) or not value:
+        raise InputError(f'{what} is not a list of messages. Write [{{"role": "user", "content": "…"}}].')
+    for number, message in enumerate(value, start=1):
+        if not isinstance(message, dict) or not {"role", "content"} <= message.keys():
+            raise InputError(f'{what}, message {number}: not an object with "role" and "content".')
+    return tuple(Message(message["role"], message["content"]) for message in value)
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """One text that answers a prompt, and how its policy came to write it."""
+
+    prompt_id: str
+    text: str
+    policy: str = ""
+    """Name of the model that wrote it; empty when unknown."""
+    policy_revision: str = ""
+    """Hash or tag of that model's weights and settings."""
+    sampling: Mapping[str, Any] = field(default_factory=dict)
+    """Temperature, top_p, max_tokens, system_prompt, as used."""
+    seed: int | None = None
+    finish_reason: str = ""
+    """"stop" when the model ended it, "length" when the token limit did."""
+    id: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        check_text(self.text, "A completion")
+        for name in ("policy", "policy_revision", "finish_reason"):
+            check_text(getattr(self, name), f"A completion's {name}", 1_000)
+        canonical(self.sampling)
+        made_of = ("completion", self.prompt_id, self.text, self.policy, self.policy_revision)
+        object.__setattr__(self, "id", content_id(*made_of))
+
+    @property
+    def folded(self) -> str:
+        """The text with white space folded: two completions equal in this are shown once."""
+        return " ".join(self.text.split())
+
+
+def distinct(completions: Sequence[Completion]) -> tuple[Completion, ...]:
+    """Return the completions without those whose text repeats an earlier one, white space aside."""
+    first = {}
+    for completion in completions:
+        first.setdefault(completion.folded, completion)
+    return tuple(first.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """One annotator's judgement of two to nine completions of one prompt."""
+
+    prompt_id: str
+    annotator: str
+    """The annotator's pseudonym, or for an import a name that the file gives."""
+    shown: tuple[str, ...]
+    """Completion ids as this annotator saw them, first to last."""
+    order: tuple[tuple[str, ...], ...] = ()
+    """Groups of completion ids, best first. Ids in one group are tied."""
+    outcome: Outcome = "ranked"
+    strength: tuple[int | None, ...] = ()
+    """Step from each group down to the next, 1 slightly to 3 much better; empty or one entry for each step."""
+    flags: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Completion id -> what is wrong with it (untrue, harmful, off-task, broken …)."""
+    reason: str = ""
+    """Free text: why this order, or why it was skipped."""
+    seconds: float | None = None
+    """Active time spent, if it was measured."""
+    started: int | None = None
+    """When the task was handed out, in microseconds since 1970, UTC."""
+    submitted: int | None = None
+    """When the store took it, in microseconds since 1970, UTC."""
+    revises: str | None = None
+    """Submission of the earlier ranking that this one replaces; that one is kept."""
+    assisted: bool = False
+    """Were rewards or a suggested order visible?"""
+    source: Source = "person"
+    project: str = ""
+    project_revision: int | None = None
+    """Settings under which it was made."""
+    submission: str = ""
+    """Made where the judgement was made, so that a repeated send is stored once. Empty: hash of the content."""
+
+    def __post_init__(self) -> None:
+        placed = list(chain.from_iterable(self.order))
+        what = f"A ranking of prompt {self.prompt_id!r} by {self.annotator!r}"
+        if self.outcome not in get_args(Outcome):
+            raise InputError(f"{what} has outcome {self.outcome!r}; use one of {', '.join(get_args(Outcome))}.")
+        if self.source not in get_args(Source):
+            raise InputError(f"{what} has source {self.source!r}; use one of {', '.join(get_args(Source))}.")
+        if len(set(self.shown)) != len(self.shown) or len(self.shown) < FEWEST_COMPLETIONS:
+            raise InputError(f"{what} was shown {list(self.shown)}; show at least two, each once.")
+        if len(set(placed)) != len(placed) or not set(placed) <= set(self.shown) or not all(self.order):
+            raise InputError(
+                f"{what} orders {[list(group) for group in self.order]}, but the annotator was shown "
+                f"{list(self.shown)}. Place each completion at most once, and only those shown."
+            )
+        if self.outcome == "ranked" and len(placed) < 2:
+            raise InputError(f"{what} places {len(placed)} completion(s); an order needs at least two.")
+        if self.outcome != "ranked" and placed:
+            raise InputError(f"{what} has outcome {self.outcome!r} and an order; give one or the other.")
+        if self.strength and len(self.strength) != len(self.order) - 1:
+            raise InputError(
+                f"{what} has {len(self.strength)} strengths for {len(self.order)} groups; "
+                "give one for each step down, or none."
+            )
+        if any(step is not None and step not in STRENGTHS for step in self.strength):
+            raise InputError(f"{what} has strengths {list(self.strength)}; each is 1, 2, 3 or null.")
+        if self.seconds is not None and not (math.isfinite(self.seconds) and self.seconds >= 0):
+            raise InputError(f"{what} took {self.seconds} seconds; give a finite number of at least 0.")
+        if not set(self.flags) <= set(self.shown):
+            raise InputError(f"{what} flags completions that were not shown: {set(self.flags) - set(self.shown)}.")
+        if not self.annotator:
+            raise InputError(f"{what}: no annotator. Say who made it, or give the file's name.")
+        check_text(self.annotator, "An annotator's name", 200)
+        check_text(self.reason, f"{what}: the reason", 10_000)
+        check_text(self.submission, f"{what}: the submission", 200)
+        if not self.submission:
+            object.__setattr__(self, "submission", content_id("ranking", self.judgement))
+
+    @property
+    def judgement(self) -> dict[str, Any]:
+        """What the annotator said, apart from when and under which id: equal for a repeated send."""
+        return {
+            "prompt": self.prompt_id,
+            "annotator": self.annotator,
+            "shown": list(self.shown),
+            "order": [list(group) for group in self.order],
+            "outcome": self.outcome,
+            "strength": list(self.strength),
+            "flags": {completion: sorted(flags) for completion, flags in sorted(self.flags.items()) if flags},
+            "reason": self.reason,
+            "revises": self.revises,
+        }
+
+    @property
+    def unranked(self) -> tuple[str, ...]:
+        """Completions shown but not placed: nothing is known of them."""
+        placed = set(chain.from_iterable(self.order))
+        return tuple(completion for completion in self.shown if completion not in placed)
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A prompt, its completions, and every ranking of them: what files hold a line of and training a batch of."""
+
+    prompt: Prompt
+    completions: tuple[Completion, ...] = ()
+    rankings: tuple[Ranking, ...] = ()
+
+    def __post_init__(self) -> None:
+        ids = {completion.id for completion in self.completions}
+        for completion in self.completions:
+            if completion.prompt_id != self.prompt.id:
+                raise InputError(f"Completion {completion.id} answers another prompt than {self.prompt.id}.")
+        for ranking in self.rankings:
+            if ranking.prompt_id != self.prompt.id or not set(ranking.shown) <= ids:
+                raise InputError(f"Ranking {ranking.submission} orders completions that are not in its group.")
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """One completion preferred to another, as a ranking implies it."""
+
+    prompt_id: str
+    chosen: str
+    rejected: str
+    annotator: str
+    strength: int | None = None
+    """Steps of strength between the two, summed; None when any step between them has none."""
+    weight: float = 1.0
+    """One ranking weighs 1 in all, however many comparisons it implies."""

@@ -1,0 +1,182 @@
+"""The tables. Rankings are append-only, by trigger; everything else can be rebuilt or is bookkeeping.
+
+Times are integers: microseconds since 1970, UTC, from the database's own clock. JSON columns hold canonical text.
+A change here goes with a numbered revision in migrations/versions; a test compares the two.
+"""
+
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+Counter = BigInteger().with_variant(Integer, "sqlite")
+"""A row number; SQLite counts up by itself only in a column declared INTEGER."""
+
+
+class now_us(FunctionElement[int]):  # noqa: N801 - reads as the SQL function it stands for
+    """The database's clock, in microseconds since 1970, UTC."""
+
+    type = BigInteger()
+    inherit_cache = True
+
+
+@compiles(now_us, "sqlite")
+def _sqlite_now(element: Any, compiler: Any, **options: Any) -> str:
+    return "CAST((julianday('now') - 2440587.5) * 86400000000 AS INTEGER)"
+
+
+@compiles(now_us, "postgresql")
+def _postgresql_now(element: Any, compiler: Any, **options: Any) -> str:
+    return "(extract(epoch from clock_timestamp()) * 1000000)::bigint"
+
+
+project_revisions = Table(
+    "project_revisions",
+    metadata,
+    Column("project", String(100), primary_key=True),
+    Column("revision", Integer, primary_key=True, autoincrement=False),
+    Column("settings", Text, nullable=False),
+    Column("saved_us", BigInteger, nullable=False),
+)
+
+annotators = Table(
+    "annotators",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("name", String(200), nullable=False),
+    Column("folded_name", String(200), nullable=False, unique=True),
+    Column("added_us", BigInteger, nullable=False),
+)
+
+prompts = Table(
+    "prompts",
+    metadata,
+    Column("number", Counter, primary_key=True),
+    Column("id", String(32), nullable=False, unique=True),
+    Column("messages", Text, nullable=False),
+    Column("category", String(100), nullable=False),
+    Column("source", Text, nullable=False),
+    Column("added_us", BigInteger, nullable=False),
+)
+
+completions = Table(
+    "completions",
+    metadata,
+    Column("number", Counter, primary_key=True),
+    Column("id", String(32), nullable=False, unique=True),
+    Column("prompt_id", String(32), ForeignKey("prompts.id"), nullable=False, index=True),
+    Column("text", Text, nullable=False),
+    Column("policy", Text, nullable=False),
+    Column("policy_revision", Text, nullable=False),
+    Column("sampling", Text, nullable=False),
+    Column("seed", BigInteger),
+    Column("finish_reason", Text, nullable=False),
+    Column("added_us", BigInteger, nullable=False),
+)
+
+WAITING, READY, RANKED, FAILED = "waiting", "ready", "ranked", "failed"
+"""States of an item: to be sampled; to be ranked; ranked by as many as asked; its completions were all alike."""
+
+items = Table(
+    "items",
+    metadata,
+    Column("number", Counter, primary_key=True),
+    Column("project", String(100), nullable=False),
+    Column("prompt_id", String(32), ForeignKey("prompts.id"), nullable=False),
+    Column("state", String(10), nullable=False),
+    Column("done", Integer, nullable=False),
+    Column("leased", Integer, nullable=False),
+    UniqueConstraint("project", "prompt_id"),
+    Index("ix_items_project_state_number", "project", "state", "number"),
+)
+
+OPEN, DONE, EXPIRED = "open", "done", "expired"
+"""States of a task: with its annotator; submitted; taken back because its lease ran out."""
+
+tasks = Table(
+    "tasks",
+    metadata,
+    Column("number", Counter, primary_key=True),
+    Column("token", String(32), nullable=False, unique=True),
+    Column("item", Counter, ForeignKey("items.number"), nullable=False),
+    Column("annotator", String(32), ForeignKey("annotators.id"), nullable=False),
+    Column("shown", Text, nullable=False),
+    Column("state", String(10), nullable=False),
+    Column("assigned_us", BigInteger, nullable=False),
+    Column("expires_us", BigInteger, nullable=False),
+    UniqueConstraint("item", "annotator"),
+    Index("ix_tasks_annotator_state", "annotator", "state"),
+    Index("ix_tasks_state_expires_us", "state", "expires_us"),
+)
+
+rankings = Table(
+    "rankings",
+    metadata,
+    Column("number", Counter, primary_key=True),
+    Column("submission", String(200), nullable=False, unique=True),
+    Column("judgement_sha256", String(64), nullable=False),
+    Column("prompt_id", String(32), ForeignKey("prompts.id"), nullable=False, index=True),
+    Column("annotator", String(200), nullable=False, index=True),
+    Column("task", String(32), ForeignKey("tasks.token")),
+    Column("revises", String(200), ForeignKey("rankings.submission"), unique=True),
+    Column("shown", Text, nullable=False),
+    Column("order", Text, nullable=False),
+    Column("outcome", String(20), nullable=False),
+    Column("strength", Text, nullable=False),
+    Column("flags", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("seconds", Float),
+    Column("started_us", BigInteger),
+    Column("submitted_us", BigInteger),
+    Column("assisted", Integer, nullable=False),
+    Column("source", String(10), nullable=False),
+    Column("project", String(100), nullable=False),
+    Column("project_revision", Integer),
+    Column("stored_us", BigInteger, nullable=False),
+)
+Index(
+    "uq_rankings_task",
+    rankings.c.task,
+    unique=True,
+    sqlite_where=rankings.c.revises.is_(None),
+    postgresql_where=rankings.c.revises.is_(None),
+)
+
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("number", Counter, primary_key=True),
+    Column("id", String(32), nullable=False, unique=True),
+    Column("kind", String(20), nullable=False, index=True),
+    Column("arguments", Text, nullable=False),
+    Column("state", String(10), nullable=False),
+    Column("done", Integer, nullable=False),
+    Column("total", Integer, nullable=False),
+    Column("message", Text, nullable=False),
+    Column("result", Text, nullable=False),
+    Column("stop_asked", Integer, nullable=False),
+    Column("added_us", BigInteger, nullable=False),
+    Column("started_us", BigInteger),
+    Column("finished_us", BigInteger),
+)

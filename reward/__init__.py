@@ -1,0 +1,1 @@
+"""Learns a reward from rankings, judges it honestly, and scores with it."""

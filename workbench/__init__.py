@@ -1,0 +1,1 @@
+"""Samples completions, shows them to annotators, and asks which is better."""
