@@ -18,6 +18,8 @@ from label_data.settings import ProjectSettings, settings_from
 
 PROJECT = "default"
 """The one project of a store."""
+WORKING_DAY = 16 * 3600 * 1_000_000
+"""Microseconds; no time zone is known of an annotator, and no day is longer."""
 UPSERTING_INSERT = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 
 
@@ -242,6 +244,25 @@ def untouched_ready(store: Store, project: str = PROJECT) -> int:
     free = (items.c.project == project) & (items.c.state == schema.READY) & (items.c.done + items.c.leased == 0)
     with reading(store) as connection:
         return connection.scalar(select(func.count()).where(free)) or 0
+
+
+def newest_prompts(store: Store, limit: int, project: str = PROJECT) -> list[tuple[Prompt, str]]:
+    """Return the project's newest prompts with their states, newest first."""
+    items, prompts = schema.items, schema.prompts
+    query = select(prompts, items.c.state).join(items, items.c.prompt_id == prompts.c.id)
+    mine = query.where(items.c.project == project).order_by(items.c.number.desc()).limit(limit)
+    with reading(store) as connection:
+        return [(_prompt(row), row.state) for row in connection.execute(mine)]
+
+
+def rankings_today(store: Store, annotator: str) -> int:
+    """Return how many rankings, skips aside, the annotator sent in the last sixteen hours: a working day."""
+    rankings = schema.rankings
+    since = schema.now_us() - WORKING_DAY
+    mine = (rankings.c.annotator == annotator) & (rankings.c.stored_us > since) & rankings.c.revises.is_(None)
+    with reading(store) as connection:
+        counted = select(func.count()).where(mine, rankings.c.outcome != "skipped")
+        return connection.scalar(counted) or 0
 
 
 def store_counts(store: Store) -> Added:
