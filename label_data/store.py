@@ -148,12 +148,14 @@ def _add_group(connection: Connection, group: Group, project: str, settings: Pro
         added_us=schema.now_us(),
     )
     new_completions = sum(_add_completion(connection, completion) for completion in group.completions)
-    new_rankings = sum(add_ranking(connection, ranking) == "saved" for ranking in group.rankings)
+    saved = [ranking for ranking in group.rankings if add_ranking(connection, ranking) == "saved"]
+    new_rankings = len(saved)
     first = {"project": project, "prompt_id": prompt.id, "state": schema.WAITING, "done": 0, "leased": 0}
     new_item = _insert_new(connection, items, key=("project", "prompt_id"), **first)
     if new_item or new_completions or new_rankings:
         mine = (items.c.project == project) & (items.c.prompt_id == prompt.id)
-        connection.execute(update(items).where(mine).values(done=items.c.done + new_rankings))
+        firsts = sum(ranking.revises is None for ranking in saved)
+        connection.execute(update(items).where(mine).values(done=items.c.done + firsts))
         texts = connection.scalars(select(schema.completions.c.text).where(schema.completions.c.prompt_id == prompt.id))
         done = connection.scalar(select(items.c.done).where(mine))
         if len({" ".join(text.split()) for text in texts}) >= 2:
@@ -272,10 +274,11 @@ def store_counts(store: Store) -> Added:
         return Added(*(connection.scalar(select(func.count()).select_from(table)) or 0 for table in tables))
 
 
-def groups(store: Store, ranked_only: bool = False) -> Iterator[Group]:
+def groups(store: Store, ranked_only: bool = False, revised: bool = False) -> Iterator[Group]:
     """Yield prompts with their completions and current rankings, first added first, from one moment of the store.
 
-    Of a ranking that was revised only the newest is current. Reads 500 prompts at a time.
+    Of a ranking that was revised only the newest is current; `revised` yields the earlier ones too, in the order in
+    which they were stored. Reads 500 prompts at a time.
     """
     prompts = schema.prompts
     query = select(prompts.c.id, prompts.c.number).order_by(prompts.c.number).limit(500)
@@ -284,19 +287,23 @@ def groups(store: Store, ranked_only: bool = False) -> Iterator[Group]:
     with reading(store) as connection:
         last = -1
         while rows := connection.execute(query.where(prompts.c.number > last)).all():
-            yield from groups_in(connection, [row.id for row in rows])
+            yield from groups_in(connection, [row.id for row in rows], revised)
             last = rows[-1].number
 
 
-def groups_in(connection: Connection, prompt_ids: Sequence[str]) -> list[Group]:
-    """Return the groups of these prompts, in this order; the prompts must be in the store."""
-    revised = select(schema.rankings.c.revises).where(schema.rankings.c.revises.is_not(None))
+def groups_in(connection: Connection, prompt_ids: Sequence[str], revised: bool = False) -> list[Group]:
+    """Return the groups of these prompts, in this order; the prompts must be in the store.
+
+    `revised` as in `groups`.
+    """
+    replaced = select(schema.rankings.c.revises).where(schema.rankings.c.revises.is_not(None))
     prompts = {row.id: _prompt(row) for row in connection.execute(_of(schema.prompts, schema.prompts.c.id, prompt_ids))}
     completions = _of(schema.completions, schema.completions.c.prompt_id, prompt_ids)
     rankings = _of(schema.rankings, schema.rankings.c.prompt_id, prompt_ids)
-    current = rankings.where(schema.rankings.c.submission.not_in(revised))
+    if not revised:
+        rankings = rankings.where(schema.rankings.c.submission.not_in(replaced))
     completions_of = _by_prompt(map(_completion, connection.execute(completions)))
-    rankings_of = _by_prompt(map(_ranking, connection.execute(current)))
+    rankings_of = _by_prompt(map(_ranking, connection.execute(rankings)))
     return [Group(prompts[id], completions_of.get(id, ()), rankings_of.get(id, ())) for id in prompt_ids]
 
 

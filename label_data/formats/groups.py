@@ -1,0 +1,250 @@
+"""This project's own format: one line a prompt, with its K completions and everybody's rankings, ties included.
+
+{"prompt": "Can pigs fly?",
+ "completions": [{"text": "No."}, {"text": "Yes."}, {"text": "Pigs have no wings, so no."}],
+ "rankings": [{"annotator": "ana", "order": [[3], [1, 2]]}]}
+
+Orders name completions by their `id`, or by their place from 1 if they have none. JSON lines (.jsonl, .jsonl.gz) or
+Parquet (.parquet); in Parquet `sampling` and `flags` are JSON text. What is written holds all that the store knows
+of prompts, completions and rankings, revised rankings included: read into an empty store it makes the same store.
+Every field is described in docs/groups-format.md.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from label_data.formats.prompts import prompt_of
+from label_data.formats.rows_in import Row, described, listed, located, parsed, read_rows
+from label_data.formats.rows_out import write_rows
+from label_data.records import Completion, Group, Prompt, Ranking, canonical
+
+NAME = "groups"
+LINE = ("prompt", "messages", "category", "source", "completions", "rankings")
+COMPLETION = ("id", "text", "policy", "policy_revision", "sampling", "seed", "finish_reason")
+RANKING = (
+    "annotator",
+    "order",
+    "shown",
+    "outcome",
+    "strength",
+    "flags",
+    "reason",
+    "seconds",
+    "started",
+    "submitted",
+    "revises",
+    "assisted",
+    "source",
+    "project",
+    "project_revision",
+    "submission",
+)
+JSON_IN_PARQUET = ("sampling", "flags")
+"""Objects whose keys differ from row to row, for which Arrow has no good column."""
+
+TEXTS = pa.list_(pa.string())
+SCHEMA = pa.schema(
+    {
+        "messages": pa.list_(pa.struct({"role": pa.string(), "content": pa.string()})),
+        "category": pa.string(),
+        "source": pa.string(),
+        "completions": pa.list_(
+            pa.struct({name: pa.int64() if name == "seed" else pa.string() for name in COMPLETION}),
+        ),
+        "rankings": pa.list_(
+            pa.struct(
+                {
+                    **dict.fromkeys(RANKING, pa.string()),
+                    **dict.fromkeys(("started", "submitted", "project_revision"), pa.int64()),
+                    "order": pa.list_(TEXTS),
+                    "shown": TEXTS,
+                    "strength": pa.list_(pa.int64()),
+                    "seconds": pa.float64(),
+                    "assisted": pa.bool_(),
+                }
+            )
+        ),
+    }
+)
+
+
+def read(path: Path, left_out: Counter[str] | None = None) -> Iterator[Group]:
+    """Yield a group a line; a `revises` whose ranking is not earlier in the line is dropped, counted in `left_out`.
+
+    Raises InputError, with file, line and field, at what does not fit, fields of an unknown name included.
+    """
+    left_out = Counter() if left_out is None else left_out
+    for row in read_rows(path):
+        row.allow_only(*LINE)
+        prompt = prompt_of(row, row.text("category", ""), row.text("source", path.name))
+        ids: dict[str, str] = {}
+        completions = []
+        for place, inner in enumerate(row.inner("completions"), start=1):
+            completion = _completion(inner, prompt)
+            name = str(place) if inner.fields.get("id") is None else _id(inner, "id", inner.fields["id"])
+            if name in ids or completion.id in ids.values():
+                what = f"id {name!r}" if name in ids else "text and policy"
+                row.refuse(f"completions[{place}]", f"the {what} of an earlier one", "Change it, or leave it out.")
+            ids[name] = completion.id
+            completions.append(completion)
+        rankings: list[Ranking] = []
+        for inner in row.inner("rankings"):
+            ranking = _ranking(inner, prompt, ids)
+            if ranking.revises and ranking.revises not in {earlier.submission for earlier in rankings}:
+                left_out["field 'revises' names a ranking that is not earlier in its line, and is dropped"] += 1
+                ranking = replace(ranking, revises=None)
+            rankings.append(ranking)
+        with located(row.where):
+            group = Group(prompt, tuple(completions), tuple(rankings))
+        yield group
+
+
+def _completion(row: Row, prompt: Prompt) -> Completion:
+    row.allow_only(*COMPLETION)
+    fields = {
+        "text": row.text("text"),
+        "policy": row.text("policy", ""),
+        "policy_revision": row.text("policy_revision", ""),
+        "sampling": _object(row, "sampling"),
+        "seed": row.whole("seed"),
+        "finish_reason": row.text("finish_reason", ""),
+    }
+    with located(f"{row.where}, field {row.within.rstrip('.')}"):
+        return Completion(prompt.id, **fields)
+
+
+def _ranking(row: Row, prompt: Prompt, ids: Mapping[str, str]) -> Ranking:
+    row.allow_only(*RANKING)
+    order = []
+    for place, group in enumerate(row.items("order"), start=1):
+        if not isinstance(group, list):
+            row.refuse(f"order[{place}]", described(group), 'Write a list of the ids tied there: [["b"], ["a", "c"]].')
+        order.append(tuple(_known(row, f"order[{place}]", name, ids) for name in group))
+    for step in row.items("strength"):
+        if step is not None and type(step) is not int:
+            row.refuse("strength", described(step), "Write 1, 2, 3 or null for each step down.")
+    placed = [completion for group in order for completion in group]
+    shown = [_known(row, "shown", name, ids) for name in row.items("shown")]
+    fields = {
+        "annotator": row.text("annotator"),
+        "shown": tuple(shown or sorted(placed or ids.values())),
+        "order": tuple(order),
+        "outcome": row.text("outcome", "ranked"),
+        "strength": tuple(row.items("strength")),
+        "flags": {_known(row, "flags", name, ids): _flags(row, some) for name, some in _object(row, "flags").items()},
+        "reason": row.text("reason", ""),
+        "seconds": row.number("seconds"),
+        "started": row.whole("started"),
+        "submitted": row.whole("submitted"),
+        "revises": row.text("revises", "") or None,
+        "assisted": row.truth("assisted"),
+        "source": row.text("source", "import"),
+        "project": row.text("project", ""),
+        "project_revision": row.whole("project_revision"),
+        "submission": row.text("submission", ""),
+    }
+    with located(f"{row.where}, field {row.within.rstrip('.')}"):
+        return Ranking(prompt.id, **fields)
+
+
+def _id(row: Row, field: str, value: Any) -> str:
+    """Return a completion's name in its line; a whole number stands for its digits."""
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        row.refuse(field, described(value), "Name a completion by its id, or by its place from 1.")
+    return str(value)
+
+
+def _known(row: Row, field: str, value: Any, ids: Mapping[str, str]) -> str:
+    name = _id(row, field, value)
+    if name not in ids:
+        row.refuse(field, f"completion {name!r}, which the line does not have", f"It has: {listed(ids)}.")
+    return ids[name]
+
+
+def _object(row: Row, name: str) -> dict[str, Any]:
+    value = row.fields.get(name)
+    if isinstance(value, str):
+        value = parsed(value, f"{row.where}, field {row.within}{name}")
+    if value is not None and not isinstance(value, dict):
+        row.refuse(name, described(value), "Write an object: {…}.")
+    return value or {}
+
+
+def _flags(row: Row, names: Any) -> tuple[str, ...]:
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        row.refuse("flags", described(names), 'Write a list of texts for each completion: {"a": ["untrue"]}.')
+    return tuple(names)
+
+
+def write(path: Path, groups: Iterable[Group], left_out: Counter[str] | None = None) -> int:
+    """Write a line a group and return how many; all is written, so `left_out` stays as it is.
+
+    JSON lines leave out fields that are empty or null; Parquet has a column for each.
+    """
+    if path.suffix == ".parquet":
+        return write_rows(path, (_for_arrow(_line(group)) for group in groups), SCHEMA)
+    return write_rows(path, (_line(group) for group in groups), SCHEMA)
+
+
+def _line(group: Group) -> dict[str, Any]:
+    names = {completion.id: str(place) for place, completion in enumerate(group.completions, start=1)}
+    return {
+        "messages": group.prompt.as_dicts,
+        **_filled(category=group.prompt.category),
+        "source": group.prompt.source,
+        "completions": [
+            {
+                "id": names[completion.id],
+                "text": completion.text,
+                **_filled(
+                    policy=completion.policy,
+                    policy_revision=completion.policy_revision,
+                    sampling=dict(completion.sampling),
+                    seed=completion.seed,
+                    finish_reason=completion.finish_reason,
+                ),
+            }
+            for completion in group.completions
+        ],
+        "rankings": [_ranking_line(ranking, names) for ranking in group.rankings],
+    }
+
+
+def _ranking_line(ranking: Ranking, names: Mapping[str, str]) -> dict[str, Any]:
+    return {
+        "annotator": ranking.annotator,
+        "shown": [names[completion] for completion in ranking.shown],
+        "outcome": ranking.outcome,
+        "source": ranking.source,
+        "submission": ranking.submission,
+        **_filled(
+            order=[[names[completion] for completion in tied] for tied in ranking.order],
+            strength=list(ranking.strength),
+            flags={names[completion]: flags for completion, flags in ranking.judgement["flags"].items()},
+            reason=ranking.reason,
+            seconds=ranking.seconds,
+            started=ranking.started,
+            submitted=ranking.submitted,
+            revises=ranking.revises,
+            assisted=ranking.assisted,
+            project=ranking.project,
+            project_revision=ranking.project_revision,
+        ),
+    }
+
+
+def _filled(**fields: Any) -> dict[str, Any]:
+    """Return the fields that say something; the number 0 does."""
+    return {name: value for name, value in fields.items() if value not in (None, "", [], {}) and value is not False}
+
+
+def _for_arrow(line: dict[str, Any]) -> dict[str, Any]:
+    def flat(fields: dict[str, Any]) -> dict[str, Any]:
+        return {name: canonical(value) if name in JSON_IN_PARQUET else value for name, value in fields.items()}
+
+    return line | {name: list(map(flat, line[name])) for name in ("completions", "rankings")}

@@ -1,0 +1,56 @@
+"""Two conversations of which one is preferred: what they share is the prompt, what they end with the completions."""
+
+from collections import Counter
+from collections.abc import Collection
+from itertools import takewhile
+
+from label_data.formats.rows_in import Row
+from label_data.records import Completion, Group, Message, Prompt, Ranking
+
+SAME = "chosen and rejected are the same, so neither is preferred"
+PART_EARLY = "chosen and rejected differ in more than one last assistant turn each, and a completion is one turn"
+NO_QUESTION = "the turns that both share do not end with a user's turn that says something"
+
+
+def pair_group(
+    chosen: tuple[Message, ...],
+    rejected: tuple[Message, ...],
+    annotator: str,
+    source: str,
+    left_out: Counter[str],
+) -> Group | None:
+    """Return the prompt, the two completions and the one ranking, or None, counted in `left_out`, if they hold none.
+
+    The prompt is the common beginning in whole turns, never in characters: two answers that begin alike would
+    otherwise be cut in the middle. Such files don't say who judged or which of the two was shown first: the
+    annotator is the format's name, and `shown` is sorted by id, so that nothing can be read from it.
+    """
+    alike = len(list(takewhile(lambda turns: turns[0] == turns[1], zip(chosen, rejected, strict=False))))
+    shared, ends = chosen[:alike], (chosen[alike:], rejected[alike:])
+    if not any(ends):
+        left_out[SAME] += 1
+        return None
+    if any([message.role for message in end] != ["assistant"] for end in ends):
+        left_out[PART_EARLY] += 1
+        return None
+    if not shared or shared[-1].role != "user" or not shared[-1].content.strip():
+        left_out[NO_QUESTION] += 1
+        return None
+    prompt = Prompt(shared, source=source)
+    better, worse = (Completion(prompt.id, end[0].content) for end in ends)
+    ranking = Ranking(
+        prompt.id,
+        annotator,
+        shown=tuple(sorted((better.id, worse.id))),
+        order=((better.id,), (worse.id,)),
+        source="import",
+    )
+    return Group(prompt, (better, worse), (ranking,))
+
+
+def count_unknown(row: Row, known: Collection[str], left_out: Counter[str]) -> None:
+    """Count the row's fields that are not `known` and not null, by name for the first twenty names of a file."""
+    for name, value in row.fields.items():
+        if name not in known and value is not None:
+            reason = f"field {name[:60]!r} is not kept"
+            left_out[reason if reason in left_out or len(left_out) < 20 else "another field is not kept"] += 1

@@ -1,0 +1,82 @@
+"""Prompts alone, to be sampled for: text, JSON lines, CSV or Parquet.
+
+.txt: one prompt a line. .jsonl, .jsonl.gz, .parquet: {"prompt": "Can pigs fly?", "category": "facts"}, or "messages"
+in place of "prompt" for a conversation that ends with the user's turn. .csv: a header, and a column for the prompt.
+"""
+
+import csv
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+from label_data.formats.rows_in import Row, listed, located, read_lines, read_rows
+from label_data.records import Group, InputError, Prompt, check_text, messages_from, user_prompt
+
+NAME = "prompts"
+COLUMN = "prompt"
+"""The field or column that holds the prompt, unless another is named."""
+
+
+def read(path: Path, left_out: Counter[str] | None = None, column: str = COLUMN, category: str = "") -> Iterator[Group]:
+    """Yield a group without completions for each prompt; see `read_prompts`. Nothing is ever left out."""
+    return (Group(prompt) for prompt in read_prompts(path, column, category))
+
+
+def read_prompts(path: Path, column: str = COLUMN, category: str = "", name: str = "") -> Iterator[Prompt]:
+    """Yield the file's prompts as its ending says: .txt, .csv, .parquet, or JSON lines for any other.
+
+    `column` names the field or column that holds the prompt. A row's own `category` goes before the given one.
+    `name` stands for the path in messages and as the prompts' source, for a file that has been uploaded. Raises
+    InputError, with file, line and field, at what is no prompt.
+    """
+    name, source = name or str(path), name or path.name
+    ending = path.name.lower().removesuffix(".gz").rpartition(".")[2]
+    if ending == "txt":
+        for number, line in read_lines(path, name):
+            if line.strip():
+                with located(f"{name}, line {number}"):
+                    yield user_prompt(line.strip(), category, source)
+        return
+    for row in _csv_rows(path, name) if ending == "csv" else read_rows(path, name):
+        yield prompt_of(row, row.text("category", category) or category, source, column)
+
+
+def prompts_from_text(text: str, category: str = "") -> list[Prompt]:
+    """Return one prompt for each line of pasted text, blank lines left out."""
+    check_text(text, "The pasted text", 10_000_000)
+    return [user_prompt(line.strip(), category) for line in text.splitlines() if line.strip()]
+
+
+def prompt_of(row: Row, category: str, source: str, column: str = COLUMN) -> Prompt:
+    """Return the row's prompt: the text or messages in `column`, or else the messages in "messages"."""
+    given = [name for name in dict.fromkeys((column, "messages")) if row.fields.get(name) is not None]
+    if len(given) > 1:
+        row.refuse(column, "both this field and messages", "Leave one of the two.")
+    field = given[0] if given else column
+    value = row.fields.get(field)
+    if not isinstance(value, list):
+        value = [{"role": "user", "content": row.text(field)}]
+    with located(f"{row.where}, field {row.within}{field}"):
+        return Prompt(messages_from(value, "The value"), category, source)
+
+
+def _csv_rows(path: Path, name: str) -> Iterator[Row]:
+    """Yield the rows under the header; the csv module refuses a cell of more than 131,072 characters by itself."""
+    reader = csv.reader((line for _, line in read_lines(path, name)), strict=True)
+    header: list[str] = []
+    try:
+        for cells in reader:
+            where = f"{name}, line {reader.line_num}"
+            if not header:
+                header = [cell.strip() for cell in cells]
+                if len(set(header)) < len(header):
+                    raise InputError(f"{where}: found two columns of one name among {listed(header)}. Rename one.")
+            elif cells:
+                if len(cells) != len(header):
+                    raise InputError(
+                        f"{where}: found {len(cells)} cells under {len(header)} columns. "
+                        "Put quotes around a cell that holds a comma or a line end."
+                    )
+                yield Row(where, {column: cell for column, cell in zip(header, cells, strict=True) if cell})
+    except csv.Error as error:
+        raise InputError(f"{name}, line {reader.line_num}: found no sound CSV ({error}). Mend the row.") from None

@@ -1,0 +1,87 @@
+"""Files into the store, all or nothing, and the store into a file."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from label_data.database import Store
+from label_data.formats import READERS, WRITERS, groups, prompts, trl
+from label_data.records import Group, InputError
+from label_data.store import Added, add_groups
+from label_data.store import groups as stored_groups
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """What became of the content of some files."""
+
+    added: Added
+    repeated: Added
+    """In the store already, or earlier in the files: kept once."""
+    left_out: Counter[str]
+    """Reason -> how many; each says whether it means rows or fields."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """What became of the content of the store."""
+
+    rows: int
+    left_out: Counter[str]
+    """What the format has no place for -> how many."""
+
+
+def import_files(
+    store: Store,
+    files: Iterable[Path],
+    format_: str,
+    column: str = prompts.COLUMN,
+    category: str = "",
+    on_progress: Callable[[int], object] = lambda groups: None,
+) -> Imported:
+    """Add what the files hold, in one transaction: with an InputError nothing is added.
+
+    `format_` is one of `label_data.formats.READERS`; `column` and `category` are for prompts (see `read_prompts`).
+    `on_progress` gets the number of rows so far.
+    """
+    read = READERS[format_]
+    if format_ == prompts.NAME:
+        read = partial(prompts.read, column=column, category=category)
+    left_out: Counter[str] = Counter()
+    offered: Counter[str] = Counter()
+    place = ""
+
+    def found() -> Iterator[Group]:
+        nonlocal place
+        for file in files:
+            place = str(file)
+            for group in read(file, left_out):
+                offered.update(prompts=1, completions=len(group.completions), rankings=len(group.rankings))
+                yield group
+
+    try:
+        added = add_groups(store, found(), on_progress=on_progress)
+    except InputError as error:
+        if str(error).startswith(place):
+            raise
+        raise InputError(f"{place}, {offered['prompts']} rows read: {error}") from None
+    repeated = Added(*(offered[name] - getattr(added, name) for name in ("prompts", "completions", "rankings")))
+    return Imported(added, repeated, +left_out)
+
+
+def export_file(store: Store, file: Path, format_: str, with_margin: bool = False) -> Exported:
+    """Write the store to the file in a format of `label_data.formats.WRITERS`, whole or not at all.
+
+    "groups" gets all there is, revised rankings included; "trl" the comparisons of current rankings, `with_margin`
+    their strengths too. Raises InputError if the file can't be written, or if the store holds nothing for it.
+    """
+    left_out: Counter[str] = Counter()
+    write = WRITERS[format_]
+    if with_margin:
+        if format_ != trl.NAME:
+            raise InputError(f"Format {format_} keeps every strength by itself. Leave the margin out.")
+        write = partial(trl.write, with_margin=True)
+    rows = write(file, stored_groups(store, revised=format_ == groups.NAME), left_out)
+    return Exported(rows, +left_out)
