@@ -138,7 +138,7 @@ def test_asking_again_keeps_a_lease_from_running_out(store, ann, bob):
         ({"order": [[0], [1], [-1]]}, "3 completions were shown"),
         ({"order": [[0], [1], [True]]}, "3 completions were shown"),
         ({"order": [[0], [1], [1]]}, "Place each completion at most once"),
-        ({"order": [[0], [1]]}, "1 completions are not placed"),
+        ({"order": [[0], [1]]}, "1 of 3 completions are not placed"),
         ({"order": [], "outcome": "ranked"}, "needs at least two"),
         ({"outcome": "skipped"}, "give one or the other"),
         ({"outcome": "perfect"}, "has outcome 'perfect'"),

@@ -21,7 +21,7 @@ import pyarrow as pa
 from label_data.formats.prompts import prompt_of
 from label_data.formats.rows_in import Row, described, listed, located, parsed, read_rows
 from label_data.formats.rows_out import write_rows
-from label_data.records import Completion, Group, Prompt, Ranking, canonical
+from label_data.records import Completion, Group, Prompt, Ranking, canonical, check_text
 
 NAME = "groups"
 LINE = ("prompt", "messages", "category", "source", "completions", "rankings")
@@ -149,6 +149,7 @@ def _ranking(row: Row, prompt: Prompt, ids: Mapping[str, str]) -> Ranking:
         "submission": row.text("submission", ""),
     }
     with located(f"{row.where}, field {row.within.rstrip('.')}"):
+        check_text(fields["project"], "The project", 100)
         return Ranking(prompt.id, **fields)
 
 
@@ -169,7 +170,7 @@ def _known(row: Row, field: str, value: Any, ids: Mapping[str, str]) -> str:
 def _object(row: Row, name: str) -> dict[str, Any]:
     value = row.fields.get(name)
     if isinstance(value, str):
-        value = parsed(value, f"{row.where}, field {row.within}{name}")
+        value = parsed(value, row.where, f"{row.within}{name}")
     if value is not None and not isinstance(value, dict):
         row.refuse(name, described(value), "Write an object: {…}.")
     return value or {}

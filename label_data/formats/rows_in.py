@@ -8,6 +8,7 @@ import gzip
 import json
 import math
 import zlib
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,8 +27,10 @@ DEEPEST = 40
 """Lists and objects that may lie inside one another."""
 MOST_BYTES = 8 * 2**30
 """Bytes one file may decode to."""
-ROWS_AT_ONCE = 16
+ROWS_AT_ONCE = 8
 """Rows of Parquet decoded together: a small file can say one long value many times over."""
+MOST_COLUMN_BYTES, MOST_COLUMN_VALUES = 2**29, 2 * 10**7
+"""Decoded bytes, and values inside lists, that one column of one Parquet row group may have."""
 WHOLE = range(-(2**63), 2**63)
 """Whole numbers that every database can keep."""
 
@@ -93,10 +96,8 @@ class Row:
         value = self.fields.get(name)
         if value is None:
             if default is None:
-                known = ", ".join(printable(field) for field in self.fields)
-                self.refuse(
-                    name, f"none among {known or 'no fields'}", f"Add it, or rename the one that is {expected}."
-                )
+                known = listed(self.fields) or "no fields"
+                self.refuse(name, f"none among {known}", f"Add it, or rename the field that has {expected}.")
             return default
         if not isinstance(value, kind):
             self.refuse(name, described(value), f"Write {expected}.")
@@ -108,7 +109,7 @@ def described(value: Any) -> str:
     if isinstance(value, bool) or value is None:
         return json.dumps(value)
     if isinstance(value, int | float):
-        return f"the number {value}" if abs(value) < 1e20 else "a number"
+        return f"the number {value}" if isinstance(value, float) or abs(value) < 1e20 else "a number of many digits"
     named = {str: "a text", list: "a list", dict: "an object"}
     return named.get(type(value), type(value).__name__)
 
@@ -187,62 +188,66 @@ def _json_rows(path: Path, name: str) -> Iterator[Row]:
     for number, line in read_lines(path, name):
         if line.strip():
             where = f"{name}, line {number}"
-            value = parsed(line, where)
+            value = parsed(line.rstrip(), where)
             if not isinstance(value, dict):
                 raise InputError(f"{where}: found {described(value)}, not an object. Write one JSON object a line.")
-            yield _checked(Row(where, value))
+            yield Row(where, value)
 
 
-def parsed(text: str, where: str) -> Any:
-    """Return the JSON text's value; a repeated key, NaN, Infinity or deep nesting is an InputError."""
+def parsed(text: str, where: str, field: str = "") -> Any:
+    """Return the JSON text's value, checked.
+
+    Raises InputError at what is no JSON, at a name that stands twice in one object, at NaN and Infinity, at nesting
+    deeper than `DEEPEST`, and at text that no database can keep.
+    """
+    place = f"{where}, field {field}" if field else where
     try:
-        return json.loads(text, object_pairs_hook=_each_once, parse_float=_finite, parse_constant=_finite)
+        value = json.loads(text, object_pairs_hook=_each_once, parse_float=_finite, parse_constant=_finite)
     except InputError as error:
-        raise InputError(f"{where}{error}") from None
+        raise InputError(f"{place}{error}") from None
     except RecursionError:
-        raise InputError(f"{where}: found lists or objects more than {DEEPEST} deep. Flatten them.") from None
+        raise InputError(f"{place}: found lists or objects more than {DEEPEST} deep. Flatten them.") from None
     except json.JSONDecodeError as error:
         raise InputError(
-            f"{where}, character {error.colno}: found no JSON there ({error.msg}). Write one JSON object a line."
+            f"{place}, character {error.colno}: found no JSON there ({error.msg}). Write one JSON object a line."
         ) from None
     except ValueError:
-        raise InputError(f"{where}: found a number of thousands of digits. Shorten it.") from None
+        raise InputError(f"{place}: found a number of thousands of digits. Shorten it.") from None
+    _check(value, where, field, 0)
+    return value
 
 
 def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in found if names.count(name) > 1)
-        raise InputError(f", field {twice!a}: found it twice in one object. Leave one.")
+        twice = Counter(name for name, _ in pairs).most_common(1)[0][0]
+        raise InputError(f", field {twice[:60]!a}: found it twice in one object. Leave one.")
     return found
 
 
 def _finite(text: str) -> float:
     value = float(text)
     if not math.isfinite(value):
-        raise InputError(f": found the number {text[:30]}, which JSON does not have. Write null or a finite number.")
+        raise InputError(f": found the number {text[:30]}, which is not finite. Write null or a finite number.")
     return value
 
 
-def _checked(row: Row) -> Row:
-    for name, value in row.fields.items():
-        _check(name, f"{row.where}, the name of a field", 0)
-        _check(value, f"{row.where}, field {printable(name)}", 1)
-    return row
-
-
-def _check(value: Any, where: str, depth: int) -> None:
+def _check(value: Any, where: str, field: str, depth: int) -> None:
     """Raise InputError if any text inside can't be kept, or if the value is nested too deep."""
     if isinstance(value, str):
-        check_text(value, where, LONGEST_LINE)
+        check_text(value, f"{where}, field {field}", LONGEST_LINE)
     elif isinstance(value, dict | list):
-        if depth >= DEEPEST:
-            raise InputError(f"{where[:200]}: found lists or objects more than {DEEPEST} deep. Flatten them.")
+        if depth > DEEPEST:
+            raise InputError(
+                f"{where}, field {field[:60]}…: found lists or objects more than {DEEPEST} deep. Flatten them."
+            )
         for name, inner in value.items() if isinstance(value, dict) else enumerate(value, start=1):
-            if isinstance(name, str):
-                _check(name, f"{where}, a name in it", depth)
-            _check(inner, f"{where}.{printable(name)}" if isinstance(name, str) else f"{where}[{name}]", depth + 1)
+            if isinstance(name, int):
+                inside = f"{field}[{name}]"
+            else:
+                check_text(name, f"{where}, the name of a field", LONGEST_LINE)
+                inside = f"{field}.{printable(name)}" if field else printable(name)
+            _check(inner, where, inside, depth + 1)
 
 
 def _parquet_rows(path: Path, name: str) -> Iterator[Row]:
@@ -252,15 +257,19 @@ def _parquet_rows(path: Path, name: str) -> Iterator[Row]:
             names = file.schema_arrow.names
             if len(set(names)) < len(names):
                 raise InputError(f"{name}: found two columns of one name among {listed(names)}. Rename one.")
+            _check_sizes(file.metadata, name)
             for batch in file.iter_batches(batch_size=ROWS_AT_ONCE):
                 if batch.nbytes > LONGEST_LINE * ROWS_AT_ONCE:
                     raise InputError(
                         f"{name}, after row {number}: found rows of more than {LONGEST_LINE // 2**20} MiB each. "
                         "Shorten them."
                     )
-                for fields in batch.to_pylist():
+                for place in range(batch.num_rows):  # one at a time: a column may be a dictionary, said many times
+                    (fields,) = batch.slice(place, 1).to_pylist()
                     number += 1
-                    yield _checked(Row(f"{name}, row {number}", fields))
+                    row = Row(f"{name}, row {number}", fields)
+                    _check(fields, row.where, "", 0)
+                    yield row
     except UnicodeDecodeError:
         raise InputError(f"{name}, after row {number}: found text that is not UTF-8. Write it again.") from None
     except (pa.ArrowException, OSError) as error:
@@ -270,3 +279,15 @@ def _parquet_rows(path: Path, name: str) -> Iterator[Row]:
         raise InputError(
             f"{name}, after row {number}: found no sound Parquet data ({reason}). Copy it again."
         ) from None
+
+
+def _check_sizes(metadata: pq.FileMetaData, name: str) -> None:
+    for group in range(metadata.num_row_groups):
+        for place in range(metadata.num_columns):
+            column = metadata.row_group(group).column(place)
+            if column.total_uncompressed_size > MOST_COLUMN_BYTES or column.num_values > MOST_COLUMN_VALUES:
+                raise InputError(
+                    f"{name}, row group {group + 1}, column {printable(column.path_in_schema)}: found "
+                    f"{column.num_values:,} values of {column.total_uncompressed_size:,} bytes. "
+                    "Write the file again in smaller row groups."
+                )

@@ -1,0 +1,88 @@
+"""How the browser tests start a Chromium and a server with nothing but the ranking screen."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+ROOT = Path(__file__).parent.parent
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
+PATIENCE = 20.0
+"""Seconds that anything on a page, or a server's start, may take on a busy machine."""
+
+
+def free_port() -> int:
+    """Return a port that nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@contextmanager
+def ranking_server(port: int, log: Path) -> Iterator[str]:
+    """Serve tests/ranking_page.py, and yield its address once it answers; it is killed at the end."""
+    command = [sys.executable, "-m", "streamlit", "run", str(ROOT / "tests" / "ranking_page.py")]
+    settings = {
+        "server.port": port,
+        "server.address": "127.0.0.1",
+        "server.headless": "true",
+        "server.fileWatcherType": "none",
+        "browser.gatherUsageStats": "false",
+        "client.toolbarMode": "viewer",
+        "runner.postScriptGC": "false",
+    }
+    arguments = [f"--{name}={value}" for name, value in settings.items()]
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            command + arguments,
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+        )
+    try:
+        _await_health(port, process, log)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _await_health(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
+    until = time.monotonic() + 3 * PATIENCE
+    while process.poll() is None and time.monotonic() < until:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=5):
+                return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.05)
+    raise AssertionError(f"The ranking page did not start: {log.read_text()}")
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """Yield a Chromium of the machine; whatever is expected of its pages may take PATIENCE."""
+    path = next(filter(None, map(shutil.which, BROWSERS)), None)
+    assert path, "The browser tests need Chromium: install it (on Debian: apt-get install chromium)."
+    with sync_playwright() as playwright:
+        expect.set_options(timeout=PATIENCE * 1000)
+        started = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        yield started
+        started.close()
+
+
+def open_ranking(page: Page, server: str, store: Path) -> None:
+    """Open the ranking page over this store and wait until a prompt is shown."""
+    page.goto(f"{server}/?{urllib.parse.urlencode({'store': str(store)})}")
+    expect(page.locator(".ranker .prompt")).to_be_visible()

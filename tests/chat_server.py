@@ -1,0 +1,84 @@
+"""A server that speaks chat completions, over real HTTP, for tests of policies behind one."""
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+
+@dataclass
+class Answer:
+    """What the server sends for one request."""
+
+    status: int = 200
+    body: Any = None
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+def says(text: str | None, finish_reason: str = "stop", **more: Any) -> Answer:
+    """Return the answer of a server whose model wrote this."""
+    choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": finish_reason}
+    return Answer(
+        body={"id": "1", "object": "chat.completion", "created": 0, "model": "m", "choices": [choice], **more}
+    )
+
+
+class ChatServer:
+    """Answers each request with what `answer(body)` returns: by default a text that the seed decides."""
+
+    def __init__(self) -> None:
+        self.answer: Callable[[dict], Answer] = lambda body: says(f"text {body['seed']}")
+        self.bodies: list[dict] = []
+        """The requests' JSON, in order of arrival."""
+        self.keys: list[str] = []
+        self.ending = threading.Event()
+        """Set when the test is over: an `answer` that hangs waits for this."""
+        server = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                server.bodies.append(body)
+                server.keys.append(self.headers["Authorization"])
+                answer = server.answer(body)
+                content = answer.body if isinstance(answer.body, str) else json.dumps(answer.body)
+                try:
+                    self.send_response(answer.status)
+                    for name, value in {"Content-Type": "application/json", **answer.headers}.items():
+                        self.send_header(name, value)
+                    self.send_header("Content-Length", str(len(content.encode())))
+                    self.end_headers()
+                    self.wfile.write(content.encode())
+                except (BrokenPipeError, ConnectionResetError):
+                    self.close_connection = True  # the client was stopped, or gave up
+
+            def log_message(self, format: str, *args: Any) -> None:
+                """Print nothing."""
+
+        self._http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._http.daemon_threads = True
+        self.base_url = f"http://127.0.0.1:{self._http.server_address[1]}/v1"
+        threading.Thread(target=self._http.serve_forever, args=(0.02,), daemon=True).start()
+
+    def hang(self, body: dict) -> Answer:
+        """Answer when the test is over."""
+        self.ending.wait()
+        return Answer(500)
+
+    def close(self) -> None:
+        """Stop listening."""
+        self.ending.set()
+        self._http.shutdown()
+        self._http.server_close()
+
+
+@pytest.fixture
+def chat_server() -> Iterator[ChatServer]:
+    """Return a running server."""
+    server = ChatServer()
+    yield server
+    server.close()

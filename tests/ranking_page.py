@@ -1,0 +1,46 @@
+"""A page that is nothing but the ranking screen over the store that the address names: what test_ranker drives."""
+
+import streamlit as st
+
+from label_data.assignment import next_tasks, submit
+from label_data.database import Store, open_store
+from label_data.records import InputError
+from label_data.store import annotator_named, project_settings
+from workbench.ranker import Problem, answer_from, ranker
+
+st.set_page_config("Ranking", layout="wide")
+
+
+@st.cache_resource
+def opened(address: str) -> Store:
+    """Return the store, opened once for all sessions."""
+    return open_store(address)
+
+
+store = opened(st.query_params["store"])
+me = annotator_named(store, "Ann")
+settings, _ = project_settings(store)
+
+
+def take_answer() -> None:
+    """Store the answer, or remember why not."""
+    value = st.session_state.ranker.answer
+    try:
+        answer = answer_from(value)
+        submit(store, answer, me.id)
+        st.session_state.saved, st.session_state.problem = answer.submission, None
+    except InputError as error:
+        st.session_state.problem = Problem(str(value.get("submission")), str(error))
+
+
+tasks = next_tasks(store, me.id)
+ranker(
+    tasks,
+    settings,
+    saved=st.session_state.get("saved"),
+    problem=st.session_state.get("problem"),
+    today=3,
+    on_answer=take_answer,
+)
+if not tasks:
+    st.success("Every prompt is ranked.")

@@ -1,0 +1,112 @@
+"""The app as a process: what it loads, what it answers, how it stops."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+
+import psutil
+import pytest
+from browser import free_port
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture
+def port():
+    return free_port()
+
+
+@pytest.fixture
+def workbench(tmp_path, port):
+    """Start the workbench as its user does, and give back its process once it has printed its address."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "workbench", "run", "--port", str(port)],
+        cwd=ROOT,
+        env=os.environ | {"WORKBENCH_DATA": str(tmp_path / "data")},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    yield process
+    if process.poll() is None:
+        process.kill()
+    for child in psutil.process_iter():
+        assert not _is_part_of(child, tmp_path), f"{child} was left running"
+    process.stdout.close()
+
+
+def _is_part_of(process, tmp_path):
+    try:
+        return process.environ().get("WORKBENCH_DATA", "").startswith(str(tmp_path))
+    except (psutil.Error, OSError):
+        return False
+
+
+def test_it_prints_one_line_with_the_address_and_ctrl_c_stops_app_and_worker(workbench, port):
+    line = workbench.stdout.readline()
+    assert f"http://127.0.0.1:{port}" in line
+    parts = psutil.Process(workbench.pid).children()
+    assert sorted(part.cmdline()[3] for part in parts) == ["app", "worker"]
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/") as answer:
+        policy = answer.headers["content-security-policy"]
+    assert "connect-src 'self'" in policy
+    assert "unsafe-eval" not in policy
+    workbench.send_signal(signal.SIGINT)
+    assert workbench.wait(30) == 0
+    assert workbench.stdout.read().strip() == "Stopping."
+    assert not any(part.is_running() and part.status() != psutil.STATUS_ZOMBIE for part in parts)
+
+
+def test_a_port_that_is_taken_is_said_in_one_sentence(tmp_path):
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        run = subprocess.run(
+            [sys.executable, "-m", "workbench", "run", "--port", str(port)],
+            cwd=ROOT,
+            env=os.environ | {"WORKBENCH_DATA": str(tmp_path)},
+            capture_output=True,
+            text=True,
+        )
+    assert run.returncode == 1
+    assert (
+        run.stderr == f"Port {port} is taken: is the workbench running already? Else start it with PORT={port + 1}.\n"
+    )
+
+
+def test_no_page_loads_torch_transformers_or_datasets(tmp_path):
+    """Run every page's script in one process, as the app does, and look at what was imported."""
+    script = """
+import sys
+from streamlit.testing.v1 import AppTest
+app = AppTest.from_file("workbench/app.py", default_timeout=60).run()
+for page in ("prompts", "rank", "train", "score", "data", "project"):
+    app.switch_page(f"app_pages/{page}.py").run()
+    assert not app.exception, (page, app.exception)
+print(sorted({name.partition(".")[0] for name in sys.modules} & {"torch", "transformers", "datasets"}))
+"""
+    run = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=ROOT,
+        env=os.environ | {"WORKBENCH_DATA": str(tmp_path)},
+        capture_output=True,
+        text=True,
+    )
+    assert run.stdout.strip() == "[]", run.stderr[-2000:]
+
+
+def test_the_readme_names_the_files_that_there_are():
+    """Every path in the README's tree is there."""
+    readme = (ROOT / "README.md").read_text()
+    tree = readme.split("```text\n")[1].split("```")[0]
+    folder = ""
+    for line in tree.splitlines():
+        name = re.split(r"\s{2,}", line.strip())[0]
+        folder = name if not line.startswith(" ") else folder
+        path = ROOT / (name if name == folder else folder + name)
+        assert path.exists(), path

@@ -1,0 +1,328 @@
+"""What pages ask of the worker and what the worker makes of it, in this process and in worker processes."""
+
+import json
+import logging
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from chat_server import says
+from label_data.data_folder import default_store
+from label_data.database import open_store
+from label_data.jobs import DONE, FAILED, QUEUED, RUNNING, STOPPED, add_job, job_with_id, latest_job, unfinished_jobs
+from label_data.records import user_prompt
+from label_data.settings import PolicySettings, ProjectSettings
+from label_data.store import add_prompts, groups, item_counts, save_settings
+from workbench import tasks
+from workbench.jobs import (
+    ask,
+    keep_up,
+    next_job,
+    queue,
+    sampling_is_stopped,
+    start_sampling,
+    stop_sampling,
+    wake,
+    worker_is_alive,
+)
+
+ROOT = Path(__file__).parents[1]
+PROMPTS = [user_prompt(f"Question {number}?") for number in range(5)]
+
+
+@pytest.fixture
+def work_store(tmp_path, monkeypatch, chat_server):
+    """The default store of a fresh data folder: five prompts wait for a policy behind the test's server."""
+    monkeypatch.setenv("WORKBENCH_DATA", str(tmp_path / "data"))
+    store = open_store(default_store())
+    save_settings(store, settings_for(chat_server))
+    add_prompts(store, PROMPTS)
+    yield store
+    store.dispose()
+
+
+def settings_for(chat_server, **changes):
+    policy = PolicySettings("p", "openai", "m", chat_server.base_url)
+    return ProjectSettings(policies=(policy,), **{"completions_per_prompt": 3, "ready_ahead": 4} | changes)
+
+
+def do(store, kind):
+    """Do the queued jobs of one kind only, so that no test loads a network it does not ask about."""
+    while (job := next_job(store)) and job.kind == kind:
+        tasks.run_job(store, job)
+
+
+def test_a_queued_message_is_json_and_names_only_the_task(work_store):
+    wake()
+    with sqlite3.connect(default_store().with_name("queue.db")) as connection:
+        ((data,),) = connection.execute("SELECT data FROM task").fetchall()
+    connection.close()
+    message = json.loads(data)
+    assert message["name"] == "workbench.jobs.wake"
+    assert (message["args"], message["kwargs"]) == ([], {})
+    assert queue().dequeue().id == message["id"]
+
+
+def test_asking_loads_no_network_library(work_store):
+    program = """
+import sys
+from label_data.data_folder import default_store
+from label_data.database import open_store
+from workbench.jobs import ask, keep_up, start_sampling, stop_sampling, worker_is_alive
+store = open_store(default_store())
+keep_up(store), stop_sampling(store), start_sampling(store), ask(store, "train"), worker_is_alive()
+print(sorted({"torch", "transformers", "datasets", "sklearn", "openai"} & sys.modules.keys()))
+"""
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
+def test_sampling_is_asked_for_once_while_prompts_wait_and_too_few_are_ready(work_store):
+    """Four are to be ready ahead and five wait: the job samples four, and the fifth is not needed."""
+    assert keep_up(work_store)
+    assert keep_up(work_store) is None
+    do(work_store, "sample")
+    job = latest_job(work_store, "sample")
+    assert (job.state, job.message) == (DONE, "4 prompts sampled.")
+    assert job.result == {"ready": 4, "failed": 0, "reasons": []}
+    assert item_counts(work_store)["waiting"] == 1
+    assert keep_up(work_store) is None
+
+
+def test_the_first_prompt_is_sampled_alone_so_that_it_is_soon_there(work_store, chat_server):
+    """Batches of 1, then as many as are ready: 1, 2. So the first three requests are of one prompt."""
+    keep_up(work_store)
+    do(work_store, "sample")
+    asked = [body["messages"][0]["content"] for body in chat_server.bodies]
+    assert asked[:6] == ["Question 0?"] * 3 + ["Question 1?"] * 3
+    assert sorted(asked[6:]) == ["Question 2?"] * 3 + ["Question 3?"] * 3
+
+
+def test_what_was_sampled_gets_its_features_next(work_store):
+    keep_up(work_store)
+    do(work_store, "sample")
+    job = next_job(work_store)
+    assert (job.kind, job.arguments) == ("features", {"prompts": [prompt.id for prompt in PROMPTS[:4]]})
+
+
+def test_a_stop_ends_sampling_amid_a_batch_and_holds_until_somebody_starts_it(work_store, chat_server):
+    """The server never answers, so only the stop can end the job."""
+
+    def stop(body):
+        stop_sampling(work_store)
+        return chat_server.hang(body)
+
+    chat_server.answer = stop
+    keep_up(work_store)
+    do(work_store, "sample")
+    assert latest_job(work_store, "sample").state == STOPPED
+    assert item_counts(work_store)["waiting"] == 5
+    assert sampling_is_stopped(work_store)
+    assert keep_up(work_store) is None
+    assert keep_up(work_store, after_failure=True) is None
+    job = start_sampling(work_store)
+    assert start_sampling(work_store) == job
+    assert not sampling_is_stopped(work_store)
+
+
+def test_a_server_that_is_down_costs_no_prompt_and_is_not_asked_by_every_submission(work_store, chat_server):
+    save_settings(
+        work_store,
+        settings_for(chat_server, policies=(down := PolicySettings("p", "openai", "m", "http://127.0.0.1:9/v1"),)),
+    )
+    keep_up(work_store)
+    do(work_store, "sample")
+    job = latest_job(work_store, "sample")
+    assert job.state == FAILED
+    assert job.message.startswith(f"Policy 'p': no server answers at {down.base_url}.")
+    assert item_counts(work_store)["waiting"] == 5
+    assert keep_up(work_store) is None
+    assert keep_up(work_store, after_failure=True)
+    do(work_store, "sample")
+    save_settings(work_store, settings_for(chat_server))
+    assert keep_up(work_store)
+    do(work_store, "sample")
+    assert latest_job(work_store, "sample").state == DONE
+
+
+def test_an_urgent_job_is_done_while_the_server_still_thinks_about_a_sample(work_store, chat_server):
+    """The server answers only when the score job has ended. That one fails, for it names no folder: it was done."""
+    asked = []
+
+    def answer(body):
+        if not asked:
+            asked.append(add_job(work_store, "score"))
+        until(lambda: job_with_id(work_store, asked[0]).ended)
+        return says(f"text {body['seed']}")
+
+    chat_server.answer = answer
+    keep_up(work_store)
+    do(work_store, "sample")
+    assert job_with_id(work_store, asked[0]).state == FAILED
+    assert latest_job(work_store, "sample").state == DONE
+
+
+def test_the_most_urgent_job_is_done_first_and_of_those_the_oldest(work_store):
+    jobs = {kind: add_job(work_store, kind) for kind in ("features", "sample", "train", "score", "best_of_n")}
+    order = []
+    while job := next_job(work_store):
+        order.append(job.kind)
+        tasks.start_job(work_store, jobs[job.kind])
+    assert order == ["score", "best_of_n", "train", "sample", "features"]
+
+
+def test_a_fault_of_the_program_fails_the_job_and_the_log_holds_frames_but_no_text(work_store, caplog):
+    """The arguments lack "messages"; a KeyError is nobody's input."""
+    job = ask(work_store, "score", folder="x", completions=["a private text"])
+    with caplog.at_level(logging.ERROR):
+        do(work_store, "score")
+    failed = job_with_id(work_store, job)
+    assert failed.state == FAILED
+    assert failed.message == (
+        f"This went wrong in a way the program does not know (KeyError). The worker's log says more, under job {job}."
+    )
+    assert "in _score" in caplog.text
+    assert "a private text" not in caplog.text
+
+
+def test_of_an_error_of_several_lines_the_log_holds_the_first():
+    assert tasks.describe(ValueError("could not insert\n[parameters: ('a private text',)]")) == (
+        "ValueError: could not insert\n"
+    )
+
+
+def test_a_score_job_for_a_folder_that_is_not_there_says_so(work_store):
+    job = ask(work_store, "score", folder="nowhere", messages=PROMPTS[0].as_dicts, completions=["a"])
+    do(work_store, "score")
+    assert job_with_id(work_store, job).state == FAILED
+    assert "nowhere" in job_with_id(work_store, job).message
+
+
+def test_a_worker_that_is_to_end_queues_its_job_again(work_store, chat_server, monkeypatch):
+    def end(body):
+        tasks.stopping.set()
+        return chat_server.hang(body)
+
+    chat_server.answer = end
+    monkeypatch.setattr(tasks, "stopping", threading.Event())
+    keep_up(work_store)
+    with pytest.raises(tasks.WorkerStopping):
+        do(work_store, "sample")
+    assert latest_job(work_store, "sample").state == QUEUED
+
+
+def test_the_jobs_of_a_worker_that_was_killed_are_queued_when_the_next_one_starts(work_store):
+    running, queued = add_job(work_store, "train"), add_job(work_store, "score")
+    tasks.start_job(work_store, running)
+    tasks.take_up_again(work_store)
+    assert [(job.id, job.state) for job in unfinished_jobs(work_store)] == [(running, QUEUED), (queued, QUEUED)]
+
+
+# Worker processes
+
+
+def until(condition, seconds=60):
+    """Wait until the condition holds: another process or thread makes it so."""
+    waiting = threading.Event()
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not come to pass"
+        waiting.wait(0.02)
+
+
+@pytest.fixture
+def start_worker(work_store):
+    started = []
+
+    def start(**options):
+        program = [sys.executable, "-c", "from workbench.worker import run_worker; run_worker()"]
+        # features would load a network that these tests are not about
+        process = subprocess.Popen(program, cwd=ROOT, stderr=subprocess.PIPE, text=True, **options)
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.wait()
+        process.stderr.close()
+
+
+def test_a_worker_killed_amid_a_batch_loses_nothing_and_the_next_samples_nothing_twice(
+    work_store, chat_server, start_worker
+):
+    """The server stalls at the eighth request, amid the third batch; the worker is killed there, and another started.
+
+    All five prompts then have K = 3 completions, each at the seed that it would have had without the kill.
+    """
+    save_settings(work_store, settings_for(chat_server, ready_ahead=5))
+    stalled = threading.Event()
+
+    def stall(body):
+        if len(chat_server.bodies) >= 8:
+            stalled.set()
+            return chat_server.hang(body)
+        return says(f"text {body['seed']}")
+
+    chat_server.answer = stall
+    assert not worker_is_alive()
+    keep_up(work_store)
+    first = start_worker()
+    assert stalled.wait(60)
+    assert worker_is_alive()
+    first.send_signal(signal.SIGKILL)
+    first.wait()
+    assert not worker_is_alive()
+    assert latest_job(work_store, "sample").state == RUNNING
+    chat_server.answer = lambda body: says(f"text {body['seed']}")
+
+    second = start_worker()
+    until(lambda: item_counts(work_store)["ready"] == 5)
+    assert all(len(group.completions) == 3 for group in groups(work_store))
+    until(lambda: latest_job(work_store, "sample").state == DONE)
+    seeds = [body["seed"] for body in chat_server.bodies]
+    saved = {completion.seed for group in groups(work_store) for completion in group.completions}
+    assert set(seeds) == saved
+
+    third = start_worker()
+    assert third.wait(30) == 1
+    assert "A worker serves" in third.stderr.read()
+
+    chat_server.answer = lambda body: stalled.set() or chat_server.hang(body)
+    stalled.clear()
+    add_prompts(work_store, [user_prompt("One more?")])
+    start_sampling(work_store)
+    assert keep_up(work_store) is None
+    second.send_signal(signal.SIGTERM)
+    assert second.wait(30) == 0
+
+
+def test_a_worker_ends_with_the_process_that_started_it(work_store, start_worker):
+    """A shell starts the worker, waits until its lock is held, and is killed."""
+    program = (
+        "import subprocess, sys\n"
+        "worker = subprocess.Popen([sys.executable, '-c', 'from workbench.worker import run_worker; run_worker()'])\n"
+        "print(worker.pid, flush=True)\n"
+        "worker.wait()\n"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", program], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    worker = int(parent.stdout.readline())
+    try:
+        until(worker_is_alive)
+        parent.kill()
+        parent.wait()
+        until(lambda: not worker_is_alive())
+    finally:
+        parent.stdout.close()
+        parent.kill()
+        try:
+            os.kill(worker, signal.SIGKILL)
+        except ProcessLookupError:
+            pass

@@ -1,0 +1,127 @@
+"""Each page, used as a person uses it, the store read afterwards."""
+
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from label_data.data_folder import default_store
+from label_data.database import open_store
+from label_data.jobs import latest_job
+from label_data.settings import ProjectSettings
+from label_data.store import item_counts, project_settings, store_counts, waiting_prompts
+from store_fixtures import add_ready_prompt
+from workbench.session import store as shared_store
+
+APP = Path(__file__).parent.parent / "workbench" / "app.py"
+
+
+@pytest.fixture
+def app(tmp_path, monkeypatch):
+    """Return the app at its first page, over an empty store of its own."""
+    monkeypatch.setenv("WORKBENCH_DATA", str(tmp_path))
+    shared_store.clear()
+    yield AppTest.from_file(str(APP), default_timeout=30)
+    shared_store.clear()
+
+
+def open_page(app, name):
+    app.run()
+    app.switch_page(f"app_pages/{name}.py").run()
+    assert not app.exception
+    return app
+
+
+def button(app, label):
+    return next(found for found in app.button if found.label == label)
+
+
+def test_an_empty_store_offers_the_starter_prompts_and_one_click_adds_sixty(app):
+    app.run()
+    app.text_input[0].input("Ann")
+    button(app, "Start ranking").click().run()
+    button(app, "Add the starter prompts").click().run()
+    assert not app.exception
+    store = open_store(default_store())
+    assert item_counts(store)["waiting"] == 60
+    assert latest_job(store, "sample").state == "queued"
+
+
+def test_an_empty_name_is_refused_with_a_sentence(app):
+    app.run()
+    button(app, "Start ranking").click().run()
+    assert app.error[0].value.startswith("The name is empty")
+
+
+def test_pasted_prompts_wait_to_be_sampled_and_are_added_once(app):
+    open_page(app, "prompts")
+    app.text_area[0].input("Why is the sky blue?\n\nWrite a haiku.\nWhy is the sky blue?")
+    app.text_input[0].input("nature")
+    button(app, "Add").click().run()
+    assert not app.exception
+    store = open_store(default_store())
+    waiting = waiting_prompts(store, 9)
+    assert [(prompt.messages[0].content, prompt.category) for prompt in waiting] == [
+        ("Why is the sky blue?", "nature"),
+        ("Write a haiku.", "nature"),
+    ]
+    assert app.metric[0].value == "2"
+
+
+def test_a_file_of_prompts_is_added_with_its_column(app):
+    open_page(app, "prompts")
+    app.file_uploader[0].upload("mine.csv", b"id,question\n1,How far is the moon?\n", "text/csv")
+    next(field for field in app.text_input if "column" in field.label).input("question")
+    [found for found in app.button if found.label == "Add"][1].click().run()
+    assert not app.exception
+    (prompt,) = waiting_prompts(open_store(default_store()), 9)
+    assert (prompt.messages[0].content, prompt.source) == ("How far is the moon?", "mine.csv")
+
+
+def test_a_bad_file_is_refused_by_name_and_line_and_nothing_is_added(app):
+    open_page(app, "prompts")
+    app.file_uploader[0].upload("mine.jsonl", b'{"prompt": "fine"}\n{"question": "not"}\n', "application/jsonl")
+    [found for found in app.button if found.label == "Add"][1].click().run()
+    assert "mine.jsonl, line 2" in app.error[0].value
+    assert store_counts(open_store(default_store())).prompts == 0
+
+
+def test_saved_settings_are_a_new_revision(app):
+    open_page(app, "project")
+    app.text_area[0].input("Prefer kindness.")
+    app.number_input[0].set_value(3)
+    button(app, "Save").click().run()
+    assert not app.exception
+    settings, revision = project_settings(open_store(default_store()))
+    assert (settings.guidelines, settings.completions_per_prompt, revision) == ("Prefer kindness.", 3, 1)
+    assert settings.policies == ProjectSettings().policies
+
+
+def test_settings_that_cannot_work_are_refused_and_not_saved(app):
+    open_page(app, "project")
+    app.text_input[0].input(" ")
+    button(app, "Save").click().run()
+    assert app.error[0].value == "The project has no name. Give it one."
+    assert project_settings(open_store(default_store()))[1] == 0
+
+
+def test_the_rank_page_hands_out_a_task_that_names_no_policy(app):
+    add_ready_prompt(open_store(default_store()), "Which?", "one", "two")
+    app.run()
+    app.text_input[0].input("Ann")
+    button(app, "Start ranking").click().run()
+    assert not app.exception
+    assert not any("tiny" in str(block) for block in app.main)
+
+
+def test_without_a_reward_model_the_score_page_says_what_to_do(app):
+    open_page(app, "score")
+    assert "train one" in app.info[0].value
+
+
+def test_the_data_page_prepares_a_file_of_what_there_is(app):
+    add_ready_prompt(open_store(default_store()), "Which?", "one", "two")
+    open_page(app, "data")
+    button(app, "Prepare the file").click().run()
+    assert not app.exception
+    assert app.success

@@ -1,0 +1,199 @@
+"""Records check themselves when made, and their ids are hashes of what they hold."""
+
+import dataclasses
+
+import pytest
+
+from label_data.records import (
+    Completion,
+    Group,
+    InputError,
+    Message,
+    Prompt,
+    Ranking,
+    canonical,
+    check_text,
+    content_id,
+    distinct,
+    messages_from,
+    user_prompt,
+)
+
+
+def ranking(order=(("a",), ("b",)), shown=("a", "b", "c"), **fields):
+    return Ranking("p", "ana", shown, order, **fields)
+
+
+def test_canonical_json_has_one_text_for_one_value():
+    assert canonical({"b": [1, None], "a": "é"}) == '{"a":"é","b":[1,null]}'
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        canonical(float("nan"))
+
+
+def test_an_id_is_the_first_32_hexadecimal_digits_of_the_sha256_of_the_content():
+    """printf '["prompt"]' | sha256sum gives d651a3aba26225d50548f15bb44a4c92 and 32 digits more."""
+    assert content_id("prompt") == "d651a3aba26225d50548f15bb44a4c92"
+    assert content_id("a", "b") != content_id("ab")
+
+
+def test_records_are_frozen():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        user_prompt("Why?").category = "other"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (7, "The reason is int, not text. Write it as a string."),
+        ("abcd", "The reason has 4 characters; at most 3 are kept. Shorten it."),
+        ("a\0", "The reason holds a NUL character"),
+        ("a\ud800", "The reason holds half of a surrogate pair at character 1."),
+    ],
+)
+def test_text_that_some_back_end_cannot_keep_is_refused(text, said):
+    with pytest.raises(InputError) as error:
+        check_text(text, "The reason", longest=3)
+    assert str(error.value).startswith(said)
+
+
+def test_text_in_any_script_is_kept_as_it_is():
+    assert check_text("日本語 🐖\n", "It", longest=6) == "日本語 🐖\n"
+
+
+# Prompts
+
+
+def test_a_prompt_is_the_same_prompt_whatever_its_category_and_source():
+    assert user_prompt("Why?", "science", "a.txt").id == user_prompt("Why?").id
+    assert user_prompt("Why?").id != user_prompt("Why").id
+
+
+def test_who_says_a_turn_is_part_of_what_a_prompt_is():
+    question = Message("user", "Go on.")
+    assert Prompt((Message("assistant", "Hm."), question)).id != Prompt((Message("user", "Hm."), question)).id
+
+
+@pytest.mark.parametrize(
+    ("messages", "said"),
+    [
+        ((), "ends with role 'none'"),
+        ((Message("assistant", "Hi."),), "ends with role 'assistant'"),
+        ((Message("user", " \n"),), "last message is empty"),
+        ((Message("user", "a"), Message("system", "b"), Message("user", "c")), "system message after its first"),
+    ],
+)
+def test_a_prompt_ends_with_a_question_of_the_users(messages, said):
+    with pytest.raises(InputError, match=said):
+        Prompt(messages)
+
+
+def test_prompts_that_begin_with_the_same_user_turn_share_it_whatever_the_system_message():
+    long = Prompt((Message("system", "Be kind."), Message("user", "  Hello\nTHERE "), Message("user", "Well?")))
+    assert long.first_turn == user_prompt("hello there").first_turn == "hello there"
+
+
+def test_a_role_is_system_user_or_assistant():
+    with pytest.raises(InputError, match="A message has role 'tool'; use one of system, user, assistant"):
+        Message("tool", "42")
+
+
+@pytest.mark.parametrize("value", [None, [], "Why?", {"role": "user"}])
+def test_messages_come_as_a_list(value):
+    with pytest.raises(InputError, match=r"prompt is not a list of messages. Write \[\{"):
+        messages_from(value, "prompt")
+
+
+def test_each_message_has_a_role_and_content():
+    with pytest.raises(InputError, match='prompt, message 2: not an object with "role" and "content"'):
+        messages_from([{"role": "user", "content": "a"}, {"role": "user"}], "prompt")
+    (message,) = messages_from([{"role": "user", "content": "a", "name": "ana"}], "prompt")
+    assert message == Message("user", "a")
+
+
+def test_chat_templates_get_a_prompts_messages_as_dicts():
+    assert user_prompt("Why?").as_dicts == [{"role": "user", "content": "Why?"}]
+
+
+# Completions
+
+
+def test_a_completion_is_its_text_from_its_policy_for_its_prompt_however_it_was_sampled():
+    made = Completion("p", "No.", "tiny", "1", {"temperature": 0.5}, 7, "stop")
+    assert made.id == Completion("p", "No.", "tiny", "1", {"temperature": 1.0}, 8, "length").id
+    others = [("q", "No.", "tiny", "1"), ("p", "No", "tiny", "1"), ("p", "No.", "big", "1"), ("p", "No.", "tiny", "2")]
+    assert made.id not in {Completion(*other).id for other in others}
+
+
+def test_completions_that_differ_in_white_space_alone_are_shown_once():
+    first, twin, other = Completion("p", "No. Never."), Completion("p", " No.\n Never. "), Completion("p", "No.")
+    assert distinct([first, twin, other]) == (first, other)
+
+
+# Rankings
+
+
+def test_completions_that_were_shown_and_not_placed_are_unranked():
+    assert ranking((("c",), ("a",))).unranked == ("b",)
+    assert ranking((("c",), ("a", "b"))).unranked == ()
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"order": (("a",), ("d",))}, "Place each completion at most once, and only those shown"),
+        ({"order": (("a",), ("b", "a"))}, "Place each completion at most once, and only those shown"),
+        ({"order": (("a", "b"), ())}, "Place each completion at most once, and only those shown"),
+        ({"order": (("a",),)}, r"places 1 completion\(s\); an order needs at least two"),
+        ({"order": ()}, r"places 0 completion\(s\); an order needs at least two"),
+        ({"shown": ("a", "b", "b")}, "show at least two, each once"),
+        ({"order": (), "shown": ("a",), "outcome": "skipped"}, "show at least two, each once"),
+        ({"outcome": "all_bad"}, "has outcome 'all_bad' and an order; give one or the other"),
+        ({"outcome": "good"}, "use one of ranked, all_bad, indistinguishable, skipped"),
+        ({"source": "dream"}, "use one of person, import, model"),
+        ({"strength": (1, 2)}, "has 2 strengths for 2 groups"),
+        ({"strength": (4,)}, "each is 1, 2, 3 or null"),
+        ({"seconds": float("inf")}, "give a finite number of at least 0"),
+        ({"seconds": -1.0}, "give a finite number of at least 0"),
+        ({"flags": {"d": ("untrue",)}}, "flags completions that were not shown"),
+        ({"reason": "x" * 10_001}, "the reason has 10,001 characters"),
+    ],
+)
+def test_a_ranking_that_contradicts_itself_is_refused(fields, said):
+    with pytest.raises(InputError, match=said):
+        ranking(**fields)
+
+
+def test_a_ranking_without_an_annotator_is_refused():
+    with pytest.raises(InputError, match="no annotator"):
+        Ranking("p", "", ("a", "b"), (("a",), ("b",)))
+
+
+def test_a_judgement_without_an_order_says_so_by_its_outcome():
+    assert ranking((), outcome="all_bad").order == ()
+
+
+def test_a_ranking_without_a_submission_is_named_by_what_it_says_and_not_by_when():
+    said = ranking(seconds=4.0, submitted=1)
+    assert said.submission == ranking(seconds=5.0, submitted=2).submission
+    assert said.submission != ranking((("b",), ("a",))).submission
+    assert ranking(submission="from-the-browser").submission == "from-the-browser"
+
+
+def test_flags_that_say_nothing_and_the_order_of_flags_are_no_part_of_a_judgement():
+    one = ranking(flags={"a": ("untrue", "broken"), "b": ()})
+    assert one.judgement["flags"] == {"a": ["broken", "untrue"]}
+    assert one.judgement == ranking(flags={"a": ("broken", "untrue")}).judgement
+
+
+# Groups
+
+
+def test_a_group_holds_one_prompt_its_completions_and_rankings_of_those():
+    prompt = user_prompt("Why?")
+    good, bad = Completion(prompt.id, "Because."), Completion(prompt.id, "No.")
+    order = Ranking(prompt.id, "ana", (good.id, bad.id), ((good.id,), (bad.id,)))
+    assert Group(prompt, (good, bad), (order,)).rankings == (order,)
+    with pytest.raises(InputError, match="orders completions that are not in its group"):
+        Group(prompt, (good,), (order,))
+    with pytest.raises(InputError, match="answers another prompt"):
+        Group(user_prompt("Who?"), (good,))

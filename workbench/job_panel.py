@@ -1,0 +1,36 @@
+"""What a page shows of a job: how far it is, a way to stop it, and how it ended."""
+
+import streamlit as st
+
+from label_data.jobs import FAILED, STOPPED, Job, ask_to_stop, job_with_id, latest_job
+from workbench.jobs import worker_is_alive
+from workbench.session import store
+
+EVERY_SECOND = 1.0
+
+
+def job_panel(kind: str) -> Job | None:
+    """Show the newest job of the kind and return it; while it runs, the page renews this part by itself."""
+    job = latest_job(store(), kind)
+    if job is None:
+        return None
+    if not job.ended:
+        _watch(job.id)
+    elif job.state == FAILED:
+        st.error(job.message)
+    elif job.state == STOPPED:
+        st.info(job.message)
+    return job
+
+
+@st.fragment(run_every=EVERY_SECOND)
+def _watch(job_id: str) -> None:
+    job = job_with_id(store(), job_id)
+    if job is None or job.ended:
+        st.rerun()
+    bar, stop = st.columns([6, 1], vertical_alignment="center")
+    bar.progress(min(1.0, job.done / job.total) if job.total else 0.0, text=job.message)
+    if stop.button("Stop", key=f"stop-{job_id}", disabled=job.stop_asked, width="stretch"):
+        ask_to_stop(store(), job_id)
+    if not worker_is_alive():
+        st.warning("The worker is not running, so nothing moves. Start it with: python -m workbench worker")

@@ -1,0 +1,149 @@
+"""The ranking screen: a Streamlit component that ranks in the browser and sends one message for each task.
+
+Streamlit mounts it from the three files beside this one, passed as text: a component's files can be served by address
+only for an installed distribution whose pyproject.toml declares them, and this is a plain checkout. The browser makes
+the script a `blob:` address, which a content-security policy has to allow in `script-src`.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args
+
+import streamlit as st
+
+from label_data.assignment import Answer, Task
+from label_data.records import MOST_COMPLETIONS, STRENGTHS, InputError, Outcome, check_text
+from label_data.settings import ProjectSettings
+from workbench.rendering import rendered, visible
+
+_FILES = Path(__file__).parent
+_MOUNT = st.components.v2.component(
+    "workbench_ranker",
+    html=(_FILES / "ranker.html").read_text(encoding="utf-8"),
+    css=(_FILES / "ranker.css").read_text(encoding="utf-8"),
+    js=(_FILES / "ranker.js").read_text(encoding="utf-8"),
+)
+LONGEST_TIME = 7 * 24 * 3600.0
+"""Seconds; a browser that says it took longer has a broken clock."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Why the server refused an answer."""
+
+    submission: str
+    message: str
+    """One sentence for the person who ranked."""
+
+
+def ranker(
+    tasks: Sequence[Task],
+    settings: ProjectSettings,
+    *,
+    saved: str | None,
+    problem: Problem | None,
+    today: int,
+    on_answer: Callable[[], None],
+    key: str = "ranker",
+) -> None:
+    """Show the first task, hold the second ready, and call `on_answer` when the person submits.
+
+    The message is then at `st.session_state[key].answer`, for `answer_from`. The browser sends it again every two
+    seconds until `saved` or `problem` names its submission, so every run has to pass the latest of both on. With no
+    tasks nothing is shown, but an answer that could not be sent yet still is.
+
+    Args:
+        tasks: of `next_tasks`; nothing of them but token, texts and places is sent.
+        settings: flags, guidelines, partial ranking and strength.
+        saved: submission that was stored last in this session.
+        problem: the last refusal in this session.
+        today: how many this annotator ranked today.
+        on_answer: called before the next run of the script.
+        key: of the component in `st.session_state`.
+    """
+    _MOUNT(
+        key=key,
+        data={
+            "tasks": [_shown(task) for task in tasks],
+            "flags": list(settings.flags),
+            "guidelines": rendered(settings.guidelines) if settings.guidelines.strip() else "",
+            "allow_partial": settings.allow_partial,
+            "ask_strength": settings.ask_strength,
+            "saved": saved,
+            "problem": {"submission": problem.submission, "message": problem.message} if problem else None,
+            "today": today,
+        },
+        on_answer_change=on_answer,
+    )
+
+
+def _shown(task: Task) -> dict[str, Any]:
+    """Return what the browser gets to see: no policy, no id, no sampling; only the token, and texts by place."""
+    return {
+        "token": task.token,
+        "messages": [{"role": message.role} | _both(message.content) for message in task.prompt.messages],
+        "completions": [_both(completion.text) for completion in task.completions],
+    }
+
+
+def _both(text: str) -> dict[str, str]:
+    return {"html": rendered(text), "text": visible(text)}
+
+
+def answer_from(value: Mapping[str, Any]) -> Answer:
+    """Return the browser's message as an Answer; InputError if it is not exactly what the screen sends.
+
+    Whether the places exist, and whether all must be placed, is for `submit` to say: it knows the task.
+    """
+    fields = {"token", "submission", "outcome", "order", "strength", "flags", "reason", "seconds"}
+    if not isinstance(value, Mapping) or value.keys() != fields:
+        raise InputError("The browser's answer has other fields than this version sends. Reload the page.")
+    order, strength, flags, seconds = (value[name] for name in ("order", "strength", "flags", "seconds"))
+    _expect(value["outcome"] in get_args(Outcome), "outcome", value["outcome"])
+    _expect(isinstance(order, list) and all(_is_group(group) for group in order), "order", order)
+    _expect(
+        isinstance(strength, list) and all(step is None or _is_in(step, STRENGTHS) for step in strength),
+        "strength",
+        strength,
+    )
+    _expect(isinstance(flags, Mapping) and all(_is_flagged(*item) for item in flags.items()), "flags", flags)
+    timed = isinstance(seconds, int | float) and not isinstance(seconds, bool) and math.isfinite(seconds)
+    _expect(timed and 0 <= seconds <= LONGEST_TIME, "seconds", seconds)
+    token, submission = (check_text(value[name], f"The answer's {name}", 200) for name in ("token", "submission"))
+    _expect(bool(token), "token", token)
+    _expect(bool(submission), "submission", submission)
+    return Answer(
+        token=token,
+        submission=submission,
+        outcome=value["outcome"],
+        order=[list(group) for group in order],
+        strength=list(strength),
+        flags={int(place): list(names) for place, names in flags.items() if names},
+        reason=check_text(value["reason"], "The answer's reason", 10_000),
+        seconds=float(seconds),
+    )
+
+
+def _expect(fits: bool, field: str, found: Any) -> None:
+    if not fits:
+        raise InputError(
+            f"The answer's {field} is {str(found)[:100]!r}, which the screen never sends. Reload the page."
+        )
+
+
+def _is_in(number: Any, among: Sequence[int]) -> bool:
+    return type(number) is int and number in among
+
+
+def _is_group(group: Any) -> bool:
+    return isinstance(group, list) and bool(group) and all(_is_in(place, range(MOST_COMPLETIONS)) for place in group)
+
+
+def _is_flagged(place: Any, names: Any) -> bool:
+    """Say whether a place (a digit, as JSON objects have text for keys) has a list of short names."""
+    has_place = isinstance(place, str) and len(place) == 1 and place in "012345678"
+    return (
+        has_place and isinstance(names, list) and all(isinstance(name, str) and 0 < len(name) <= 40 for name in names)
+    )

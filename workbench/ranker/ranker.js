@@ -1,0 +1,785 @@
+// The ranking screen in the browser. One ranking is one plain object, changed by the pure functions below; a Screen
+// shows it, keeps its draft, and sends it until the server says that it is stored.
+
+const RESEND = 2000; // milliseconds between two attempts to send the same answer
+const IDLE = 60000; // a pause longer than this counts as this long
+const DRAFT_DAYS = 14; // drafts older than this are forgotten
+const UNDOABLE = 200; // steps back that are kept
+const STEPS = ["", "slightly", "clearly", "much"];
+const UNACCEPTABLE = "unacceptable";
+const SKIPS = [
+  "I don’t know enough about this",
+  "The prompt makes no sense",
+  "I can’t read this language",
+  "I don’t want to read this",
+  "It is not shown properly",
+  "Another reason",
+];
+const INSTEAD = {
+  all_bad: ["All of them are bad", "B"],
+  indistinguishable: ["Can’t tell them apart", "="],
+  skipped: ["Skip", "S"],
+};
+
+// ---- A ranking: groups of places (from 0, as shown), best first; places in one group are tied.
+
+const noRanking = () => ({
+  groups: [],
+  auto: null, // the place that filled the last rank by itself
+  tie: false, // shall the next one placed join the last group?
+  steps: {}, // "places>places" of two neighbouring groups -> 1 slightly … 3 much better
+  outcome: "ranked",
+  why: 0, // number of the reason to skip, from 1
+  flags: {}, // place -> names
+});
+
+const groupOf = (ranking, place) => ranking.groups.findIndex((group) => group.includes(place));
+const without = (groups, place) => groups.map((group) => group.filter((one) => one !== place)).filter((group) => group.length);
+const isComplete = (ranking, count) => ranking.groups.flat().length === count;
+const stepBefore = (ranking, index) => `${[...ranking.groups[index - 1]].sort()}>${[...ranking.groups[index]].sort()}`;
+const strengths = (ranking) => ranking.groups.slice(1).map((_, index) => ranking.steps[stepBefore(ranking, index + 1)] || null);
+
+// Place it next best, or take it back if it has a place. Where all must be placed the last one fills itself.
+function placed(ranking, place, count, isPartial) {
+  if (place === ranking.auto) return { ...ranking, outcome: "ranked" };
+  let groups = ranking.auto === null ? ranking.groups : without(ranking.groups, ranking.auto);
+  const next = { ...ranking, auto: null, tie: false, outcome: "ranked" };
+  if (groupOf(ranking, place) >= 0) return { ...next, groups: without(groups, place) };
+  const joins = ranking.tie && groups.length > 0;
+  groups = joins ? [...groups.slice(0, -1), [...groups.at(-1), place]] : [...groups, [place]];
+  const left = Array.from({ length: count }, (_, one) => one).filter((one) => !groups.flat().includes(one));
+  if (left.length !== 1 || isPartial) return { ...next, groups };
+  return { ...next, groups: [...groups, left], auto: left[0] };
+}
+
+// Tie a placed one with the group before it, or part it from those it is tied with.
+function tied(ranking, place) {
+  const index = groupOf(ranking, place);
+  const rest = without(ranking.groups, place);
+  const auto = place === ranking.auto ? place : null;
+  if (ranking.groups[index].length > 1) return { ...ranking, auto, groups: rest.toSpliced(index + 1, 0, [place]) };
+  if (index === 0) return ranking;
+  return { ...ranking, auto, groups: rest.with(index - 1, [...rest[index - 1], place]) };
+}
+
+// Move a placed one a rank up (-1) or down (+1); out of a tie it first becomes a group of its own.
+function moved(ranking, place, by) {
+  const index = groupOf(ranking, place);
+  const rest = without(ranking.groups, place);
+  const to = ranking.groups[index].length > 1 ? index + (by > 0 ? 1 : 0) : index + by;
+  if (to < 0 || to > rest.length) return ranking;
+  return { ...ranking, auto: null, groups: rest.toSpliced(to, 0, [place]) };
+}
+
+// Put a placed one where it was dropped: on another (a tie), or before another, or with `before` null at the end.
+function dropped(ranking, place, { joins = null, before = null }) {
+  const rest = without(ranking.groups, place);
+  const index = rest.findIndex((group) => group.includes(joins ?? before));
+  if (joins !== null) return { ...ranking, auto: null, groups: rest.with(index, [...rest[index], place]) };
+  return { ...ranking, auto: null, groups: rest.toSpliced(index < 0 ? rest.length : index, 0, [place]) };
+}
+
+function flagged(ranking, place, flag) {
+  const names = ranking.flags[place] || [];
+  const changed = names.includes(flag) ? names.filter((name) => name !== flag) : [...names, flag];
+  return { ...ranking, flags: { ...ranking.flags, [place]: changed } };
+}
+
+// ---- Small things
+
+const ordinal = (number) => `${number}${["th", "st", "nd", "rd"][number > 3 ? 0 : number]}`; // 1 to 9
+const language = (text) =>
+  /[\u3040-\u30ff]/.test(text) ? "ja" : /[\uac00-\ud7af]/.test(text) ? "ko" : /[\u4e00-\u9fff]/.test(text) ? "zh-Hans" : "";
+const isDesk = (element) => Boolean(element?.closest?.("input, textarea, select, [contenteditable], [role=dialog], [role=menu], [role=listbox]"));
+
+function make(tag, className, text) {
+  const element = document.createElement(tag);
+  element.className = className;
+  if (text !== undefined) element.textContent = text;
+  return element;
+}
+
+function button(className, task, ...content) {
+  const element = make("button", className);
+  element.type = "button";
+  element.dataset.do = task;
+  element.append(...content);
+  return element;
+}
+
+function freshId() {
+  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+// What must outlive the page, in the browser's storage; where that is full or forbidden, for as long as the page lives.
+class Shelf {
+  constructor(storage) {
+    this.open = storage;
+    this.memory = new Map();
+  }
+  put(name, value) {
+    this.memory.set(name, value);
+    try {
+      this.open().setItem(name, JSON.stringify(value));
+    } catch {} // kept in memory above
+  }
+  get(name) {
+    try {
+      return JSON.parse(this.open().getItem(name)) ?? this.memory.get(name) ?? null;
+    } catch {
+      return this.memory.get(name) ?? null;
+    }
+  }
+  drop(name) {
+    this.memory.delete(name);
+    try {
+      this.open().removeItem(name);
+    } catch {} // forgotten in memory above
+  }
+  names() {
+    try {
+      return Object.keys(this.open());
+    } catch {
+      return [...this.memory.keys()];
+    }
+  }
+}
+
+const drafts = new Shelf(() => localStorage);
+const outbox = new Shelf(() => sessionStorage);
+const UNSENT = "workbench.unsent";
+const DRAFT = "workbench.draft.";
+
+function forgetOldDrafts() {
+  const oldest = Date.now() - DRAFT_DAYS * 86400e3;
+  for (const name of drafts.names()) if (name.startsWith(DRAFT) && !(drafts.get(name)?.at > oldest)) drafts.drop(name);
+}
+
+// ---- The screen
+
+class Screen {
+  constructor(root) {
+    this.root = root;
+    this.find = (selector) => root.querySelector(selector);
+    this.task = null;
+    this.next = null;
+    this.ranking = noRanking();
+    this.history = [];
+    this.active = null; // the place that X and F act on
+    this.choosing = null; // "skip", "flag" or null: what the next digit or letter means
+    this.isPlain = false;
+    this.isHeld = false; // submitted while the last answer was not stored yet
+    this.seconds = 0;
+    this.seenAt = performance.now();
+    this.unsent = outbox.get(UNSENT);
+    this.attempts = 0;
+    this.sentAt = performance.now();
+    this.leaving = new AbortController();
+    const on = (target, kind, act, options) => target.addEventListener(kind, act, { signal: this.leaving.signal, ...options });
+    on(document, "keydown", (event) => this.key(event));
+    on(root, "click", (event) => this.click(event));
+    on(root, "mousedown", (event) => event.target.closest("button:not(.chip)") && event.preventDefault()); // Enter stays Submit
+    on(root, "pointerdown", (event) => this.grab(event));
+    on(this.find("textarea"), "input", () => this.keepDraft());
+    on(this.find("textarea"), "keydown", (event) => event.key === "Escape" && root.focus({ preventScroll: true }));
+    for (const kind of ["keydown", "pointerdown", "pointermove", "wheel", "scroll", "touchmove"])
+      on(document, kind, () => document.hidden || this.countTime(), { passive: true, capture: true });
+    on(document, "visibilitychange", () => (document.hidden ? this.countTime() : (this.seenAt = performance.now())));
+    this.timer = setInterval(() => this.unsent && performance.now() - this.sentAt > RESEND - 100 && this.send(), 250);
+    if (this.unsent) this.sentAt = -RESEND; // left over from before a reload: the timer sends it at once
+    forgetOldDrafts();
+  }
+
+  leave() {
+    this.leaving.abort();
+    clearInterval(this.timer);
+    screens.delete(this.root);
+  }
+
+  // What the server says now. A ranking under way stays as it is; nothing is sent from here.
+  receive(data, trigger) {
+    this.data = data;
+    this.trigger = trigger;
+    let refused = null;
+    if (this.unsent && data.saved === this.unsent.submission) {
+      drafts.drop(DRAFT + this.unsent.token);
+      this.unsentIs(null);
+      this.state("Saved");
+    } else if (this.unsent && data.problem?.submission === this.unsent.submission) {
+      refused = this.unsent.token;
+      this.unsentIs(null);
+      this.state("");
+      this.complain(data.problem.message);
+    }
+    const tasks = data.tasks.filter((task) => task.token !== this.unsent?.token);
+    const again = tasks.find((task) => task.token === refused);
+    if (again) {
+      this.show(again);
+      this.root.scrollIntoView({ block: "start" });
+    } else if (!this.task || !(tasks.some((task) => task.token === this.task.token) || this.isUnderWay())) this.show(tasks[0] ?? null);
+    this.next = tasks.find((task) => task.token !== this.task?.token) ?? null;
+    this.frame();
+    this.paint();
+    if (this.isHeld && !this.unsent) setTimeout(() => this.isHeld && this.submit());
+  }
+
+  isUnderWay() {
+    return this.history.length > 0 || this.ranking.groups.length > 0 || this.find("textarea").value !== "";
+  }
+
+  // What is around the task and does not change with it.
+  frame() {
+    const { today, guidelines, flags, ask_strength: asksStrength } = this.data;
+    this.find(".today").textContent = today ? `${today} ranked today` : "Nothing ranked yet today";
+    if (this.guidelines !== guidelines) this.find(".guidelines").innerHTML = this.guidelines = guidelines; // safe: `rendered`
+    this.find("[data-do=guidelines]").hidden = !guidelines;
+    this.find(".about-strength").hidden = !asksStrength;
+    this.find(".about-flags").hidden = !flags.length;
+  }
+
+  show(task) {
+    this.task = task;
+    const draft = task && drafts.get(DRAFT + task.token);
+    this.ranking = { ...noRanking(), ...(draft?.ranking ?? {}) };
+    this.history = [];
+    this.active = this.choosing = null;
+    this.isHeld = false;
+    this.seconds = draft?.seconds ?? 0;
+    this.seenAt = performance.now();
+    this.find("textarea").value = draft?.reason ?? "";
+    for (const part of [".today", ".views", ".prompt", ".completions", ".judging"]) this.find(part).hidden = !task;
+    this.find(".waiting").hidden = Boolean(task) || !this.unsent;
+    this.find(".prompt").replaceChildren(...(task ? this.messages(task.messages) : []));
+    this.find(".prompt").classList.toggle("chat", (task?.messages ?? []).filter((message) => message.role !== "system").length > 1);
+    const completions = this.find(".completions");
+    completions.replaceChildren(...(task ? task.completions.map((completion, place) => this.card(completion, place)) : []));
+    completions.className = `completions of-${task?.completions.length ?? 0}`;
+    this.paint();
+  }
+
+  messages(messages) {
+    const alone = messages.filter((message) => message.role !== "system").length === 1;
+    return messages.map((message) => {
+      const isSystem = message.role === "system";
+      const element = make(isSystem ? "details" : "div", `${isSystem ? "" : "message "}${message.role}`);
+      const name = { system: "System prompt", user: alone ? "Prompt" : "User", assistant: "Assistant" }[message.role];
+      element.append(make(isSystem ? "summary" : "span", "role", name), this.fill(make("div", "text"), message));
+      return element;
+    });
+  }
+
+  card(completion, place) {
+    const card = this.find(".card-template").content.firstElementChild.cloneNode(true);
+    card.dataset.place = place;
+    card.querySelector(".number").textContent = place + 1;
+    const panel = card.querySelector(".flags");
+    panel.setAttribute("aria-label", `Flags of completion ${place + 1}`);
+    for (const [letter, flag] of this.letters()) {
+      const toggle = button("", "flag", flag, " ", make("kbd", "", letter.toUpperCase()));
+      toggle.dataset.flag = flag;
+      panel.append(toggle);
+    }
+    this.fill(card.querySelector(".text"), completion);
+    return card;
+  }
+
+  fill(element, { html, text }) {
+    element.dir = "auto";
+    element.lang = language(text);
+    element.classList.toggle("plain", this.isPlain);
+    if (this.isPlain) element.textContent = text;
+    else element.innerHTML = html; // made safe by the server: `workbench.rendering.rendered`
+    return element;
+  }
+
+  // Which letter sets which flag: the first of its own letters that no flag before it has.
+  letters() {
+    const letters = new Map([["x", UNACCEPTABLE]]);
+    for (const flag of this.data.flags) {
+      const free = [...flag.toLowerCase(), ..."abcdefghijklmnopqrstuvwyz"].find((one) => /[a-z]/.test(one) && !letters.has(one));
+      if (flag !== UNACCEPTABLE && free) letters.set(free, flag);
+    }
+    return letters;
+  }
+
+  // ---- What the person does
+
+  change(ranking, words) {
+    if (JSON.stringify(ranking) === JSON.stringify(this.ranking)) return;
+    this.history = [...this.history.slice(1 - UNDOABLE), this.ranking];
+    this.ranking = ranking;
+    this.settle(words);
+  }
+
+  place(place) {
+    if (place >= this.task.completions.length) return;
+    this.active = place;
+    const next = placed(this.ranking, place, this.task.completions.length, this.data.allow_partial);
+    const rank = groupOf(next, place) + 1;
+    const ready = isComplete(next, this.task.completions.length) ? " All are placed; Enter submits." : "";
+    this.paint();
+    this.change(next, rank ? `Completion ${place + 1} is ${ordinal(rank)}.${ready}` : `Completion ${place + 1} taken back.`);
+  }
+
+  tie(chip) {
+    const { ranking, task } = this;
+    const place = chip ?? ranking.auto;
+    if (place !== null && place !== undefined) {
+      const next = tied(ranking, place);
+      if (next === ranking) return this.say("It is first already: nothing is before it to tie it with.");
+      const together = next.groups[groupOf(next, place)].map((one) => one + 1).join(" and ");
+      return this.change(next, next.groups.length < ranking.groups.length ? `${together} are tied.` : "Not tied any more.");
+    }
+    if (isComplete(ranking, task.completions.length)) return this.say("All are placed. Choose a number of the ranking, then tie it.");
+    if (!ranking.groups.length) return this.say("Place one completion first; the next can then be tied with it.");
+    this.change({ ...ranking, tie: !ranking.tie }, ranking.tie ? "The next one comes after." : "The next one will be tied with the one before.");
+  }
+
+  undo() {
+    if (!this.history.length) return this.say("There is nothing to undo.");
+    this.ranking = this.history.at(-1);
+    this.history = this.history.slice(0, -1);
+    this.settle("Undone.");
+  }
+
+  settle(words) {
+    this.isHeld = false;
+    if (!this.unsent) this.state("");
+    this.paint();
+    this.keepDraft();
+    this.say(words);
+  }
+
+  instead(outcome, why = 0) {
+    const same = this.ranking.outcome === outcome && this.ranking.why === why;
+    const words = why ? SKIPS[why - 1] : INSTEAD[outcome][0];
+    this.choose(null);
+    this.change({ ...this.ranking, outcome: same ? "ranked" : outcome, why: same ? 0 : why }, same ? "Back to the ranking." : `${words}. Enter submits.`);
+  }
+
+  skip() {
+    if (this.ranking.outcome === "skipped") return this.instead("skipped", this.ranking.why);
+    this.choose(this.choosing === "skip" ? null : "skip");
+    if (this.choosing) this.say(`Why skip it? ${SKIPS.map((words, index) => `${index + 1}: ${words}`).join(". ")}`);
+  }
+
+  choose(what, place = this.active) {
+    this.choosing = what;
+    if (what === "flag") this.active = place ?? 0;
+    this.paint();
+  }
+
+  flag(flag, place = this.active) {
+    if (place === null) return this.say("Choose a completion first, with the arrow keys or by its number.");
+    const next = flagged(this.ranking, place, flag);
+    const isOn = next.flags[place].includes(flag);
+    this.active = place;
+    this.change(next, `Completion ${place + 1}: ${isOn ? "" : "not "}${flag}.`);
+  }
+
+  strengthen(index) {
+    if (!this.data.ask_strength) return;
+    if (!(index > 0)) return this.say("Place two completions first.");
+    const name = stepBefore(this.ranking, index);
+    const step = ((this.ranking.steps[name] || 0) + 1) % STEPS.length;
+    this.change({ ...this.ranking, steps: { ...this.ranking.steps, [name]: step } }, step ? `${STEPS[step]} better.` : "Strength taken back.");
+  }
+
+  // The step that G means: above the chip in focus, else the last step between two that the person placed.
+  strengthKey(chip) {
+    const placedByHand = this.ranking.groups.length - (this.ranking.groups.at(-1)?.[0] === this.ranking.auto ? 1 : 0);
+    const last = this.active === null ? -1 : groupOf(this.ranking, this.active);
+    this.strengthen(chip !== null ? groupOf(this.ranking, chip) : last > 0 ? last : placedByHand > 1 ? placedByHand - 1 : this.ranking.groups.length - 1);
+  }
+
+  isReady() {
+    const count = this.ranking.groups.flat().length;
+    return this.ranking.outcome !== "ranked" || count === this.task?.completions.length || (this.data.allow_partial && count >= 2);
+  }
+
+  submit() {
+    if (!this.task) return;
+    if (!this.isReady()) return this.say(this.data.allow_partial ? "Place at least two completions first." : "Place every completion first.", true);
+    if (this.unsent) {
+      this.isHeld = true;
+      return this.say("The last ranking is not saved yet; this one follows as soon as it is.", true);
+    }
+    this.countTime();
+    const { ranking, task } = this;
+    const isRanked = ranking.outcome === "ranked";
+    const words = this.find("textarea").value.trim();
+    const steps = this.data.ask_strength && isRanked ? strengths(ranking) : [];
+    this.keepDraft();
+    this.unsentIs({
+      token: task.token,
+      submission: freshId(),
+      outcome: ranking.outcome,
+      order: isRanked ? ranking.groups : [],
+      strength: steps.some(Boolean) ? steps : [],
+      flags: Object.fromEntries(Object.entries(ranking.flags).filter(([, names]) => names.length)),
+      reason: [ranking.outcome === "skipped" ? SKIPS[ranking.why - 1] : "", words].filter(Boolean).join(": "),
+      seconds: Math.round(this.seconds * 10) / 10,
+    });
+    this.complain("");
+    this.send();
+    this.show(this.next);
+    this.next = null;
+    this.root.scrollIntoView({ block: "start" });
+    if (this.task) this.say(`Next prompt, with ${this.task.completions.length} completions.`);
+  }
+
+  // ---- Keeping and sending
+
+  keepDraft() {
+    if (!this.task) return;
+    const reason = this.find("textarea").value;
+    drafts.put(DRAFT + this.task.token, { ranking: this.ranking, reason, seconds: this.seconds, at: Date.now() });
+  }
+
+  unsentIs(answer) {
+    this.unsent = answer;
+    this.attempts = 0;
+    if (answer) outbox.put(UNSENT, answer);
+    else outbox.drop(UNSENT);
+  }
+
+  send() {
+    this.attempts += 1;
+    this.sentAt = performance.now();
+    this.state(this.attempts > 1 ? "Not saved yet, retrying" : "Saving …", this.attempts > 1);
+    this.trigger("answer", this.unsent);
+  }
+
+  countTime() {
+    const now = performance.now();
+    this.seconds += Math.min(now - this.seenAt, IDLE) / 1000;
+    this.seenAt = now;
+  }
+
+  // ---- What the person sees
+
+  state(words, isLate = false) {
+    const saving = this.find(".saving");
+    if (saving.textContent !== words) saving.textContent = words;
+    saving.classList.toggle("late", isLate);
+  }
+
+  say(words, isShown = false) {
+    this.find(".live").textContent = words;
+    if (isShown) this.state(words, true);
+  }
+
+  complain(message) {
+    this.find(".problem").hidden = !message;
+    this.find(".problem p").textContent = message ? `That ranking was not saved. ${message}` : "";
+  }
+
+  paint() {
+    if (!this.task || !this.data) return;
+    const { ranking, task } = this;
+    const instead = INSTEAD[ranking.outcome];
+    this.find(".completions").classList.toggle("set-aside", Boolean(instead));
+    this.find(".completions").querySelectorAll(".card").forEach((card, place) => this.paintCard(card, place));
+    this.paintTray();
+    const hint = this.find(".hint");
+    const placedSome = ranking.groups.length > 0;
+    const why = ranking.why ? `: ${SKIPS[ranking.why - 1].toLowerCase().replace(/^i\b/, "I")}` : "";
+    hint.textContent = instead ? `${instead[0]}${why}` : ranking.tie ? "Tied with" : placedSome ? "" : this.firstWords(task.completions.length);
+    hint.hidden = !hint.textContent;
+    hint.classList.toggle("chosen", Boolean(instead));
+    const press = (name, isOn) => this.find(`[data-do=${name}]`).setAttribute("aria-pressed", isOn);
+    for (const name of ["all_bad", "indistinguishable"]) press(name, ranking.outcome === name);
+    press("skip", ranking.outcome === "skipped");
+    press("tie", ranking.tie);
+    press("plain", this.isPlain);
+    this.find("[data-do=undo]").disabled = !this.history.length;
+    this.find(".submit").disabled = !this.isReady();
+    this.find("[data-do=skip]").setAttribute("aria-expanded", this.choosing === "skip");
+    const skips = this.find(".skips");
+    skips.hidden = this.choosing !== "skip";
+    if (!skips.childElementCount) {
+      skips.append(make("p", "", "Why skip it?"));
+      SKIPS.forEach((words, index) => {
+        const choice = button("", "skip_because", make("kbd", "", index + 1), " ", words);
+        choice.dataset.why = index + 1;
+        skips.append(choice);
+      });
+    }
+  }
+
+  firstWords(count) {
+    const touch = matchMedia("(hover: none)").matches;
+    return touch ? "Touch the best completion, then the next best" : `Press 1–${count} or click: the best completion first, then the next best`;
+  }
+
+  paintCard(card, place) {
+    const { ranking } = this;
+    const index = ranking.outcome === "ranked" ? groupOf(ranking, place) : -1;
+    const isTied = index >= 0 && ranking.groups[index].length > 1;
+    const rank = ordinal(index + 1);
+    const words = index < 0 ? "" : `${rank}${isTied ? ", tied" : ""}`;
+    const flags = ranking.flags[place] || [];
+    card.classList.toggle("placed", index >= 0);
+    card.classList.toggle("active", this.active === place);
+    card.setAttribute("aria-label", `Completion ${place + 1}, ${words || "not placed"}`);
+    card.querySelector(".rank").textContent = words;
+    const number = card.querySelector(".number");
+    number.setAttribute("aria-label", index < 0 ? `Place completion ${place + 1} next best` : `Completion ${place + 1} is ${words}; take it back`);
+    number.setAttribute("aria-pressed", index >= 0);
+    const isOpen = this.choosing === "flag" && this.active === place;
+    card.querySelector(".flags").hidden = !isOpen;
+    card.querySelector(".flagging").setAttribute("aria-expanded", isOpen);
+    card.querySelector(".flagging").setAttribute("aria-label", `Flag completion ${place + 1}`);
+    for (const toggle of card.querySelectorAll("[data-flag]")) toggle.setAttribute("aria-pressed", flags.includes(toggle.dataset.flag));
+    const chosen = card.querySelector(".flagged");
+    chosen.hidden = !flags.length;
+    chosen.replaceChildren(...flags.map((flag) => make("span", "", flag)));
+  }
+
+  paintTray() {
+    const { ranking, task } = this;
+    const focused = this.chipInFocus();
+    const items = [];
+    ranking.groups.forEach((group, index) => {
+      group.forEach((place, within) => {
+        const item = make("li", "");
+        if (within) item.append(this.mark("=", "tied with"));
+        else if (index) item.append(this.between(index));
+        const isAuto = place === ranking.auto;
+        const chip = button(`chip${isAuto ? " auto" : ""}`, "chip", String(place + 1));
+        chip.dataset.place = place;
+        const tiedWith = group.length > 1 ? ", tied" : "";
+        chip.setAttribute("aria-label", `Completion ${place + 1}, ${ordinal(index + 1)}${tiedWith}${isAuto ? ", filled by itself" : ""}. Arrow keys move it, T ties it.`);
+        item.append(chip);
+        items.push(item);
+      });
+    });
+    const left = task.completions.length - ranking.groups.flat().length;
+    for (let slot = 0; slot < left && ranking.groups.length; slot += 1) {
+      const item = make("li", "");
+      item.setAttribute("aria-hidden", "true");
+      item.append(make("span", "between", slot === 0 && ranking.tie ? "=" : "›"), make("span", "slot"));
+      items.push(item);
+    }
+    const tray = this.find(".tray");
+    tray.hidden = ranking.outcome !== "ranked";
+    tray.replaceChildren(...items);
+    if (focused !== null) this.chip(focused)?.focus({ preventScroll: true });
+  }
+
+  mark(sign, words) {
+    const element = make("span", "between", sign);
+    element.setAttribute("role", "img");
+    element.setAttribute("aria-label", words);
+    return element;
+  }
+
+  between(index) {
+    if (!this.data.ask_strength) return this.mark("›", "better than");
+    const step = this.ranking.steps[stepBefore(this.ranking, index)] || 0;
+    const element = button("between", "strength", step ? `${STEPS[step]} ›` : "›");
+    element.dataset.index = index;
+    element.setAttribute("aria-label", `${STEPS[step] || "no strength given"}; how much better, press to change`);
+    return element;
+  }
+
+  chip(place) {
+    return this.find(`.chip[data-place="${place}"]`);
+  }
+
+  chipInFocus() {
+    const focused = this.root.getRootNode().activeElement?.closest?.(".chip");
+    return focused ? Number(focused.dataset.place) : null;
+  }
+
+  // ---- Mouse, touch, keys
+
+  click(event) {
+    const target = event.target.closest("[data-do]");
+    const card = event.target.closest(".card");
+    const place = card ? Number(card.dataset.place) : null;
+    if (target) return this.act(target.dataset.do, target, place);
+    const selection = this.root.getRootNode().getSelection?.() ?? document.getSelection(); // Chromium keeps one a shadow root
+    const isReading = event.target.closest("a, .panel") || selection?.type === "Range";
+    if (card && !isReading) this.place(place);
+  }
+
+  act(task, target = null, place = null) {
+    const acts = {
+      place: () => this.place(place),
+      flags: () => this.choose(this.choosing === "flag" && this.active === place ? null : "flag", place),
+      flag: () => this.flag(target.dataset.flag, place),
+      tie: () => this.tie(this.chipInFocus()),
+      undo: () => this.undo(),
+      submit: () => this.submit(),
+      all_bad: () => this.instead("all_bad"),
+      indistinguishable: () => this.instead("indistinguishable"),
+      skip: () => this.skip(),
+      skip_because: () => this.instead("skipped", Number(target.dataset.why)),
+      strength: () => this.strengthen(Number(target.dataset.index)),
+      guidelines: () => this.toggleGuidelines(),
+      plain: () => this.togglePlain(),
+      help: () => this.toggleHelp(),
+      dismiss: () => this.complain(""),
+      chip: () => target.focus({ preventScroll: true }),
+    };
+    acts[task]();
+  }
+
+  toggleGuidelines() {
+    const guidelines = this.find(".guidelines");
+    guidelines.hidden = !guidelines.hidden || !this.data.guidelines;
+    this.find("[data-do=guidelines]").setAttribute("aria-expanded", !guidelines.hidden);
+    if (!guidelines.hidden) guidelines.scrollIntoView({ block: "nearest" });
+  }
+
+  togglePlain() {
+    this.isPlain = !this.isPlain;
+    const messages = this.find(".prompt").querySelectorAll(".text");
+    const completions = this.find(".completions").querySelectorAll(".text");
+    messages.forEach((element, index) => this.fill(element, this.task.messages[index]));
+    completions.forEach((element, index) => this.fill(element, this.task.completions[index]));
+    this.paint();
+    this.say(this.isPlain ? "Plain text." : "Formatted text.");
+  }
+
+  toggleHelp() {
+    const help = this.find("dialog");
+    if (help.open) help.close();
+    else help.showModal();
+  }
+
+  // Chips are dragged by pointer events, so that touch works like the mouse.
+  grab(event) {
+    const chip = event.target.closest(".chip");
+    if (!chip || event.button !== 0) return;
+    const from = { x: event.clientX, y: event.clientY };
+    const dragging = new AbortController();
+    const on = (kind, act) => chip.addEventListener(kind, act, { signal: dragging.signal });
+    const end = () => {
+      dragging.abort();
+      this.find(".tray").classList.remove("at-end");
+    };
+    let drop = null;
+    chip.setPointerCapture(event.pointerId);
+    on("pointermove", (move) => {
+      const [x, y] = [move.clientX - from.x, move.clientY - from.y];
+      if (!drop && Math.hypot(x, y) < 6) return;
+      chip.classList.add("dragged");
+      chip.style.transform = `translate(${x}px, ${y}px)`;
+      drop = this.dropAt(chip, move.clientX, move.clientY);
+      this.markDrop(drop);
+    });
+    on("pointerup", () => {
+      end();
+      const place = Number(chip.dataset.place);
+      if (drop) this.change(dropped(this.ranking, place, drop), `Completion ${place + 1} moved.`);
+      this.paint();
+    });
+    on("pointercancel", () => {
+      end();
+      this.paint();
+    });
+  }
+
+  // On another chip: joins it. Else before the first chip to the right, or between two that are tied: joins them.
+  dropAt(chip, x, y) {
+    const others = [...this.find(".tray").querySelectorAll(".chip")].filter((other) => other !== chip);
+    const boxes = others.map((other) => other.getBoundingClientRect());
+    const places = others.map((other) => Number(other.dataset.place));
+    const on = boxes.findIndex((box) => x >= box.left && x <= box.right && y >= box.top - 8 && y <= box.bottom + 8);
+    if (on >= 0) return { joins: places[on] };
+    const after = boxes.findIndex((box) => y < box.top || (y <= box.bottom + 8 && x < box.left));
+    if (after < 0) return { before: null };
+    const isBetweenTied = after > 0 && groupOf(this.ranking, places[after]) === groupOf(this.ranking, places[after - 1]);
+    return isBetweenTied ? { joins: places[after] } : { before: places[after] };
+  }
+
+  markDrop({ joins = null, before = null }) {
+    for (const other of this.find(".tray").querySelectorAll(".chip")) {
+      other.classList.toggle("joins", joins !== null && Number(other.dataset.place) === joins);
+      other.classList.toggle("before", before !== null && Number(other.dataset.place) === before);
+    }
+    this.find(".tray").classList.toggle("at-end", joins === null && before === null);
+  }
+
+  key(event) {
+    if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing || !this.task) return;
+    const target = event.composedPath()[0];
+    if (isDesk(target)) return;
+    const help = this.find("dialog");
+    const isInside = this.root.contains(target);
+    const onButton = target.closest?.("button:not(.chip), a, summary") && (isInside || event.key === " ");
+    if ((event.key === "Enter" || event.key === " ") && onButton) return; // the browser presses it
+    const act = help.open ? this.helpKey(event) : this.meaning(event);
+    if (!act) return;
+    event.preventDefault();
+    event.stopPropagation();
+    if (event.repeat && !event.key.startsWith("Arrow")) return;
+    if (!isInside) this.root.focus({ preventScroll: true });
+    act();
+  }
+
+  helpKey(event) {
+    return event.key === "?" ? () => this.toggleHelp() : null;
+  }
+
+  // What a key means now, as a function, or null. Digits and letters are found on keyboards of other scripts too.
+  meaning(event) {
+    const isDigitKey = /^(Digit|Numpad)[1-9]$/.test(event.code) && !event.shiftKey;
+    const digit = /^[1-9]$/.test(event.key) ? Number(event.key) : isDigitKey ? Number(event.code.at(-1)) : 0;
+    const isLatin = /^[\x20-\x7e]$/.test(event.key);
+    const letter = isLatin || !event.code.startsWith("Key") ? event.key : event.code.at(-1);
+    const key = letter.length === 1 ? letter.toLowerCase() : letter;
+    const chip = this.chipInFocus();
+    if (this.choosing === "skip" && digit) return digit <= SKIPS.length ? () => this.instead("skipped", digit) : null;
+    if (this.choosing === "flag") {
+      if (digit) return digit <= this.task.completions.length ? () => this.choose("flag", digit - 1) : null;
+      const flag = this.letters().get(key);
+      if (flag) return () => (this.flag(flag), this.choose(null));
+    }
+    if (this.choosing && key === "Escape") return () => this.choose(null);
+    if (digit) return () => (this.choose(null), this.place(digit - 1));
+    const by = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -1, ArrowDown: 1 }[key];
+    if (by && chip !== null) return () => this.change(moved(this.ranking, chip, by), `Completion ${chip + 1} moved.`);
+    const meanings = {
+      t: () => this.tie(chip),
+      u: () => this.undo(),
+      x: () => this.flag(UNACCEPTABLE, chip ?? this.active),
+      f: () => this.choose(this.choosing === "flag" ? null : "flag", chip ?? this.active),
+      g: this.data.ask_strength ? () => this.strengthKey(chip) : null,
+      b: () => this.instead("all_bad"),
+      "=": () => this.instead("indistinguishable"),
+      s: () => this.skip(),
+      w: () => this.find("textarea").focus(),
+      h: () => this.toggleGuidelines(),
+      p: () => this.togglePlain(),
+      "?": () => this.toggleHelp(),
+      Enter: () => this.submit(),
+      " ": chip === null ? null : () => this.place(chip),
+      ArrowLeft: () => this.look(-1),
+      ArrowRight: () => this.look(1),
+    };
+    return meanings[key] ?? null;
+  }
+
+  look(by) {
+    const count = this.task.completions.length;
+    this.active = this.active === null ? (by > 0 ? 0 : count - 1) : (this.active + by + count) % count;
+    this.paint();
+    const card = this.find(`.card[data-place="${this.active}"]`);
+    card.scrollIntoView({ block: "nearest" });
+    this.say(card.getAttribute("aria-label"));
+  }
+}
+
+const screens = new WeakMap();
+
+// Streamlit calls this on every change of data, on the same elements.
+export default function ({ parentElement, data, setTriggerValue }) {
+  const root = parentElement.querySelector(".ranker");
+  if (!screens.has(root)) screens.set(root, new Screen(root));
+  const screen = screens.get(root);
+  screen.receive(data, setTriggerValue);
+  return () => screen.leave();
+}

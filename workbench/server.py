@@ -1,0 +1,84 @@
+"""The app's web server: Streamlit's pages behind a content-security policy, with the settings it ships with."""
+
+import base64
+import hashlib
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+from starlette.middleware import Middleware
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from streamlit import file_util
+
+LOCAL = "127.0.0.1"
+
+SETTINGS: dict[str, Any] = {
+    "browser.gatherUsageStats": False,
+    "client.toolbarMode": "viewer",  # in "developer" the key c opens a dialog in the middle of a ranking
+    "client.showErrorDetails": "none",  # a traceback names files and may quote model text; it goes to the log
+    "global.developmentMode": False,
+    "runner.postScriptGC": False,  # a full collection after every run was what limited submissions a second
+    "server.fileWatcherType": "none",
+    "server.headless": True,
+    "server.maxUploadSize": 200,
+    "theme.base": "light",
+}
+
+
+def content_security_policy() -> str:
+    """Return the policy under which model text, whatever it holds, can neither run a script nor call out.
+
+    Scripts: Streamlit's own files, its one inline script by hash, and components' modules as blobs. Images, fonts,
+    frames and connections: this server only.
+    """
+    page = Path(file_util.get_static_dir(), "index.html").read_bytes()
+    inline = re.findall(rb"<script>(.*?)</script>", page, re.DOTALL)
+    hashes = " ".join(f"'sha256-{base64.b64encode(hashlib.sha256(text).digest()).decode()}'" for text in inline)
+    return "; ".join(
+        (
+            "default-src 'self'",
+            f"script-src 'self' blob: {hashes}",
+            "style-src 'self' 'unsafe-inline'",
+            "img-src 'self' data: blob:",
+            "font-src 'self' data:",
+            "connect-src 'self'",
+            "worker-src 'self' blob:",
+            "frame-src 'self'",
+            "object-src 'none'",
+            "base-uri 'self'",
+            "form-action 'self'",
+            "frame-ancestors 'self'",
+        )
+    )
+
+
+class SecurityHeaders:
+    """Adds the policy and its companions to every answer."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+        self.headers = [
+            (b"content-security-policy", content_security_policy().encode()),
+            (b"referrer-policy", b"same-origin"),  # no-referrer would make form posts send Origin null
+            (b"x-content-type-options", b"nosniff"),
+            (b"x-dns-prefetch-control", b"off"),  # a look-up of a link's host would already tell that it was shown
+        ]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, and its answer back with the headers."""
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message = {**message, "headers": [*message.get("headers", ()), *self.headers]}
+            await send(message)
+
+        await self.app(scope, receive, send_with_headers if scope["type"] == "http" else send)
+
+
+def serve(port: int) -> None:
+    """Serve the pages on 127.0.0.1 until stopped."""
+    os.environ["STREAMLIT_SERVER_ADDRESS"] = LOCAL
+    app = st.App(Path(__file__).with_name("app.py"), middleware=[Middleware(SecurityHeaders)])
+    app.run(config=SETTINGS | {"server.port": port, "server.address": LOCAL})

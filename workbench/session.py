@@ -1,0 +1,64 @@
+"""What pages share: the store, who is here, and the one place that knows session state and cookies."""
+
+import streamlit as st
+
+from label_data.data_folder import default_store
+from label_data.database import Store, open_store
+from label_data.records import InputError
+from label_data.store import Annotator, annotator_named, annotator_with_id
+
+COOKIE = "annotator"
+COOKIE_DAYS = 400
+"""As long as browsers keep one."""
+
+KEEP_COOKIE = """
+export default function ({ data }) {
+  document.cookie = `${data.name}=${data.value}; path=/; max-age=${data.seconds}; SameSite=Strict`
+}
+"""
+
+
+@st.cache_resource(show_spinner=False)
+def store() -> Store:
+    """Return the process's one engine."""
+    return open_store(default_store())
+
+
+def annotator() -> Annotator:
+    """Return who is here; ask for a name, once for each browser, if that is not known."""
+    known = st.session_state.get(COOKIE) or st.context.cookies.get(COOKIE)
+    me = annotator_with_id(store(), known) if known else None
+    if me is None:
+        me = _ask_for_name()
+    if me.id != st.context.cookies.get(COOKIE):
+        _remember(me.id)
+    return me
+
+
+def forget_annotator() -> None:
+    """Let this browser be somebody else's: the next page that needs a name asks for one."""
+    st.session_state[COOKIE] = None
+    _remember("")
+
+
+def _ask_for_name() -> Annotator:
+    st.subheader("Who is ranking?")
+    with st.form("name", width=480):
+        name = st.text_input(
+            "Your name", help="Rankings are kept under a random pseudonym; this browser remembers you."
+        )
+        asked = st.form_submit_button("Start ranking", type="primary")
+    if asked:
+        try:
+            me = annotator_named(store(), name)
+        except InputError as error:
+            st.error(str(error))
+        else:
+            st.session_state[COOKIE] = me.id
+            st.rerun()
+    st.stop()
+
+
+def _remember(value: str) -> None:
+    keep = st.components.v2.component("keep_cookie", js=KEEP_COOKIE)
+    keep(data={"name": COOKIE, "value": value, "seconds": COOKIE_DAYS * 86_400 if value else 0}, key="keep_cookie")

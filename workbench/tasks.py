@@ -1,0 +1,286 @@
+"""What the worker does for each kind of job. Imported in the worker's process only.
+
+One thread does one job at a time: two networks at once on the same cores take longer than one after the other. A job of
+a higher priority need not wait for all that: it runs when the one under way next reports its progress.
+"""
+
+import logging
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import lru_cache
+from itertools import islice
+from typing import Any
+
+from label_data.data_folder import data_folder, default_store
+from label_data.database import Store, open_store, reading
+from label_data.jobs import (
+    DONE,
+    FAILED,
+    STOPPED,
+    Job,
+    JobStopped,
+    add_job,
+    end_job,
+    report_progress,
+    requeue_job,
+    start_job,
+    unfinished_jobs,
+)
+from label_data.records import Completion, InputError, Prompt, content_id, messages_from
+from label_data.settings import PolicySettings, ProjectSettings
+from label_data.store import groups, groups_in, item_counts, project_settings, store_counts, untouched_ready
+from workbench.jobs import PRIORITY, keep_up, next_job
+from workbench.sampling import Policy, Refused, Request, Sampled, open_policy, sample_batch
+
+log = logging.getLogger("workbench.worker")
+stopping = threading.Event()
+"""Set when the worker is to end: the job under way then stops where it next reports its progress."""
+REPORT_EVERY = 0.4
+"""Seconds between two progress reports in the store."""
+PROMPTS_AT_ONCE = 8
+FEATURE_GROUPS = 64
+"""Prompts whose features are computed before the next are read."""
+
+
+class WorkerStopping(Exception):
+    """The worker is to end now; the job goes on when it starts again."""
+
+
+Result = tuple[str, Any]
+"""The sentence that a job ends with, and its result as JSON values."""
+
+
+@lru_cache(maxsize=1)
+def worker_store() -> Store:
+    """Return the process's one engine."""
+    return open_store(default_store())
+
+
+def take_up_again(store: Store) -> None:
+    """Queue the jobs that were under way when the last worker ended. Only for the only worker, as it starts."""
+    for job in unfinished_jobs(store):
+        if job.state == "running":
+            requeue_job(store, job.id)
+
+
+def work(store: Store, after_failure: bool = False) -> None:
+    """Do every job there is, the most urgent first, and what keeps the annotators supplied; see `jobs.keep_up`."""
+    while not stopping.is_set():
+        keep_up(store, after_failure)
+        _ask_for_features_of_imports(store)
+        after_failure = False
+        job = next_job(store)
+        if job is None:
+            return
+        try:
+            run_job(store, job)
+        except WorkerStopping:
+            return
+
+
+def run_job(store: Store, job: Job) -> None:
+    """Do one job and keep how it ended. Raises WorkerStopping, with the job queued again, if the worker is to end."""
+    started = start_job(store, job.id)
+    if started is None:
+        return
+    log.info("job=%s kind=%s started", job.id, job.kind)
+    try:
+        message, result = _DO[job.kind](store, started, Progress(store, started))
+    except WorkerStopping:
+        requeue_job(store, job.id)
+        raise
+    except JobStopped:
+        _end(store, job, STOPPED, "Stopped.")
+    except InputError as error:
+        _end(store, job, FAILED, str(error))
+    except Exception as error:  # whatever it is, the page must hear of it and the worker go on
+        log.error("job=%s kind=%s failed: %s", job.id, job.kind, describe(error))
+        _end(store, job, FAILED, f"This went wrong in a way the program does not know ({type(error).__name__}). "
+             f"The worker's log says more, under job {job.id}.")  # fmt: skip
+    else:
+        _end(store, job, DONE, message, result)
+
+
+def _end(store: Store, job: Job, state: str, message: str, result: Any = None) -> None:
+    end_job(store, job.id, state, message, result)
+    log.info("job=%s kind=%s %s", job.id, job.kind, state)
+
+
+def describe(error: Exception) -> str:
+    """Return the error and its frames for the log; of its text only the first 200 characters of the first line.
+
+    What follows may be text of a prompt or completion: SQLAlchemy, for one, adds the values of the statement.
+    """
+    first = str(error).partition("\n")[0][:200]
+    frames = "".join(traceback.format_tb(error.__traceback__)).rstrip()
+    return f"{type(error).__name__}: {first}\n{frames}"
+
+
+class Progress:
+    """Passes a job's progress on to the store, a few times a second, and ends or interrupts the job when it must."""
+
+    def __init__(self, store: Store, job: Job) -> None:
+        self._store, self._job, self._next = store, job, 0.0
+
+    def __call__(self, done: int, total: int, message: str) -> None:
+        """Report; raises JobStopped if somebody stopped the job and WorkerStopping if the worker is to end."""
+        if stopping.is_set():
+            raise WorkerStopping
+        if time.monotonic() < self._next:
+            return
+        report_progress(self._store, self._job.id, done, total, message)
+        while urgent := next_job(self._store, above=PRIORITY[self._job.kind]):
+            run_job(self._store, urgent)
+        self._next = time.monotonic() + REPORT_EVERY
+
+
+# Sampling
+
+
+@lru_cache(maxsize=1)
+def _policies(settings: tuple[PolicySettings, ...]) -> tuple[Policy, ...]:
+    return tuple(open_policy(policy) for policy in settings)
+
+
+def _sample(store: Store, job: Job, progress: Progress) -> Result:
+    """Sample in batches until enough prompts are ready; small batches first, so that an annotator can soon begin."""
+    so_far = Sampled()
+    while (wanted := _wanted(store)) > 0:
+        settings, _ = project_settings(store)
+        done = so_far.ready + so_far.failed
+        total = done + wanted
+        progress(done, total, "Loading the model; the packaged one is converted once, which takes a minute.")
+        policies = _policies(settings.policies)
+        limit = min(wanted, PROMPTS_AT_ONCE, max(1, untouched_ready(store)))
+
+        def on_progress(message: str, done: int = done, total: int = total) -> None:
+            progress(done, total, f"{done} of {total} prompts sampled. {message}")
+
+        so_far += sample_batch(store, settings, policies, limit, on_progress)
+    _ask_for_features_of(store, so_far)
+    message = f"{so_far.ready} prompts sampled."
+    if so_far.failed:
+        message += f" {so_far.failed} gave nothing to rank: {' '.join(so_far.reasons)}"
+    return message, {"ready": so_far.ready, "failed": so_far.failed, "reasons": list(so_far.reasons)}
+
+
+def _wanted(store: Store) -> int:
+    settings, _ = project_settings(store)
+    return min(item_counts(store)["waiting"], settings.ready_ahead - untouched_ready(store))
+
+
+# Features and training
+
+
+_looked_at: dict[Store, int] = {}
+"""How many completions a store held when features were last asked for; what a new worker finds it looks at once."""
+
+
+def _ask_for_features_of(store: Store, sampled: Sampled) -> None:
+    """Ask for the features of what was just sampled: looking through the whole store would take longer."""
+    if sampled.prompts:
+        add_job(store, "features", {"prompts": list(sampled.prompts)})
+        _looked_at[store] = _looked_at.get(store, 0) + sampled.completions
+
+
+def _ask_for_features_of_imports(store: Store) -> None:
+    """Ask for the features of the whole store if it holds more completions than were seen and sampled here."""
+    completions = store_counts(store).completions
+    if completions > _looked_at.get(store, 0):
+        add_job(store, "features")
+    _looked_at[store] = completions
+
+
+@lru_cache(maxsize=1)
+def _backbone() -> Any:
+    from reward.features import open_backbone
+
+    return open_backbone()
+
+
+def _features(store: Store, job: Job, progress: Progress) -> Result:
+    from reward.features import featurize
+
+    done, total = 0, store_counts(store).prompts
+
+    def on_progress(_done: int, _total: int, message: str) -> None:
+        progress(done, total, message)
+
+    progress(done, total, "Loading the model whose features are kept.")
+    if "prompts" in job.arguments:
+        with reading(store) as connection:
+            wanted = iter(groups_in(connection, job.arguments["prompts"]))
+        total = len(job.arguments["prompts"])
+    else:
+        wanted = groups(store)
+    while some := list(islice(wanted, FEATURE_GROUPS)):
+        featurize(some, _backbone(), on_progress=on_progress)
+        done += len(some)
+    return f"The completions of {done} prompts have their features.", {"prompts": done}
+
+
+def _train(store: Store, job: Job, progress: Progress) -> Result:
+    from reward.training import train_reward_model
+
+    folder = data_folder() / "runs" / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{job.id[:4]}"
+    report = train_reward_model(store, folder, on_progress=progress)
+    return "Trained.", {"folder": str(folder), "report": report}
+
+
+# Rewards
+
+
+@lru_cache(maxsize=1)
+def _reward_model(folder: str) -> Any:
+    from reward.model import RewardModel
+
+    return RewardModel.load(folder)
+
+
+def _score(store: Store, job: Job, progress: Progress) -> Result:
+    asked = job.arguments
+    messages = messages_from(asked["messages"], "The prompt")
+    progress(0, 1, "Loading the reward model.")
+    rewards = _reward_model(asked["folder"]).score(messages, asked["completions"])
+    return "Scored.", {"completions": asked["completions"], "rewards": [float(reward) for reward in rewards]}
+
+
+def _best_of_n(store: Store, job: Job, progress: Progress) -> Result:
+    """Sample n completions and return them with their rewards, best first. The seeds are the job's own."""
+    asked = job.arguments
+    prompt = Prompt(messages_from(asked["messages"], "The prompt"))
+    settings, _ = project_settings(store)
+    policy = _policy_named(settings, asked["policy"])
+    seeds = [int(content_id("best of n", job.id, place)[:8], 16) >> 1 for place in range(asked["n"])]
+    outcomes = policy.sample([Request(prompt, seed) for seed in seeds], lambda message: progress(0, 2, message))
+    texts = [outcome.text for outcome in outcomes if isinstance(outcome, Completion)]
+    if not texts:
+        raise InputError(next(outcome.reason for outcome in outcomes if isinstance(outcome, Refused)))
+    progress(1, 2, "Scoring.")
+    rewards = [float(reward) for reward in _reward_model(asked["folder"]).score(prompt.messages, texts)]
+    best_first = sorted(zip(texts, rewards, strict=True), key=lambda pair: -pair[1])
+    return f"{len(texts)} completions sampled and scored.", {
+        "completions": [text for text, _ in best_first],
+        "rewards": [reward for _, reward in best_first],
+    }
+
+
+def _policy_named(settings: ProjectSettings, name: str) -> Policy:
+    for policy, opened in zip(settings.policies, _policies(settings.policies), strict=True):
+        if policy.name == name:
+            return opened
+    raise InputError(
+        f"The project has no policy {name!r}. Choose one of {', '.join(p.name for p in settings.policies)}."
+    )
+
+
+_DO: dict[str, Callable[[Store, Job, Progress], Result]] = {
+    "sample": _sample,
+    "features": _features,
+    "train": _train,
+    "score": _score,
+    "best_of_n": _best_of_n,
+}
