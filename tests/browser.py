@@ -43,10 +43,25 @@ def ranking_server(port: int, log: Path) -> Iterator[str]:
         "runner.postScriptGC": "false",
     }
     arguments = [f"--{name}={value}" for name, value in settings.items()]
+    with _served(command + arguments, {"PYTHONPATH": str(ROOT)}, port, log) as address:
+        yield address
+
+
+@contextmanager
+def app_server(port: int, data: Path) -> Iterator[str]:
+    """Serve the whole app over this data folder, without the worker; it is killed at the end."""
+    command = [sys.executable, "-m", "workbench", "app", "--port", str(port)]
+    with _served(command, {"WORKBENCH_DATA": str(data)}, port, data / "log") as address:
+        yield address
+
+
+@contextmanager
+def _served(command: list[str], environment: dict[str, str], port: int, log: Path) -> Iterator[str]:
     with log.open("ab") as output:
         process = subprocess.Popen(
-            command + arguments,
-            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            command,
+            cwd=ROOT,
+            env=os.environ | environment,
             stdout=output,
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
@@ -82,7 +97,18 @@ def chromium() -> Iterator[Browser]:
         started.close()
 
 
-def open_ranking(page: Page, server: str, store: Path) -> None:
+def open_ranking(page: Page, server: str, store: Path, **query: str) -> None:
     """Open the ranking page over this store and wait until a prompt is shown."""
-    page.goto(f"{server}/?{urllib.parse.urlencode({'store': str(store)})}")
+    page.goto(f"{server}/?{urllib.parse.urlencode({'store': str(store)} | query)}")
     expect(page.locator(".ranker .prompt")).to_be_visible()
+
+
+def open_app(page: Page, address: str, name: str = "Ann") -> None:
+    """Open the Rank page of the whole app, and say who is here if it asks."""
+    page.goto(address)
+    field, screen = page.locator("[data-testid=stTextInput] input"), page.locator(".ranker .prompt")
+    expect(field.or_(screen).first).to_be_visible()
+    if field.is_visible():
+        field.fill(name)
+        page.locator("[data-testid=stFormSubmitButton] button").click()
+    expect(screen).to_be_visible()

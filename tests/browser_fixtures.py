@@ -1,17 +1,25 @@
 """Fixtures of the browser tests: a test file asks for them with pytest_plugins = ["browser_fixtures"]."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page
 
-from browser import PATIENCE, chromium, free_port, ranking_server
+from browser import PATIENCE, app_server, chromium, free_port, ranking_server
 
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Return the address of a ranking page that all tests share; each names its own store in the address."""
     with ranking_server(free_port(), tmp_path_factory.mktemp("server") / "log") as address:
+        yield address
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> Iterator[str]:
+    """Return the address of the whole app, without its worker, over the store at tmp_path / "workbench.db"."""
+    with app_server(free_port(), tmp_path) as address:
         yield address
 
 

@@ -40,6 +40,7 @@ ranker(
     saved=st.session_state.get("saved"),
     problem=st.session_state.get("problem"),
     today=3,
+    language=st.query_params.get("language", "en"),
     on_answer=take_answer,
 )
 if not tasks:

@@ -298,7 +298,7 @@ def test_a_refusal_is_shown_and_the_ranking_stays_to_be_put_right(page, server, 
     with store_at(path) as store:
         save_settings(store, ProjectSettings(allow_partial=False))
     press(page, "Enter")
-    expect(page.locator(".problem")).to_contain_text("2 completions are not placed")
+    expect(page.locator(".problem")).to_contain_text("2 of 4 completions are not placed")
     assert page.locator(".prompt .text").inner_text() == "First?"
     assert tray(page).rstrip("›") == "3›1"
     press(page, "4")
@@ -437,6 +437,7 @@ GOOD = {
     "order": [[0], [2, 1]],
     "strength": [None],
     "flags": {"1": ["untrue"], "2": []},
+    "why": 0,
     "reason": "",
     "seconds": 3,
 }
@@ -475,6 +476,9 @@ def test_the_browsers_message_becomes_an_answer():
         {"reason": None},
         {"reason": "half of a pair \ud800"},
         {"reason": "x" * 10_001},
+        {"why": 1},
+        {"why": 7, "outcome": "skipped"},
+        {"why": 0, "outcome": "skipped"},
         {"seconds": -1},
         {"seconds": float("nan")},
         {"seconds": True},

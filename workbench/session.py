@@ -1,13 +1,17 @@
 """What pages share: the store, who is here, and the one place that knows session state and cookies."""
 
+from typing import Any
+
 import streamlit as st
 
 from label_data.data_folder import default_store
 from label_data.database import Store, open_store
 from label_data.records import InputError
 from label_data.store import Annotator, annotator_named, annotator_with_id
+from workbench.languages import LANGUAGES, catalogue, nearest_language
 
 COOKIE = "annotator"
+LANGUAGE = "language"
 COOKIE_DAYS = 400
 """As long as browsers keep one."""
 
@@ -31,23 +35,22 @@ def annotator() -> Annotator:
     if me is None:
         me = _ask_for_name()
     if me.id != st.context.cookies.get(COOKIE):
-        _remember(me.id)
+        _remember(COOKIE, me.id)
     return me
 
 
 def forget_annotator() -> None:
     """Let this browser be somebody else's: the next page that needs a name asks for one."""
     st.session_state[COOKIE] = None
-    _remember("")
+    _remember(COOKIE, "")
 
 
 def _ask_for_name() -> Annotator:
-    st.subheader("Who is ranking?")
+    says = words("frame")
+    st.subheader(says["who"])
     with st.form("name", width=480):
-        name = st.text_input(
-            "Your name", help="Rankings are kept under a random pseudonym; this browser remembers you."
-        )
-        asked = st.form_submit_button("Start ranking", type="primary")
+        name = st.text_input(says["your_name"], help=says["your_name_help"])
+        asked = st.form_submit_button(says["start"], type="primary")
     if asked:
         try:
             me = annotator_named(store(), name)
@@ -59,6 +62,30 @@ def _ask_for_name() -> Annotator:
     st.stop()
 
 
-def _remember(value: str) -> None:
+def language() -> str:
+    """Return the language for who is here: the one chosen, else the one that the browser asks for."""
+    chosen = st.session_state.get(LANGUAGE) or st.context.cookies.get(LANGUAGE)
+    return chosen if chosen in LANGUAGES else nearest_language(st.context.locale)
+
+
+def words(section: str) -> dict[str, Any]:
+    """Return the sentences of one part of the interface, in the language of who is here."""
+    return catalogue(language())[section]
+
+
+def offer_languages() -> None:
+    """Let the annotator choose a language in the sidebar; the browser remembers it."""
+    codes = list(LANGUAGES)
+    found = codes.index(language())
+    chosen = st.sidebar.selectbox(words("frame")["language"], codes, found, LANGUAGES.get)
+    if chosen != language():
+        st.session_state[LANGUAGE] = chosen
+        st.rerun()
+    if LANGUAGE in st.session_state and chosen != st.context.cookies.get(LANGUAGE):
+        _remember(LANGUAGE, chosen)
+
+
+def _remember(name: str, value: str) -> None:
     keep = st.components.v2.component("keep_cookie", js=KEEP_COOKIE)
-    keep(data={"name": COOKIE, "value": value, "seconds": COOKIE_DAYS * 86_400 if value else 0}, key="keep_cookie")
+    seconds = COOKIE_DAYS * 86_400 if value else 0
+    keep(data={"name": name, "value": value, "seconds": seconds}, key=f"keep_{name}")

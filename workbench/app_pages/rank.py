@@ -7,10 +7,12 @@ from label_data.records import InputError
 from label_data.store import item_counts, project_settings, rankings_today
 from workbench.job_panel import job_panel
 from workbench.jobs import keep_up
+from workbench.languages import filled
 from workbench.ranker import Problem, answer_from, ranker
-from workbench.session import annotator, forget_annotator, store
+from workbench.session import annotator, forget_annotator, language, offer_languages, store, words
 from workbench.starter import offer_starter_prompts
 
+offer_languages()
 me = annotator()
 settings, _ = project_settings(store())
 
@@ -35,20 +37,22 @@ ranker(  # without tasks it shows nothing, but still sends an answer that could 
     saved=st.session_state.get("saved"),
     problem=st.session_state.get("problem"),
     today=today,
+    language=language(),
     on_answer=take_answer,
 )
 if not tasks:
+    says = words("rank")
     counts = item_counts(store())
     if not sum(counts.values()):
         offer_starter_prompts()
     elif counts["waiting"]:
-        st.info(f"No prompt is ready yet; {counts['waiting']} wait for completions. The first takes about a minute.")
+        st.info(filled(says["not_ready"], count=counts["waiting"]))
         job_panel("sample")
     else:
-        st.success(f"You have ranked every prompt there is for you: {today} today. Thank you.")
-        st.page_link("app_pages/prompts.py", label="Add more prompts")
-        st.page_link("app_pages/train.py", label="Train a reward model")
+        st.success(filled(says["all_done"], count=today))
+        st.page_link("app_pages/prompts.py", label=says["add_prompts"])
+        st.page_link("app_pages/train.py", label=says["train"])
 
 with st.sidebar:
-    st.caption(f"Ranking as {me.name}")
-    st.button("Not you?", on_click=forget_annotator, type="tertiary")
+    st.caption(filled(words("frame")["ranking_as"], name=me.name))
+    st.button(words("frame")["not_you"], on_click=forget_annotator, type="tertiary")

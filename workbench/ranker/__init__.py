@@ -1,8 +1,9 @@
 """The ranking screen: a Streamlit component that ranks in the browser and sends one message for each task.
 
-Streamlit mounts it from the three files beside this one, passed as text: a component's files can be served by address
-only for an installed distribution whose pyproject.toml declares them, and this is a plain checkout. The browser makes
-the script a `blob:` address, which a content-security policy has to allow in `script-src`.
+Streamlit mounts it from the files beside this one, passed as text: a component's files can be served by address only
+for an installed distribution whose pyproject.toml declares them, and this is a plain checkout. The scripts are joined
+to one, in the order of `_SCRIPTS`, so that each may use the names of those before it; the browser makes it a `blob:`
+address, which a content-security policy has to allow in `script-src`.
 """
 
 import math
@@ -16,15 +17,19 @@ import streamlit as st
 from label_data.assignment import Answer, Task
 from label_data.records import MOST_COMPLETIONS, STRENGTHS, InputError, Outcome, check_text
 from label_data.settings import ProjectSettings
+from workbench.languages import catalogue
 from workbench.rendering import rendered, visible
 
+_SCRIPTS = ("elements.js", "ranking.js", "storage.js", "screen.js")
 _FILES = Path(__file__).parent
 _MOUNT = st.components.v2.component(
     "workbench_ranker",
     html=(_FILES / "ranker.html").read_text(encoding="utf-8"),
     css=(_FILES / "ranker.css").read_text(encoding="utf-8"),
-    js=(_FILES / "ranker.js").read_text(encoding="utf-8"),
+    js="\n".join((_FILES / name).read_text(encoding="utf-8") for name in _SCRIPTS),
 )
+SKIPS: tuple[str, ...] = tuple(catalogue("en")["ranker"]["skips"])
+"""Why a prompt may be skipped, as it is stored whatever language the annotator reads."""
 LONGEST_TIME = 7 * 24 * 3600.0
 """Seconds; a browser that says it took longer has a broken clock."""
 
@@ -45,6 +50,7 @@ def ranker(
     saved: str | None,
     problem: Problem | None,
     today: int,
+    language: str = "en",
     on_answer: Callable[[], None],
     key: str = "ranker",
 ) -> None:
@@ -60,6 +66,7 @@ def ranker(
         saved: submission that was stored last in this session.
         problem: the last refusal in this session.
         today: how many this annotator ranked today.
+        language: of the sentences around the texts.
         on_answer: called before the next run of the script.
         key: of the component in `st.session_state`.
     """
@@ -74,6 +81,8 @@ def ranker(
             "saved": saved,
             "problem": {"submission": problem.submission, "message": problem.message} if problem else None,
             "today": today,
+            "language": language,
+            "words": catalogue(language)["ranker"],
         },
         on_answer_change=on_answer,
     )
@@ -97,7 +106,7 @@ def answer_from(value: Mapping[str, Any]) -> Answer:
 
     Whether the places exist, and whether all must be placed, is for `submit` to say: it knows the task.
     """
-    fields = {"token", "submission", "outcome", "order", "strength", "flags", "reason", "seconds"}
+    fields = {"token", "submission", "outcome", "order", "strength", "flags", "why", "reason", "seconds"}
     if not isinstance(value, Mapping) or value.keys() != fields:
         raise InputError("The browser's answer has other fields than this version sends. Reload the page.")
     order, strength, flags, seconds = (value[name] for name in ("order", "strength", "flags", "seconds"))
@@ -111,7 +120,10 @@ def answer_from(value: Mapping[str, Any]) -> Answer:
     _expect(isinstance(flags, Mapping) and all(_is_flagged(*item) for item in flags.items()), "flags", flags)
     timed = isinstance(seconds, int | float) and not isinstance(seconds, bool) and math.isfinite(seconds)
     _expect(timed and 0 <= seconds <= LONGEST_TIME, "seconds", seconds)
+    why = value["why"]
+    _expect(_is_in(why, range(len(SKIPS) + 1)) and (why > 0) == (value["outcome"] == "skipped"), "why", why)
     token, submission = (check_text(value[name], f"The answer's {name}", 200) for name in ("token", "submission"))
+    reason = check_text(value["reason"], "The answer's reason", 9_000)
     _expect(bool(token), "token", token)
     _expect(bool(submission), "submission", submission)
     return Answer(
@@ -121,7 +133,7 @@ def answer_from(value: Mapping[str, Any]) -> Answer:
         order=[list(group) for group in order],
         strength=list(strength),
         flags={int(place): list(names) for place, names in flags.items() if names},
-        reason=check_text(value["reason"], "The answer's reason", 10_000),
+        reason=": ".join(filter(None, (SKIPS[why - 1] if why else "", reason))),
         seconds=float(seconds),
     )
 

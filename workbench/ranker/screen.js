@@ -1,161 +1,10 @@
-// The ranking screen in the browser. One ranking is one plain object, changed by the pure functions below; a Screen
-// shows it, keeps its draft, and sends it until the server says that it is stored.
+// The ranking screen in the browser: it shows a ranking, keeps its draft, and sends it until the server says that it
+// is stored. Every sentence comes from the server, in the annotator's language: `this.sentence(key, values)`.
 
 const RESEND = 2000; // milliseconds between two attempts to send the same answer
 const IDLE = 60000; // a pause longer than this counts as this long
-const DRAFT_DAYS = 14; // drafts older than this are forgotten
 const UNDOABLE = 200; // steps back that are kept
-const STEPS = ["", "slightly", "clearly", "much"];
-const UNACCEPTABLE = "unacceptable";
-const SKIPS = [
-  "I don’t know enough about this",
-  "The prompt makes no sense",
-  "I can’t read this language",
-  "I don’t want to read this",
-  "It is not shown properly",
-  "Another reason",
-];
-const INSTEAD = {
-  all_bad: ["All of them are bad", "B"],
-  indistinguishable: ["Can’t tell them apart", "="],
-  skipped: ["Skip", "S"],
-};
-
-// ---- A ranking: groups of places (from 0, as shown), best first; places in one group are tied.
-
-const noRanking = () => ({
-  groups: [],
-  auto: null, // the place that filled the last rank by itself
-  tie: false, // shall the next one placed join the last group?
-  steps: {}, // "places>places" of two neighbouring groups -> 1 slightly … 3 much better
-  outcome: "ranked",
-  why: 0, // number of the reason to skip, from 1
-  flags: {}, // place -> names
-});
-
-const groupOf = (ranking, place) => ranking.groups.findIndex((group) => group.includes(place));
-const without = (groups, place) => groups.map((group) => group.filter((one) => one !== place)).filter((group) => group.length);
-const isComplete = (ranking, count) => ranking.groups.flat().length === count;
-const stepBefore = (ranking, index) => `${[...ranking.groups[index - 1]].sort()}>${[...ranking.groups[index]].sort()}`;
-const strengths = (ranking) => ranking.groups.slice(1).map((_, index) => ranking.steps[stepBefore(ranking, index + 1)] || null);
-
-// Place it next best, or take it back if it has a place. Where all must be placed the last one fills itself.
-function placed(ranking, place, count, isPartial) {
-  if (place === ranking.auto) return { ...ranking, outcome: "ranked" };
-  let groups = ranking.auto === null ? ranking.groups : without(ranking.groups, ranking.auto);
-  const next = { ...ranking, auto: null, tie: false, outcome: "ranked" };
-  if (groupOf(ranking, place) >= 0) return { ...next, groups: without(groups, place) };
-  const joins = ranking.tie && groups.length > 0;
-  groups = joins ? [...groups.slice(0, -1), [...groups.at(-1), place]] : [...groups, [place]];
-  const left = Array.from({ length: count }, (_, one) => one).filter((one) => !groups.flat().includes(one));
-  if (left.length !== 1 || isPartial) return { ...next, groups };
-  return { ...next, groups: [...groups, left], auto: left[0] };
-}
-
-// Tie a placed one with the group before it, or part it from those it is tied with.
-function tied(ranking, place) {
-  const index = groupOf(ranking, place);
-  const rest = without(ranking.groups, place);
-  const auto = place === ranking.auto ? place : null;
-  if (ranking.groups[index].length > 1) return { ...ranking, auto, groups: rest.toSpliced(index + 1, 0, [place]) };
-  if (index === 0) return ranking;
-  return { ...ranking, auto, groups: rest.with(index - 1, [...rest[index - 1], place]) };
-}
-
-// Move a placed one a rank up (-1) or down (+1); out of a tie it first becomes a group of its own.
-function moved(ranking, place, by) {
-  const index = groupOf(ranking, place);
-  const rest = without(ranking.groups, place);
-  const to = ranking.groups[index].length > 1 ? index + (by > 0 ? 1 : 0) : index + by;
-  if (to < 0 || to > rest.length) return ranking;
-  return { ...ranking, auto: null, groups: rest.toSpliced(to, 0, [place]) };
-}
-
-// Put a placed one where it was dropped: on another (a tie), or before another, or with `before` null at the end.
-function dropped(ranking, place, { joins = null, before = null }) {
-  const rest = without(ranking.groups, place);
-  const index = rest.findIndex((group) => group.includes(joins ?? before));
-  if (joins !== null) return { ...ranking, auto: null, groups: rest.with(index, [...rest[index], place]) };
-  return { ...ranking, auto: null, groups: rest.toSpliced(index < 0 ? rest.length : index, 0, [place]) };
-}
-
-function flagged(ranking, place, flag) {
-  const names = ranking.flags[place] || [];
-  const changed = names.includes(flag) ? names.filter((name) => name !== flag) : [...names, flag];
-  return { ...ranking, flags: { ...ranking.flags, [place]: changed } };
-}
-
-// ---- Small things
-
-const ordinal = (number) => `${number}${["th", "st", "nd", "rd"][number > 3 ? 0 : number]}`; // 1 to 9
-const language = (text) =>
-  /[\u3040-\u30ff]/.test(text) ? "ja" : /[\uac00-\ud7af]/.test(text) ? "ko" : /[\u4e00-\u9fff]/.test(text) ? "zh-Hans" : "";
-const isDesk = (element) => Boolean(element?.closest?.("input, textarea, select, [contenteditable], [role=dialog], [role=menu], [role=listbox]"));
-
-function make(tag, className, text) {
-  const element = document.createElement(tag);
-  element.className = className;
-  if (text !== undefined) element.textContent = text;
-  return element;
-}
-
-function button(className, task, ...content) {
-  const element = make("button", className);
-  element.type = "button";
-  element.dataset.do = task;
-  element.append(...content);
-  return element;
-}
-
-function freshId() {
-  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
-}
-
-// What must outlive the page, in the browser's storage; where that is full or forbidden, for as long as the page lives.
-class Shelf {
-  constructor(storage) {
-    this.open = storage;
-    this.memory = new Map();
-  }
-  put(name, value) {
-    this.memory.set(name, value);
-    try {
-      this.open().setItem(name, JSON.stringify(value));
-    } catch {} // kept in memory above
-  }
-  get(name) {
-    try {
-      return JSON.parse(this.open().getItem(name)) ?? this.memory.get(name) ?? null;
-    } catch {
-      return this.memory.get(name) ?? null;
-    }
-  }
-  drop(name) {
-    this.memory.delete(name);
-    try {
-      this.open().removeItem(name);
-    } catch {} // forgotten in memory above
-  }
-  names() {
-    try {
-      return Object.keys(this.open());
-    } catch {
-      return [...this.memory.keys()];
-    }
-  }
-}
-
-const drafts = new Shelf(() => localStorage);
-const outbox = new Shelf(() => sessionStorage);
-const UNSENT = "workbench.unsent";
-const DRAFT = "workbench.draft.";
-
-function forgetOldDrafts() {
-  const oldest = Date.now() - DRAFT_DAYS * 86400e3;
-  for (const name of drafts.names()) if (name.startsWith(DRAFT) && !(drafts.get(name)?.at > oldest)) drafts.drop(name);
-}
-
-// ---- The screen
+const INSTEAD = ["all_bad", "indistinguishable", "skipped"];
 
 class Screen {
   constructor(root) {
@@ -200,11 +49,12 @@ class Screen {
   receive(data, trigger) {
     this.data = data;
     this.trigger = trigger;
+    this.speak();
     let refused = null;
     if (this.unsent && data.saved === this.unsent.submission) {
       drafts.drop(DRAFT + this.unsent.token);
       this.unsentIs(null);
-      this.state("Saved");
+      this.state(this.sentence("saved"));
     } else if (this.unsent && data.problem?.submission === this.unsent.submission) {
       refused = this.unsent.token;
       this.unsentIs(null);
@@ -227,10 +77,41 @@ class Screen {
     return this.history.length > 0 || this.ranking.groups.length > 0 || this.find("textarea").value !== "";
   }
 
+  // ---- Words
+
+  sentence(key, values = {}) {
+    return filled(this.data.words[key], values);
+  }
+
+  rank(index, isTied = false) {
+    const rank = this.data.words.ranks[index];
+    return isTied ? this.sentence("tied_rank", { rank }) : rank;
+  }
+
+  flagName(flag) {
+    return flag === UNACCEPTABLE ? this.sentence("unacceptable") : (this.data.words.flags[flag] ?? flag);
+  }
+
+  // Put the sentences of ranker.html in place; anew when the annotator chose another language.
+  speak() {
+    const { language, words } = this.data;
+    if (this.root.lang === language) return;
+    const isFirst = !this.root.lang;
+    this.root.lang = language;
+    for (const part of [this.root, this.find(".card-template").content]) {
+      for (const element of part.querySelectorAll("[data-say]")) element.textContent = words[element.dataset.say];
+      for (const element of part.querySelectorAll("[data-label]")) element.setAttribute("aria-label", words[element.dataset.label]);
+    }
+    this.root.setAttribute("aria-label", words.ranking);
+    this.find("textarea").placeholder = words.why_hint;
+    this.find(".skips").replaceChildren();
+    if (!isFirst && this.task) this.lay(this.task);
+  }
+
   // What is around the task and does not change with it.
   frame() {
     const { today, guidelines, flags, ask_strength: asksStrength } = this.data;
-    this.find(".today").textContent = today ? `${today} ranked today` : "Nothing ranked yet today";
+    this.find(".today").textContent = this.sentence(today ? "some_today" : "none_today", { count: today });
     if (this.guidelines !== guidelines) this.find(".guidelines").innerHTML = this.guidelines = guidelines; // safe: `rendered`
     this.find("[data-do=guidelines]").hidden = !guidelines;
     this.find(".about-strength").hidden = !asksStrength;
@@ -247,6 +128,11 @@ class Screen {
     this.seconds = draft?.seconds ?? 0;
     this.seenAt = performance.now();
     this.find("textarea").value = draft?.reason ?? "";
+    this.lay(task);
+    this.paint();
+  }
+
+  lay(task) {
     for (const part of [".today", ".views", ".prompt", ".completions", ".judging"]) this.find(part).hidden = !task;
     this.find(".waiting").hidden = Boolean(task) || !this.unsent;
     this.find(".prompt").replaceChildren(...(task ? this.messages(task.messages) : []));
@@ -254,7 +140,6 @@ class Screen {
     const completions = this.find(".completions");
     completions.replaceChildren(...(task ? task.completions.map((completion, place) => this.card(completion, place)) : []));
     completions.className = `completions of-${task?.completions.length ?? 0}`;
-    this.paint();
   }
 
   messages(messages) {
@@ -262,7 +147,7 @@ class Screen {
     return messages.map((message) => {
       const isSystem = message.role === "system";
       const element = make(isSystem ? "details" : "div", `${isSystem ? "" : "message "}${message.role}`);
-      const name = { system: "System prompt", user: alone ? "Prompt" : "User", assistant: "Assistant" }[message.role];
+      const name = this.sentence(message.role === "user" && alone ? "prompt" : message.role);
       element.append(make(isSystem ? "summary" : "span", "role", name), this.fill(make("div", "text"), message));
       return element;
     });
@@ -273,9 +158,9 @@ class Screen {
     card.dataset.place = place;
     card.querySelector(".number").textContent = place + 1;
     const panel = card.querySelector(".flags");
-    panel.setAttribute("aria-label", `Flags of completion ${place + 1}`);
+    panel.setAttribute("aria-label", this.sentence("flags_of", { number: place + 1 }));
     for (const [letter, flag] of this.letters()) {
-      const toggle = button("", "flag", flag, " ", make("kbd", "", letter.toUpperCase()));
+      const toggle = button("", "flag", this.flagName(flag), " ", make("kbd", "", letter.toUpperCase()));
       toggle.dataset.flag = flag;
       panel.append(toggle);
     }
@@ -315,10 +200,10 @@ class Screen {
     if (place >= this.task.completions.length) return;
     this.active = place;
     const next = placed(this.ranking, place, this.task.completions.length, this.data.allow_partial);
-    const rank = groupOf(next, place) + 1;
-    const ready = isComplete(next, this.task.completions.length) ? " All are placed; Enter submits." : "";
+    const index = groupOf(next, place);
+    const words = index < 0 ? "taken_back" : isComplete(next, this.task.completions.length) ? "placed_all" : "placed";
     this.paint();
-    this.change(next, rank ? `Completion ${place + 1} is ${ordinal(rank)}.${ready}` : `Completion ${place + 1} taken back.`);
+    this.change(next, this.sentence(words, { number: place + 1, rank: this.rank(index) }));
   }
 
   tie(chip) {
@@ -326,20 +211,20 @@ class Screen {
     const place = chip ?? ranking.auto;
     if (place !== null && place !== undefined) {
       const next = tied(ranking, place);
-      if (next === ranking) return this.say("It is first already: nothing is before it to tie it with.");
-      const together = next.groups[groupOf(next, place)].map((one) => one + 1).join(" and ");
-      return this.change(next, next.groups.length < ranking.groups.length ? `${together} are tied.` : "Not tied any more.");
+      if (next === ranking) return this.say(this.sentence("first_already"));
+      const together = next.groups[groupOf(next, place)].map((one) => one + 1).join(" = ");
+      return this.change(next, this.sentence(next.groups.length < ranking.groups.length ? "are_tied" : "not_tied", { numbers: together }));
     }
-    if (isComplete(ranking, task.completions.length)) return this.say("All are placed. Choose a number of the ranking, then tie it.");
-    if (!ranking.groups.length) return this.say("Place one completion first; the next can then be tied with it.");
-    this.change({ ...ranking, tie: !ranking.tie }, ranking.tie ? "The next one comes after." : "The next one will be tied with the one before.");
+    if (isComplete(ranking, task.completions.length)) return this.say(this.sentence("choose_chip"));
+    if (!ranking.groups.length) return this.say(this.sentence("place_before_tie"));
+    this.change({ ...ranking, tie: !ranking.tie }, this.sentence(ranking.tie ? "next_after" : "next_tied"));
   }
 
   undo() {
-    if (!this.history.length) return this.say("There is nothing to undo.");
+    if (!this.history.length) return this.say(this.sentence("nothing_to_undo"));
     this.ranking = this.history.at(-1);
     this.history = this.history.slice(0, -1);
-    this.settle("Undone.");
+    this.settle(this.sentence("undone"));
   }
 
   settle(words) {
@@ -352,15 +237,19 @@ class Screen {
 
   instead(outcome, why = 0) {
     const same = this.ranking.outcome === outcome && this.ranking.why === why;
-    const words = why ? SKIPS[why - 1] : INSTEAD[outcome][0];
+    const next = { ...this.ranking, outcome: same ? "ranked" : outcome, why: same ? 0 : why };
     this.choose(null);
-    this.change({ ...this.ranking, outcome: same ? "ranked" : outcome, why: same ? 0 : why }, same ? "Back to the ranking." : `${words}. Enter submits.`);
+    this.change(next, same ? this.sentence("back_to_ranking") : this.sentence("enter_submits", { what: this.saidInstead(next) }));
+  }
+
+  saidInstead({ outcome, why }) {
+    return this.sentence(`said_${outcome}`, { why: this.data.words.skips[why - 1] });
   }
 
   skip() {
     if (this.ranking.outcome === "skipped") return this.instead("skipped", this.ranking.why);
     this.choose(this.choosing === "skip" ? null : "skip");
-    if (this.choosing) this.say(`Why skip it? ${SKIPS.map((words, index) => `${index + 1}: ${words}`).join(". ")}`);
+    if (this.choosing) this.say([this.sentence("why_skip"), ...this.data.words.skips.map((why, index) => `${index + 1}: ${why}.`)].join(" "));
   }
 
   choose(what, place = this.active) {
@@ -370,19 +259,19 @@ class Screen {
   }
 
   flag(flag, place = this.active) {
-    if (place === null) return this.say("Choose a completion first, with the arrow keys or by its number.");
+    if (place === null) return this.say(this.sentence("choose_first"));
     const next = flagged(this.ranking, place, flag);
-    const isOn = next.flags[place].includes(flag);
+    const words = next.flags[place].includes(flag) ? "flagged" : "unflagged";
     this.active = place;
-    this.change(next, `Completion ${place + 1}: ${isOn ? "" : "not "}${flag}.`);
+    this.change(next, this.sentence(words, { number: place + 1, flag: this.flagName(flag) }));
   }
 
   strengthen(index) {
     if (!this.data.ask_strength) return;
-    if (!(index > 0)) return this.say("Place two completions first.");
+    if (!(index > 0)) return this.say(this.sentence("place_two"));
     const name = stepBefore(this.ranking, index);
-    const step = ((this.ranking.steps[name] || 0) + 1) % STEPS.length;
-    this.change({ ...this.ranking, steps: { ...this.ranking.steps, [name]: step } }, step ? `${STEPS[step]} better.` : "Strength taken back.");
+    const step = ((this.ranking.steps[name] || 0) + 1) % (STRONGEST + 1);
+    this.change({ ...this.ranking, steps: { ...this.ranking.steps, [name]: step } }, step ? this.sentence("step_given", { step: this.data.words.steps[step - 1] }) : this.sentence("step_back"));
   }
 
   // The step that G means: above the chip in focus, else the last step between two that the person placed.
@@ -399,10 +288,10 @@ class Screen {
 
   submit() {
     if (!this.task) return;
-    if (!this.isReady()) return this.say(this.data.allow_partial ? "Place at least two completions first." : "Place every completion first.", true);
+    if (!this.isReady()) return this.say(this.sentence(this.data.allow_partial ? "place_at_least_two" : "place_every"), true);
     if (this.unsent) {
       this.isHeld = true;
-      return this.say("The last ranking is not saved yet; this one follows as soon as it is.", true);
+      return this.say(this.sentence("held"), true);
     }
     this.countTime();
     const { ranking, task } = this;
@@ -417,7 +306,8 @@ class Screen {
       order: isRanked ? ranking.groups : [],
       strength: steps.some(Boolean) ? steps : [],
       flags: Object.fromEntries(Object.entries(ranking.flags).filter(([, names]) => names.length)),
-      reason: [ranking.outcome === "skipped" ? SKIPS[ranking.why - 1] : "", words].filter(Boolean).join(": "),
+      why: ranking.outcome === "skipped" ? ranking.why : 0,
+      reason: words,
       seconds: Math.round(this.seconds * 10) / 10,
     });
     this.complain("");
@@ -425,7 +315,7 @@ class Screen {
     this.show(this.next);
     this.next = null;
     this.root.scrollIntoView({ block: "start" });
-    if (this.task) this.say(`Next prompt, with ${this.task.completions.length} completions.`);
+    if (this.task) this.say(this.sentence("next_prompt", { count: this.task.completions.length }));
   }
 
   // ---- Keeping and sending
@@ -446,7 +336,7 @@ class Screen {
   send() {
     this.attempts += 1;
     this.sentAt = performance.now();
-    this.state(this.attempts > 1 ? "Not saved yet, retrying" : "Saving …", this.attempts > 1);
+    this.state(this.sentence(this.attempts > 1 ? "retrying" : "saving"), this.attempts > 1);
     this.trigger("answer", this.unsent);
   }
 
@@ -471,22 +361,27 @@ class Screen {
 
   complain(message) {
     this.find(".problem").hidden = !message;
-    this.find(".problem p").textContent = message ? `That ranking was not saved. ${message}` : "";
+    this.find(".problem p").textContent = message ? this.sentence("refused", { why: message }) : "";
   }
 
   paint() {
     if (!this.task || !this.data) return;
     const { ranking, task } = this;
-    const instead = INSTEAD[ranking.outcome];
-    this.find(".completions").classList.toggle("set-aside", Boolean(instead));
+    const instead = INSTEAD.includes(ranking.outcome);
+    this.find(".completions").classList.toggle("set-aside", instead);
     this.find(".completions").querySelectorAll(".card").forEach((card, place) => this.paintCard(card, place));
     this.paintTray();
     const hint = this.find(".hint");
     const placedSome = ranking.groups.length > 0;
-    const why = ranking.why ? `: ${SKIPS[ranking.why - 1].toLowerCase().replace(/^i\b/, "I")}` : "";
-    hint.textContent = instead ? `${instead[0]}${why}` : ranking.tie ? "Tied with" : placedSome ? "" : this.firstWords(task.completions.length);
+    hint.textContent = instead
+      ? this.saidInstead(ranking)
+      : ranking.tie
+        ? this.sentence("next_tied")
+        : placedSome
+          ? ""
+          : this.firstWords(task.completions.length);
     hint.hidden = !hint.textContent;
-    hint.classList.toggle("chosen", Boolean(instead));
+    hint.classList.toggle("chosen", instead);
     const press = (name, isOn) => this.find(`[data-do=${name}]`).setAttribute("aria-pressed", isOn);
     for (const name of ["all_bad", "indistinguishable"]) press(name, ranking.outcome === name);
     press("skip", ranking.outcome === "skipped");
@@ -498,8 +393,8 @@ class Screen {
     const skips = this.find(".skips");
     skips.hidden = this.choosing !== "skip";
     if (!skips.childElementCount) {
-      skips.append(make("p", "", "Why skip it?"));
-      SKIPS.forEach((words, index) => {
+      skips.append(make("p", "", this.sentence("why_skip")));
+      this.data.words.skips.forEach((words, index) => {
         const choice = button("", "skip_because", make("kbd", "", index + 1), " ", words);
         choice.dataset.why = index + 1;
         skips.append(choice);
@@ -509,31 +404,31 @@ class Screen {
 
   firstWords(count) {
     const touch = matchMedia("(hover: none)").matches;
-    return touch ? "Touch the best completion, then the next best" : `Press 1–${count} or click: the best completion first, then the next best`;
+    return this.sentence(touch ? "first_touch" : "first_words", { count });
   }
 
   paintCard(card, place) {
     const { ranking } = this;
     const index = ranking.outcome === "ranked" ? groupOf(ranking, place) : -1;
     const isTied = index >= 0 && ranking.groups[index].length > 1;
-    const rank = ordinal(index + 1);
-    const words = index < 0 ? "" : `${rank}${isTied ? ", tied" : ""}`;
+    const words = index < 0 ? "" : this.rank(index, isTied);
+    const values = { number: place + 1, rank: words || this.sentence("not_placed") };
     const flags = ranking.flags[place] || [];
     card.classList.toggle("placed", index >= 0);
     card.classList.toggle("active", this.active === place);
-    card.setAttribute("aria-label", `Completion ${place + 1}, ${words || "not placed"}`);
+    card.setAttribute("aria-label", this.sentence("card", values));
     card.querySelector(".rank").textContent = words;
     const number = card.querySelector(".number");
-    number.setAttribute("aria-label", index < 0 ? `Place completion ${place + 1} next best` : `Completion ${place + 1} is ${words}; take it back`);
+    number.setAttribute("aria-label", this.sentence(index < 0 ? "place_it" : "take_back", values));
     number.setAttribute("aria-pressed", index >= 0);
     const isOpen = this.choosing === "flag" && this.active === place;
     card.querySelector(".flags").hidden = !isOpen;
     card.querySelector(".flagging").setAttribute("aria-expanded", isOpen);
-    card.querySelector(".flagging").setAttribute("aria-label", `Flag completion ${place + 1}`);
+    card.querySelector(".flagging").setAttribute("aria-label", this.sentence("flag_it", values));
     for (const toggle of card.querySelectorAll("[data-flag]")) toggle.setAttribute("aria-pressed", flags.includes(toggle.dataset.flag));
     const chosen = card.querySelector(".flagged");
     chosen.hidden = !flags.length;
-    chosen.replaceChildren(...flags.map((flag) => make("span", "", flag)));
+    chosen.replaceChildren(...flags.map((flag) => make("span", "", this.flagName(flag))));
   }
 
   paintTray() {
@@ -543,13 +438,13 @@ class Screen {
     ranking.groups.forEach((group, index) => {
       group.forEach((place, within) => {
         const item = make("li", "");
-        if (within) item.append(this.mark("=", "tied with"));
+        if (within) item.append(this.mark("=", this.sentence("tied_with")));
         else if (index) item.append(this.between(index));
         const isAuto = place === ranking.auto;
         const chip = button(`chip${isAuto ? " auto" : ""}`, "chip", String(place + 1));
         chip.dataset.place = place;
-        const tiedWith = group.length > 1 ? ", tied" : "";
-        chip.setAttribute("aria-label", `Completion ${place + 1}, ${ordinal(index + 1)}${tiedWith}${isAuto ? ", filled by itself" : ""}. Arrow keys move it, T ties it.`);
+        const rank = this.rank(index, group.length > 1);
+        chip.setAttribute("aria-label", this.sentence(isAuto ? "chip_auto" : "chip", { number: place + 1, rank }));
         item.append(chip);
         items.push(item);
       });
@@ -575,11 +470,12 @@ class Screen {
   }
 
   between(index) {
-    if (!this.data.ask_strength) return this.mark("›", "better than");
+    if (!this.data.ask_strength) return this.mark("›", this.sentence("better_than"));
     const step = this.ranking.steps[stepBefore(this.ranking, index)] || 0;
-    const element = button("between", "strength", step ? `${STEPS[step]} ›` : "›");
+    const name = this.data.words.steps[step - 1];
+    const element = button("between", "strength", step ? `${name} ›` : "›");
     element.dataset.index = index;
-    element.setAttribute("aria-label", `${STEPS[step] || "no strength given"}; how much better, press to change`);
+    element.setAttribute("aria-label", this.sentence(step ? "step_label" : "no_step_label", { step: name }));
     return element;
   }
 
@@ -640,7 +536,7 @@ class Screen {
     messages.forEach((element, index) => this.fill(element, this.task.messages[index]));
     completions.forEach((element, index) => this.fill(element, this.task.completions[index]));
     this.paint();
-    this.say(this.isPlain ? "Plain text." : "Formatted text.");
+    this.say(this.sentence(this.isPlain ? "is_plain" : "is_formatted"));
   }
 
   toggleHelp() {
@@ -673,7 +569,7 @@ class Screen {
     on("pointerup", () => {
       end();
       const place = Number(chip.dataset.place);
-      if (drop) this.change(dropped(this.ranking, place, drop), `Completion ${place + 1} moved.`);
+      if (drop) this.change(dropped(this.ranking, place, drop), this.sentence("moved", { number: place + 1 }));
       this.paint();
     });
     on("pointercancel", () => {
@@ -732,7 +628,7 @@ class Screen {
     const letter = isLatin || !event.code.startsWith("Key") ? event.key : event.code.at(-1);
     const key = letter.length === 1 ? letter.toLowerCase() : letter;
     const chip = this.chipInFocus();
-    if (this.choosing === "skip" && digit) return digit <= SKIPS.length ? () => this.instead("skipped", digit) : null;
+    if (this.choosing === "skip" && digit) return digit <= this.data.words.skips.length ? () => this.instead("skipped", digit) : null;
     if (this.choosing === "flag") {
       if (digit) return digit <= this.task.completions.length ? () => this.choose("flag", digit - 1) : null;
       const flag = this.letters().get(key);
@@ -741,7 +637,7 @@ class Screen {
     if (this.choosing && key === "Escape") return () => this.choose(null);
     if (digit) return () => (this.choose(null), this.place(digit - 1));
     const by = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -1, ArrowDown: 1 }[key];
-    if (by && chip !== null) return () => this.change(moved(this.ranking, chip, by), `Completion ${chip + 1} moved.`);
+    if (by && chip !== null) return () => this.change(moved(this.ranking, chip, by), this.sentence("moved", { number: chip + 1 }));
     const meanings = {
       t: () => this.tie(chip),
       u: () => this.undo(),

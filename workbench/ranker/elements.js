@@ -1,0 +1,23 @@
+// Making elements, and telling what is on the page.
+
+const language = (text) =>
+  /[\u3040-\u30ff]/.test(text) ? "ja" : /[\uac00-\ud7af]/.test(text) ? "ko" : /[\u4e00-\u9fff]/.test(text) ? "zh-Hans" : "";
+const isDesk = (element) => Boolean(element?.closest?.("input, textarea, select, [contenteditable], [role=dialog], [role=menu], [role=listbox]"));
+
+function make(tag, className, text) {
+  const element = document.createElement(tag);
+  element.className = className;
+  if (text !== undefined) element.textContent = text;
+  return element;
+}
+
+function button(className, task, ...content) {
+  const element = make("button", className);
+  element.type = "button";
+  element.dataset.do = task;
+  element.append(...content);
+  return element;
+}
+
+// A sentence with each {name} replaced by its value.
+const filled = (sentence, values) => sentence.replace(/\{(\w+)\}/g, (whole, name) => values[name] ?? whole);
