@@ -16,6 +16,7 @@ export default function ({ data }) {
   document.cookie = `${data.name}=${data.value}; path=/; max-age=${data.seconds}; SameSite=Strict`
 }
 """
+_keep_cookie = st.components.v2.component("keep_cookie", js=KEEP_COOKIE)
 
 
 @st.cache_resource(show_spinner=False)
@@ -26,27 +27,27 @@ def store() -> Store:
 
 def annotator() -> Annotator:
     """Return who is here; ask for a name, once for each browser, if that is not known."""
-    known = st.session_state.get(COOKIE) or st.context.cookies.get(COOKIE)
+    cookie = st.context.cookies.get(COOKIE, "")  # as it was when the page was loaded
+    known = str(st.session_state.get(COOKIE, cookie))
     me = annotator_with_id(store(), known) if known else None
-    if me is None:
-        me = _ask_for_name()
-    if me.id != st.context.cookies.get(COOKIE):
-        _remember(me.id)
-    return me
+    if (me.id if me else "") != cookie:
+        _keep_cookie(
+            data={"name": COOKIE, "value": me.id if me else "", "seconds": COOKIE_DAYS * 86_400 if me else 0},
+            key="keep_cookie",
+        )
+    return me or _ask_for_name()
 
 
 def forget_annotator() -> None:
     """Let this browser be somebody else's: the next page that needs a name asks for one."""
-    st.session_state[COOKIE] = None
-    _remember("")
+    st.session_state[COOKIE] = ""
 
 
 def _ask_for_name() -> Annotator:
     st.subheader("Who is ranking?")
     with st.form("name", width=480):
-        name = st.text_input(
-            "Your name", help="Rankings are kept under a random pseudonym; this browser remembers you."
-        )
+        name = st.text_input("Your name")
+        st.caption("Rankings are kept under a random pseudonym. This browser remembers you.")
         asked = st.form_submit_button("Start ranking", type="primary")
     if asked:
         try:
@@ -57,8 +58,3 @@ def _ask_for_name() -> Annotator:
             st.session_state[COOKIE] = me.id
             st.rerun()
     st.stop()
-
-
-def _remember(value: str) -> None:
-    keep = st.components.v2.component("keep_cookie", js=KEEP_COOKIE)
-    keep(data={"name": COOKIE, "value": value, "seconds": COOKIE_DAYS * 86_400 if value else 0}, key="keep_cookie")
