@@ -61,7 +61,7 @@ def _counter_problems(connection: Connection) -> Iterator[str]:
     """Compare each item's counters with its open tasks and with the rankings of its prompt, revisions not counted."""
     items, tasks, rankings = schema.items, schema.tasks, schema.rankings
     is_open = (tasks.c.item == items.c.number) & (tasks.c.state == schema.OPEN)
-    is_first = (rankings.c.prompt_id == items.c.prompt_id) & rankings.c.number > 0
+    is_first = (rankings.c.prompt_id == items.c.prompt_id) & rankings.c.revises.is_(None)
     leased = select(func.count()).select_from(tasks).where(is_open).scalar_subquery()
     done = select(func.count()).select_from(rankings).where(is_first).scalar_subquery()
     query = select(items, leased.label("open_tasks"), done.label("rankings"))

@@ -50,12 +50,12 @@ def test_the_counts_are_those_of_the_store(trained):
 
 
 def test_the_saved_model_orders_completions_as_the_rule_does(trained):
-    fresh = planted_groups(20, seed=99)
+    fresh = planted_groups(40, seed=99)
     model, right = RewardModel.load(trained), 0
     for group in fresh:
         best, _, worst = model.score(group.prompt.messages, [one.text for one in group.completions])
         right += best > worst
-    assert right >= 18
+    assert right >= 30  # of 40; a coin gets there once in a thousand times
 
 
 def test_the_curve_ends_with_the_model_itself_on_all_training_prompts(trained):
@@ -167,20 +167,20 @@ def test_the_hash_of_the_data_does_not_depend_on_its_order():
 
 
 def test_the_packaged_model_learns_scores_and_is_saved_whole(packaged_model_folder, tmp_path, monkeypatch):
-    """A dozen prompts, answered kindly or rudely: enough to train on, too few to judge by."""
+    """Sixteen prompts, answered kindly or rudely: enough to train on, too few to judge by."""
     monkeypatch.setenv("WORKBENCH_DATA", str(tmp_path / "data"))
-    things = ["cats", "rain", "tea", "chess", "bread", "trains", "bees", "snow", "maps", "soup", "trees", "kites"]
+    things = "cats rain tea chess bread trains bees snow maps soup trees kites boats salt wool jazz".split()
     store, some = open_store(tmp_path / "store.db"), []
-    for number, thing in enumerate(things * 2):
-        prompt = user_prompt(f"Tell me about {thing}{'.' if number < 12 else ', please.'}")
-        kind = Completion(prompt.id, f"Of course! {thing.title()} are lovely.")
-        rude = Completion(prompt.id, "No. Go away, you fool.")
+    for thing in things:
+        prompt = user_prompt(f"Tell me about {thing}.")
+        kind = Completion(prompt.id, f"Of course! I love {thing}.")
+        rude = Completion(prompt.id, "No. Go away, fool.")
         order = ((kind.id,), (rude.id,))
         some.append(Group(prompt, (kind, rude), (Ranking(prompt.id, "ann", (rude.id, kind.id), order),)))
     add_groups(store, some)
     report = train_reward_model(store, tmp_path / "model")
     assert (report.base_model, report.layers) == (PACKAGED_MODEL, 30)
     rewards = RewardModel.load(tmp_path / "model").score(
-        user_prompt("Tell me about owls.").messages, ["No. Go away, you fool.", "Of course! Owls are lovely."]
+        user_prompt("Tell me about owls.").messages, ["No. Go away, fool.", "Of course! I love owls."]
     )
     assert np.argmax(rewards) == 1
