@@ -1,7 +1,10 @@
 """The project's own format: short to write by hand, and it loses nothing."""
 
 import json
+import re
+import shutil
 from collections import Counter
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -156,6 +159,20 @@ def test_lines_hold_only_what_says_something_and_zero_does(tmp_path):
     }
 
 
+def test_the_examples_of_the_documentation_are_read(tmp_path):
+    text = (Path(__file__).parent.parent / "docs" / "groups-format.md").read_text()
+    examples = [json.loads(block) for block in re.findall(r"```json\n(.*?)```", text, re.DOTALL)]
+    short, long = groups.read(file_of(tmp_path, *examples))
+    assert [len(group.completions) for group in (short, long)] == [3, 2]
+    assert [ranking.outcome for ranking in long.rankings] == ["ranked", "skipped"]
+
+
+def test_the_documentation_names_every_field():
+    text = (Path(__file__).parent.parent / "docs" / "groups-format.md").read_text()
+    for field in (*groups.LINE, *groups.COMPLETION, *groups.RANKING):
+        assert re.search(rf"^\|.*`{field}`.*\|", text, re.MULTILINE), field
+
+
 # Export, then import, is the same store
 
 
@@ -223,12 +240,20 @@ def any_group(draw):
     return Group(prompt, tuple(completions), tuple(found))
 
 
+@pytest.fixture(scope="module")
+def empty_file(tmp_path_factory):
+    """Return the file of an empty store: a copy of it opens sooner than a new one is made."""
+    path = tmp_path_factory.mktemp("empty") / "store.db"
+    open_store(path).dispose()
+    return path
+
+
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(any_group(), min_size=1, max_size=3, unique_by=lambda group: group.prompt.id))
 @pytest.mark.parametrize("ending", [".jsonl", ".jsonl.gz", ".parquet"])
-def test_export_then_import_is_the_same_store_and_the_same_bytes(tmp_path_factory, ending, made):
+def test_export_then_import_is_the_same_store_and_the_same_bytes(tmp_path_factory, empty_file, ending, made):
     folder = tmp_path_factory.mktemp("law")
-    one, other = open_store(folder / "one.db"), open_store(folder / "other.db")
+    one, other = (open_store(shutil.copy(empty_file, folder / name)) for name in ("one.db", "other.db"))
     try:
         add_groups(one, made)
         before = list(stored_groups(one, revised=True))

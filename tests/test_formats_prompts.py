@@ -97,4 +97,4 @@ def test_pasted_text_has_one_prompt_a_line_too():
 
 def test_prompts_are_read_as_groups_that_wait_for_completions(tmp_path):
     (group,) = prompts.read(file_of(tmp_path, "a.txt", "Why?"))
-    assert (group.prompt, group.completions, group.rankings) == (user_prompt("Why?"), (), ())
+    assert (group.prompt, group.completions, group.rankings) == (user_prompt("Why?", source="a.txt"), (), ())

@@ -1,5 +1,6 @@
 """What pages ask of the worker and what the worker makes of it, in this process and in worker processes."""
 
+import contextlib
 import json
 import logging
 import os
@@ -13,13 +14,14 @@ from pathlib import Path
 
 import pytest
 
-from chat_server import says
-from label_data.data_folder import default_store
+from chat_server import Answer, says
+from label_data.data_folder import data_folder, default_store
 from label_data.database import open_store
 from label_data.jobs import DONE, FAILED, QUEUED, RUNNING, STOPPED, add_job, job_with_id, latest_job, unfinished_jobs
-from label_data.records import user_prompt
+from label_data.records import Completion, Group, Ranking, user_prompt
 from label_data.settings import PolicySettings, ProjectSettings
-from label_data.store import add_prompts, groups, item_counts, save_settings
+from label_data.store import add_groups, add_prompts, groups, item_counts, save_settings
+from reward.model import RewardModel
 from workbench import tasks
 from workbench.jobs import (
     ask,
@@ -50,7 +52,12 @@ def work_store(tmp_path, monkeypatch, chat_server):
 
 def settings_for(chat_server, **changes):
     policy = PolicySettings("p", "openai", "m", chat_server.base_url)
-    return ProjectSettings(policies=(policy,), **{"completions_per_prompt": 3, "ready_ahead": 4} | changes)
+    return ProjectSettings(**{"policies": (policy,), "completions_per_prompt": 3, "ready_ahead": 4} | changes)
+
+
+def ranked_group(prompt):
+    good, bad = Completion(prompt.id, "A thing, as you asked."), Completion(prompt.id, "No.")
+    return Group(prompt, (good, bad), (Ranking(prompt.id, "ann", (good.id, bad.id), ((good.id,), (bad.id,))),))
 
 
 def do(store, kind):
@@ -70,10 +77,23 @@ def test_a_queued_message_is_json_and_names_only_the_task(work_store):
     assert queue().dequeue().id == message["id"]
 
 
+def test_every_periodic_look_goes_through_the_queue_with_its_times(work_store):
+    """Sent at most once a minute and void after 50 seconds, so each carries the time when it expires."""
+    looks = queue()._registry.periodic_tasks
+    for look in looks:
+        queue().enqueue(look)
+    received = [queue().dequeue() for _ in looks]
+    assert {look.name for look in received} == {"look", "look_again"}
+    assert [(look.id, look.expires_resolved) for look in received] == [
+        (look.id, look.expires_resolved) for look in looks
+    ]
+    assert all(look.expires_resolved for look in received)
+
+
 def test_asking_loads_no_network_library(work_store):
     program = """
 import sys
-from label_data.data_folder import default_store
+from label_data.data_folder import data_folder, default_store
 from label_data.database import open_store
 from workbench.jobs import ask, keep_up, start_sampling, stop_sampling, worker_is_alive
 store = open_store(default_store())
@@ -132,21 +152,20 @@ def test_a_stop_ends_sampling_amid_a_batch_and_holds_until_somebody_starts_it(wo
     assert not sampling_is_stopped(work_store)
 
 
-def test_a_server_that_is_down_costs_no_prompt_and_is_not_asked_by_every_submission(work_store, chat_server):
-    save_settings(
-        work_store,
-        settings_for(chat_server, policies=(down := PolicySettings("p", "openai", "m", "http://127.0.0.1:9/v1"),)),
-    )
+def test_a_policy_that_can_not_be_used_costs_no_prompt_and_is_not_asked_by_every_submission(work_store, chat_server):
+    chat_server.answer = lambda body: Answer(404, {})
     keep_up(work_store)
     do(work_store, "sample")
     job = latest_job(work_store, "sample")
     assert job.state == FAILED
-    assert job.message.startswith(f"Policy 'p': no server answers at {down.base_url}.")
+    assert job.message.startswith(f"Policy 'p': {chat_server.base_url} knows no model 'm'")
     assert item_counts(work_store)["waiting"] == 5
     assert keep_up(work_store) is None
     assert keep_up(work_store, after_failure=True)
     do(work_store, "sample")
-    save_settings(work_store, settings_for(chat_server))
+    chat_server.answer = lambda body: says(f"text {body['seed']}")
+    assert keep_up(work_store) is None
+    save_settings(work_store, settings_for(chat_server, ready_ahead=5))
     assert keep_up(work_store)
     do(work_store, "sample")
     assert latest_job(work_store, "sample").state == DONE
@@ -205,6 +224,43 @@ def test_a_score_job_for_a_folder_that_is_not_there_says_so(work_store):
     assert "nowhere" in job_with_id(work_store, job).message
 
 
+def test_training_scoring_and_best_of_n_give_what_the_pages_show(work_store, chat_server, packaged_model_folder):
+    """Sixteen rankings train a model; the second completion is scored as if it were alone; best of 3 are in order."""
+    prompts = [user_prompt(f"Name a thing that is {word}.") for word in "abcdefghijklmnop"]
+    add_groups(work_store, [ranked_group(prompt) for prompt in prompts])
+    features = ask(work_store, "features")
+    do(work_store, "features")
+    assert job_with_id(work_store, features).result == {"prompts": len(PROMPTS) + len(prompts)}
+    train = ask(work_store, "train")
+    do(work_store, "train")
+    trained = job_with_id(work_store, train)
+    assert trained.state == DONE, trained.message
+    folder = Path(trained.result["folder"])
+    assert folder.parent == data_folder() / "runs"
+    assert trained.result["report"] == json.loads((folder / "report.json").read_text())
+
+    asked = {"folder": str(folder), "messages": PROMPTS[0].as_dicts}
+    score = ask(work_store, "score", completions=["Yes.", "No."], **asked)
+    do(work_store, "score")
+    rewards = job_with_id(work_store, score).result
+    assert rewards["completions"] == ["Yes.", "No."]
+    alone = RewardModel.load(folder).score(PROMPTS[0].messages, ["No."])
+    assert rewards["rewards"][1] == pytest.approx(alone[0], abs=1e-4)
+
+    best = ask(work_store, "best_of_n", n=3, policy="p", **asked)
+    do(work_store, "best_of_n")
+    found = job_with_id(work_store, best).result
+    assert sorted(found["completions"]) == sorted(f"text {body['seed']}" for body in chat_server.bodies)
+    assert len(set(found["completions"])) == 3
+    assert found["rewards"] == sorted(found["rewards"], reverse=True)
+
+
+def test_best_of_n_of_a_policy_that_the_project_has_not_names_those_it_has(work_store):
+    job = ask(work_store, "best_of_n", folder="x", messages=PROMPTS[0].as_dicts, n=2, policy="q")
+    do(work_store, "best_of_n")
+    assert job_with_id(work_store, job).message == "The project has no policy 'q'. Choose one of p."
+
+
 def test_a_worker_that_is_to_end_queues_its_job_again(work_store, chat_server, monkeypatch):
     def end(body):
         tasks.stopping.set()
@@ -222,7 +278,9 @@ def test_the_jobs_of_a_worker_that_was_killed_are_queued_when_the_next_one_start
     running, queued = add_job(work_store, "train"), add_job(work_store, "score")
     tasks.start_job(work_store, running)
     tasks.take_up_again(work_store)
-    assert [(job.id, job.state) for job in unfinished_jobs(work_store)] == [(running, QUEUED), (queued, QUEUED)]
+    jobs = [(job.id, job.state) for job in unfinished_jobs(work_store)]
+    assert jobs[:2] == [(running, QUEUED), (queued, QUEUED)]
+    assert jobs[2:] == [(latest_job(work_store, "sample").id, QUEUED)]
 
 
 # Worker processes
@@ -243,7 +301,6 @@ def start_worker(work_store):
 
     def start(**options):
         program = [sys.executable, "-c", "from workbench.worker import run_worker; run_worker()"]
-        # features would load a network that these tests are not about
         process = subprocess.Popen(program, cwd=ROOT, stderr=subprocess.PIPE, text=True, **options)
         started.append(process)
         return process
@@ -256,11 +313,12 @@ def start_worker(work_store):
 
 
 def test_a_worker_killed_amid_a_batch_loses_nothing_and_the_next_samples_nothing_twice(
-    work_store, chat_server, start_worker
+    work_store, chat_server, start_worker, packaged_model_folder
 ):
     """The server stalls at the eighth request, amid the third batch; the worker is killed there, and another started.
 
-    All five prompts then have K = 3 completions, each at the seed that it would have had without the kill.
+    All five prompts then have K = 3 completions, each at a seed that the first worker asked for or would have. A third
+    worker is refused. The second, told to end amid a batch that had interrupted a features job, leaves both queued.
     """
     save_settings(work_store, settings_for(chat_server, ready_ahead=5))
     stalled = threading.Event()
@@ -295,13 +353,17 @@ def test_a_worker_killed_amid_a_batch_loses_nothing_and_the_next_samples_nothing
     assert third.wait(30) == 1
     assert "A worker serves" in third.stderr.read()
 
-    chat_server.answer = lambda body: stalled.set() or chat_server.hang(body)
     stalled.clear()
+    chat_server.answer = lambda body: stalled.set() or chat_server.hang(body)
     add_prompts(work_store, [user_prompt("One more?")])
-    start_sampling(work_store)
-    assert keep_up(work_store) is None
+    save_settings(work_store, settings_for(chat_server, ready_ahead=6))
+    keep_up(work_store)
+    assert stalled.wait(60)
     second.send_signal(signal.SIGTERM)
     assert second.wait(30) == 0
+    assert {job.state for job in unfinished_jobs(work_store)} == {QUEUED}
+    assert latest_job(work_store, "sample").state == QUEUED
+    assert "ERROR" not in second.stderr.read()
 
 
 def test_a_worker_ends_with_the_process_that_started_it(work_store, start_worker):
@@ -322,7 +384,5 @@ def test_a_worker_ends_with_the_process_that_started_it(work_store, start_worker
     finally:
         parent.stdout.close()
         parent.kill()
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.kill(worker, signal.SIGKILL)
-        except ProcessLookupError:
-            pass

@@ -39,7 +39,8 @@ def run(port: Annotated[int, typer.Option(envvar="PORT", help="port on 127.0.0.1
         _check_port(port)
     except InputError as error:
         sys.exit(f"{error}")
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in (signal.SIGINT, signal.SIGTERM):  # a shell's background job has SIGINT ignored, Python's own too
+        signal.signal(number, _interrupt)
     started: dict[str, subprocess.Popen[bytes]] = {}
     try:
         for part in ("worker", "app"):

@@ -3,6 +3,7 @@
 import streamlit as st
 
 st.set_page_config("Workbench", page_icon="⚖️", layout="wide")
+st.html("<style>.stMainBlockContainer { padding: 2.5rem 2rem 2rem; }</style>")  # room for completions
 
 PAGES = [
     st.Page("app_pages/prompts.py", title="Prompts", icon=":material/chat:"),

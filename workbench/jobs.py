@@ -6,6 +6,7 @@ Nothing here imports a model: the app's process asks, the worker's process does 
 import fcntl
 import json
 import os
+from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
@@ -28,12 +29,17 @@ PRIORITY: dict[str, int] = {"score": 3, "best_of_n": 3, "train": 2, "sample": 1,
 class JsonSerializer(Serializer):
     """huey's messages as JSON: unlike pickle, a queue that somebody tampered with can't run code of theirs."""
 
+    TIMES = ("eta", "expires_resolved")
+    """Fields that hold a datetime or nothing."""
+
     def _serialize(self, data: Message) -> bytes:
-        return json.dumps(data._asdict()).encode()
+        times = {name: getattr(data, name) and getattr(data, name).isoformat() for name in self.TIMES}
+        return json.dumps(data._asdict() | times).encode()
 
     def _deserialize(self, data: bytes) -> Message:
         values = json.loads(bytes(data))
-        return Message(**values | {"args": tuple(values["args"])})
+        times = {name: values[name] and datetime.fromisoformat(values[name]) for name in self.TIMES}
+        return Message(**values | times | {"args": tuple(values["args"])})
 
 
 def queue() -> SqliteHuey:

@@ -23,7 +23,9 @@ SETTINGS: dict[str, Any] = {
     "server.fileWatcherType": "none",
     "server.headless": True,
     "server.maxUploadSize": 200,
-    "theme.base": "light",
+    "theme.headingFontSizes": ["1.8rem", "1.4rem", "1.15rem", "1rem", "1rem", "1rem"],
+    "theme.light.primaryColor": "#1d4fa8",  # the ranking screen's blue: red would say that something is wrong
+    "theme.dark.primaryColor": "#7fb0ff",
 }
 
 

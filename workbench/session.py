@@ -20,6 +20,7 @@ export default function ({ data }) {
   document.cookie = `${data.name}=${data.value}; path=/; max-age=${data.seconds}; SameSite=Strict`
 }
 """
+_keep_cookie = st.components.v2.component("keep_cookie", js=KEEP_COOKIE)
 
 
 @st.cache_resource(show_spinner=False)
@@ -30,26 +31,25 @@ def store() -> Store:
 
 def annotator() -> Annotator:
     """Return who is here; ask for a name, once for each browser, if that is not known."""
-    known = st.session_state.get(COOKIE) or st.context.cookies.get(COOKIE)
+    cookie = st.context.cookies.get(COOKIE, "")  # as it was when the page was loaded
+    known = str(st.session_state.get(COOKIE, cookie))
     me = annotator_with_id(store(), known) if known else None
-    if me is None:
-        me = _ask_for_name()
-    if me.id != st.context.cookies.get(COOKIE):
-        _remember(COOKIE, me.id)
-    return me
+    if (me.id if me else "") != cookie:
+        _remember(COOKIE, me.id if me else "")
+    return me or _ask_for_name()
 
 
 def forget_annotator() -> None:
     """Let this browser be somebody else's: the next page that needs a name asks for one."""
-    st.session_state[COOKIE] = None
-    _remember(COOKIE, "")
+    st.session_state[COOKIE] = ""
 
 
 def _ask_for_name() -> Annotator:
     says = words("frame")
     st.subheader(says["who"])
     with st.form("name", width=480):
-        name = st.text_input(says["your_name"], help=says["your_name_help"])
+        name = st.text_input(says["your_name"])
+        st.caption(says["your_name_help"])
         asked = st.form_submit_button(says["start"], type="primary")
     if asked:
         try:
@@ -86,6 +86,5 @@ def offer_languages() -> None:
 
 
 def _remember(name: str, value: str) -> None:
-    keep = st.components.v2.component("keep_cookie", js=KEEP_COOKIE)
     seconds = COOKIE_DAYS * 86_400 if value else 0
-    keep(data={"name": name, "value": value, "seconds": seconds}, key=f"keep_{name}")
+    _keep_cookie(data={"name": name, "value": value, "seconds": seconds}, key=f"keep_{name}")

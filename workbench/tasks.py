@@ -19,6 +19,7 @@ from label_data.database import Store, open_store, reading
 from label_data.jobs import (
     DONE,
     FAILED,
+    RUNNING,
     STOPPED,
     Job,
     JobStopped,
@@ -60,10 +61,14 @@ def worker_store() -> Store:
 
 
 def take_up_again(store: Store) -> None:
-    """Queue the jobs that were under way when the last worker ended. Only for the only worker, as it starts."""
+    """Queue the jobs that were under way when the last worker ended, and sampling that had failed before.
+
+    For the one worker, as it starts: a server that was down may be up by now.
+    """
     for job in unfinished_jobs(store):
-        if job.state == "running":
+        if job.state == RUNNING:
             requeue_job(store, job.id)
+    keep_up(store, after_failure=True)
 
 
 def work(store: Store, after_failure: bool = False) -> None:
@@ -98,8 +103,9 @@ def run_job(store: Store, job: Job) -> None:
         _end(store, job, FAILED, str(error))
     except Exception as error:  # whatever it is, the page must hear of it and the worker go on
         log.error("job=%s kind=%s failed: %s", job.id, job.kind, describe(error))
-        _end(store, job, FAILED, f"This went wrong in a way the program does not know ({type(error).__name__}). "
-             f"The worker's log says more, under job {job.id}.")  # fmt: skip
+        kind = type(error).__name__
+        sentence = f"This went wrong in a way the program does not know ({kind}). The worker's log says more, under job"
+        _end(store, job, FAILED, f"{sentence} {job.id}.")
     else:
         _end(store, job, DONE, message, result)
 
@@ -227,7 +233,7 @@ def _train(store: Store, job: Job, progress: Progress) -> Result:
 
     folder = data_folder() / "runs" / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{job.id[:4]}"
     report = train_reward_model(store, folder, on_progress=progress)
-    return "Trained.", {"folder": str(folder), "report": report}
+    return "Trained.", {"folder": str(folder), "report": report.as_dict()}
 
 
 # Rewards

@@ -1,0 +1,195 @@
+import sqlite3
+import threading
+
+import numpy as np
+import pytest
+
+from label_data.records import InputError, Message
+from reward.features import (
+    LONGEST_INPUT,
+    Input,
+    batches,
+    compute_features,
+    encode,
+    featurize,
+    input_features,
+    missing_features,
+    open_backbone,
+)
+from reward_fixtures import planted_groups
+
+ASKED = (Message("user", "Can pigs fly?"),)
+
+
+@pytest.fixture(scope="module")
+def backbone(tiny_backbone_folder):
+    return open_backbone(str(tiny_backbone_folder))
+
+
+def inputs_of(backbone, *completions):
+    return [encode(backbone.tokenizer, ASKED, completion) for completion in completions]
+
+
+class Stopped(Exception):
+    pass
+
+
+def stop_at_once(done, total, message):
+    if done:
+        raise Stopped
+
+
+# Text to tokens
+
+
+def test_the_tokens_are_those_of_the_chat_template_with_one_first_token(backbone):
+    """In this template every turn begins with <|start|>, the BOS: twice in two turns, once at the front."""
+    (one,) = inputs_of(backbone, "No.")
+    text = "<|start|>user\nCan pigs fly?<|end|>\n<|start|>assistant\nNo.<|end|>\n"
+    assert backbone.tokenizer.decode(one.ids) == text
+    assert one.ids[0] == backbone.tokenizer.bos_token_id
+    assert one.ids.count(backbone.tokenizer.bos_token_id) == 2
+
+
+def test_the_packaged_models_tokens_are_those_that_its_own_template_gives(packaged_model_folder):
+    backbone = open_backbone()
+    turns = [{"role": "user", "content": "Can pigs fly?"}, {"role": "assistant", "content": "No."}]
+    expected = backbone.tokenizer.apply_chat_template(turns, return_dict=True)["input_ids"]
+    assert list(inputs_of(backbone, "No.")[0].ids) == expected
+    assert expected.count(backbone.tokenizer.bos_token_id) == 3  # system, user, assistant: no second at the front
+
+
+def test_messages_may_be_records_or_objects(backbone):
+    objects = [{"role": "user", "content": "Can pigs fly?"}]
+    assert encode(backbone.tokenizer, objects, "No.") == inputs_of(backbone, "No.")[0]
+
+
+def test_a_long_prompt_loses_its_start_and_the_completion_nothing(backbone):
+    long = (Message("user", "x" * 5_000),)
+    first, second = (encode(backbone.tokenizer, long, text) for text in ("yes", "no"))
+    assert first.trimmed and len(first.ids) == LONGEST_INPUT
+    assert backbone.tokenizer.decode(first.ids).endswith("x<|end|>\n<|start|>assistant\nyes<|end|>\n")
+    assert first.ids != second.ids
+
+
+def test_a_completion_longer_than_the_limit_is_kept_whole_without_its_prompt(backbone):
+    """3,000 bytes are 3,000 tokens here, and <|end|> and the line's end are two more."""
+    one = encode(backbone.tokenizer, ASKED, "y" * 3_000)
+    assert one.trimmed and backbone.tokenizer.decode(one.ids) == "y" * 3_000 + "<|end|>\n"
+
+
+def test_a_template_that_refuses_the_conversation_is_an_error_for_the_person(backbone, tiny_backbone_folder):
+    strict = open_backbone(str(tiny_backbone_folder)).tokenizer
+    strict.chat_template = "{{ raise_exception('no system turn') }}"
+    with pytest.raises(InputError, match="no system turn"):
+        encode(strict, ASKED, "No.")
+
+
+# Tokens to features
+
+
+def test_batches_hold_every_input_once_and_few_padded_tokens():
+    """Lengths 9, 5, 5, 2, 1 with room for 10: 9 alone, 5 and 5, 2 and 1."""
+    assert list(batches([5, 1, 9, 2, 5], 10)) == [[2], [0, 4], [3, 1]]
+    assert list(batches([50], 10)) == [[0]]
+    assert list(batches([], 10)) == []
+
+
+def test_features_do_not_depend_on_what_else_is_in_the_batch(backbone):
+    inputs = inputs_of(backbone, "No.", "Yes, if thrown hard enough, though not for long.", "Pigs have no wings.")
+    together = compute_features(backbone, inputs)
+    turned = compute_features(backbone, inputs[::-1])[::-1]
+    for number, one in enumerate(inputs):
+        alone = compute_features(backbone, [one])[0]
+        assert together[number] == pytest.approx(alone, abs=1e-5)
+        assert turned[number] == pytest.approx(alone, abs=1e-5)
+    assert np.abs(together[0] - together[1]).max() > 0.01
+
+
+def test_a_feature_is_read_at_the_last_token_even_if_pad_and_end_tokens_stand_before_it(backbone):
+    """A row that ends in the pad token itself is told from the same row without it."""
+    pad, end = backbone.tokenizer.pad_token_id, backbone.tokenizer.eos_token_id
+    plain, inside = (10, 11, 12, 13), (10, pad, end, 13)
+    longer = Input((*range(20, 40),), trimmed=False)
+    for ids in (plain, inside, (*plain, pad), (*plain, end)):
+        alone = compute_features(backbone, [Input(ids, trimmed=False)])[0]
+        assert compute_features(backbone, [Input(ids, trimmed=False), longer])[0] == pytest.approx(alone, abs=1e-5)
+    with_pad = compute_features(backbone, [Input((*plain, pad), trimmed=False), Input(plain, trimmed=False)])
+    assert np.abs(with_pad[0] - with_pad[1]).max() > 0.01
+
+
+def test_the_last_candidate_layer_is_what_the_whole_network_gives(backbone):
+    import torch
+
+    (one,) = inputs_of(backbone, "No.")
+    whole = backbone.network(input_ids=torch.tensor([one.ids])).last_hidden_state[0, -1].detach().numpy()
+    assert backbone.layers == (3, 4, 5, 6)
+    assert compute_features(backbone, [one])[0, -1] == pytest.approx(whole, abs=1e-5)
+
+
+# Features kept
+
+
+def test_features_are_computed_once_and_then_read(backbone, tmp_path):
+    cache, asked = tmp_path / "features.db", []
+    inputs = inputs_of(backbone, "No.", "Yes.", "No.")
+    first = input_features(backbone, inputs, cache, lambda done, total, message: asked.append((done, total)))
+    again = input_features(backbone, inputs, cache, lambda done, total, message: asked.append((done, total)))
+    assert asked == [(0, 2), (2, 2), (0, 0)]
+    assert np.array_equal(first, again) and first.dtype == np.float32
+    assert np.array_equal(first[0], first[2])
+
+
+def test_stopping_keeps_what_was_done(backbone, tmp_path, monkeypatch):
+    monkeypatch.setattr("reward.features.BATCH_TOKENS", {"cpu": 200, "cuda": 200})
+    groups, cache = planted_groups(4), tmp_path / "features.db"
+    assert missing_features(groups, backbone, cache) == 12
+    with pytest.raises(Stopped):
+        featurize(groups, backbone, cache, stop_at_once)
+    assert 0 < missing_features(groups, backbone, cache) < 12
+    featurize(groups, backbone, cache)
+    assert missing_features(groups, backbone, cache) == 0
+
+
+def test_two_writers_at_once_lose_nothing(backbone, tiny_backbone_folder, tmp_path):
+    groups, cache, failures = planted_groups(6), tmp_path / "features.db", []
+
+    def work(some, mine):
+        try:
+            featurize(some, mine, cache)
+        except Exception as error:
+            failures.append(error)
+
+    orders = (groups, groups[::-1], groups[2:])
+    mine = [open_backbone(str(tiny_backbone_folder)) for _ in orders]
+    assert all(one.network for one in mine)
+    writers = [threading.Thread(target=work, args=pair) for pair in zip(orders, mine, strict=True)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    assert failures == [] and missing_features(groups, backbone, cache) == 0
+
+
+def test_a_file_that_is_no_cache_is_named_and_may_be_deleted(backbone, tmp_path):
+    (tmp_path / "features.db").write_text("not a database, but long enough to look like something" * 50)
+    with pytest.raises(InputError, match=r"features\.db.*Delete the file"):
+        input_features(backbone, inputs_of(backbone, "No."), tmp_path / "features.db")
+
+
+def test_another_backbone_has_features_of_its_own(backbone, tmp_path, tiny_backbone_folder):
+    import shutil
+
+    folder = shutil.copytree(tiny_backbone_folder, tmp_path / "other")
+    (folder / "chat_template.jinja").write_text((folder / "chat_template.jinja").read_text() + "{# changed #}")
+    groups, cache = planted_groups(1), tmp_path / "features.db"
+    featurize(groups, backbone, cache)
+    assert missing_features(groups, open_backbone(str(folder)), cache) == 3
+
+
+def test_the_cache_is_one_file_of_float32_vectors(backbone, tmp_path):
+    input_features(backbone, inputs_of(backbone, "No."), tmp_path / "features.db")
+    rows = sqlite3.connect(tmp_path / "features.db")
+    kept = rows.execute("SELECT layer, length(vector) FROM features ORDER BY layer").fetchall()
+    rows.close()
+    assert kept == [(3, 256), (4, 256), (5, 256), (6, 256)]  # width 64, 4 bytes each

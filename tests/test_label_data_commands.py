@@ -1,0 +1,165 @@
+"""python -m label_data: what a terminal shows, and with which status it ends."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from label_data.__main__ import app
+from label_data.database import open_store, writing
+from label_data.formats import READERS
+from label_data.store import Added, groups, store_counts
+
+ROOT = Path(__file__).parent.parent
+LINE = {
+    "prompt": "Can pigs fly?",
+    "completions": [{"text": "No."}, {"text": "Yes."}, {"text": "Pigs have no wings."}],
+    "rankings": [{"annotator": "ana", "order": [[3], [1, 2]]}],
+}
+
+
+@pytest.fixture
+def data(tmp_path, monkeypatch):
+    """Return the data folder, with a file of one group beside it."""
+    monkeypatch.setenv("WORKBENCH_DATA", str(tmp_path / "data"))
+    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.chdir(tmp_path)
+    Path("hand.jsonl").write_text(json.dumps(LINE) + "\n")
+    return tmp_path / "data"
+
+
+def run(*arguments):
+    result = CliRunner().invoke(app, arguments)
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result.exit_code, result.stdout, result.stderr
+
+
+def test_import_says_what_was_added_and_what_was_there(data):
+    assert run("import", "hand.jsonl", "--format", "groups") == (
+        0,
+        "Added 1 prompts, 3 completions and 1 rankings.\n",
+        "",
+    )
+    assert run("import", "hand.jsonl", "hand.jsonl", "--format", "groups")[1] == (
+        "Added 0 prompts, 0 completions and 0 rankings.\n"
+        "There already, in the store or earlier in the files: 2 prompts, 6 completions and 2 rankings.\n"
+    )
+    assert store_counts(open_store(data / "workbench.db")) == Added(1, 3, 1)
+
+
+def test_import_says_what_was_left_out_and_why(data):
+    turn = "\n\nHuman: Hi\n\nAssistant: "
+    Path("pairs.jsonl").write_text(json.dumps({"chosen": turn, "rejected": turn}))
+    assert run("import", "pairs.jsonl", "--format", "hh-rlhf", "--store", "other.db")[1].splitlines() == [
+        "Added 0 prompts, 0 completions and 0 rankings.",
+        "Left out, 1 x: chosen and rejected are the same, so neither is preferred.",
+    ]
+
+
+def test_a_bad_row_is_one_sentence_and_status_one(data):
+    Path("bad.jsonl").write_text(json.dumps(LINE) + "\n" + json.dumps(LINE | {"prompt": 5}))
+    status, shown, said = run("import", "bad.jsonl", "--format", "groups")
+    assert (status, shown, said) == (1, "", "bad.jsonl, line 2, field prompt: found the number 5. Write a text.\n")
+    assert store_counts(open_store(data / "workbench.db")) == Added()
+
+
+def test_prompts_come_in_with_a_column_and_a_category(data):
+    Path("a.csv").write_text("question\nWhy?\n")
+    assert run("import", "a.csv", "--format", "prompts", "--column", "question", "--category", "sky")[0] == 0
+    (group,) = groups(open_store(data / "workbench.db"))
+    assert (group.prompt.messages[0].content, group.prompt.category) == ("Why?", "sky")
+
+
+@pytest.mark.parametrize("ending", [".jsonl", ".jsonl.gz", ".parquet"])
+def test_what_is_exported_is_imported_into_another_store_as_it_was(data, ending):
+    run("import", "hand.jsonl", "--format", "groups")
+    status, shown, _ = run("export", "--format", "groups", "--out", f"all{ending}")
+    assert (status, shown) == (0, f"Wrote 1 rows to all{ending}.\n")
+    run("import", f"all{ending}", "--format", "groups", "--store", "other.db")
+    assert list(groups(open_store("other.db"))) == list(groups(open_store(data / "workbench.db")))
+
+
+def test_export_for_trl_says_what_trl_has_no_place_for(data):
+    run("import", "hand.jsonl", "--format", "groups")
+    assert run("export", "--format", "trl", "--out", "a.jsonl", "--margin")[1].splitlines() == [
+        "Wrote 2 rows to a.jsonl.",
+        "Not in the file, 2 x: comparison without a strength has margin 0.",
+        "Not in the file, 1 x: tie.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("import", "no.jsonl", "--format", "groups"), "no.jsonl: the file can't be read (No such file or directory)."),
+        (("export", "--format", "trl", "--out", "a.jsonl", "--store", "no.db"), "no.db: there is no store."),
+        (("stats", "--store", "hand.jsonl"), "hand.jsonl: this is not a store that can be opened"),
+        (("check", "--store", "no.db"), "no.db: there is no store."),
+    ],
+)
+def test_what_cannot_be_done_is_one_sentence(data, arguments, said):
+    status, shown, error = run(*arguments)
+    assert (status, shown) == (1, "")
+    assert error.startswith(said)
+    assert error.count("\n") == 1
+
+
+def test_export_refuses_a_place_it_cannot_write(data):
+    run("import", "hand.jsonl", "--format", "groups")
+    status, _, said = run("export", "--format", "groups", "--out", "no/such/folder/a.jsonl")
+    assert (status, said.count("\n")) == (1, 1)
+    assert said.startswith("no/such/folder/a.jsonl: the file can't be written")
+    assert "Name the file with one of .jsonl" in run("export", "--format", "groups", "--out", "a.csv")[2]
+
+
+def test_an_unknown_format_is_a_usage_error(data):
+    status, _, said = run("import", "hand.jsonl", "--format", "csv")
+    assert status == 2
+    assert all(name in said for name in READERS)
+
+
+def test_stats_counts_what_the_store_holds(data):
+    run("import", "hand.jsonl", "--format", "groups")
+    shown = [tuple(line.split(maxsplit=1)) for line in run("stats")[1].splitlines()]
+    counted = {name.strip(): int(number) for number, name in shown}
+    assert counted == {
+        "prompts": 1,
+        "completions": 3,
+        "rankings": 1,
+        "comparisons": 2,
+        "annotators": 1,
+        "rankings with outcome ranked": 1,
+        "rankings from source import": 1,
+        "prompts waiting": 0,
+        "prompts ready": 0,
+        "prompts ranked": 1,
+        "prompts failed": 0,
+    }
+
+
+def test_check_ends_well_when_the_store_is_sound_and_with_status_one_when_not(data):
+    run("import", "hand.jsonl", "--format", "groups")
+    status, shown, _ = run("check")
+    assert status == 0
+    assert shown.splitlines()[1:] == ["Sound: no problem found."]
+    assert " on SQLite 3." in shown.splitlines()[0]
+    with writing(open_store(data / "workbench.db")) as connection:
+        connection.exec_driver_sql("UPDATE items SET done = 9")
+    status, shown, _ = run("check")
+    assert status == 1
+    assert shown.splitlines()[-1] == "1 problems."
+
+
+def test_the_commands_run_from_a_terminal_and_import_neither_torch_nor_streamlit(data):
+    """Python's own list of what it imports, -X importtime, goes to stderr."""
+    command = [sys.executable, "-X", "importtime", "-m", "label_data", "import", "hand.jsonl", "--format", "groups"]
+    done = subprocess.run(command, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "Added 1 prompts, 3 completions and 1 rankings.\n")
+    imported = {line.rpartition("|")[2].strip().partition(".")[0] for line in done.stderr.splitlines()}
+    assert "pyarrow" in imported
+    assert not imported & {"torch", "transformers", "streamlit", "datasets", "reward", "workbench"}

@@ -1,0 +1,102 @@
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from safetensors import safe_open
+
+from label_data.records import InputError, user_prompt
+from reward.features import compute_features, encode, open_backbone
+from reward.model import RewardModel
+
+PROMPT = user_prompt("Can pigs fly?")
+COMPLETIONS = ["No.", "Yes, if they are thrown hard enough.", "aaaa bbbb <|end|> cccc", "", "<|none|>"]
+
+STOCK = """
+import json, sys
+from transformers import AutoModelForSequenceClassification, AutoTokenizer, pipeline
+folder, question, completions = sys.argv[1], sys.argv[2], json.loads(sys.argv[3])
+tokenizer = AutoTokenizer.from_pretrained(folder)
+model = AutoModelForSequenceClassification.from_pretrained(folder)
+turns = [[{"role": "user", "content": question}, {"role": "assistant", "content": text}] for text in completions]
+texts = [tokenizer.apply_chat_template(one, tokenize=False) for one in turns]
+found = {"dtype": str(model.dtype), "labels": model.config.num_labels}
+for side in ("right", "left"):
+    tokenizer.padding_side = side
+    batch = tokenizer(texts, add_special_tokens=False, padding=True, truncation=True, return_tensors="pt")
+    found[side] = model(**batch).logits[:, 0].tolist()
+found["pipeline"] = [one["score"] for one in pipeline("text-classification", model=model, tokenizer=tokenizer)(texts)]
+print(json.dumps(found))
+"""
+
+
+def stock_rewards(folder, completions):
+    """Return what stock transformers says in a fresh process that knows nothing of this project."""
+    command = [sys.executable, "-c", STOCK, str(folder), PROMPT.messages[0].content, json.dumps(completions)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=folder, check=False, env={**os.environ})
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_stock_transformers_gives_the_same_rewards_in_a_fresh_process(trained):
+    rewards = RewardModel.load(trained).score(PROMPT.messages, COMPLETIONS)
+    stock = stock_rewards(trained, COMPLETIONS)
+    assert np.ptp(rewards) > 0.1
+    assert (stock["dtype"], stock["labels"]) == ("torch.float32", 1)
+    for way in ("right", "left", "pipeline"):
+        assert stock[way] == pytest.approx(rewards, abs=1e-5), way
+
+
+def test_a_reward_does_not_depend_on_the_other_completions(trained):
+    model = RewardModel.load(trained)
+    together = model.score(PROMPT.messages, COMPLETIONS)
+    alone = [model.score(PROMPT.messages, [text])[0] for text in COMPLETIONS]
+    assert together == pytest.approx(alone, abs=1e-5)
+    assert model.score(PROMPT.messages, COMPLETIONS[::-1])[::-1] == pytest.approx(together, abs=1e-5)
+    assert model.score(PROMPT.messages, []) == []
+
+
+def test_messages_may_be_records_or_objects(trained):
+    model = RewardModel.load(trained)
+    assert model.score(PROMPT.as_dicts, ["No."]) == model.score(PROMPT.messages, ["No."])
+
+
+def test_the_reward_is_the_head_on_the_features_of_its_layer(tiny_backbone_folder):
+    backbone = open_backbone(str(tiny_backbone_folder))
+    weights = np.random.default_rng(0).normal(size=64)
+    inputs = [encode(backbone.tokenizer, PROMPT.messages, text) for text in COMPLETIONS]
+    features = compute_features(backbone, inputs)
+    for position, layer in enumerate(backbone.layers):
+        found = RewardModel.from_head(backbone, layer, weights).rewards(inputs)
+        assert found == pytest.approx(features[:, position] @ weights, abs=1e-4)
+
+
+def test_the_folder_holds_the_network_cut_to_the_layer_with_a_head_in_full_precision(trained):
+    config = json.loads((trained / "config.json").read_text())
+    kept = json.loads((trained / "report.json").read_text())["layer"]
+    assert config["num_hidden_layers"] == kept < 6
+    assert (config["problem_type"], config["dtype"]) == ("regression", "float32")
+    assert config["pad_token_id"] == 0
+    with safe_open(trained / "model.safetensors", "pt") as weights:
+        kinds = {name: str(weights.get_tensor(name).dtype) for name in weights.keys()}  # noqa: SIM118 - no mapping
+    assert kinds.pop("score.weight") == "torch.float32"
+    assert set(kinds.values()) == {"torch.bfloat16"}  # lossless here, and half the size
+    assert not any(f"layers.{kept}." in name for name in kinds)
+
+
+def test_saving_what_was_loaded_gives_the_same_rewards(trained, tmp_path):
+    model = RewardModel.load(trained)
+    model.save(tmp_path)
+    again = RewardModel.load(tmp_path).score(PROMPT.messages, COMPLETIONS)
+    assert again == model.score(PROMPT.messages, COMPLETIONS)
+
+
+def test_a_folder_that_is_no_reward_model_is_refused(tmp_path, tiny_backbone_folder):
+    with pytest.raises(InputError, match="no such folder"):
+        RewardModel.load(tmp_path / "nothing")
+    with pytest.raises(InputError, match=r"no config\.json"):
+        RewardModel.load(tmp_path)
+    with pytest.raises(InputError, match="2 labels"):
+        RewardModel.load(tiny_backbone_folder)

@@ -1,0 +1,175 @@
+"""Files come into the store all or not at all, and the store goes into a file."""
+
+import gzip
+import json
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from label_data.check import problems
+from label_data.database import open_store
+from label_data.formats.pairs import SAME
+from label_data.records import InputError, Ranking
+from label_data.store import Added, add_groups, groups, save_ranking, store_counts
+from label_data.transfer import export_file, import_files
+
+TURN = "\n\nHuman: Can pigs fly?\n\nAssistant: "
+GOOD = {"chosen": TURN + "No.", "rejected": TURN + "Yes."}
+
+
+def hh_file(tmp_path, *lines, name="pairs.jsonl"):
+    path = tmp_path / name
+    text = "".join((line if isinstance(line, str) else json.dumps(line)) + "\n" for line in lines)
+    path.write_bytes(gzip.compress(text.encode()) if name.endswith(".gz") else text.encode())
+    return path
+
+
+def test_what_was_added_was_there_already_and_was_left_out_is_told_apart(store, tmp_path):
+    """Two equal rows and one without a preference: a prompt, two completions and a ranking are new; as many repeat."""
+    path = hh_file(tmp_path, GOOD, GOOD, {"chosen": TURN, "rejected": TURN})
+    found = import_files(store, [path], "hh-rlhf")
+    assert found.added == found.repeated + Added() == Added(1, 2, 1)
+    assert found.left_out == {SAME: 1}
+    again = import_files(store, [path], "hh-rlhf")
+    assert (again.added, again.repeated) == (Added(), Added(2, 4, 2))
+    assert store_counts(store) == Added(1, 2, 1)
+
+
+def test_several_files_are_one_transaction(store, tmp_path):
+    good, bad = hh_file(tmp_path, GOOD), hh_file(tmp_path, {"chosen": TURN}, name="bad.jsonl")
+    with pytest.raises(InputError, match=r"bad.jsonl, line 1, field rejected"):
+        import_files(store, [good, bad], "hh-rlhf")
+    assert store_counts(store) == Added()
+
+
+def test_progress_counts_rows_over_all_files(store, tmp_path):
+    told = []
+    import_files(
+        store, [hh_file(tmp_path, GOOD), hh_file(tmp_path, GOOD, name="b.jsonl")], "hh-rlhf", on_progress=told.append
+    )
+    assert told == [1, 2]
+
+
+HOSTILE = {
+    "NUL": json.dumps(GOOD | {"chosen": TURN + "\0"}),
+    "raw NUL": '{"chosen": "\0"}',
+    "lone surrogate": json.dumps(GOOD | {"chosen": TURN + "\ud800"}),
+    "NaN": '{"chosen": NaN}',
+    "name twice": '{"chosen": "a", "chosen": "b"}',
+    "deep nesting": '{"chosen": ' + "[" * 200_000,
+    "wrong type": '{"chosen": 5, "rejected": 5}',
+    "wrong fields": '{"a": "b"}',
+    "no object": "[]",
+    "over-long line": '{"chosen": "' + "x" * 17 * 2**20 + '"}',
+    "over-long text": json.dumps(GOOD | {"chosen": TURN + "x" * 200_001}),
+}
+
+
+def content(store):
+    return list(groups(store, revised=True))
+
+
+@pytest.mark.parametrize("line", HOSTILE.values(), ids=HOSTILE)
+@pytest.mark.parametrize("name", ["bad.jsonl", "bad.jsonl.gz"])
+def test_a_hostile_line_after_good_ones_leaves_the_store_as_it_was(ranked_store, tmp_path, line, name):
+    before = content(ranked_store)
+    with pytest.raises(InputError, match=rf"{name}, line 3"):
+        import_files(ranked_store, [hh_file(tmp_path, GOOD, "", line, GOOD, name=name)], "hh-rlhf")
+    assert content(ranked_store) == before
+    assert store_counts(ranked_store) == Added(1, 3, 1)
+
+
+@pytest.mark.parametrize("format_", ["hh-rlhf", "trl", "groups", "prompts"])
+@pytest.mark.parametrize("name", ["a.jsonl.gz", "b.jsonl.gz", "c.jsonl", "d.parquet", "e.parquet", "f.jsonl"])
+def test_a_hostile_file_leaves_the_store_as_it_was_whatever_it_is_said_to_hold(ranked_store, tmp_path, format_, name):
+    path = tmp_path / name
+    path.write_bytes(
+        {
+            "a": gzip.compress(json.dumps(GOOD).encode() * 99)[:-9],
+            "b": gzip.compress(b"\x89PNG\r\n\x1a\n"),
+            "c": gzip.compress(b"{}"),
+            "d": b"PAR1 and nothing else",
+            "e": b"",
+            "f": b'{"unheard": "of"}\n',
+        }[name[0]]
+    )
+    before = content(ranked_store)
+    with pytest.raises(InputError, match=name):
+        import_files(ranked_store, [path], format_)
+    assert content(ranked_store) == before
+
+
+def test_parquet_of_wrong_columns_is_refused_with_its_row(ranked_store, tmp_path):
+    pq.write_table(pa.table({"chosen": [TURN + "No.", None], "rejected": [TURN + "Yes."] * 2}), tmp_path / "a.parquet")
+    with pytest.raises(InputError, match=r"a.parquet, row 2, field chosen: found none among chosen, rejected"):
+        import_files(ranked_store, [tmp_path / "a.parquet"], "hh-rlhf")
+    assert store_counts(ranked_store) == Added(1, 3, 1)
+
+
+def test_a_ranking_that_contradicts_the_stored_one_of_its_name_is_refused_with_the_file(store, tmp_path):
+    line = {"prompt": "Why?", "completions": [{"text": "a"}, {"text": "b"}]}
+    ranking = {"annotator": "ana", "submission": "s"}
+    path = tmp_path / "a.jsonl"
+    path.write_text(
+        "\n".join(json.dumps(line | {"rankings": [ranking | {"order": order}]}) for order in ([[1], [2]], [[2], [1]]))
+    )
+    with pytest.raises(
+        InputError, match=r"a.jsonl, 2 rows read: Submission s is stored already with another judgement"
+    ):
+        import_files(store, [path], "groups")
+    assert store_counts(store) == Added()
+
+
+def revise(store):
+    """Add a ranking that replaces the one that is there, in the opposite order, and return it."""
+    (group,) = groups(store)
+    (first,) = group.rankings
+    again = Ranking(group.prompt.id, first.annotator, first.shown, first.order[::-1], revises=first.submission)
+    save_ranking(store, again)
+    return again
+
+
+@pytest.mark.parametrize("ending", [".jsonl", ".jsonl.gz", ".parquet"])
+def test_groups_take_everything_along_revised_rankings_included(ranked_store, tmp_path, ending):
+    again = revise(ranked_store)
+    path = tmp_path / f"all{ending}"
+    assert export_file(ranked_store, path, "groups").rows == 1
+    other = open_store(tmp_path / "other.db")
+    assert import_files(other, [path], "groups").added == Added(1, 3, 2)
+    assert content(other) == content(ranked_store)
+    assert [ranking.submission for group in groups(other) for ranking in group.rankings] == [again.submission]
+    assert import_files(ranked_store, [path], "groups").repeated == Added(1, 3, 2)
+    assert [list(problems(each)) for each in (ranked_store, other)] == [[], []]
+
+
+def test_trl_gets_the_comparisons_of_current_rankings_alone(ranked_store, tmp_path):
+    """Ann said first > second > third in the order shown, and then turned it round: three comparisons, turned."""
+    again = revise(ranked_store)
+    assert export_file(ranked_store, tmp_path / "a.jsonl", "trl").rows == 3
+    (group,) = groups(ranked_store)
+    best = next(completion.text for completion in group.completions if completion.id == again.order[0][0])
+    assert json.loads((tmp_path / "a.jsonl").read_text().splitlines()[0])["chosen"][0]["content"] == best
+
+
+def test_a_margin_is_for_trl(ranked_store, tmp_path):
+    export_file(ranked_store, tmp_path / "a.jsonl", "trl", with_margin=True)
+    assert '"margin":0.0' in (tmp_path / "a.jsonl").read_text()
+    with pytest.raises(InputError, match="Format groups keeps every strength by itself"):
+        export_file(ranked_store, tmp_path / "b.jsonl", "groups", with_margin=True)
+
+
+def test_exporting_changes_nothing_in_the_store_and_twice_gives_the_same_bytes(ranked_store, tmp_path):
+    before = content(ranked_store)
+    for ending in (".jsonl", ".jsonl.gz", ".parquet"):
+        for name in ("one", "two"):
+            export_file(ranked_store, tmp_path / f"{name}{ending}", "groups")
+        assert (tmp_path / f"one{ending}").read_bytes() == (tmp_path / f"two{ending}").read_bytes()
+    assert content(ranked_store) == before
+
+
+def test_an_empty_store_has_nothing_to_export(store, tmp_path):
+    add_groups(store, [])
+    with pytest.raises(InputError, match="there is nothing to put into it"):
+        export_file(store, tmp_path / "a.jsonl", "groups")
+    assert not (tmp_path / "a.jsonl").exists()
