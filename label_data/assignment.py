@@ -10,16 +10,30 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, Row, delete, insert, select, update
 
 from label_data import schema
-from label_data.database import Store, writing
-from label_data.records import Completion, InputError, Prompt, Ranking, canonical, distinct
-from label_data.store import PROJECT, add_ranking, groups_in, settings_in
+from label_data.database import Store, reading, writing
+from label_data.records import (
+    MOST_COMPLETIONS,
+    Completion,
+    Demonstration,
+    Group,
+    InputError,
+    Prompt,
+    Ranking,
+    Span,
+    canonical,
+    distinct,
+)
+from label_data.settings import ProjectSettings
+from label_data.store import PROJECT, add_completion, add_demonstration, add_ranking, groups_in, settings_in
 
 SECOND = 1_000_000
 AHEAD = 2
 """Tasks that an annotator holds: the one on the screen, and the one sent along so that it is there at once."""
+ANNOTATOR_POLICY = "annotator"
+"""Policy of a completion that an annotator wrote. It names nobody: who wrote it is in the demonstration."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +48,8 @@ class Task:
     annotator: str
     assigned: int
     """Microseconds since 1970, UTC."""
+    draft: str = ""
+    """The half-done ranking, as this annotator's browser wrote it (`label_data.drafts`); empty if there is none."""
 
 
 def next_tasks(store: Store, annotator: str, project: str = PROJECT, count: int = AHEAD) -> list[Task]:
@@ -87,6 +103,7 @@ def _expire(connection: Connection) -> None:
 def _lease(connection: Connection, item: Row[Any], annotator: str, lease: int) -> None:
     """Give the item to the annotator: its different completions in an order drawn for this annotator alone.
 
+    Of more than nine the first nine are shown: those of the policies, then as many as fit of those annotators wrote.
     A task of theirs that had expired is opened again as it was, so that a draft or a late answer still fits it.
     """
     tasks, items = schema.tasks, schema.items
@@ -94,7 +111,7 @@ def _lease(connection: Connection, item: Row[Any], annotator: str, lease: int) -
     until = {"state": schema.OPEN, "expires_us": schema.now_us() + lease}
     if not connection.execute(update(tasks).where(again).values(**until)).rowcount:
         (group,) = groups_in(connection, [item.prompt_id])
-        shown = [completion.id for completion in distinct(group.completions)]
+        shown = [completion.id for completion in distinct(group.completions)[:MOST_COMPLETIONS]]
         secrets.SystemRandom().shuffle(shown)
         connection.execute(
             insert(tasks).values(
@@ -111,9 +128,14 @@ def _lease(connection: Connection, item: Row[Any], annotator: str, lease: int) -
 
 def _task(connection: Connection, row: Row[Any]) -> Task:
     (group,) = groups_in(connection, [row.prompt_id])
+    return _task_of(connection, row, group)
+
+
+def _task_of(connection: Connection, row: Row[Any], group: Group) -> Task:
     by_id = {completion.id: completion for completion in group.completions}
     shown = tuple(by_id[completion] for completion in json.loads(row.shown))
-    return Task(row.token, group.prompt, shown, row.annotator, row.assigned_us)
+    draft = connection.scalar(select(schema.drafts.c.content).where(schema.drafts.c.task == row.token)) or ""
+    return Task(row.token, group.prompt, shown, row.annotator, row.assigned_us, draft)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,60 +150,114 @@ class Answer:
     flags: dict[int, Sequence[str]] | None = None
     reason: str = ""
     seconds: float | None = None
+    ratings: dict[int, int] | None = None
+    spans: Sequence[tuple[int, int, int, str]] = ()
+    """(place, start, end, kind); see `Span`."""
+    demonstration: str = ""
+    """The answer that the annotator would have wanted; empty if none was written."""
+    edited_from: int | None = None
+    """Place of the completion that the demonstration was edited from."""
+    revises: str | None = None
+    """Submission of the annotator's ranking of the same task that this one replaces."""
 
 
 def submit(store: Store, answer: Answer, annotator: str, project: str = PROJECT) -> str:
     """Append the answer as a ranking and close its task; return "saved", "repeat" or "ranked already".
 
     "repeat": this submission was stored before. "ranked already": another one of the same task was, from a second
-    tab; that one counts. Raises InputError if the task is not this annotator's or the answer does not fit it.
+    tab; that one counts. An answer that `revises` is stored beside the ranking it replaces, and counts no prompt
+    twice. Raises InputError if the task is not this annotator's, the answer does not fit it, or what it revises is
+    not their newest ranking of it: two tabs can't both revise one.
     """
-    tasks, items, rankings = schema.tasks, schema.items, schema.rankings
+    rankings = schema.rankings
     with writing(store) as connection:
-        task = connection.execute(
-            select(tasks, items.c.prompt_id, items.c.done)
-            .join(items, items.c.number == tasks.c.item)
-            .where(tasks.c.token == answer.token, tasks.c.annotator == annotator)
-        ).first()
-        if task is None:
-            raise InputError("This task was not given to you, or its prompt went to another. Reload the page.")
+        task = task_in(connection, answer.token, annotator)
         settings, revision = settings_in(connection, project)
         if not answer.submission:
             raise InputError("The answer has no submission id, so a repeat could not be told. Reload the page.")
-        ranking = _ranking(answer, task, annotator, project, revision)
+        ranking = _ranking(answer, task, settings, project, revision)
+        if ranking.spans:  # the group checks them beside the texts
+            (group,) = groups_in(connection, [task.prompt_id])
+            Group(group.prompt, group.completions, (ranking,))
         if ranking.outcome == "ranked" and ranking.unranked and not settings.allow_partial:
-            raise InputError(f"{len(ranking.unranked)} of {len(ranking.shown)} completions are not placed; place them all.")
+            raise InputError(
+                f"{len(ranking.unranked)} of {len(ranking.shown)} completions are not placed; place them all."
+            )
         first = connection.execute(
             select(rankings.c.submission).where(rankings.c.task == task.token, rankings.c.revises.is_(None))
         ).first()
-        if first is not None and first.submission != ranking.submission:
+        if ranking.revises is None and first is not None and first.submission != ranking.submission:
             return "ranked already"
+        if ranking.revises is not None:
+            chain = select(rankings.c.submission).where(rankings.c.task == task.token)
+            if ranking.revises not in connection.scalars(chain).all():
+                raise InputError("You ranked this prompt in another tab. Reload, and change that ranking in My work.")
         if add_ranking(connection, ranking, task.token) == "repeat":
             return "repeat"
-        counts = settings.annotators_per_prompt
-        freed = 1 if task.state == schema.OPEN else 0
-        connection.execute(update(tasks).where(tasks.c.number == task.number).values(state=schema.DONE))
-        connection.execute(
-            update(items)
-            .where(items.c.number == task.item)
-            .values(
-                done=items.c.done + 1,
-                leased=items.c.leased - freed,
-                state=schema.RANKED if task.done + 1 >= counts else schema.READY,
-            )
-        )
+        connection.execute(delete(schema.drafts).where(schema.drafts.c.task == task.token))
+        if answer.demonstration:
+            _add_demonstration(connection, answer, ranking, settings)
+        if ranking.revises is None:
+            _close(connection, task, settings)
         return "saved"
 
 
-def _ranking(answer: Answer, task: Row[Any], annotator: str, project: str, revision: int) -> Ranking:
+def task_in(connection: Connection, token: str, annotator: str) -> Row[Any]:
+    """Return the row of the annotator's task, with its prompt_id and done; InputError if it is not theirs."""
+    tasks, items = schema.tasks, schema.items
+    task = connection.execute(
+        select(tasks, items.c.prompt_id, items.c.done)
+        .join(items, items.c.number == tasks.c.item)
+        .where(tasks.c.token == token, tasks.c.annotator == annotator)
+    ).first()
+    if task is None:
+        raise InputError("This task was not given to you, or its prompt went to another. Reload the page.")
+    return task
+
+
+def _close(connection: Connection, task: Row[Any], settings: ProjectSettings) -> None:
+    """Count the first ranking of a task, and free the place that its lease held."""
+    tasks, items = schema.tasks, schema.items
+    freed = 1 if task.state == schema.OPEN else 0
+    connection.execute(update(tasks).where(tasks.c.number == task.number).values(state=schema.DONE))
+    connection.execute(
+        update(items)
+        .where(items.c.number == task.item)
+        .values(
+            done=items.c.done + 1,
+            leased=items.c.leased - freed,
+            state=schema.RANKED if task.done + 1 >= settings.annotators_per_prompt else schema.READY,
+        )
+    )
+
+
+def _add_demonstration(connection: Connection, answer: Answer, ranking: Ranking, settings: ProjectSettings) -> None:
+    """Keep what the annotator wrote; where the project says so it joins the completions that others are shown."""
+    demonstration = Demonstration(
+        ranking.prompt_id,
+        answer.demonstration,
+        ranking.annotator,
+        None if answer.edited_from is None else ranking.shown[answer.edited_from],
+        ranking.submission,
+        connection.scalar(select(schema.now_us())),
+        project=ranking.project,
+        project_revision=ranking.project_revision,
+    )
+    add_demonstration(connection, demonstration)
+    if settings.demonstrations_join:
+        add_completion(connection, Completion(ranking.prompt_id, demonstration.text, ANNOTATOR_POLICY))
+
+
+def _ranking(answer: Answer, task: Row[Any], settings: ProjectSettings, project: str, revision: int) -> Ranking:
     shown = json.loads(task.shown)
-    flags = answer.flags or {}
-    places = [place for group in answer.order for place in group] + list(flags)
+    flags, ratings = answer.flags or {}, answer.ratings or {}
+    places = [place for group in answer.order for place in group] + [*flags, *ratings]
+    places += [span[0] for span in answer.spans] + ([] if answer.edited_from is None else [answer.edited_from])
     if any(type(place) is not int or not 0 <= place < len(shown) for place in places):
         raise InputError(f"The answer names places {places}, but {len(shown)} completions were shown. Reload the page.")
     return Ranking(
         prompt_id=task.prompt_id,
-        annotator=annotator,
+        annotator=task.annotator,
         shown=tuple(shown),
         order=tuple(tuple(shown[place] for place in group) for group in answer.order),
         outcome=answer.outcome,
@@ -190,7 +266,82 @@ def _ranking(answer: Answer, task: Row[Any], annotator: str, project: str, revis
         reason=answer.reason,
         seconds=answer.seconds,
         started=task.assigned_us,
+        revises=answer.revises,
+        assisted=settings.reveal_policies and answer.revises is not None,
         project=project,
         project_revision=revision,
         submission=answer.submission,
+        ratings={shown[place]: rating for place, rating in ratings.items()},
+        spans=tuple(Span(shown[place], start, end, kind) for place, start, end, kind in answer.spans),
     )
+
+
+# What an annotator did
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """One task that its annotator has ranked: what My work lists, and what is opened to be changed."""
+
+    task: Task
+    ranking: Ranking
+    """The newest of its chain."""
+    demonstration: Demonstration | None = None
+    """What was written with it."""
+
+
+def work_of(store: Store, annotator: str, search: str = "", limit: int = 20) -> list[Work]:
+    """Return up to `limit` of the annotator's own rankings, newest first, whose prompt has the text, case aside."""
+    wanted = search.casefold().strip()
+    found: list[Work] = []
+    with reading(store) as connection:
+        last = None
+        while len(found) < limit and (rows := _ranked_rows(connection, annotator, last)):
+            last = rows[-1].ranking_number
+            by_prompt = {group.prompt.id: group for group in groups_in(connection, [row.prompt_id for row in rows])}
+            for row in rows:
+                group = by_prompt[row.prompt_id]
+                if any(wanted in message.content.casefold() for message in group.prompt.messages):
+                    found.append(_work(connection, row, row.submission, group))
+    return found[:limit]
+
+
+_later = schema.rankings.alias("later")
+_is_newest = ~select(_later.c.number).where(_later.c.revises == schema.rankings.c.submission).exists()
+
+
+def current_submission(connection: Connection, token: str) -> str | None:
+    """Return the submission of the task's newest ranking, or None if it has none."""
+    rankings = schema.rankings
+    return connection.scalar(select(rankings.c.submission).where(rankings.c.task == token, _is_newest))
+
+
+def _ranked_rows(connection: Connection, annotator: str, before: int | None) -> Sequence[Row[Any]]:
+    """Return up to 100 of the annotator's ranked tasks, the newest current ranking first."""
+    tasks, items, rankings = schema.tasks, schema.items, schema.rankings
+    query = (
+        select(tasks, items.c.prompt_id, rankings.c.number.label("ranking_number"), rankings.c.submission)
+        .join(rankings, rankings.c.task == tasks.c.token)
+        .join(items, items.c.number == tasks.c.item)
+        .where(tasks.c.annotator == annotator, _is_newest)
+        .order_by(rankings.c.number.desc())
+        .limit(100)
+    )
+    return connection.execute(query if before is None else query.where(rankings.c.number < before)).all()
+
+
+def _work(connection: Connection, task: Row[Any], submission: str, group: Group) -> Work:
+    (ranking,) = (ranking for ranking in group.rankings if ranking.submission == submission)
+    written = (found for found in group.demonstrations if found.submission == submission)
+    return Work(_task_of(connection, task, group), ranking, next(written, None))
+
+
+def reopened(store: Store, token: str, annotator: str) -> Work:
+    """Return the annotator's ranked task, to be changed; InputError if it is not theirs or not ranked yet."""
+    with reading(store) as connection:
+        task = task_in(connection, token, annotator)
+        current = current_submission(connection, token)
+        if current is None:
+            raise InputError("This prompt is not ranked yet. Rank it on the Rank page.")
+        (group,) = groups_in(connection, [task.prompt_id])
+        return _work(connection, task, current, group)

@@ -30,13 +30,16 @@ def problems(store: Store) -> Iterator[str]:
         if store.dialect.name == "sqlite":
             yield from _file_problems(connection)
         yield from _counter_problems(connection)
-        stored = {table: _ids(connection, table) for table in (schema.prompts, schema.completions)}
+        stored = {
+            table: _ids(connection, table) for table in (schema.prompts, schema.completions, schema.demonstrations)
+        }
         hashes = schema.rankings.c.submission, schema.rankings.c.judgement_sha256
         judged = dict(connection.execute(select(*hashes)).all())
     try:
         for group in groups(store, revised=True):
             stored[schema.prompts].discard(group.prompt.id)
             stored[schema.completions] -= {completion.id for completion in group.completions}
+            stored[schema.demonstrations] -= {demonstration.id for demonstration in group.demonstrations}
             for ranking in group.rankings:
                 digest = hashlib.sha256(canonical(ranking.judgement).encode()).hexdigest()
                 if judged.get(ranking.submission, digest) != digest:  # one stored since the hashes were read passes

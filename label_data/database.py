@@ -92,9 +92,9 @@ def _upgrade(engine: Engine, path: Path | None) -> None:
         )
     if path is not None and current is not None:
         backup = path.with_name(f"{path.name}.before-{newest}")
-        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            backup.unlink(missing_ok=True)
-            connection.exec_driver_sql("VACUUM INTO ?", (str(backup),))
+        backup.unlink(missing_ok=True)
+        with engine.connect() as connection:  # the driver's own call: SQLAlchemy would begin a transaction first
+            connection.connection.driver_connection.execute("VACUUM INTO ?", (str(backup),))
     with engine.connect() as connection:
         if path is not None:  # foreign keys can only be switched outside a transaction
             connection.connection.driver_connection.execute("PRAGMA foreign_keys=OFF")

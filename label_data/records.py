@@ -22,6 +22,8 @@ LONGEST_TEXT = 200_000
 FEWEST_COMPLETIONS, MOST_COMPLETIONS = 2, 9
 STRENGTHS = (1, 2, 3)
 """How much better a group is than the next: 1 slightly, 2 clearly, 3 much."""
+WORST_RATING, BEST_RATING = 1, 7
+"""A rating of one completion by itself, as in Ouyang et al. 2022, arXiv:2203.02155, table 3."""
 
 
 class InputError(ValueError):
@@ -161,6 +163,27 @@ def distinct(completions: Sequence[Completion]) -> tuple[Completion, ...]:
 
 
 @dataclass(frozen=True, slots=True)
+class Span:
+    """A part of a completion's text that is untrue, harmful, off-task …"""
+
+    completion: str
+    start: int
+    end: int
+    """Places in the text, counted in Unicode characters from 0; the character at `end` is no part of it."""
+    kind: str
+    """What is wrong there, in the words of the project's flags."""
+
+    def __post_init__(self) -> None:
+        if type(self.start) is not int or type(self.end) is not int or not 0 <= self.start < self.end:
+            raise InputError(
+                f"A span of completion {self.completion!r} goes from {self.start!r} to {self.end!r}; "
+                "give two whole numbers, the first at least 0 and less than the second."
+            )
+        if not check_text(self.kind, "What a span is marked as", 40).strip():
+            raise InputError(f"A span of completion {self.completion!r} does not say what is wrong there. Name it.")
+
+
+@dataclass(frozen=True, slots=True)
 class Ranking:
     """One annotator's judgement of two to nine completions of one prompt."""
 
@@ -187,13 +210,17 @@ class Ranking:
     revises: str | None = None
     """Submission of the earlier ranking that this one replaces; that one is kept."""
     assisted: bool = False
-    """Were rewards or a suggested order visible?"""
+    """Were rewards, a suggested order or the policies' names visible?"""
     source: Source = "person"
     project: str = ""
     project_revision: int | None = None
     """Settings under which it was made."""
     submission: str = ""
     """Made where the judgement was made, so that a repeated send is stored once. Empty: hash of the content."""
+    ratings: Mapping[str, int] = field(default_factory=dict)
+    """Completion id -> 1 to 7, judged by itself. Never turned into an order: the two disagree too often."""
+    spans: tuple[Span, ...] = ()
+    """Parts of the completions that were marked."""
 
     def __post_init__(self) -> None:
         placed = list(chain.from_iterable(self.order))
@@ -224,6 +251,12 @@ class Ranking:
             raise InputError(f"{what} took {self.seconds} seconds; give a finite number of at least 0.")
         if not set(self.flags) <= set(self.shown):
             raise InputError(f"{what} flags completions that were not shown: {set(self.flags) - set(self.shown)}.")
+        marked = {span.completion for span in self.spans} | set(self.ratings)
+        if not marked <= set(self.shown):
+            raise InputError(f"{what} rates or marks completions that were not shown: {marked - set(self.shown)}.")
+        rated = self.ratings.values()
+        if any(type(rating) is not int or not WORST_RATING <= rating <= BEST_RATING for rating in rated):
+            raise InputError(f"{what} has ratings {list(rated)}; each is a whole number from 1 to 7.")
         if not self.annotator:
             raise InputError(f"{what}: no annotator. Say who made it, or give the file's name.")
         check_text(self.annotator, "An annotator's name", 200)
@@ -234,8 +267,13 @@ class Ranking:
 
     @property
     def judgement(self) -> dict[str, Any]:
-        """What the annotator said, apart from when and under which id: equal for a repeated send."""
-        return {
+        """What the annotator said, apart from when and under which id: equal for a repeated send.
+
+        Ratings and spans are named only where there are any, so that the hashes of rankings without them, made
+        before there could be any, still hold.
+        """
+        spans = sorted([span.completion, span.start, span.end, span.kind] for span in self.spans)
+        said = {
             "prompt": self.prompt_id,
             "annotator": self.annotator,
             "shown": list(self.shown),
@@ -246,6 +284,7 @@ class Ranking:
             "reason": self.reason,
             "revises": self.revises,
         }
+        return said | ({"ratings": dict(self.ratings)} if self.ratings else {}) | ({"spans": spans} if spans else {})
 
     @property
     def unranked(self) -> tuple[str, ...]:
@@ -255,21 +294,61 @@ class Ranking:
 
 
 @dataclass(frozen=True, slots=True)
+class Demonstration:
+    """The answer that an annotator would have wanted: written from nothing, or a completion made better."""
+
+    prompt_id: str
+    text: str
+    annotator: str
+    edited_from: str | None = None
+    """Id of the completion that it was edited from; None when it was written from nothing."""
+    submission: str = ""
+    """Of the ranking it was sent with, which it follows: revised with it, it is replaced too. Empty: it came alone."""
+    written: int | None = None
+    """When the store took it, in microseconds since 1970, UTC."""
+    source: Source = "person"
+    project: str = ""
+    project_revision: int | None = None
+    id: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        what = f"A demonstration for prompt {self.prompt_id!r} by {self.annotator!r}"
+        if not check_text(self.text, what).strip():
+            raise InputError(f"{what} is empty. Write the answer that you would have wanted, or none.")
+        if self.source not in get_args(Source):
+            raise InputError(f"{what} has source {self.source!r}; use one of {', '.join(get_args(Source))}.")
+        if not check_text(self.annotator, "An annotator's name", 200):
+            raise InputError(f"{what}: no annotator. Say who wrote it, or give the file's name.")
+        check_text(self.submission, f"{what}: the submission", 200)
+        made_of = ("demonstration", self.prompt_id, self.text, self.annotator, self.edited_from, self.submission)
+        object.__setattr__(self, "id", content_id(*made_of))
+
+
+@dataclass(frozen=True, slots=True)
 class Group:
     """A prompt, its completions, and every ranking of them: what files hold a line of and training a batch of."""
 
     prompt: Prompt
     completions: tuple[Completion, ...] = ()
     rankings: tuple[Ranking, ...] = ()
+    demonstrations: tuple[Demonstration, ...] = ()
 
     def __post_init__(self) -> None:
-        ids = {completion.id for completion in self.completions}
+        length = {completion.id: len(completion.text) for completion in self.completions}
+        ids = length.keys()
         for completion in self.completions:
             if completion.prompt_id != self.prompt.id:
                 raise InputError(f"Completion {completion.id} answers another prompt than {self.prompt.id}.")
         for ranking in self.rankings:
             if ranking.prompt_id != self.prompt.id or not set(ranking.shown) <= ids:
                 raise InputError(f"Ranking {ranking.submission} orders completions that are not in its group.")
+            if any(span.end > length[span.completion] for span in ranking.spans):
+                raise InputError(f"Ranking {ranking.submission} marks text beyond the end of a completion.")
+        for demonstration in self.demonstrations:
+            if demonstration.prompt_id != self.prompt.id or not {demonstration.edited_from} - {None} <= ids:
+                raise InputError(
+                    f"Demonstration {demonstration.id} answers another prompt, or edits no completion of it."
+                )
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""The tables. Rankings are append-only, by trigger; everything else can be rebuilt or is bookkeeping.
+"""The tables. Rankings and demonstrations are append-only, by trigger; the rest can be rebuilt or is bookkeeping.
 
 Times are integers: microseconds since 1970, UTC, from the database's own clock. JSON columns hold canonical text.
 A change here goes with a numbered revision in migrations/versions; a test compares the two.
@@ -154,6 +154,8 @@ rankings = Table(
     Column("project", String(100), nullable=False),
     Column("project_revision", Integer),
     Column("stored_us", BigInteger, nullable=False),
+    Column("ratings", Text, nullable=False, server_default="{}"),
+    Column("spans", Text, nullable=False, server_default="[]"),
 )
 Index(
     "uq_rankings_task",
@@ -162,6 +164,32 @@ Index(
     sqlite_where=rankings.c.revises.is_(None),
     postgresql_where=rankings.c.revises.is_(None),
 )
+
+demonstrations = Table(
+    "demonstrations",
+    metadata,
+    Column("number", Counter, primary_key=True),
+    Column("id", String(32), nullable=False, unique=True),
+    Column("prompt_id", String(32), ForeignKey("prompts.id"), nullable=False, index=True),
+    Column("annotator", String(200), nullable=False),
+    Column("edited_from", String(32), ForeignKey("completions.id")),
+    Column("text", Text, nullable=False),
+    Column("submission", String(200), nullable=False),
+    Column("written_us", BigInteger),
+    Column("source", String(10), nullable=False),
+    Column("project", String(100), nullable=False),
+    Column("project_revision", Integer),
+    Column("stored_us", BigInteger, nullable=False),
+)
+
+drafts = Table(
+    "drafts",
+    metadata,
+    Column("task", String(32), ForeignKey("tasks.token"), primary_key=True),
+    Column("content", Text, nullable=False),
+    Column("edited_us", BigInteger, nullable=False),
+)
+"""Rankings not submitted yet, one a task, as the browser wrote them."""
 
 jobs = Table(
     "jobs",

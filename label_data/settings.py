@@ -76,6 +76,14 @@ class ProjectSettings:
     """May an annotator submit with some completions not placed?"""
     ask_strength: bool = False
     """Ask how much better each group is than the next?"""
+    ask_ratings: bool = False
+    """Ask for a rating from 1 to 7 of each completion?"""
+    mark_spans: bool = False
+    """May annotators mark parts of a completion with the flags?"""
+    demonstrations_join: bool = False
+    """Does an answer that an annotator wrote join the completions that others rank?"""
+    reveal_policies: bool = False
+    """Tell an annotator, once a ranking is stored, which policy wrote what?"""
 
     def __post_init__(self) -> None:
         if not check_text(self.name, "The project's name", 100).strip():

@@ -13,7 +13,18 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from label_data import schema
 from label_data.database import Store, reading, writing
-from label_data.records import Completion, Group, InputError, Message, Prompt, Ranking, canonical, check_text
+from label_data.records import (
+    Completion,
+    Demonstration,
+    Group,
+    InputError,
+    Message,
+    Prompt,
+    Ranking,
+    Span,
+    canonical,
+    check_text,
+)
 from label_data.settings import ProjectSettings, settings_from
 
 PROJECT = "default"
@@ -147,7 +158,9 @@ def _add_group(connection: Connection, group: Group, project: str, settings: Pro
         source=prompt.source,
         added_us=schema.now_us(),
     )
-    new_completions = sum(_add_completion(connection, completion) for completion in group.completions)
+    new_completions = sum(add_completion(connection, completion) for completion in group.completions)
+    for demonstration in group.demonstrations:
+        add_demonstration(connection, demonstration)
     saved = [ranking for ranking in group.rankings if add_ranking(connection, ranking) == "saved"]
     new_rankings = len(saved)
     first = {"project": project, "prompt_id": prompt.id, "state": schema.WAITING, "done": 0, "leased": 0}
@@ -164,7 +177,8 @@ def _add_group(connection: Connection, group: Group, project: str, settings: Pro
     return Added(new_prompt, new_completions, new_rankings)
 
 
-def _add_completion(connection: Connection, completion: Completion) -> int:
+def add_completion(connection: Connection, completion: Completion) -> int:
+    """Add inside a transaction that is open already; return 1, or 0 if it is there."""
     return _insert_new(
         connection,
         schema.completions,
@@ -177,6 +191,25 @@ def _add_completion(connection: Connection, completion: Completion) -> int:
         seed=completion.seed,
         finish_reason=completion.finish_reason,
         added_us=schema.now_us(),
+    )
+
+
+def add_demonstration(connection: Connection, demonstration: Demonstration) -> int:
+    """Append inside a transaction that is open already; return 1, or 0 if it is there."""
+    return _insert_new(
+        connection,
+        schema.demonstrations,
+        id=demonstration.id,
+        prompt_id=demonstration.prompt_id,
+        annotator=demonstration.annotator,
+        edited_from=demonstration.edited_from,
+        text=demonstration.text,
+        submission=demonstration.submission,
+        written_us=demonstration.written,
+        source=demonstration.source,
+        project=demonstration.project,
+        project_revision=demonstration.project_revision,
+        stored_us=schema.now_us(),
     )
 
 
@@ -212,7 +245,7 @@ def save_samples(store: Store, prompt: Prompt, completions: Sequence[Completion]
     items = schema.items
     with writing(store) as connection:
         for completion in completions:
-            _add_completion(connection, completion)
+            add_completion(connection, completion)
         texts = {completion.folded for completion in completions}
         state = schema.READY if len(texts) >= 2 else schema.FAILED
         waiting = (items.c.project == project) & (items.c.prompt_id == prompt.id) & (items.c.state == schema.WAITING)
@@ -275,10 +308,10 @@ def store_counts(store: Store) -> Added:
 
 
 def groups(store: Store, ranked_only: bool = False, revised: bool = False) -> Iterator[Group]:
-    """Yield prompts with their completions and current rankings, first added first, from one moment of the store.
+    """Yield prompts with their completions, current rankings and demonstrations, from one moment of the store.
 
-    Of a ranking that was revised only the newest is current; `revised` yields the earlier ones too, in the order in
-    which they were stored. Reads 500 prompts at a time.
+    First added first. Of a ranking that was revised only the newest is current, with the demonstration sent with it;
+    `revised` yields the earlier ones too, in the order in which they were stored. Reads 500 prompts at a time.
     """
     prompts = schema.prompts
     query = select(prompts.c.id, prompts.c.number).order_by(prompts.c.number).limit(500)
@@ -300,11 +333,17 @@ def groups_in(connection: Connection, prompt_ids: Sequence[str], revised: bool =
     prompts = {row.id: _prompt(row) for row in connection.execute(_of(schema.prompts, schema.prompts.c.id, prompt_ids))}
     completions = _of(schema.completions, schema.completions.c.prompt_id, prompt_ids)
     rankings = _of(schema.rankings, schema.rankings.c.prompt_id, prompt_ids)
+    demonstrations = _of(schema.demonstrations, schema.demonstrations.c.prompt_id, prompt_ids)
     if not revised:
         rankings = rankings.where(schema.rankings.c.submission.not_in(replaced))
+        demonstrations = demonstrations.where(schema.demonstrations.c.submission.not_in(replaced))
     completions_of = _by_prompt(map(_completion, connection.execute(completions)))
     rankings_of = _by_prompt(map(_ranking, connection.execute(rankings)))
-    return [Group(prompts[id], completions_of.get(id, ()), rankings_of.get(id, ())) for id in prompt_ids]
+    demonstrations_of = _by_prompt(map(_demonstration, connection.execute(demonstrations)))
+    return [
+        Group(prompts[id], completions_of.get(id, ()), rankings_of.get(id, ()), demonstrations_of.get(id, ()))
+        for id in prompt_ids
+    ]
 
 
 def _of(table: Table, column: Column[str], values: Sequence[str]) -> Select[Any]:
@@ -329,6 +368,20 @@ def _completion(row: Row[Any]) -> Completion:
         json.loads(row.sampling),
         row.seed,
         row.finish_reason,
+    )
+
+
+def _demonstration(row: Row[Any]) -> Demonstration:
+    return Demonstration(
+        row.prompt_id,
+        row.text,
+        row.annotator,
+        row.edited_from,
+        row.submission,
+        row.written_us,
+        row.source,
+        row.project,
+        row.project_revision,
     )
 
 
@@ -383,6 +436,8 @@ def add_ranking(connection: Connection, ranking: Ranking, task: str | None = Non
             project=ranking.project,
             project_revision=ranking.project_revision,
             stored_us=schema.now_us(),
+            ratings=canonical(dict(ranking.ratings)),
+            spans=canonical([[span.completion, span.start, span.end, span.kind] for span in ranking.spans]),
         )
     )
     return "saved"
@@ -407,4 +462,6 @@ def _ranking(row: Row[Any]) -> Ranking:
         project=row.project,
         project_revision=row.project_revision,
         submission=row.submission,
+        ratings=json.loads(row.ratings),
+        spans=tuple(Span(*span) for span in json.loads(row.spans)),
     )

@@ -1,15 +1,20 @@
 """Opening, upgrading and refusing stores."""
 
+import sqlite3
+from pathlib import Path
+
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
+from label_data.assignment import Answer, next_tasks, submit, work_of
+from label_data.check import problems
 from label_data.database import open_store, reading, writing
 from label_data.records import InputError, user_prompt
 from label_data.schema import metadata
-from label_data.store import add_prompts, store_counts
+from label_data.store import add_prompts, annotator_named, groups, project_settings, save_ranking, store_counts
 
 
 def test_a_store_is_made_where_there_is_none_with_its_folders(tmp_path):
@@ -67,3 +72,33 @@ def test_acknowledged_writes_are_on_the_disk_before_the_acknowledgement(tmp_path
     with reading(open_store(tmp_path / "store.db")) as connection:
         assert connection.execute(text("PRAGMA synchronous")).scalar() == 2
         assert connection.execute(text("PRAGMA journal_mode")).scalar() == "wal"
+
+
+@pytest.mark.parametrize(
+    "written_by", sorted((Path(__file__).parent / "stores").glob("*.sql")), ids=lambda path: path.stem
+)
+def test_a_store_of_every_earlier_version_opens_with_all_that_it_holds(tmp_path, written_by):
+    """Each holds two prompts of Ann's: one she ranked as [[0], [1, 2]], the other still open."""
+    with sqlite3.connect(tmp_path / "store.db") as old:
+        old.executescript(written_by.read_text(encoding="utf-8"))
+    old.close()
+    store = open_store(tmp_path / "store.db")
+    assert list(problems(store)) == []
+    with reading(store) as connection:
+        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+    ranked, waiting = groups(store)
+    (ranking,) = ranked.rankings
+    assert (ranking.submission, ranking.strength, ranking.reason) == ("first-submission", (2,), "why not")
+    assert [len(tied) for tied in ranking.order] == [1, 2]
+    assert (ranking.ratings, ranking.spans, ranked.demonstrations) == ({}, (), ())
+    assert save_ranking(store, ranking) == "repeat"
+    ann = annotator_named(store, "Ann").id
+    (task,) = next_tasks(store, ann)
+    assert task.prompt == waiting.prompt
+    assert submit(store, Answer(task.token, "new", "ranked", [[0], [1]], ratings={0: 7}), ann) == "saved"
+    assert project_settings(store)[0].name == "Old"
+    (work,) = work_of(store, ann, "sky")
+    assert submit(store, Answer(work.task.token, "newer", "all_bad", revises="first-submission"), ann) == "saved"
+    assert list(problems(store)) == []
+    assert (tmp_path / "store.db.before-0002").exists()
+    store.dispose()

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from label_data.database import open_store
 from label_data.formats import groups
-from label_data.records import Completion, Group, InputError, Message, Prompt, Ranking
+from label_data.records import Completion, Demonstration, Group, InputError, Message, Prompt, Ranking, Span
 from label_data.store import add_groups
 from label_data.store import groups as stored_groups
 from store_fixtures import completions_of
@@ -63,6 +63,15 @@ def test_without_shown_those_placed_were_shown_in_an_order_that_says_nothing(tmp
 
 def with_ranking(**fields):
     return SAMPLE | {"rankings": [{"annotator": "ana", "order": [[1], [2]]} | fields]}
+
+
+def with_span(**fields):
+    """Return a line in which "No." (three characters) has a span, with these fields changed."""
+    return with_ranking(spans=[{"completion": 1, "start": 0, "end": 2, "kind": "untrue"} | fields])
+
+
+def with_demonstration(**fields):
+    return SAMPLE | {"demonstrations": [{"annotator": "ana", "text": "Pigs can't."} | fields]}
 
 
 def with_completion(**fields):
@@ -116,13 +125,26 @@ def with_completion(**fields):
         (with_ranking(submitted=1.5), "field rankings[1].submitted: found the number 1.5. Write a whole number"),
         (with_ranking(project="x" * 101), "field rankings[1]: The project has 101 characters"),
         (with_ranking(best=1), "field rankings[1].best: found a field of that name"),
+        (with_ranking(ratings={"1": 8}), "field rankings[1]: A ranking of prompt"),
+        (with_ranking(ratings={"9": 1}), "field rankings[1].ratings: found completion '9'"),
+        (with_ranking(ratings=[7]), "field rankings[1].ratings: found a list. Write an object"),
+        (with_ranking(spans=[{"completion": 9}]), "field rankings[1].spans[1].completion: found completion '9'"),
+        (with_ranking(spans=[{"completion": 1}]), "field rankings[1].spans[1].kind: found none among completion"),
+        (with_span(start=0.5), "field rankings[1].spans[1].start: found the number 0.5. Write a whole number"),
+        (with_span(start=2, end=2), "field rankings[1].spans[1]: A span of completion"),
+        (with_span(end=4), "Ranking"),
+        (with_span(colour="red"), "field rankings[1].spans[1].colour: found a field of that name"),
+        (with_demonstration(text=None), "field demonstrations[1].text: found none among annotator"),
+        (with_demonstration(text=" "), "field demonstrations[1]: A demonstration for prompt"),
+        (with_demonstration(edited_from=9), "field demonstrations[1].edited_from: found completion '9'"),
+        (with_demonstration(policy="x"), "field demonstrations[1].policy: found a field of that name"),
     ],
 )
 def test_what_does_not_fit_is_refused_with_its_line_and_field(tmp_path, line, said):
     path = file_of(tmp_path, SAMPLE, line)
     with pytest.raises(InputError) as error:
         list(groups.read(path))
-    assert str(error.value).startswith(f"{path}, line 2, {said}")
+    assert str(error.value).startswith((f"{path}, line 2, {said}", f"{path}, line 2: {said}"))
 
 
 def test_a_revision_of_a_ranking_that_the_file_does_not_have_counts_as_a_first_one(tmp_path):
@@ -192,7 +214,8 @@ jsonable = st.dictionaries(
 
 
 @st.composite
-def rankings(draw, prompt, ids):
+def rankings(draw, prompt, lengths):
+    ids = list(lengths)
     shown = draw(st.permutations(ids).flatmap(lambda some: st.integers(2, len(some)).map(lambda k: tuple(some[:k]))))
     outcome = draw(st.sampled_from(["ranked", "all_bad", "indistinguishable", "skipped"]))
     order = []
@@ -222,7 +245,18 @@ def rankings(draw, prompt, ids):
         draw(st.sampled_from(["person", "import", "model"])),
         draw(words),
         draw(whole),
+        ratings=draw(st.dictionaries(st.sampled_from(shown), st.integers(1, 7))),
+        spans=tuple(draw(st.lists(spans([one for one in shown if lengths[one]], lengths), max_size=2)))
+        if any(lengths[one] for one in shown)
+        else (),
     )
+
+
+@st.composite
+def spans(draw, shown, lengths):
+    completion = draw(st.sampled_from(shown))
+    start = draw(st.integers(0, lengths[completion] - 1))
+    return Span(completion, start, draw(st.integers(start + 1, lengths[completion])), draw(said))
 
 
 @st.composite
@@ -231,13 +265,32 @@ def any_group(draw):
     prompt = Prompt((*before, Message("user", draw(said))), draw(words), draw(words))
     completion = st.builds(Completion, st.just(prompt.id), words, words, words, jsonable, whole, words)
     completions = draw(st.lists(completion, max_size=4, unique_by=lambda completion: completion.id))
-    ids = [completion.id for completion in completions]
-    found = draw(st.lists(rankings(prompt, ids), max_size=3, unique_by=lambda one: one.submission)) if ids[1:] else []
+    lengths = {completion.id: len(completion.text) for completion in completions}
+    some = st.lists(rankings(prompt, lengths), max_size=3, unique_by=lambda one: one.submission)
+    found = draw(some) if len(completions) > 1 else []
+    written = draw(
+        st.lists(
+            st.builds(
+                Demonstration,
+                st.just(prompt.id),
+                said,
+                words.filter(bool),
+                st.sampled_from([None, *lengths]),
+                st.sampled_from(["", *(ranking.submission for ranking in found)]),
+                whole,
+                st.sampled_from(["person", "import", "model"]),
+                words,
+                whole,
+            ),
+            max_size=2,
+            unique_by=lambda one: one.id,
+        )
+    )
     if found and draw(st.booleans()):
         first = found[0]
         changed = {"outcome": "skipped", "shown": first.shown, "revises": first.submission, "reason": draw(words)}
         found.append(Ranking(prompt.id, first.annotator, **changed))
-    return Group(prompt, tuple(completions), tuple(found))
+    return Group(prompt, tuple(completions), tuple(found), tuple(written))
 
 
 @pytest.fixture(scope="module")

@@ -5,8 +5,9 @@
  "rankings": [{"annotator": "ana", "order": [[3], [1, 2]]}]}
 
 Orders name completions by their `id`, or by their place from 1 if they have none. JSON lines (.jsonl, .jsonl.gz) or
-Parquet (.parquet); in Parquet `sampling` and `flags` are JSON text. What is written holds all that the store knows
-of prompts, completions and rankings, revised rankings included: read into an empty store it makes the same store.
+Parquet (.parquet); in Parquet `sampling`, `flags` and `ratings` are JSON text. What is written holds all that the
+store knows of prompts, completions, rankings and demonstrations, revised ones included: read into an empty store it
+makes the same store.
 Every field is described in docs/groups-format.md.
 """
 
@@ -21,10 +22,10 @@ import pyarrow as pa
 from label_data.formats.prompts import prompt_of
 from label_data.formats.rows_in import Row, described, listed, located, parsed, read_rows
 from label_data.formats.rows_out import write_rows
-from label_data.records import Completion, Group, Prompt, Ranking, canonical, check_text
+from label_data.records import Completion, Demonstration, Group, Prompt, Ranking, Span, canonical, check_text
 
 NAME = "groups"
-LINE = ("prompt", "messages", "category", "source", "completions", "rankings")
+LINE = ("prompt", "messages", "category", "source", "completions", "rankings", "demonstrations")
 COMPLETION = ("id", "text", "policy", "policy_revision", "sampling", "seed", "finish_reason")
 RANKING = (
     "annotator",
@@ -43,8 +44,21 @@ RANKING = (
     "project",
     "project_revision",
     "submission",
+    "ratings",
+    "spans",
 )
-JSON_IN_PARQUET = ("sampling", "flags")
+SPAN = ("completion", "start", "end", "kind")
+DEMONSTRATION = (
+    "annotator",
+    "text",
+    "edited_from",
+    "submission",
+    "written",
+    "source",
+    "project",
+    "project_revision",
+)
+JSON_IN_PARQUET = ("sampling", "flags", "ratings")
 """Objects whose keys differ from row to row, for which Arrow has no good column."""
 
 TEXTS = pa.list_(pa.string())
@@ -66,7 +80,15 @@ SCHEMA = pa.schema(
                     "strength": pa.list_(pa.int64()),
                     "seconds": pa.float64(),
                     "assisted": pa.bool_(),
+                    "spans": pa.list_(
+                        pa.struct({name: pa.int64() if name in ("start", "end") else pa.string() for name in SPAN})
+                    ),
                 }
+            )
+        ),
+        "demonstrations": pa.list_(
+            pa.struct(
+                {name: pa.int64() if name in ("written", "project_revision") else pa.string() for name in DEMONSTRATION}
             )
         ),
     }
@@ -99,8 +121,9 @@ def read(path: Path, left_out: Counter[str] | None = None) -> Iterator[Group]:
                 left_out["field 'revises' names a ranking that is not earlier in its line, and is dropped"] += 1
                 ranking = replace(ranking, revises=None)
             rankings.append(ranking)
+        demonstrations = [_demonstration(inner, prompt, ids) for inner in row.inner("demonstrations")]
         with located(row.where):
-            group = Group(prompt, tuple(completions), tuple(rankings))
+            group = Group(prompt, tuple(completions), tuple(rankings), tuple(demonstrations))
         yield group
 
 
@@ -147,10 +170,41 @@ def _ranking(row: Row, prompt: Prompt, ids: Mapping[str, str]) -> Ranking:
         "project": row.text("project", ""),
         "project_revision": row.whole("project_revision"),
         "submission": row.text("submission", ""),
+        "ratings": {_known(row, "ratings", name, ids): value for name, value in _object(row, "ratings").items()},
+        "spans": tuple(_span(inner, ids) for inner in row.inner("spans")),
     }
     with located(f"{row.where}, field {row.within.rstrip('.')}"):
         check_text(fields["project"], "The project", 100)
         return Ranking(prompt.id, **fields)
+
+
+def _span(row: Row, ids: Mapping[str, str]) -> Span:
+    row.allow_only(*SPAN)
+    fields = {
+        "completion": _known(row, "completion", row.fields.get("completion"), ids),
+        "start": row.whole("start"),
+        "end": row.whole("end"),
+        "kind": row.text("kind"),
+    }
+    with located(f"{row.where}, field {row.within.rstrip('.')}"):
+        return Span(**fields)
+
+
+def _demonstration(row: Row, prompt: Prompt, ids: Mapping[str, str]) -> Demonstration:
+    row.allow_only(*DEMONSTRATION)
+    fields = {
+        "text": row.text("text"),
+        "annotator": row.text("annotator"),
+        "edited_from": row.fields.get("edited_from") and _known(row, "edited_from", row.fields["edited_from"], ids),
+        "submission": row.text("submission", ""),
+        "written": row.whole("written"),
+        "source": row.text("source", "import"),
+        "project": row.text("project", ""),
+        "project_revision": row.whole("project_revision"),
+    }
+    with located(f"{row.where}, field {row.within.rstrip('.')}"):
+        check_text(fields["project"], "The project", 100)
+        return Demonstration(prompt.id, **fields)
 
 
 def _id(row: Row, field: str, value: Any) -> str:
@@ -213,6 +267,7 @@ def _line(group: Group) -> dict[str, Any]:
             for completion in group.completions
         ],
         "rankings": [_ranking_line(ranking, names) for ranking in group.rankings],
+        **_filled(demonstrations=[_demonstration_line(found, names) for found in group.demonstrations]),
     }
 
 
@@ -235,6 +290,26 @@ def _ranking_line(ranking: Ranking, names: Mapping[str, str]) -> dict[str, Any]:
             assisted=ranking.assisted,
             project=ranking.project,
             project_revision=ranking.project_revision,
+            ratings={names[completion]: rating for completion, rating in sorted(ranking.ratings.items())},
+            spans=[
+                {"completion": names[span.completion], "start": span.start, "end": span.end, "kind": span.kind}
+                for span in ranking.spans
+            ],
+        ),
+    }
+
+
+def _demonstration_line(demonstration: Demonstration, names: Mapping[str, str]) -> dict[str, Any]:
+    return {
+        "annotator": demonstration.annotator,
+        "text": demonstration.text,
+        "source": demonstration.source,
+        **_filled(
+            edited_from=None if demonstration.edited_from is None else names[demonstration.edited_from],
+            submission=demonstration.submission,
+            written=demonstration.written,
+            project=demonstration.project,
+            project_revision=demonstration.project_revision,
         ),
     }
 
