@@ -49,7 +49,9 @@ def test_the_screen_names_only_sentences_that_exist_and_every_sentence_is_named_
     scripts = "\n".join(path.read_text() for path in sorted((WORKBENCH / "ranker").glob("*.js")))
     page = (WORKBENCH / "ranker" / "ranker.html").read_text()
     in_page = set(re.findall(r'data-(?:say|label)="(\w+)"', page))
-    asked = set(re.findall(r'sentence\(\s*"(\w+)"', scripts)) | set(re.findall(r"words\.(\w+)", scripts)) | in_page
+    asked = (
+        set(re.findall(r'sentence\(\s*"(\w+)"', scripts)) | set(re.findall(r"data\.words\.(\w+)", scripts)) | in_page
+    )
     assert asked <= words.keys()
     named = set(re.findall(r"\w+", scripts)) | in_page
     built = {"assistant", "said_all_bad", "said_indistinguishable", "said_skipped"}

@@ -440,6 +440,7 @@ GOOD = {
     "why": 0,
     "reason": "",
     "seconds": 3,
+    "revises": None,
 }
 
 
@@ -483,6 +484,8 @@ def test_the_browsers_message_becomes_an_answer():
         {"seconds": float("nan")},
         {"seconds": True},
         {"seconds": "3"},
+        {"revises": ""},
+        {"revises": 7},
         {"policy": "mine"},
     ],
 )

@@ -8,6 +8,7 @@ st.html("<style>.stMainBlockContainer { padding: 2.5rem 2rem 2rem; }</style>")  
 PAGES = [
     st.Page("app_pages/prompts.py", title="Prompts", icon=":material/chat:"),
     st.Page("app_pages/rank.py", title="Rank", icon=":material/format_list_numbered:", default=True),
+    st.Page("app_pages/my_work.py", title="My work", icon=":material/history:"),
     st.Page("app_pages/train.py", title="Reward model", icon=":material/model_training:"),
     st.Page("app_pages/score.py", title="Score", icon=":material/speed:"),
     st.Page("app_pages/data.py", title="Data", icon=":material/database:"),

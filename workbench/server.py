@@ -9,10 +9,14 @@ from typing import Any
 
 import streamlit as st
 from starlette.middleware import Middleware
+from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from streamlit import file_util
 
+from workbench.drafts import keep_draft
+
 LOCAL = "127.0.0.1"
+ROUTES = [Route("/api/draft", keep_draft, methods=["POST"])]
 
 SETTINGS: dict[str, Any] = {
     "browser.gatherUsageStats": False,
@@ -82,5 +86,5 @@ class SecurityHeaders:
 def serve(port: int) -> None:
     """Serve the pages on 127.0.0.1 until stopped."""
     os.environ["STREAMLIT_SERVER_ADDRESS"] = LOCAL
-    app = st.App(Path(__file__).with_name("app.py"), middleware=[Middleware(SecurityHeaders)])
+    app = st.App(Path(__file__).with_name("app.py"), routes=ROUTES, middleware=[Middleware(SecurityHeaders)])
     app.run(config=SETTINGS | {"server.port": port, "server.address": LOCAL})

@@ -6,6 +6,7 @@ to one, in the order of `_SCRIPTS`, so that each may use the names of those befo
 address, which a content-security policy has to allow in `script-src`.
 """
 
+import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,13 +15,13 @@ from typing import Any, get_args
 
 import streamlit as st
 
-from label_data.assignment import Answer, Task
+from label_data.assignment import Answer, Task, Work
 from label_data.records import MOST_COMPLETIONS, STRENGTHS, InputError, Outcome, check_text
 from label_data.settings import ProjectSettings
 from workbench.languages import catalogue
 from workbench.rendering import rendered, visible
 
-_SCRIPTS = ("elements.js", "ranking.js", "storage.js", "screen.js")
+_SCRIPTS = ("elements.js", "texts.js", "ranking.js", "storage.js", "tray.js", "screen.js")
 _FILES = Path(__file__).parent
 _MOUNT = st.components.v2.component(
     "workbench_ranker",
@@ -44,7 +45,7 @@ class Problem:
 
 
 def ranker(
-    tasks: Sequence[Task],
+    tasks: Sequence[Task | Work],
     settings: ProjectSettings,
     *,
     saved: str | None,
@@ -61,7 +62,8 @@ def ranker(
     tasks nothing is shown, but an answer that could not be sent yet still is.
 
     Args:
-        tasks: of `next_tasks`; nothing of them but token, texts and places is sent.
+        tasks: of `next_tasks`, or one `reopened` to be changed; nothing of them but token, texts, places and what
+            the annotator said is sent.
         settings: flags, guidelines, partial ranking and strength.
         saved: submission that was stored last in this session.
         problem: the last refusal in this session.
@@ -73,7 +75,8 @@ def ranker(
     _MOUNT(
         key=key,
         data={
-            "tasks": [_shown(task) for task in tasks],
+            "tasks": [_opened(task) if isinstance(task, Work) else _shown(task) for task in tasks],
+            "opened": any(isinstance(task, Work) for task in tasks),
             "flags": list(settings.flags),
             "guidelines": rendered(settings.guidelines) if settings.guidelines.strip() else "",
             "allow_partial": settings.allow_partial,
@@ -94,7 +97,35 @@ def _shown(task: Task) -> dict[str, Any]:
         "token": task.token,
         "messages": [{"role": message.role} | _both(message.content) for message in task.prompt.messages],
         "completions": [_both(completion.text) for completion in task.completions],
+        "revises": None,
+        "draft": json.loads(task.draft) if task.draft else None,
     }
+
+
+def _opened(work: Work) -> dict[str, Any]:
+    """Return what the browser gets of a task that is ranked already: beside the texts, the ranking as a draft."""
+    ranking, shown = work.ranking, _shown(work.task)
+    places = {completion: place for place, completion in enumerate(ranking.shown)}
+    groups = [[places[completion] for completion in tied] for tied in ranking.order]
+    names = [",".join(map(str, sorted(group))) for group in groups]  # as `stepBefore` in ranking.js names neighbours
+    steps = zip(names, names[1:], ranking.strength, strict=False)
+    why = next((number for number, skip in enumerate(SKIPS, start=1) if ranking.reason.startswith(skip)), 0)
+    why = why if ranking.outcome == "skipped" else 0
+    draft = {
+        "at": 0,
+        "revises": ranking.submission,
+        "ranking": {
+            "groups": groups,
+            "steps": {f"{better}>{worse}": step for better, worse, step in steps if step},
+            "outcome": ranking.outcome,
+            "why": why,
+            "flags": {places[completion]: list(flags) for completion, flags in ranking.flags.items()},
+        },
+        "reason": ranking.reason.removeprefix(SKIPS[why - 1]).removeprefix(": ") if why else ranking.reason,
+        "seconds": ranking.seconds or 0,
+    }
+    kept = shown["draft"] if shown["draft"] and shown["draft"].get("revises") == ranking.submission else None
+    return shown | {"revises": ranking.submission, "draft": kept or draft}
 
 
 def _both(text: str) -> dict[str, str]:
@@ -106,7 +137,7 @@ def answer_from(value: Mapping[str, Any]) -> Answer:
 
     Whether the places exist, and whether all must be placed, is for `submit` to say: it knows the task.
     """
-    fields = {"token", "submission", "outcome", "order", "strength", "flags", "why", "reason", "seconds"}
+    fields = {"token", "submission", "outcome", "order", "strength", "flags", "why", "reason", "seconds", "revises"}
     if not isinstance(value, Mapping) or value.keys() != fields:
         raise InputError("The browser's answer has other fields than this version sends. Reload the page.")
     order, strength, flags, seconds = (value[name] for name in ("order", "strength", "flags", "seconds"))
@@ -124,6 +155,8 @@ def answer_from(value: Mapping[str, Any]) -> Answer:
     _expect(_is_in(why, range(len(SKIPS) + 1)) and (why > 0) == (value["outcome"] == "skipped"), "why", why)
     token, submission = (check_text(value[name], f"The answer's {name}", 200) for name in ("token", "submission"))
     reason = check_text(value["reason"], "The answer's reason", 9_000)
+    revises = value["revises"]
+    _expect(revises is None or bool(check_text(revises, "The answer's revises", 200)), "revises", revises)
     _expect(bool(token), "token", token)
     _expect(bool(submission), "submission", submission)
     return Answer(
@@ -135,6 +168,7 @@ def answer_from(value: Mapping[str, Any]) -> Answer:
         flags={int(place): list(names) for place, names in flags.items() if names},
         reason=": ".join(filter(None, (SKIPS[why - 1] if why else "", reason))),
         seconds=float(seconds),
+        revises=revises,
     )
 
 

@@ -10,8 +10,14 @@ class Screen {
   constructor(root) {
     this.root = root;
     this.find = (selector) => root.querySelector(selector);
+    this.tray = new Tray(this.find(".tray"), {
+      sentence: (key, values) => this.sentence(key, values),
+      rank: (index, isTied) => this.rank(index, isTied),
+      step: (step) => this.data.words.steps[step - 1],
+    });
     this.task = null;
-    this.next = null;
+    this.next = null; // what is shown after this one
+    this.last = lastSent.get(LAST); // what was submitted last: { task, draft, submission }
     this.ranking = noRanking();
     this.history = [];
     this.active = null; // the place that X and F act on
@@ -28,12 +34,17 @@ class Screen {
     on(document, "keydown", (event) => this.key(event));
     on(root, "click", (event) => this.click(event));
     on(root, "mousedown", (event) => event.target.closest("button:not(.chip)") && event.preventDefault()); // Enter stays Submit
-    on(root, "pointerdown", (event) => this.grab(event));
-    on(this.find("textarea"), "input", () => this.keepDraft());
-    on(this.find("textarea"), "keydown", (event) => event.key === "Escape" && root.focus({ preventScroll: true }));
+    on(root, "pointerdown", (event) => this.tray.grab(event, this.ranking, (place, drop) => this.dropped(place, drop)));
+    on(root, "input", () => this.keepDraft());
+    on(root, "keydown", (event) => event.target.matches("textarea") && event.key === "Escape" && root.focus({ preventScroll: true }));
     for (const kind of ["keydown", "pointerdown", "pointermove", "wheel", "scroll", "touchmove"])
       on(document, kind, () => document.hidden || this.countTime(), { passive: true, capture: true });
-    on(document, "visibilitychange", () => (document.hidden ? this.countTime() : (this.seenAt = performance.now())));
+    on(document, "visibilitychange", () => {
+      if (document.hidden) {
+        this.countTime();
+        serverDrafts.send(true);
+      } else this.seenAt = performance.now();
+    });
     this.timer = setInterval(() => this.unsent && performance.now() - this.sentAt > RESEND - 100 && this.send(), 250);
     if (this.unsent) this.sentAt = -RESEND; // left over from before a reload: the timer sends it at once
     forgetOldDrafts();
@@ -52,29 +63,35 @@ class Screen {
     this.speak();
     let refused = null;
     if (this.unsent && data.saved === this.unsent.submission) {
-      drafts.drop(DRAFT + this.unsent.token);
+      if (this.task?.token !== this.unsent.token) drafts.drop(DRAFT + this.unsent.token); // else it is being changed
       this.unsentIs(null);
       this.state(this.sentence("saved"));
     } else if (this.unsent && data.problem?.submission === this.unsent.submission) {
       refused = this.unsent.token;
+      this.forgetLast(this.unsent.submission);
       this.unsentIs(null);
       this.state("");
       this.complain(data.problem.message);
     }
     const tasks = data.tasks.filter((task) => task.token !== this.unsent?.token);
     const again = tasks.find((task) => task.token === refused);
-    if (again) {
+    if (again && again.token !== this.task?.token) {
       this.show(again);
       this.root.scrollIntoView({ block: "start" });
     } else if (!this.task || !(tasks.some((task) => task.token === this.task.token) || this.isUnderWay())) this.show(tasks[0] ?? null);
-    this.next = tasks.find((task) => task.token !== this.task?.token) ?? null;
+    this.next = this.following();
     this.frame();
     this.paint();
     if (this.isHeld && !this.unsent) setTimeout(() => this.isHeld && this.submit());
   }
 
+  // The task of the server's that comes when this one is done.
+  following() {
+    return this.data.tasks.find((task) => task.token !== this.unsent?.token && task.token !== this.task?.token) ?? null;
+  }
+
   isUnderWay() {
-    return this.history.length > 0 || this.ranking.groups.length > 0 || this.find("textarea").value !== "";
+    return Boolean(this.task.revises) || this.history.length > 0 || this.ranking.groups.length > 0 || this.find(".reason textarea").value !== "";
   }
 
   // ---- Words
@@ -103,7 +120,7 @@ class Screen {
       for (const element of part.querySelectorAll("[data-label]")) element.setAttribute("aria-label", words[element.dataset.label]);
     }
     this.root.setAttribute("aria-label", words.ranking);
-    this.find("textarea").placeholder = words.why_hint;
+    this.find(".reason textarea").placeholder = words.why_hint;
     this.find(".skips").replaceChildren();
     if (!isFirst && this.task) this.lay(this.task);
   }
@@ -120,19 +137,20 @@ class Screen {
 
   show(task) {
     this.task = task;
-    const draft = task && drafts.get(DRAFT + task.token);
+    const draft = task && newestDraft(task);
     this.ranking = { ...noRanking(), ...(draft?.ranking ?? {}) };
     this.history = [];
     this.active = this.choosing = null;
     this.isHeld = false;
     this.seconds = draft?.seconds ?? 0;
     this.seenAt = performance.now();
-    this.find("textarea").value = draft?.reason ?? "";
+    this.find(".reason textarea").value = draft?.reason ?? "";
     this.lay(task);
     this.paint();
   }
 
   lay(task) {
+    this.find(".changing").hidden = !task?.revises;
     for (const part of [".today", ".views", ".prompt", ".completions", ".judging"]) this.find(part).hidden = !task;
     this.find(".waiting").hidden = Boolean(task) || !this.unsent;
     this.find(".prompt").replaceChildren(...(task ? this.messages(task.messages) : []));
@@ -296,12 +314,17 @@ class Screen {
     this.countTime();
     const { ranking, task } = this;
     const isRanked = ranking.outcome === "ranked";
-    const words = this.find("textarea").value.trim();
+    const words = this.find(".reason textarea").value.trim();
     const steps = this.data.ask_strength && isRanked ? strengths(ranking) : [];
     this.keepDraft();
+    const submission = freshId();
+    serverDrafts.drop(task.token);
+    this.last = { task, draft: this.draft(), submission };
+    lastSent.put(LAST, this.last);
     this.unsentIs({
       token: task.token,
-      submission: freshId(),
+      submission,
+      revises: task.revises ?? null,
       outcome: ranking.outcome,
       order: isRanked ? ranking.groups : [],
       strength: steps.some(Boolean) ? steps : [],
@@ -318,12 +341,54 @@ class Screen {
     if (this.task) this.say(this.sentence("next_prompt", { count: this.task.completions.length }));
   }
 
+  // ---- The last one again
+
+  // Open what was submitted last, to be changed; or, if that is open, leave it as it was.
+  reopen() {
+    if (this.data.opened) return;
+    if (this.task?.revises) return this.leaveChange();
+    if (!this.last) return this.say(this.sentence("nothing_submitted"), true);
+    const { task, draft, submission } = this.last;
+    this.keepDraft();
+    this.show({ ...task, revises: submission, draft: { ...draft, revises: submission, at: 0 } });
+    this.next = this.following();
+    this.root.scrollIntoView({ block: "start" });
+    this.say(this.sentence("changing"));
+  }
+
+  leaveChange() {
+    drafts.drop(DRAFT + this.task.token);
+    this.show(this.following());
+    this.next = this.following();
+    this.say(this.sentence("left_as_it_was"));
+  }
+
+  // A refused answer was not stored, so that nothing can revise it; what it would have revised still can be.
+  forgetLast(submission) {
+    if (this.last?.submission !== submission) return;
+    const { task } = this.last;
+    if (this.task?.revises === submission) this.task = task;
+    this.last = task.revises ? { ...this.last, submission: task.revises } : null;
+    if (this.last) lastSent.put(LAST, this.last);
+    else lastSent.drop(LAST);
+  }
+
   // ---- Keeping and sending
+
+  draft() {
+    return {
+      at: Date.now(),
+      revises: this.task.revises ?? null,
+      ranking: this.ranking,
+      reason: this.find(".reason textarea").value,
+      seconds: this.seconds,
+    };
+  }
 
   keepDraft() {
     if (!this.task) return;
-    const reason = this.find("textarea").value;
-    drafts.put(DRAFT + this.task.token, { ranking: this.ranking, reason, seconds: this.seconds, at: Date.now() });
+    drafts.put(DRAFT + this.task.token, this.draft());
+    serverDrafts.keep(this.task.token, this.draft());
   }
 
   unsentIs(answer) {
@@ -365,12 +430,14 @@ class Screen {
   }
 
   paint() {
+    this.find(".again").hidden = !this.last || Boolean(this.task?.revises || this.data.opened);
+    this.find(".changing button").hidden = Boolean(this.data.opened);
     if (!this.task || !this.data) return;
     const { ranking, task } = this;
     const instead = INSTEAD.includes(ranking.outcome);
     this.find(".completions").classList.toggle("set-aside", instead);
     this.find(".completions").querySelectorAll(".card").forEach((card, place) => this.paintCard(card, place));
-    this.paintTray();
+    this.tray.paint(ranking, task.completions.length, this.data.ask_strength);
     const hint = this.find(".hint");
     const placedSome = ranking.groups.length > 0;
     hint.textContent = instead
@@ -431,64 +498,12 @@ class Screen {
     chosen.replaceChildren(...flags.map((flag) => make("span", "", this.flagName(flag))));
   }
 
-  paintTray() {
-    const { ranking, task } = this;
-    const focused = this.chipInFocus();
-    const items = [];
-    ranking.groups.forEach((group, index) => {
-      group.forEach((place, within) => {
-        const item = make("li", "");
-        if (within) item.append(this.mark("=", this.sentence("tied_with")));
-        else if (index) item.append(this.between(index));
-        const isAuto = place === ranking.auto;
-        const chip = button(`chip${isAuto ? " auto" : ""}`, "chip", String(place + 1));
-        chip.dataset.place = place;
-        const rank = this.rank(index, group.length > 1);
-        chip.setAttribute("aria-label", this.sentence(isAuto ? "chip_auto" : "chip", { number: place + 1, rank }));
-        item.append(chip);
-        items.push(item);
-      });
-    });
-    const left = task.completions.length - ranking.groups.flat().length;
-    for (let slot = 0; slot < left && ranking.groups.length; slot += 1) {
-      const item = make("li", "");
-      item.setAttribute("aria-hidden", "true");
-      item.append(make("span", "between", slot === 0 && ranking.tie ? "=" : "›"), make("span", "slot"));
-      items.push(item);
-    }
-    const tray = this.find(".tray");
-    tray.hidden = ranking.outcome !== "ranked";
-    tray.replaceChildren(...items);
-    if (focused !== null) this.chip(focused)?.focus({ preventScroll: true });
-  }
-
-  mark(sign, words) {
-    const element = make("span", "between", sign);
-    element.setAttribute("role", "img");
-    element.setAttribute("aria-label", words);
-    return element;
-  }
-
-  between(index) {
-    if (!this.data.ask_strength) return this.mark("›", this.sentence("better_than"));
-    const step = this.ranking.steps[stepBefore(this.ranking, index)] || 0;
-    const name = this.data.words.steps[step - 1];
-    const element = button("between", "strength", step ? `${name} ›` : "›");
-    element.dataset.index = index;
-    element.setAttribute("aria-label", this.sentence(step ? "step_label" : "no_step_label", { step: name }));
-    return element;
-  }
-
-  chip(place) {
-    return this.find(`.chip[data-place="${place}"]`);
-  }
-
-  chipInFocus() {
-    const focused = this.root.getRootNode().activeElement?.closest?.(".chip");
-    return focused ? Number(focused.dataset.place) : null;
-  }
-
   // ---- Mouse, touch, keys
+
+  dropped(place, drop) {
+    if (drop) this.change(dropped(this.ranking, place, drop), this.sentence("moved", { number: place + 1 }));
+    this.paint();
+  }
 
   click(event) {
     const target = event.target.closest("[data-do]");
@@ -505,9 +520,10 @@ class Screen {
       place: () => this.place(place),
       flags: () => this.choose(this.choosing === "flag" && this.active === place ? null : "flag", place),
       flag: () => this.flag(target.dataset.flag, place),
-      tie: () => this.tie(this.chipInFocus()),
+      tie: () => this.tie(this.tray.chipInFocus()),
       undo: () => this.undo(),
       submit: () => this.submit(),
+      reopen: () => this.reopen(),
       all_bad: () => this.instead("all_bad"),
       indistinguishable: () => this.instead("indistinguishable"),
       skip: () => this.skip(),
@@ -545,69 +561,15 @@ class Screen {
     else help.showModal();
   }
 
-  // Chips are dragged by pointer events, so that touch works like the mouse.
-  grab(event) {
-    const chip = event.target.closest(".chip");
-    if (!chip || event.button !== 0) return;
-    const from = { x: event.clientX, y: event.clientY };
-    const dragging = new AbortController();
-    const on = (kind, act) => chip.addEventListener(kind, act, { signal: dragging.signal });
-    const end = () => {
-      dragging.abort();
-      this.find(".tray").classList.remove("at-end");
-    };
-    let drop = null;
-    chip.setPointerCapture(event.pointerId);
-    on("pointermove", (move) => {
-      const [x, y] = [move.clientX - from.x, move.clientY - from.y];
-      if (!drop && Math.hypot(x, y) < 6) return;
-      chip.classList.add("dragged");
-      chip.style.transform = `translate(${x}px, ${y}px)`;
-      drop = this.dropAt(chip, move.clientX, move.clientY);
-      this.markDrop(drop);
-    });
-    on("pointerup", () => {
-      end();
-      const place = Number(chip.dataset.place);
-      if (drop) this.change(dropped(this.ranking, place, drop), this.sentence("moved", { number: place + 1 }));
-      this.paint();
-    });
-    on("pointercancel", () => {
-      end();
-      this.paint();
-    });
-  }
-
-  // On another chip: joins it. Else before the first chip to the right, or between two that are tied: joins them.
-  dropAt(chip, x, y) {
-    const others = [...this.find(".tray").querySelectorAll(".chip")].filter((other) => other !== chip);
-    const boxes = others.map((other) => other.getBoundingClientRect());
-    const places = others.map((other) => Number(other.dataset.place));
-    const on = boxes.findIndex((box) => x >= box.left && x <= box.right && y >= box.top - 8 && y <= box.bottom + 8);
-    if (on >= 0) return { joins: places[on] };
-    const after = boxes.findIndex((box) => y < box.top || (y <= box.bottom + 8 && x < box.left));
-    if (after < 0) return { before: null };
-    const isBetweenTied = after > 0 && groupOf(this.ranking, places[after]) === groupOf(this.ranking, places[after - 1]);
-    return isBetweenTied ? { joins: places[after] } : { before: places[after] };
-  }
-
-  markDrop({ joins = null, before = null }) {
-    for (const other of this.find(".tray").querySelectorAll(".chip")) {
-      other.classList.toggle("joins", joins !== null && Number(other.dataset.place) === joins);
-      other.classList.toggle("before", before !== null && Number(other.dataset.place) === before);
-    }
-    this.find(".tray").classList.toggle("at-end", joins === null && before === null);
-  }
-
   key(event) {
-    if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing || !this.task) return;
+    if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing || !(this.task || this.last)) return;
     const target = event.composedPath()[0];
     if (isDesk(target)) return;
     const help = this.find("dialog");
     const isInside = this.root.contains(target);
     const onButton = target.closest?.("button:not(.chip), a, summary") && (isInside || event.key === " ");
     if ((event.key === "Enter" || event.key === " ") && onButton) return; // the browser presses it
-    const act = help.open ? this.helpKey(event) : this.meaning(event);
+    const act = help.open ? this.helpKey(event) : this.task ? this.meaning(event) : event.key === "Backspace" ? () => this.reopen() : null;
     if (!act) return;
     event.preventDefault();
     event.stopPropagation();
@@ -627,7 +589,7 @@ class Screen {
     const isLatin = /^[\x20-\x7e]$/.test(event.key);
     const letter = isLatin || !event.code.startsWith("Key") ? event.key : event.code.at(-1);
     const key = letter.length === 1 ? letter.toLowerCase() : letter;
-    const chip = this.chipInFocus();
+    const chip = this.tray.chipInFocus();
     if (this.choosing === "skip" && digit) return digit <= this.data.words.skips.length ? () => this.instead("skipped", digit) : null;
     if (this.choosing === "flag") {
       if (digit) return digit <= this.task.completions.length ? () => this.choose("flag", digit - 1) : null;
@@ -647,11 +609,12 @@ class Screen {
       b: () => this.instead("all_bad"),
       "=": () => this.instead("indistinguishable"),
       s: () => this.skip(),
-      w: () => this.find("textarea").focus(),
+      w: () => this.find(".reason textarea").focus(),
       h: () => this.toggleGuidelines(),
       p: () => this.togglePlain(),
       "?": () => this.toggleHelp(),
       Enter: () => this.submit(),
+      Backspace: () => this.reopen(),
       " ": chip === null ? null : () => this.place(chip),
       ArrowLeft: () => this.look(-1),
       ArrowRight: () => this.look(1),

@@ -1,6 +1,7 @@
 // What must outlive the page, in the browser's storage.
 
 const DRAFT_DAYS = 14; // drafts older than this are forgotten
+const DRAFT_PAUSE = 1000; // milliseconds without a change before a draft goes to the server
 
 function freshId() {
   return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
@@ -42,6 +43,8 @@ class Shelf {
 
 const drafts = new Shelf(() => localStorage);
 const outbox = new Shelf(() => sessionStorage);
+const lastSent = new Shelf(() => sessionStorage);
+const LAST = "workbench.last";
 const UNSENT = "workbench.unsent";
 const DRAFT = "workbench.draft.";
 
@@ -49,3 +52,36 @@ function forgetOldDrafts() {
   const oldest = Date.now() - DRAFT_DAYS * 86400e3;
   for (const name of drafts.names()) if (name.startsWith(DRAFT) && !(drafts.get(name)?.at > oldest)) drafts.drop(name);
 }
+
+// The draft of this task that was changed last, here or on the server; none that was begun for an earlier ranking.
+function newestDraft(task) {
+  const found = [drafts.get(DRAFT + task.token), task.draft].filter((draft) => draft && (draft.revises ?? null) === (task.revises ?? null));
+  return found.reduce((newest, draft) => (newest?.at >= draft.at ? newest : draft), null);
+}
+
+// Drafts on the server, for another browser: sent when the person pauses, by a request that the page does not wait for.
+// What is lost on the way is in this browser's storage still, and goes with the next change.
+class ServerDrafts {
+  constructor() {
+    this.waiting = new Map(); // token -> draft
+    this.timer = null;
+  }
+  keep(token, draft) {
+    this.waiting.set(token, draft);
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => this.send(), DRAFT_PAUSE);
+  }
+  drop(token) {
+    this.waiting.delete(token);
+  }
+  send(isLeaving = false) {
+    clearTimeout(this.timer);
+    for (const [token, draft] of this.waiting) {
+      const body = JSON.stringify({ token, draft });
+      const request = { method: "POST", headers: { "Content-Type": "application/json" }, body };
+      fetch(new URL("api/draft", document.baseURI), { ...request, keepalive: isLeaving && body.length < 60000 }).catch(() => {});
+    }
+    this.waiting.clear();
+  }
+}
+const serverDrafts = new ServerDrafts();
