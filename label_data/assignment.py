@@ -345,3 +345,8 @@ def reopened(store: Store, token: str, annotator: str) -> Work:
             raise InputError("This prompt is not ranked yet. Rank it on the Rank page.")
         (group,) = groups_in(connection, [task.prompt_id])
         return _work(connection, task, current, group)
+
+
+def policies_of(store: Store, token: str, annotator: str) -> tuple[str, ...]:
+    """Return who wrote what the annotator was shown, in that order; InputError before it is ranked."""
+    return tuple(completion.policy or "?" for completion in reopened(store, token, annotator).task.completions)

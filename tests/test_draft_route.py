@@ -12,6 +12,7 @@ from label_data.assignment import next_tasks
 from label_data.data_folder import default_store
 from label_data.database import open_store
 from label_data.store import annotator_named
+from ranking_steps import press
 from store_fixtures import add_ready_prompt
 from workbench.drafts import LONGEST_BODY
 from workbench.server import ROUTES
@@ -78,11 +79,6 @@ def test_what_is_no_draft_is_refused_in_a_sentence(stored, ann, body):
 
 def test_a_body_without_end_is_not_read_to_it(stored, ann):
     assert send(ann, b"x" * (LONGEST_BODY + 1)).status_code == 413
-
-
-def press(page, *keys):
-    for key in keys:
-        page.keyboard.press(key)
 
 
 def test_a_half_done_ranking_comes_back_in_another_browser_and_after_the_server_was_killed(browser, stored, folder):

@@ -54,7 +54,8 @@ def test_the_screen_names_only_sentences_that_exist_and_every_sentence_is_named_
     )
     assert asked <= words.keys()
     named = set(re.findall(r"\w+", scripts)) | in_page
-    built = {"assistant", "said_all_bad", "said_indistinguishable", "said_skipped"}
+    built = {"assistant", "said_all_bad", "said_indistinguishable", "said_skipped", "flags_of"}
+    built |= {f"{view}_{state}" for view in ("plain", "diff", "zoom", "whole", "together") for state in ("on", "off")}
     assert words.keys() - named - built == set()
 
 

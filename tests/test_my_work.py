@@ -9,6 +9,7 @@ from label_data.check import problems
 from label_data.database import open_store
 from label_data.settings import ProjectSettings
 from label_data.store import annotator_named, groups, save_settings, store_counts
+from ranking_steps import press, tray
 from store_fixtures import add_ready_prompt
 
 pytest_plugins = ["browser_fixtures"]
@@ -23,15 +24,6 @@ def stored(tmp_path):
         add_ready_prompt(store, question, "one", "two", "three")
     yield store
     store.dispose()
-
-
-def press(page, *keys):
-    for key in keys:
-        page.keyboard.press(key)
-
-
-def tray(page):
-    return page.locator(".tray").inner_text().replace("\n", "")
 
 
 def chains(store):

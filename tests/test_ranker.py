@@ -2,7 +2,6 @@
 
 import json
 import threading
-from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -10,84 +9,30 @@ from playwright.sync_api import expect
 
 from browser import free_port, open_ranking, ranking_server
 from hostile import HOSTILE
-from label_data.database import open_store
-from label_data.records import Completion, InputError, Message, Prompt, user_prompt
+from label_data.records import Completion, InputError, Message, Prompt
 from label_data.settings import ProjectSettings
 from label_data.store import add_prompts, groups, save_samples, save_settings
+from ranking_steps import (
+    POLICY,
+    TEXTS,
+    fill,
+    press,
+    rankings,
+    select,
+    shown,
+    store_at,
+    submit_and_wait,
+    the_ranking,
+    tray,
+)
 from workbench.ranker import answer_from
 
 pytest_plugins = ["browser_fixtures"]
-TEXTS = ["Rayleigh scattering.", "Because it is.", "The sea mirrors in it.", "I cannot say."]
-POLICY = "policy-that-nobody-may-see"
 
 
 @pytest.fixture
 def path(tmp_path):
     return tmp_path / "store.db"
-
-
-@contextmanager
-def store_at(path):
-    store = open_store(path)
-    yield store
-    store.dispose()
-
-
-def fill(path, *prompts, count=4, **settings):
-    """Add one prompt for each text or Prompt, ready with `count` completions."""
-    with store_at(path) as store:
-        if settings:
-            save_settings(store, ProjectSettings(**settings))
-        for prompt in prompts or ("Why is the sky blue?",):
-            made = prompt if isinstance(prompt, Prompt) else user_prompt(prompt)
-            add_prompts(store, [made])
-            answers = [Completion(made.id, text, POLICY, "revision-7", seed=11) for text in TEXTS[:count]]
-            save_samples(store, made, answers)
-
-
-def rankings(path):
-    """Return what is stored, first prompt first, completions by their text."""
-    found = []
-    with store_at(path) as store:
-        for group in groups(store, ranked_only=True):
-            text = {completion.id: completion.text for completion in group.completions}
-            for ranking in group.rankings:
-                order = [sorted(text[id] for id in tied) for tied in ranking.order]
-                flags = {text[id]: list(names) for id, names in ranking.flags.items()}
-                found.append((order, ranking, flags, [text[id] for id in ranking.shown]))
-    return found
-
-
-def the_ranking(path):
-    (only,) = rankings(path)
-    return only
-
-
-def shown(page):
-    return page.locator(".card .text").all_inner_texts()
-
-
-def press(page, *keys):
-    for key in keys:
-        page.keyboard.press(key)
-
-
-def submit_and_wait(page):
-    page.keyboard.press("Enter")
-    expect(page.locator(".saving")).to_have_text("Saved")
-
-
-def select(page, text):
-    box = text.bounding_box()
-    page.mouse.move(box["x"] + 2, box["y"] + 10)
-    page.mouse.down()
-    page.mouse.move(box["x"] + 80, box["y"] + 10, steps=3)
-    page.mouse.up()
-
-
-def tray(page):
-    """Return the ranking as the tray shows it, for example "3›1=4"."""
-    return page.locator(".tray").inner_text().replace("\n", "")
 
 
 def test_a_ranking_with_a_tie_is_made_from_the_keyboard_alone(page, server, path):
@@ -441,6 +386,10 @@ GOOD = {
     "reason": "",
     "seconds": 3,
     "revises": None,
+    "ratings": {"0": 7},
+    "spans": [{"place": 1, "start": 0, "end": 3, "kind": "untrue"}],
+    "demonstration": "Mine.",
+    "edited_from": 2,
 }
 
 
@@ -448,6 +397,8 @@ def test_the_browsers_message_becomes_an_answer():
     answer = answer_from(json.loads(json.dumps(GOOD)))
     assert (answer.token, answer.submission, answer.outcome, answer.seconds) == ("t", "s", "ranked", 3.0)
     assert (answer.order, answer.strength, answer.flags) == ([[0], [2, 1]], [None], {1: ["untrue"]})
+    assert (answer.ratings, answer.spans) == ({0: 7}, [(1, 0, 3, "untrue")])
+    assert (answer.demonstration, answer.edited_from) == ("Mine.", 2)
 
 
 @pytest.mark.parametrize(
@@ -484,6 +435,19 @@ def test_the_browsers_message_becomes_an_answer():
         {"seconds": float("nan")},
         {"seconds": True},
         {"seconds": "3"},
+        {"ratings": {"0": 8}},
+        {"ratings": {"0": True}},
+        {"ratings": {"9": 1}},
+        {"ratings": []},
+        {"spans": [{"place": 1, "start": 0, "end": 3}]},
+        {"spans": [{"place": 9, "start": 0, "end": 3, "kind": "untrue"}]},
+        {"spans": [{"place": 1, "start": 0.5, "end": 3, "kind": "untrue"}]},
+        {"spans": [{"place": 1, "start": 0, "end": 3, "kind": ""}]},
+        {"spans": [["place", 1]]},
+        {"spans": GOOD["spans"] * 501},
+        {"demonstration": None},
+        {"demonstration": "", "edited_from": 2},
+        {"edited_from": 9},
         {"revises": ""},
         {"revises": 7},
         {"policy": "mine"},

@@ -9,6 +9,7 @@ import re
 from collections.abc import Sequence
 from functools import lru_cache
 from html import escape
+from itertools import accumulate
 from xml.etree import ElementTree
 
 import nh3
@@ -67,6 +68,7 @@ _ALLOW_LIST = nh3.Cleaner(
     link_rel="noopener noreferrer nofollow",
     set_tag_attribute_values={"a": {"target": "_blank"}},
 )
+SHOWN_OVERRIDE = len("⟨U+202D⟩")
 _OVERRIDES = {"\u202d": "U+202D", "\u202e": "U+202E"}
 
 
@@ -86,6 +88,13 @@ def rendered(text: str) -> str:
 def visible(text: str) -> str:
     """Return the text with each character that overrides the direction of writing replaced by its number."""
     return re.sub("[\u202d\u202e]", lambda found: f"⟨{_OVERRIDES[found[0]]}⟩", text)
+
+
+def overrides(text: str) -> list[int]:
+    """Return where `visible` replaced a character: offsets in what it returns, in the browser's UTF-16 units."""
+    parts = re.split("[\u202d\u202e]", text)
+    starts = accumulate(len(part.encode("utf-16-le")) // 2 + SHOWN_OVERRIDE for part in parts[:-1])
+    return [start - SHOWN_OVERRIDE for start in starts]
 
 
 def _formula(_self: RendererHTML, tokens: Sequence[Token], index: int, _options: OptionsDict, _env: EnvType) -> str:

@@ -28,6 +28,16 @@ with st.form("project"):
     seed = right.number_input("Seed", 0, 2**31 - 1, current.seed)
     allow_partial = left.checkbox("Completions may stay unplaced", current.allow_partial)
     ask_strength = middle.checkbox("Ask how much better each is", current.ask_strength)
+    ask_ratings = right.checkbox("Ask for a rating from 1 to 7 of each", current.ask_ratings)
+    mark_spans = left.checkbox("Parts of a completion may be marked with the flags", current.mark_spans)
+    demonstrations_join = middle.checkbox(
+        "Answers that annotators write join the completions of others", current.demonstrations_join
+    )
+    reveal_policies = right.checkbox(
+        "Tell after a ranking which policy wrote what",
+        current.reveal_policies,
+        help="Rankings that are changed afterwards are kept as assisted.",
+    )
     st.markdown("**Policies**: the models to sample from; completions are dealt among them in turn.")
     table = st.data_editor(
         [asdict(policy) for policy in current.policies],
@@ -61,6 +71,10 @@ if asked:
             flags=tuple(flag.strip() for flag in flags.split(",") if flag.strip()),
             allow_partial=allow_partial,
             ask_strength=ask_strength,
+            ask_ratings=ask_ratings,
+            mark_spans=mark_spans,
+            demonstrations_join=demonstrations_join,
+            reveal_policies=reveal_policies,
         )
         saved = save_settings(store(), settings)
     except InputError as error:

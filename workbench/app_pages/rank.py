@@ -2,13 +2,13 @@
 
 import streamlit as st
 
-from label_data.assignment import next_tasks, submit
+from label_data.assignment import next_tasks, policies_of, submit
 from label_data.records import InputError
 from label_data.store import item_counts, project_settings, rankings_today
 from workbench.job_panel import job_panel
 from workbench.jobs import keep_up
 from workbench.languages import filled
-from workbench.ranker import Problem, answer_from, ranker
+from workbench.ranker import Problem, Revealed, answer_from, ranker
 from workbench.session import annotator, forget_annotator, language, offer_languages, store, words
 from workbench.starter import offer_starter_prompts
 
@@ -24,6 +24,9 @@ def take_answer() -> None:
         answer = answer_from(value)
         submit(store(), answer, me.id)
         st.session_state.saved, st.session_state.problem = answer.submission, None
+        if settings.reveal_policies:
+            names = policies_of(store(), answer.token, me.id)
+            st.session_state.revealed = Revealed(answer.submission, names)
     except InputError as error:
         st.session_state.problem = Problem(str(value.get("submission")), str(error))
     keep_up(store())
@@ -38,6 +41,7 @@ ranker(  # without tasks it shows nothing, but still sends an answer that could 
     problem=st.session_state.get("problem"),
     today=today,
     language=language(),
+    revealed=st.session_state.get("revealed") if settings.reveal_policies else None,
     on_answer=take_answer,
 )
 if not tasks:

@@ -16,12 +16,31 @@ from typing import Any, get_args
 import streamlit as st
 
 from label_data.assignment import Answer, Task, Work
-from label_data.records import MOST_COMPLETIONS, STRENGTHS, InputError, Outcome, check_text
+from label_data.records import (
+    BEST_RATING,
+    LONGEST_TEXT,
+    MOST_COMPLETIONS,
+    STRENGTHS,
+    WORST_RATING,
+    InputError,
+    Outcome,
+    check_text,
+)
 from label_data.settings import ProjectSettings
 from workbench.languages import catalogue
-from workbench.rendering import rendered, visible
+from workbench.rendering import overrides, rendered, visible
 
-_SCRIPTS = ("elements.js", "texts.js", "ranking.js", "storage.js", "tray.js", "screen.js")
+_SCRIPTS = (
+    "elements.js",
+    "texts.js",
+    "reading.js",
+    "marking.js",
+    "ranking.js",
+    "storage.js",
+    "session.js",
+    "tray.js",
+    "screen.js",
+)
 _FILES = Path(__file__).parent
 _MOUNT = st.components.v2.component(
     "workbench_ranker",
@@ -31,6 +50,8 @@ _MOUNT = st.components.v2.component(
 )
 SKIPS: tuple[str, ...] = tuple(catalogue("en")["ranker"]["skips"])
 """Why a prompt may be skipped, as it is stored whatever language the annotator reads."""
+MOST_SPANS = 500
+"""Marked parts that one answer may have."""
 LONGEST_TIME = 7 * 24 * 3600.0
 """Seconds; a browser that says it took longer has a broken clock."""
 
@@ -44,6 +65,15 @@ class Problem:
     """One sentence for the person who ranked."""
 
 
+@dataclass(frozen=True, slots=True)
+class Revealed:
+    """Who wrote what, told after a ranking is stored."""
+
+    submission: str
+    names: tuple[str, ...]
+    """Policies in the order in which their completions were shown."""
+
+
 def ranker(
     tasks: Sequence[Task | Work],
     settings: ProjectSettings,
@@ -52,6 +82,7 @@ def ranker(
     problem: Problem | None,
     today: int,
     language: str = "en",
+    revealed: Revealed | None = None,
     on_answer: Callable[[], None],
     key: str = "ranker",
 ) -> None:
@@ -69,6 +100,7 @@ def ranker(
         problem: the last refusal in this session.
         today: how many this annotator ranked today.
         language: of the sentences around the texts.
+        revealed: the policies of the ranking stored last, if the project tells them.
         on_answer: called before the next run of the script.
         key: of the component in `st.session_state`.
     """
@@ -81,6 +113,9 @@ def ranker(
             "guidelines": rendered(settings.guidelines) if settings.guidelines.strip() else "",
             "allow_partial": settings.allow_partial,
             "ask_strength": settings.ask_strength,
+            "ask_ratings": settings.ask_ratings,
+            "mark_spans": settings.mark_spans,
+            "revealed": {"submission": revealed.submission, "names": list(revealed.names)} if revealed else None,
             "saved": saved,
             "problem": {"submission": problem.submission, "message": problem.message} if problem else None,
             "today": today,
@@ -104,7 +139,7 @@ def _shown(task: Task) -> dict[str, Any]:
 
 def _opened(work: Work) -> dict[str, Any]:
     """Return what the browser gets of a task that is ranked already: beside the texts, the ranking as a draft."""
-    ranking, shown = work.ranking, _shown(work.task)
+    ranking, written, shown = work.ranking, work.demonstration, _shown(work.task)
     places = {completion: place for place, completion in enumerate(ranking.shown)}
     groups = [[places[completion] for completion in tied] for tied in ranking.order]
     names = [",".join(map(str, sorted(group))) for group in groups]  # as `stepBefore` in ranking.js names neighbours
@@ -120,16 +155,23 @@ def _opened(work: Work) -> dict[str, Any]:
             "outcome": ranking.outcome,
             "why": why,
             "flags": {places[completion]: list(flags) for completion, flags in ranking.flags.items()},
+            "ratings": {places[completion]: rating for completion, rating in ranking.ratings.items()},
+            "spans": [
+                {"place": places[span.completion], "start": span.start, "end": span.end, "kind": span.kind}
+                for span in ranking.spans
+            ],
         },
         "reason": ranking.reason.removeprefix(SKIPS[why - 1]).removeprefix(": ") if why else ranking.reason,
         "seconds": ranking.seconds or 0,
+        "demonstration": {"text": written.text, "from": places.get(written.edited_from)} if written else None,
     }
     kept = shown["draft"] if shown["draft"] and shown["draft"].get("revises") == ranking.submission else None
     return shown | {"revises": ranking.submission, "draft": kept or draft}
 
 
-def _both(text: str) -> dict[str, str]:
-    return {"html": rendered(text), "text": visible(text)}
+def _both(text: str) -> dict[str, Any]:
+    replaced = overrides(text)
+    return {"html": rendered(text), "text": visible(text)} | ({"overrides": replaced} if replaced else {})
 
 
 def answer_from(value: Mapping[str, Any]) -> Answer:
@@ -138,6 +180,7 @@ def answer_from(value: Mapping[str, Any]) -> Answer:
     Whether the places exist, and whether all must be placed, is for `submit` to say: it knows the task.
     """
     fields = {"token", "submission", "outcome", "order", "strength", "flags", "why", "reason", "seconds", "revises"}
+    fields |= {"ratings", "spans", "demonstration", "edited_from"}
     if not isinstance(value, Mapping) or value.keys() != fields:
         raise InputError("The browser's answer has other fields than this version sends. Reload the page.")
     order, strength, flags, seconds = (value[name] for name in ("order", "strength", "flags", "seconds"))
@@ -149,6 +192,12 @@ def answer_from(value: Mapping[str, Any]) -> Answer:
         strength,
     )
     _expect(isinstance(flags, Mapping) and all(_is_flagged(*item) for item in flags.items()), "flags", flags)
+    ratings, spans, edited_from = value["ratings"], value["spans"], value["edited_from"]
+    _expect(isinstance(ratings, Mapping) and all(_is_rated(*item) for item in ratings.items()), "ratings", ratings)
+    _expect(isinstance(spans, list) and len(spans) <= MOST_SPANS and all(map(_is_span, spans)), "spans", spans)
+    _expect(edited_from is None or _is_in(edited_from, range(MOST_COMPLETIONS)), "edited_from", edited_from)
+    demonstration = check_text(value["demonstration"], "The answer that you wrote", LONGEST_TEXT)
+    _expect(edited_from is None or bool(demonstration), "edited_from", edited_from)
     timed = isinstance(seconds, int | float) and not isinstance(seconds, bool) and math.isfinite(seconds)
     _expect(timed and 0 <= seconds <= LONGEST_TIME, "seconds", seconds)
     why = value["why"]
@@ -168,6 +217,10 @@ def answer_from(value: Mapping[str, Any]) -> Answer:
         flags={int(place): list(names) for place, names in flags.items() if names},
         reason=": ".join(filter(None, (SKIPS[why - 1] if why else "", reason))),
         seconds=float(seconds),
+        ratings={int(place): rating for place, rating in ratings.items()},
+        spans=[(span["place"], span["start"], span["end"], span["kind"]) for span in spans],
+        demonstration=demonstration,
+        edited_from=edited_from,
         revises=revises,
     )
 
@@ -189,7 +242,25 @@ def _is_group(group: Any) -> bool:
 
 def _is_flagged(place: Any, names: Any) -> bool:
     """Say whether a place (a digit, as JSON objects have text for keys) has a list of short names."""
-    has_place = isinstance(place, str) and len(place) == 1 and place in "012345678"
     return (
-        has_place and isinstance(names, list) and all(isinstance(name, str) and 0 < len(name) <= 40 for name in names)
+        _is_place(place)
+        and isinstance(names, list)
+        and all(isinstance(name, str) and 0 < len(name) <= 40 for name in names)
     )
+
+
+def _is_rated(place: Any, rating: Any) -> bool:
+    return _is_place(place) and _is_in(rating, range(WORST_RATING, BEST_RATING + 1))
+
+
+def _is_place(name: Any) -> bool:
+    return isinstance(name, str) and len(name) == 1 and name in "012345678"
+
+
+def _is_span(span: Any) -> bool:
+    """Say whether this is a place, a start, an end and a short name; whether the text is that long, the store says."""
+    if not isinstance(span, Mapping) or span.keys() != {"place", "start", "end", "kind"}:
+        return False
+    numbers = type(span["start"]) is int and type(span["end"]) is int
+    has_name = isinstance(span["kind"], str) and 0 < len(span["kind"]) <= 40
+    return _is_in(span["place"], range(MOST_COMPLETIONS)) and numbers and has_name

@@ -2,6 +2,7 @@
 // places in one group are tied.
 
 const STRONGEST = 3; // 1 slightly, 2 clearly, 3 much better
+const BEST_RATING = 7;
 const UNACCEPTABLE = "unacceptable"; // the flag that every project has
 
 const noRanking = () => ({
@@ -12,6 +13,8 @@ const noRanking = () => ({
   outcome: "ranked",
   why: 0, // number of the reason to skip, from 1
   flags: {}, // place -> names
+  ratings: {}, // place -> 1 to 7
+  spans: [], // { place, start, end, kind }, as the store keeps them
 });
 
 const groupOf = (ranking, place) => ranking.groups.findIndex((group) => group.includes(place));
@@ -65,3 +68,12 @@ function flagged(ranking, place, flag) {
   const changed = names.includes(flag) ? names.filter((name) => name !== flag) : [...names, flag];
   return { ...ranking, flags: { ...ranking.flags, [place]: changed } };
 }
+
+// Rate a completion by itself; the same rating again takes it back.
+function rated(ranking, place, value) {
+  const { [place]: before, ...others } = ranking.ratings;
+  return { ...ranking, ratings: before === value ? others : { ...others, [place]: value } };
+}
+
+const marked = (ranking, span) => ({ ...ranking, spans: [...ranking.spans, span] });
+const unmarked = (ranking, index) => ({ ...ranking, spans: ranking.spans.toSpliced(index, 1) });

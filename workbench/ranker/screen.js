@@ -2,8 +2,8 @@
 // is stored. Every sentence comes from the server, in the annotator's language: `this.sentence(key, values)`.
 
 const RESEND = 2000; // milliseconds between two attempts to send the same answer
-const IDLE = 60000; // a pause longer than this counts as this long
 const UNDOABLE = 200; // steps back that are kept
+const SELECTION_RESTS = 250; // milliseconds without a change before a selection counts as made
 const INSTEAD = ["all_bad", "indistinguishable", "skipped"];
 
 class Screen {
@@ -21,11 +21,14 @@ class Screen {
     this.ranking = noRanking();
     this.history = [];
     this.active = null; // the place that X and F act on
-    this.choosing = null; // "skip", "flag" or null: what the next digit or letter means
-    this.isPlain = false;
+    this.choosing = null; // "skip", "flag", "rate", "mark" or null: what the next digit or letter means
+    this.marking = null; // the part of a completion that is about to be marked
+    this.editedFrom = null; // place of the completion that the written answer began as
+    this.views = { plain: false, diff: false, zoom: false, whole: false, together: false }; // which are on
+    this.comparedTo = null; // the place that the others are shown beside
+    this.session = new Session();
     this.isHeld = false; // submitted while the last answer was not stored yet
     this.seconds = 0;
-    this.seenAt = performance.now();
     this.unsent = outbox.get(UNSENT);
     this.attempts = 0;
     this.sentAt = performance.now();
@@ -43,9 +46,16 @@ class Screen {
       if (document.hidden) {
         this.countTime();
         serverDrafts.send(true);
-      } else this.seenAt = performance.now();
+      } else this.session.resume();
     });
-    this.timer = setInterval(() => this.unsent && performance.now() - this.sentAt > RESEND - 100 && this.send(), 250);
+    on(document, "selectionchange", () => this.selected());
+    on(root, "scroll", (event) => this.scrolled(event.target), { passive: true, capture: true });
+    on(root, "scrollend", () => (this.scroller = null), { capture: true });
+
+    this.timer = setInterval(() => {
+      if (this.unsent && performance.now() - this.sentAt > RESEND - 100) this.send();
+      this.paintSession();
+    }, 250);
     if (this.unsent) this.sentAt = -RESEND; // left over from before a reload: the timer sends it at once
     forgetOldDrafts();
   }
@@ -91,7 +101,7 @@ class Screen {
   }
 
   isUnderWay() {
-    return Boolean(this.task.revises) || this.history.length > 0 || this.ranking.groups.length > 0 || this.find(".reason textarea").value !== "";
+    return Boolean(this.task.revises) || this.history.length > 0 || this.ranking.groups.length > 0 || [...this.root.querySelectorAll("textarea")].some((field) => field.value);
   }
 
   // ---- Words
@@ -127,12 +137,27 @@ class Screen {
 
   // What is around the task and does not change with it.
   frame() {
-    const { today, guidelines, flags, ask_strength: asksStrength } = this.data;
-    this.find(".today").textContent = this.sentence(today ? "some_today" : "none_today", { count: today });
+    const { guidelines, flags, ask_strength: asksStrength, revealed } = this.data;
+    this.paintSession();
+    const isRevealed = Boolean(revealed) && revealed.submission === this.last?.submission;
+    this.find(".revealed").hidden = !isRevealed;
+    if (isRevealed) this.find(".revealed").textContent = this.sentence("revealed", { names: revealed.names.map((name, place) => `${place + 1}: ${name}`).join(" · ") });
+    this.find(".about-ratings").hidden = !this.data.ask_ratings;
+    this.find(".about-marks").hidden = !this.data.mark_spans;
     if (this.guidelines !== guidelines) this.find(".guidelines").innerHTML = this.guidelines = guidelines; // safe: `rendered`
     this.find("[data-do=guidelines]").hidden = !guidelines;
     this.find(".about-strength").hidden = !asksStrength;
     this.find(".about-flags").hidden = !flags.length;
+  }
+
+  paintSession() {
+    if (!this.data) return;
+    const { today } = this.data;
+    const words = [this.sentence(today ? "some_today" : "none_today", { count: today })];
+    if (this.session.minutes) words.push(this.sentence("minutes", { count: this.session.minutes }));
+    if (this.session.isLong) words.push(this.sentence("take_a_break"));
+    const line = words.join(" · ");
+    if (this.find(".today").textContent !== line) this.find(".today").textContent = line;
   }
 
   show(task) {
@@ -142,15 +167,20 @@ class Screen {
     this.history = [];
     this.active = this.choosing = null;
     this.isHeld = false;
+    this.marking = this.comparedTo = null;
     this.seconds = draft?.seconds ?? 0;
-    this.seenAt = performance.now();
+    this.session.count();
     this.find(".reason textarea").value = draft?.reason ?? "";
+    this.editedFrom = draft?.demonstration?.from ?? null;
+    this.find(".writing textarea").value = draft?.demonstration?.text ?? "";
+    this.find(".writing").hidden = !this.find(".writing textarea").value;
     this.lay(task);
     this.paint();
   }
 
   lay(task) {
     this.find(".changing").hidden = !task?.revises;
+    if (!task) this.find(".writing").hidden = true;
     for (const part of [".today", ".views", ".prompt", ".completions", ".judging"]) this.find(part).hidden = !task;
     this.find(".waiting").hidden = Boolean(task) || !this.unsent;
     this.find(".prompt").replaceChildren(...(task ? this.messages(task.messages) : []));
@@ -158,6 +188,8 @@ class Screen {
     const completions = this.find(".completions");
     completions.replaceChildren(...(task ? task.completions.map((completion, place) => this.card(completion, place)) : []));
     completions.className = `completions of-${task?.completions.length ?? 0}`;
+    this.comparedTo = null;
+    this.measure();
   }
 
   messages(messages) {
@@ -175,24 +207,62 @@ class Screen {
     const card = this.find(".card-template").content.firstElementChild.cloneNode(true);
     card.dataset.place = place;
     card.querySelector(".number").textContent = place + 1;
-    const panel = card.querySelector(".flags");
-    panel.setAttribute("aria-label", this.sentence("flags_of", { number: place + 1 }));
-    for (const [letter, flag] of this.letters()) {
-      const toggle = button("", "flag", this.flagName(flag), " ", make("kbd", "", letter.toUpperCase()));
-      toggle.dataset.flag = flag;
-      panel.append(toggle);
+    for (const [name, task] of [["flags", "flag"], ["marks", "mark_as"]]) {
+      const panel = card.querySelector(`.${name}`);
+      panel.setAttribute("aria-label", this.sentence(`${name}_of`, { number: place + 1 }));
+      for (const [letter, flag] of this.letters()) {
+        if (task === "mark_as" && flag === UNACCEPTABLE) continue;
+        const choice = button("", task, this.flagName(flag), " ", make("kbd", "", letter.toUpperCase()));
+        choice.dataset.flag = flag;
+        panel.append(choice);
+      }
     }
+    const rating = card.querySelector(".rating");
+    rating.hidden = !this.data.ask_ratings;
+    rating.setAttribute("aria-label", this.sentence("rating_of", { number: place + 1 }));
+    for (let value = 1; value <= BEST_RATING; value += 1) {
+      const choice = button("", "rate", String(value));
+      choice.setAttribute("role", "radio");
+      rating.append(choice);
+    }
+    card.querySelector(".marking").hidden = !this.data.mark_spans || !this.data.flags.length;
+    card.querySelector(".marking").setAttribute("aria-label", this.sentence("marks_of", { number: place + 1 }));
     this.fill(card.querySelector(".text"), completion);
     return card;
   }
 
-  fill(element, { html, text }) {
-    element.dir = "auto";
-    element.lang = language(text);
-    element.classList.toggle("plain", this.isPlain);
-    if (this.isPlain) element.textContent = text;
-    else element.innerHTML = html; // made safe by the server: `workbench.rendering.rendered`
-    return element;
+  fill(element, content) {
+    return fillText(element, content, this.views.plain, this.sentence("copy_code"));
+  }
+
+  texts() {
+    return [...this.find(".completions").querySelectorAll(".text")];
+  }
+
+  // Show the completions anew: formatted or plain, and beside the chosen one if that is asked for.
+  refill() {
+    this.comparedTo = this.views.diff ? this.active : null;
+    const base = this.comparedTo === null ? null : this.task.completions[this.comparedTo].text;
+    this.texts().forEach((element, place) => {
+      this.fill(element, this.task.completions[place]);
+      if (base !== null && place !== this.comparedTo) fillDifference(element, base, this.task.completions[place]);
+      if (place === this.comparedTo) fillText(element, this.task.completions[place], true);
+    });
+    this.measure();
+  }
+
+  // Texts too long for the screen scroll; then they can be reached from the keyboard, and shown whole.
+  measure() {
+    const long = this.texts().map((element) => element.scrollHeight > element.clientHeight + 1);
+    this.texts().forEach((element, place) => (long[place] ? (element.tabIndex = 0) : element.removeAttribute("tabindex")));
+    for (const name of ["whole", "together"]) this.find(`[data-do=${name}]`).hidden = !(long.some(Boolean) || this.views.whole);
+  }
+
+  scrolled(element) {
+    if (!this.views.together || !element.matches?.(".card .text")) return;
+    if (this.scroller && this.scroller !== element) return; // moved by the line below, not by the person
+    this.scroller = element;
+    scrollAlike(element, this.texts());
   }
 
   // Which letter sets which flag: the first of its own letters that no flag before it has.
@@ -272,7 +342,8 @@ class Screen {
 
   choose(what, place = this.active) {
     this.choosing = what;
-    if (what === "flag") this.active = place ?? 0;
+    if (what !== "mark") this.marking = null;
+    if (["flag", "rate", "mark"].includes(what)) this.active = place ?? 0;
     this.paint();
   }
 
@@ -282,6 +353,95 @@ class Screen {
     const words = next.flags[place].includes(flag) ? "flagged" : "unflagged";
     this.active = place;
     this.change(next, this.sentence(words, { number: place + 1, flag: this.flagName(flag) }));
+  }
+
+  rate(value, place = this.active) {
+    if (!this.data.ask_ratings) return;
+    if (place === null) return this.say(this.sentence("choose_first"));
+    this.active = place;
+    this.choosing = null;
+    const next = rated(this.ranking, place, value);
+    this.change(next, this.sentence(next.ratings[place] ? "rated" : "unrated", { number: place + 1, rating: value }));
+  }
+
+  // ---- Marking parts of a completion
+
+  mark(place = this.active) {
+    if (!this.data.mark_spans || !this.data.flags.length) return;
+    if (this.choosing === "mark") return this.choose(null);
+    if (this.views.diff) this.toggleView("diff");
+    this.active = place ?? 0;
+    this.marking = new Marking(this.texts()[this.active], this.task.completions[this.active]);
+    if (!this.marking.words.length) return;
+    this.choose("mark", this.active);
+    this.say(this.sentence("marking", { quote: this.marking.quote }));
+  }
+
+  // The browser's own selection, when it rests inside one completion.
+  selected() {
+    if (!this.data?.mark_spans || !this.data.flags.length || !this.task || this.views.diff) return;
+    clearTimeout(this.selecting);
+    this.selecting = setTimeout(() => {
+      const selection = this.root.getRootNode().getSelection?.() ?? document.getSelection();
+      if (selection?.type !== "Range" || !this.task) return;
+      const range = selection.getRangeAt(0);
+      const place = this.texts().findIndex((text) => text.contains(range.startContainer) && text.contains(range.endContainer));
+      if (place < 0) return;
+      const marking = new Marking(this.texts()[place], this.task.completions[place]);
+      if (!marking.select(range)) return;
+      this.marking = marking;
+      this.choose("mark", place);
+    }, SELECTION_RESTS);
+  }
+
+  markAs(kind) {
+    const span = this.marking?.span(this.active, kind);
+    if (!span) return this.say(this.sentence("mark_in_plain"), true);
+    const { quote } = this.marking;
+    this.root.getRootNode().getSelection?.()?.removeAllRanges();
+    this.choose(null);
+    this.change(marked(this.ranking, span), this.sentence("marked", { quote, flag: this.flagName(kind) }));
+  }
+
+  paintMarks() {
+    const texts = this.texts();
+    const canShow = this.comparedTo === null;
+    const range = (span) => rangeOf(span, texts[span.place], this.task.completions[span.place]);
+    highlight("ranker-marked", canShow ? this.ranking.spans.map(range) : []);
+    const { marking } = this;
+    highlight("ranker-marking", marking ? [rangeIn(marking.element, marking.start, marking.end)] : []);
+  }
+
+  // ---- Writing the answer that one would have wanted
+
+  write(place = this.active) {
+    const [panel, field] = [this.find(".writing"), this.find(".writing textarea")];
+    if (!field.value) {
+      this.editedFrom = place;
+      field.value = place === null ? "" : this.task.completions[place].text;
+    }
+    panel.hidden = false;
+    this.paint();
+    field.focus();
+  }
+
+  // Take away what was begun: the first time to an empty page, then altogether.
+  unwrite() {
+    const field = this.find(".writing textarea");
+    if (!field.value) this.find(".writing").hidden = true;
+    field.value = "";
+    this.editedFrom = null;
+    this.paint();
+    this.keepDraft();
+    if (!this.find(".writing").hidden) field.focus();
+  }
+
+  // What was written, or nothing if it is the completion still that it began as.
+  written() {
+    const text = this.find(".writing textarea").value.trim();
+    const from = this.task.completions[this.editedFrom]?.text ?? "";
+    const isSame = text.split(/\s+/).join(" ") === from.trim().split(/\s+/).join(" ");
+    return text && !isSame ? { text, from: this.editedFrom } : { text: "", from: null };
   }
 
   strengthen(index) {
@@ -329,6 +489,10 @@ class Screen {
       order: isRanked ? ranking.groups : [],
       strength: steps.some(Boolean) ? steps : [],
       flags: Object.fromEntries(Object.entries(ranking.flags).filter(([, names]) => names.length)),
+      ratings: this.data.ask_ratings ? ranking.ratings : {},
+      spans: ranking.spans,
+      demonstration: this.written().text,
+      edited_from: this.written().from,
       why: ranking.outcome === "skipped" ? ranking.why : 0,
       reason: words,
       seconds: Math.round(this.seconds * 10) / 10,
@@ -382,6 +546,7 @@ class Screen {
       ranking: this.ranking,
       reason: this.find(".reason textarea").value,
       seconds: this.seconds,
+      demonstration: { text: this.find(".writing textarea").value, from: this.editedFrom },
     };
   }
 
@@ -406,9 +571,7 @@ class Screen {
   }
 
   countTime() {
-    const now = performance.now();
-    this.seconds += Math.min(now - this.seenAt, IDLE) / 1000;
-    this.seenAt = now;
+    this.seconds += this.session.count();
   }
 
   // ---- What the person sees
@@ -453,7 +616,13 @@ class Screen {
     for (const name of ["all_bad", "indistinguishable"]) press(name, ranking.outcome === name);
     press("skip", ranking.outcome === "skipped");
     press("tie", ranking.tie);
-    press("plain", this.isPlain);
+    for (const [name, isOn] of Object.entries(this.views)) press(name, isOn);
+    this.find(".completions").classList.toggle("zoomed", this.views.zoom && this.active !== null);
+    this.find(".completions").classList.toggle("whole", this.views.whole);
+    press("write", !this.find(".writing").hidden);
+    this.find(".edited").textContent = this.editedFrom === null ? this.sentence("from_nothing") : this.sentence("edited_from", { number: this.editedFrom + 1 });
+    if (this.views.diff && this.comparedTo !== this.active) this.refill();
+    this.paintMarks();
     this.find("[data-do=undo]").disabled = !this.history.length;
     this.find(".submit").disabled = !this.isReady();
     this.find("[data-do=skip]").setAttribute("aria-expanded", this.choosing === "skip");
@@ -493,9 +662,26 @@ class Screen {
     card.querySelector(".flagging").setAttribute("aria-expanded", isOpen);
     card.querySelector(".flagging").setAttribute("aria-label", this.sentence("flag_it", values));
     for (const toggle of card.querySelectorAll("[data-flag]")) toggle.setAttribute("aria-pressed", flags.includes(toggle.dataset.flag));
+    card.querySelector(".marks").hidden = !(this.choosing === "mark" && this.active === place);
+    card.querySelector(".marking").setAttribute("aria-expanded", this.choosing === "mark" && this.active === place);
+    card.querySelector(".rating").classList.toggle("open", this.choosing === "rate" && this.active === place);
+    card.querySelectorAll(".rating button").forEach((choice, index) => choice.setAttribute("aria-checked", ranking.ratings[place] === index + 1));
+    const spans = ranking.spans.map((span, index) => ({ ...span, index })).filter((span) => span.place === place);
+    card.querySelector(".marked").hidden = !spans.length;
+    card.querySelector(".marked").replaceChildren(...spans.map((span) => this.markButton(span)));
     const chosen = card.querySelector(".flagged");
     chosen.hidden = !flags.length;
     chosen.replaceChildren(...flags.map((flag) => make("span", "", this.flagName(flag))));
+  }
+
+  markButton({ place, start, end, kind, index }) {
+    const { text, overrides = [] } = this.task.completions[place];
+    const quote = text.slice(toUnits(text, start, overrides), toUnits(text, end, overrides)).replace(/\s+/g, " ");
+    const values = { quote: quote.length > 60 ? `${quote.slice(0, 59)}…` : quote, flag: this.flagName(kind) };
+    const element = button("", "unmark", this.sentence("mark", values), " ✕");
+    element.setAttribute("aria-label", this.sentence("unmark", values));
+    element.dataset.index = index;
+    return element;
   }
 
   // ---- Mouse, touch, keys
@@ -530,7 +716,18 @@ class Screen {
       skip_because: () => this.instead("skipped", Number(target.dataset.why)),
       strength: () => this.strengthen(Number(target.dataset.index)),
       guidelines: () => this.toggleGuidelines(),
-      plain: () => this.togglePlain(),
+      plain: () => this.toggleView("plain"),
+      diff: () => this.toggleView("diff"),
+      zoom: () => this.toggleView("zoom"),
+      whole: () => this.toggleView("whole"),
+      together: () => this.toggleView("together"),
+      copy: () => copyText(target.previousElementSibling).then(() => this.say(this.sentence("copied"), true)),
+      rate: () => this.rate(Number(target.textContent), place),
+      marking: () => this.mark(place),
+      mark_as: () => this.markAs(target.dataset.flag),
+      unmark: () => this.change(unmarked(this.ranking, Number(target.dataset.index)), this.sentence("unmarked")),
+      write: () => this.write(),
+      unwrite: () => this.unwrite(),
       help: () => this.toggleHelp(),
       dismiss: () => this.complain(""),
       chip: () => target.focus({ preventScroll: true }),
@@ -545,14 +742,16 @@ class Screen {
     if (!guidelines.hidden) guidelines.scrollIntoView({ block: "nearest" });
   }
 
-  togglePlain() {
-    this.isPlain = !this.isPlain;
-    const messages = this.find(".prompt").querySelectorAll(".text");
-    const completions = this.find(".completions").querySelectorAll(".text");
-    messages.forEach((element, index) => this.fill(element, this.task.messages[index]));
-    completions.forEach((element, index) => this.fill(element, this.task.completions[index]));
+  toggleView(name) {
+    this.views[name] = !this.views[name];
+    if (["diff", "zoom"].includes(name) && this.active === null) this.active = 0;
+    if (this.choosing === "mark") this.choose(null);
+    if (name === "plain") this.find(".prompt").querySelectorAll(".text").forEach((element, index) => this.fill(element, this.task.messages[index]));
     this.paint();
-    this.say(this.sentence(this.isPlain ? "is_plain" : "is_formatted"));
+    if (["plain", "diff"].includes(name)) this.refill();
+    this.measure();
+    this.paintMarks();
+    this.say(this.sentence(`${name}_${this.views[name] ? "on" : "off"}`, { number: (this.active ?? 0) + 1 }));
   }
 
   toggleHelp() {
@@ -596,6 +795,12 @@ class Screen {
       const flag = this.letters().get(key);
       if (flag) return () => (this.flag(flag), this.choose(null));
     }
+    if (this.choosing === "rate" && digit && digit <= BEST_RATING) return () => this.rate(digit);
+    if (this.choosing === "mark") {
+      if (key.startsWith("Arrow")) return () => this.moveMark(key, event.shiftKey);
+      const flag = this.letters().get(key);
+      if (flag && flag !== UNACCEPTABLE) return () => this.markAs(flag);
+    }
     if (this.choosing && key === "Escape") return () => this.choose(null);
     if (digit) return () => (this.choose(null), this.place(digit - 1));
     const by = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -1, ArrowDown: 1 }[key];
@@ -611,7 +816,14 @@ class Screen {
       s: () => this.skip(),
       w: () => this.find(".reason textarea").focus(),
       h: () => this.toggleGuidelines(),
-      p: () => this.togglePlain(),
+      p: () => this.toggleView("plain"),
+      d: () => this.toggleView("diff"),
+      z: () => this.toggleView("zoom"),
+      l: () => this.toggleView("whole"),
+      y: () => this.toggleView("together"),
+      v: this.data.ask_ratings ? () => this.choose(this.choosing === "rate" ? null : "rate", chip ?? this.active) : null,
+      m: this.data.mark_spans ? () => this.mark(chip ?? this.active) : null,
+      e: () => this.write(chip ?? this.active),
       "?": () => this.toggleHelp(),
       Enter: () => this.submit(),
       Backspace: () => this.reopen(),
@@ -620,6 +832,13 @@ class Screen {
       ArrowRight: () => this.look(1),
     };
     return meanings[key] ?? null;
+  }
+
+  moveMark(key, isExtending) {
+    this.marking.move(key, isExtending);
+    this.paintMarks();
+    rangeIn(this.marking.element, this.marking.start, this.marking.end)?.startContainer.parentElement.scrollIntoView({ block: "nearest" });
+    this.say(this.marking.quote);
   }
 
   look(by) {
