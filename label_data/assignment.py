@@ -150,7 +150,8 @@ def submit(store: Store, answer: Answer, annotator: str, project: str = PROJECT)
             raise InputError("The answer has no submission id, so a repeat could not be told. Reload the page.")
         ranking = _ranking(answer, task, annotator, project, revision)
         if ranking.outcome == "ranked" and ranking.unranked and not settings.allow_partial:
-            raise InputError(f"{len(ranking.unranked)} of {len(ranking.shown)} completions are not placed; place them all.")
+            places = f"{len(ranking.unranked)} of {len(ranking.shown)} completions"
+            raise InputError(f"{places} are not placed; place them all.")
         first = connection.execute(
             select(rankings.c.submission).where(rankings.c.task == task.token, rankings.c.revises.is_(None))
         ).first()

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+
 from browser import free_port
 
 ROOT = Path(__file__).parent.parent
