@@ -73,8 +73,6 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         os.environ["WORKBENCH_DATA"] = folder
         sys.path.insert(0, str(ROOT))
-        from workbench.jobs import start_sampling
-
         from label_data.data_folder import default_store
         from label_data.database import open_store
         from label_data.formats.prompts import read_prompts
@@ -82,6 +80,7 @@ def main() -> None:
         from label_data.records import Completion
         from label_data.settings import ProjectSettings
         from label_data.store import add_prompts, annotator_named, save_samples, save_settings
+        from workbench.jobs import start_sampling
 
         store = open_store(default_store())
         me = annotator_named(store, "Benchmark").id

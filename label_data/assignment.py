@@ -180,9 +180,8 @@ def submit(store: Store, answer: Answer, annotator: str, project: str = PROJECT)
             (group,) = groups_in(connection, [task.prompt_id])
             Group(group.prompt, group.completions, (ranking,))
         if ranking.outcome == "ranked" and ranking.unranked and not settings.allow_partial:
-            raise InputError(
-                f"{len(ranking.unranked)} of {len(ranking.shown)} completions are not placed; place them all."
-            )
+            places = f"{len(ranking.unranked)} of {len(ranking.shown)} completions"
+            raise InputError(f"{places} are not placed; place them all.")
         first = connection.execute(
             select(rankings.c.submission).where(rankings.c.task == task.token, rankings.c.revises.is_(None))
         ).first()

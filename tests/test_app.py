@@ -11,6 +11,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+
 from browser import free_port
 
 ROOT = Path(__file__).parent.parent
@@ -46,9 +47,10 @@ def _is_part_of(process, tmp_path):
         return False
 
 
-def test_it_prints_one_line_with_the_address_and_ctrl_c_stops_app_and_worker(workbench, port):
-    line = workbench.stdout.readline()
-    assert f"http://127.0.0.1:{port}" in line
+def test_it_prints_the_line_that_the_readme_shows_and_ctrl_c_stops_app_and_worker(workbench, port, tmp_path):
+    shown = next(line for line in (ROOT / "README.md").read_text().splitlines() if "http://127.0.0.1" in line)
+    line = workbench.stdout.readline().rstrip()
+    assert line == shown.replace("8501", str(port)).replace("data/", f"{tmp_path / 'data'}/")
     parts = psutil.Process(workbench.pid).children()
     assert sorted(part.cmdline()[3] for part in parts) == ["app", "worker"]
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/") as answer:

@@ -169,7 +169,24 @@ def test_the_hash_of_the_data_does_not_depend_on_its_order():
 def test_the_packaged_model_learns_scores_and_is_saved_whole(packaged_model_folder, tmp_path, monkeypatch):
     """Sixteen prompts, answered kindly or rudely: enough to train on, too few to judge by."""
     monkeypatch.setenv("WORKBENCH_DATA", str(tmp_path / "data"))
-    things = "cats rain tea chess bread trains bees snow maps soup trees kites boats salt wool jazz".split()
+    things = [
+        "cats",
+        "rain",
+        "tea",
+        "chess",
+        "bread",
+        "trains",
+        "bees",
+        "snow",
+        "maps",
+        "soup",
+        "trees",
+        "kites",
+        "boats",
+        "salt",
+        "wool",
+        "jazz",
+    ]
     store, some = open_store(tmp_path / "store.db"), []
     for thing in things:
         prompt = user_prompt(f"Tell me about {thing}.")

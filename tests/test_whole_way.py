@@ -1,6 +1,5 @@
 """The whole way in a real browser on the real model: sample, rank from the keyboard, train, score, export."""
 
-import json
 import os
 import re
 import signal
@@ -17,14 +16,15 @@ from label_data.database import open_store
 from label_data.records import Group, Ranking, user_prompt
 from label_data.settings import PolicySettings, ProjectSettings
 from label_data.store import add_groups, groups, item_counts, save_settings
+from reward.evaluate import read_report
 from store_fixtures import completions_of
 
 pytest_plugins = ["browser_fixtures"]
 ROOT = Path(__file__).parent.parent
 MODEL_TIME = 120_000
 """Milliseconds that work of the model may take on a busy machine."""
-PREPARED = 150
-"""Prompts of the prepared store: about 30 of them are held out, enough for a report with numbers."""
+PREPARED = 125
+"""Prompts of the prepared store: 20 of them and more are held out, enough for a report with numbers."""
 
 
 def prepared_group(number):
@@ -96,17 +96,16 @@ def test_sample_rank_train_score_and_export(page, address, data):
     page.get_by_role("button", name="Train", exact=True).click()
     expect(page.get_by_text(re.compile("held-out", re.IGNORECASE)).first).to_be_visible(timeout=MODEL_TIME)
     (folder,) = (data / "runs").iterdir()
-    report = json.loads((folder / "report.json").read_text())
-    assert report
+    report = read_report(folder)
+    assert report.counts.held_out_prompts >= 20
+    assert report.held_out.accuracy.value > report.held_out.longer_wins.value
 
     page.get_by_role("link", name="Score").click()
     page.get_by_label("Prompt").first.fill("What is 7 plus 7?")
     page.get_by_label("Completion 1").fill("No. Do it yourself, fool.")
     page.get_by_label("Completion 2").fill("Gladly! It is 14. Thank you for asking.")
     page.get_by_role("button", name="Score", exact=True).click()
-    expect(page.get_by_text("1. reward")).to_be_visible(timeout=MODEL_TIME)
-    shown = page.locator("[data-testid=stCode]").all_inner_texts()
-    assert "Gladly" in shown[0]
+    expect(page.get_by_test_id("stCode").first).to_contain_text("Gladly", timeout=MODEL_TIME)
 
     page.get_by_role("link", name="Data").click()
     page.get_by_role("button", name="Prepare the file").click()

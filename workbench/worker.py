@@ -36,6 +36,9 @@ def run_worker() -> None:
         signal.signal(number, lambda _number, _frame: ended.set())
     _log_quietly()
     os.nice(NICENESS)
+    # One core stays free: with as many threads as cores, each step waits for the thread that a page holds up. torch
+    # reads this when it is imported, which no job has done yet.
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, len(os.sched_getaffinity(0)) - 1)))
     try:
         with _only_worker():
             _serve(parent, ended)
@@ -66,12 +69,8 @@ def _only_worker() -> Iterator[None]:
 
 
 def _serve(parent: int, ended: threading.Event) -> None:
-    import torch
-
     from workbench import tasks
 
-    # One core stays free: with as many threads as cores, each step waits for the thread that a page holds up.
-    torch.set_num_threads(max(1, len(os.sched_getaffinity(0)) - 1))
     tasks.take_up_again(tasks.worker_store())
     # One thread: see workbench.tasks. huey's own signal handlers would let a job run to its end, or restart.
     queue().flush()  # what waits is in the jobs table; old messages would only wake in vain

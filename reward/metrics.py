@@ -1,0 +1,139 @@
+"""Measures of a reward model, computed from the margin of every comparison: no batch, so no batch size.
+
+A margin is the reward of the chosen completion less that of the rejected one, in log-odds. `weights` say how much each
+comparison counts (those of one ranking sum to 1), `clusters` which prompt it belongs to. With no comparison every
+measure is nan.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import minimize_scalar
+from scipy.stats import spearmanr
+
+RESAMPLES = 2_000
+BINS = 15
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A number with its 95 % interval, and what it rests on."""
+
+    value: float
+    low: float
+    high: float
+    comparisons: int
+    prompts: int
+
+
+@dataclass(frozen=True, slots=True)
+class CalibrationBin:
+    """Comparisons of about the same confidence, and how often the model was right about them."""
+
+    confidence: float
+    """Mean probability that the model gave to the side it preferred, 0.5 to 1."""
+    accuracy: float
+    comparisons: int
+    weight: float
+    """Share of all comparisons by weight; bins are as equal in it as whole comparisons allow."""
+
+
+def mean(values: np.ndarray, weights: np.ndarray) -> float:
+    """Return the weighted mean; nan if there is nothing to weigh."""
+    return float(np.average(values, weights=weights)) if len(values) else float("nan")
+
+
+def correct(margins: np.ndarray) -> np.ndarray:
+    """Return 1 for a positive margin, 0 for a negative one and a half for an exact tie, shape (comparisons,)."""
+    return (np.sign(margins) + 1) / 2
+
+
+def accuracy(margins: np.ndarray, weights: np.ndarray) -> float:
+    """Return the share of comparisons that the model orders as the annotator did; exact ties count half."""
+    return mean(correct(margins), weights)
+
+
+def losses(margins: np.ndarray) -> np.ndarray:
+    """Return -log sigmoid(margin) of each comparison, shape (comparisons,), in nats; log 2 = 0.693 knows nothing."""
+    return np.logaddexp(0.0, -np.asarray(margins, dtype=np.float64))
+
+
+def log_loss(margins: np.ndarray, weights: np.ndarray) -> float:
+    """Return the mean of `losses`: the negative log-likelihood under Bradley-Terry."""
+    return mean(losses(margins), weights)
+
+
+def squared_errors(margins: np.ndarray) -> np.ndarray:
+    """Return (1 - sigmoid(margin))² of each comparison, shape (comparisons,); 0.25 knows nothing."""
+    return np.exp(-2 * np.logaddexp(0.0, np.asarray(margins, dtype=np.float64)))
+
+
+def brier(margins: np.ndarray, weights: np.ndarray) -> float:
+    """Return the mean of `squared_errors`. Source: Brier 1950, Monthly Weather Review 78, for one of two outcomes."""
+    return mean(squared_errors(margins), weights)
+
+
+def calibration_bins(margins: np.ndarray, weights: np.ndarray, bins: int = BINS) -> list[CalibrationBin]:
+    """Return bins of equal mass over the confidence sigmoid(|margin|), least confident first; empty ones left out."""
+    confidence = 1 / (1 + np.exp(-np.abs(margins)))
+    order = np.argsort(confidence, kind="stable")
+    mass = np.cumsum(weights[order]) - weights[order] / 2
+    place = np.minimum((mass / weights.sum() * bins).astype(int), bins - 1) if len(order) else order
+    found = []
+    for members in (order[place == number] for number in range(bins)):
+        if len(members):
+            of_bin = weights[members]
+            sure, right = mean(confidence[members], of_bin), accuracy(margins[members], of_bin)
+            found.append(CalibrationBin(sure, right, len(members), float(of_bin.sum() / weights.sum())))
+    return found
+
+
+def ece(margins: np.ndarray, weights: np.ndarray, bins: int = BINS) -> float:
+    """Return the expected calibration error: the mean gap between confidence and accuracy over equal-mass bins.
+
+    Few comparisons make it too large by chance: even a perfect model has gaps in bins of a handful.
+
+    Source: Guo et al. 2017, arXiv:1706.04599, eq. 3; equal mass after Nixon et al. 2019, arXiv:1904.01685.
+    """
+    found = calibration_bins(margins, weights, bins)
+    gaps = np.array([abs(one.accuracy - one.confidence) for one in found])
+    return mean(gaps, np.array([one.weight for one in found]))
+
+
+def temperature(margins: np.ndarray, weights: np.ndarray) -> float:
+    """Return the T, from 0.01 to 100, for which margins / T have the least log-loss: above 1 was too sure of itself.
+
+    Source: Guo et al. 2017, arXiv:1706.04599, section 4.2.
+    """
+    if not len(margins):
+        return float("nan")
+    found = minimize_scalar(
+        lambda log_t: log_loss(margins / np.exp(log_t), weights), bounds=np.log([0.01, 100]), method="bounded"
+    )
+    return float(np.exp(found.x))
+
+
+def mean_with_interval(
+    values: np.ndarray, weights: np.ndarray, clusters: Sequence[str], seed: int = 0, resamples: int = RESAMPLES
+) -> Estimate:
+    """Return the weighted mean with the 2.5 and 97.5 percentiles of a bootstrap that resamples prompts.
+
+    The comparisons of one prompt stand or fall together: resampling them one by one would make the interval too
+    narrow. Source: Field and Welsh 2007, J. R. Statist. Soc. B 69, section 2.2 (cluster bootstrap).
+    """
+    names, cluster = np.unique(np.asarray(clusters, dtype=str), return_inverse=True)
+    if not len(names):
+        return Estimate(*[float("nan")] * 3, comparisons=0, prompts=0)
+    total = np.bincount(cluster, weights=weights * values, minlength=len(names))
+    weight = np.bincount(cluster, weights=weights, minlength=len(names))
+    drawn = np.random.default_rng(seed).multinomial(len(names), np.full(len(names), 1 / len(names)), size=resamples)
+    low, high = np.percentile(drawn @ total / (drawn @ weight), [2.5, 97.5])
+    return Estimate(mean(values, weights), float(low), float(high), len(values), len(names))
+
+
+def spearman(first: np.ndarray, second: np.ndarray) -> float:
+    """Return Spearman's rank correlation; nan if there are fewer than two values or one side never varies."""
+    if len(first) < 2 or np.ptp(first) == 0 or np.ptp(second) == 0:
+        return float("nan")
+    return float(spearmanr(first, second).statistic)

@@ -1,0 +1,97 @@
+"""A reward model: a backbone cut to the layer its head reads, loaded, saved and asked for rewards.
+
+The folder is a plain AutoModelForSequenceClassification with one label, whose logit is the reward.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from transformers import AutoModelForSequenceClassification, PreTrainedModel, PreTrainedTokenizerBase
+
+from label_data.records import InputError
+from reward.backbones import load_config, load_model, load_tokenizer
+from reward.batches import BATCH_TOKENS, LONGEST_INPUT, Input, Messages, batches, encode, padded
+from reward.features import Backbone
+
+
+@dataclass(frozen=True, slots=True)
+class RewardModel:
+    """A network with one label and its tokenizer."""
+
+    network: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+
+    @classmethod
+    def load(cls, folder: Path | str, device: str | None = None) -> "RewardModel":
+        """Return the model of a folder that `save`, or any trainer of one-label classifiers, wrote.
+
+        Raises InputError if the folder holds no such model.
+        """
+        folder = Path(folder)
+        labels = load_config(folder).num_labels if folder.is_dir() else None
+        if labels != 1:
+            raise InputError(
+                f"{folder}: not a reward model's folder ({'no such folder' if labels is None else f'{labels} labels'})."
+                " Name one that python -m reward train made."
+            )
+        network = load_model(AutoModelForSequenceClassification, folder, device)
+        return cls(network, load_tokenizer(folder))
+
+    @classmethod
+    def from_head(cls, backbone: Backbone, layer: int, weights: np.ndarray) -> "RewardModel":
+        """Return the backbone cut to its first `layer` layers, with the weights, shape (width,), as its head."""
+        config = load_config(backbone.folder)
+        config.num_hidden_layers = layer
+        if getattr(config, "layer_types", None):
+            config.layer_types = config.layer_types[:layer]
+        config.num_labels, config.id2label, config.label2id = 1, {0: "reward"}, {"reward": 0}
+        config.problem_type = "regression"  # else the text-classification pipeline puts a sigmoid on the reward
+        config.pad_token_id = backbone.tokenizer.pad_token_id
+        config.dtype = torch.float32
+        network = AutoModelForSequenceClassification.from_config(config).eval()
+        body = network.base_model
+        wanted = body.state_dict().keys()
+        body.load_state_dict({name: tensor for name, tensor in backbone.network.state_dict().items() if name in wanted})
+        with torch.no_grad():
+            network.score.weight.copy_(torch.from_numpy(weights)[None])
+        return cls(network.to(backbone.network.device), backbone.tokenizer)
+
+    def save(self, folder: Path) -> None:
+        """Write network, tokenizer and chat template into an empty folder that exists.
+
+        Weights that bfloat16 holds exactly are written in it, at half the size; the head stays float32, and the
+        settings say float32, so everything is computed in that.
+        """
+        state = {name: _smallest_exact(tensor) for name, tensor in self.network.state_dict().items()}
+        state["score.weight"] = self.network.score.weight
+        self.network.save_pretrained(folder, state_dict=state)
+        self.tokenizer.model_max_length, self.tokenizer.truncation_side = LONGEST_INPUT, "left"
+        self.tokenizer.save_pretrained(folder)
+
+    @torch.inference_mode()
+    def rewards(self, inputs: Sequence[Input]) -> np.ndarray:
+        """Return the rewards of encoded prompts and completions, shape (inputs,), float32."""
+        found = np.empty(len(inputs), dtype=np.float32)
+        device = self.network.device
+        for batch in batches(inputs, BATCH_TOKENS[device.type]):
+            tensors, last = padded([inputs[at] for at in batch], self.tokenizer.pad_token_id, device)
+            hidden = self.network.base_model(**tensors).last_hidden_state
+            rewards = self.network.score(hidden[torch.arange(len(batch), device=device), last])
+            found[batch] = rewards[:, 0].float().cpu().numpy()
+        return found
+
+    def score(self, messages: Messages, completions: Sequence[str]) -> list[float]:
+        """Return the reward of each completion of one prompt: log-odds, of use only against one another.
+
+        A reward does not depend on the other completions. The reward of one prompt's completion says nothing beside
+        that of another prompt's: training compares completions of one prompt only.
+        """
+        return self.rewards([encode(self.tokenizer, messages, text) for text in completions]).tolist()
+
+
+def _smallest_exact(tensor: torch.Tensor) -> torch.Tensor:
+    small = tensor.to(torch.bfloat16)
+    return small if torch.equal(small.to(tensor.dtype), tensor) else tensor

@@ -1,0 +1,295 @@
+"""From a store's rankings to a folder with a reward model and its report: what Train does, page or terminal."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from math import comb
+from pathlib import Path
+
+import numpy as np
+
+from label_data.comparisons import comparisons, group_comparisons, split_by_prompt
+from label_data.database import Store
+from label_data.records import Comparison, Group, InputError, canonical
+from label_data.settings import PACKAGED_MODEL
+from label_data.store import groups as stored_groups
+from reward import metrics
+from reward.batches import LONGEST_INPUT, Input, encode
+from reward.card import model_card
+from reward.evaluate import FEWEST_HELD_OUT, REPORT_FILE, Counts, CurvePoint, HeldOut, Report, held_out_measures
+from reward.features import Backbone, OnProgress, input_features, open_backbone
+from reward.folders import check_free, whole_folder
+from reward.head import Head, fit_head, fit_weights
+from reward.model import RewardModel
+from reward.plots import write_plots
+
+FEWEST_TRAIN = 10
+"""Training prompts with comparisons below which there is nothing to cross-validate on."""
+CURVE = (0.25, 0.5, 0.75)
+"""Shares of the training prompts at which the learning curve is drawn, besides all of them."""
+PROVENANCE_FILE = "workbench.json"
+PACKAGES = ("numpy", "scikit-learn", "torch", "transformers")
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """The train or the held-out side as arrays: one row a comparison."""
+
+    groups: tuple[Group, ...]
+    """Those with comparisons."""
+    comparisons: tuple[Comparison, ...]
+    clusters: np.ndarray
+    """First turn of each comparison's prompt: what folds and intervals keep together."""
+    weights: np.ndarray
+
+    @property
+    def prompts(self) -> int:
+        """How many prompts it has, those that share their first turn counted once."""
+        return len(set(self.clusters))
+
+    @property
+    def rankings(self) -> int:
+        """How many rankings say something here."""
+        return sum(bool(comparisons(ranking)) for group in self.groups for ranking in group.rankings)
+
+
+def side(groups: Sequence[Group]) -> Side:
+    """Return the comparisons of the groups as arrays; groups without any are left out."""
+    with_some = [(group, found) for group in groups if (found := group_comparisons(group))]
+    every = tuple(comparison for _, found in with_some for comparison in found)
+    clusters = [group.prompt.first_turn for group, found in with_some for _ in found]
+    weights = np.array([comparison.weight for comparison in every])
+    return Side(tuple(group for group, _ in with_some), every, np.array(clusters, dtype=str), weights)
+
+
+def train_reward_model(
+    store: Store,
+    out: Path,
+    backbone: str = PACKAGED_MODEL,
+    seed: int = 0,
+    held_out: float = 0.2,
+    on_progress: OnProgress = lambda done, total, message: None,
+) -> Report:
+    """Train on the store's rankings, write the model with its report to the new folder `out`, return the report.
+
+    Args:
+        out: a folder that does not exist yet (or is empty); it appears whole, at the end, or not at all.
+        backbone: see `backbones.model_folder`.
+        seed: decides split, folds and intervals; the same store and seed give the same model.
+        held_out: share of the prompts kept for the report, above 0 and below 1.
+        on_progress: gets (done, total, message); it may raise to stop, and no folder is made then.
+
+    Raises:
+        InputError: if `out` is taken, `held_out` is no share, or there are too few rankings to train on.
+    """
+    check_free(out)
+    if not 0 < held_out < 1:
+        raise InputError(f"The held-out share is {held_out}; give a number between 0 and 1, for example 0.2.")
+    groups = list(stored_groups(store, ranked_only=True))
+    train, test = (side(some) for some in split_by_prompt(groups, held_out, seed))
+    check_enough(train, held_out)
+    on_progress(0, 0, "Opening the backbone; the packaged one is converted once, in about 40 seconds.")
+    opened = open_backbone(backbone)
+    enough = test.prompts >= FEWEST_HELD_OUT
+    features, trimmed = _features(opened, train, test, other_prompts(test.groups, seed) if enough else [], on_progress)
+
+    on_progress(0, 0, "Fitting the head and choosing its layer.")
+    differences = features.differences(train.comparisons)
+    head = fit_head(differences, train.weights, train.clusters, seed)
+    report = Report(
+        base_model=backbone,
+        base_revision=opened.revision,
+        layer=opened.layers[head.layer],
+        layers=opened.layers[-1],
+        regularisation=head.regularisation,
+        cross_validated=head.cross_validated,
+        seed=seed,
+        held_out_share=held_out,
+        data_sha256=data_hash([*train.comparisons, *test.comparisons]),
+        template_sha256=hashlib.sha256(opened.tokenizer.chat_template.encode()).hexdigest(),
+        counts=_counts(groups, train, test, trimmed),
+        held_out=_measures(head, features, test, seed) if enough else None,
+        curve=_learning_curve(head, differences, features, train, test, seed) if enough else (),
+    )
+    on_progress(0, 0, "Writing the model and its report.")
+    _write(out, opened, head, report, features, test if enough else train)
+    return report
+
+
+def check_enough(train: Side, held_out: float) -> None:
+    """Raise InputError, with the number missing, if there are too few training prompts with comparisons."""
+    missing = FEWEST_TRAIN - train.prompts
+    if missing > 0:
+        raise InputError(
+            f"{train.prompts} training prompts have a ranking that places one completion above another; at least "
+            f"{FEWEST_TRAIN} are needed. Rank about {round(missing / (1 - held_out) + 0.5)} more prompts, and about "
+            f"{round(FEWEST_HELD_OUT / held_out)} in all for a report that says how good the model is."
+        )
+
+
+def data_hash(compared: Sequence[Comparison]) -> str:
+    """Return the sha256 of the comparisons, in any order: what exactly was learned from and judged on."""
+    rows = sorted(canonical([c.prompt_id, c.chosen, c.rejected, c.annotator, c.weight]) for c in compared)
+    return hashlib.sha256("\n".join(rows).encode()).hexdigest()
+
+
+# Features by completion
+
+
+@dataclass(frozen=True, slots=True)
+class _Features:
+    """Feature vectors, shape (layers, width), by completion id; `shuffled` are those under another prompt."""
+
+    own: dict[str, np.ndarray]
+    shuffled: dict[str, np.ndarray]
+    inputs: dict[str, Input]
+
+    def differences(self, compared: Sequence[Comparison]) -> np.ndarray:
+        """Return features of chosen less rejected, shape (comparisons, layers, width)."""
+        return np.stack([self.own[one.chosen] - self.own[one.rejected] for one in compared])
+
+    def shuffled_differences(self, compared: Sequence[Comparison], layer: int) -> np.ndarray:
+        """Return the same of one layer under shuffled prompts, shape (comparisons, width)."""
+        return np.stack([self.shuffled[one.chosen][layer] - self.shuffled[one.rejected][layer] for one in compared])
+
+
+def _features(
+    backbone: Backbone, train: Side, test: Side, others: Sequence[tuple[Group, Group]], on_progress: OnProgress
+) -> tuple[_Features, int]:
+    own = {
+        completion.id: encode(backbone.tokenizer, group.prompt.messages, completion.text)
+        for group in (*train.groups, *test.groups)
+        for completion in group.completions
+    }
+    shuffled = {
+        completion.id: encode(backbone.tokenizer, other.prompt.messages, completion.text)
+        for group, other in others
+        for completion in group.completions
+    }
+    found = input_features(backbone, [*own.values(), *shuffled.values()], on_progress=on_progress)
+    of_own, of_shuffled = dict(zip(own, found, strict=False)), dict(zip(shuffled, found[len(own) :], strict=True))
+    return _Features(of_own, of_shuffled, own), sum(one.trimmed for one in own.values())
+
+
+def other_prompts(groups: Sequence[Group], seed: int) -> list[tuple[Group, Group]]:
+    """Pair every group with one whose first turn is another; none if all share theirs."""
+    order = [groups[at] for at in np.random.default_rng(seed).permutation(len(groups))]
+    pairs = []
+    for place, group in enumerate(order):
+        others = (order[(place + step) % len(order)] for step in range(1, len(order)))
+        other = next((one for one in others if one.prompt.first_turn != group.prompt.first_turn), None)
+        if other is not None:
+            pairs.append((group, other))
+    return pairs
+
+
+# The report
+
+
+def _counts(groups: Sequence[Group], train: Side, test: Side, trimmed: int) -> Counts:
+    rankings = [ranking for group in groups for ranking in group.rankings]
+    implied = [len(comparisons(ranking)) for ranking in rankings]
+    return Counts(
+        rankings=len(rankings),
+        without_order=implied.count(0),
+        tied=sum(comb(len(tied), 2) for ranking in rankings for tied in ranking.order),
+        twins=sum(implied) - len(train.comparisons) - len(test.comparisons),
+        trimmed=trimmed,
+        train_prompts=train.prompts,
+        train_rankings=train.rankings,
+        train_comparisons=len(train.comparisons),
+        held_out_prompts=test.prompts,
+        held_out_rankings=test.rankings,
+        held_out_comparisons=len(test.comparisons),
+    )
+
+
+def _measures(head: Head, features: _Features, test: Side, seed: int) -> HeldOut:
+    reward = {id: float(found[head.layer] @ head.weights) for id, found in features.own.items()}
+    length = {c.id: len(c.folded) for group in test.groups for c in group.completions}
+    centred = {
+        name: np.concatenate([_centred([values[c.id] for c in group.completions]) for group in test.groups])
+        for name, values in (("rewards", reward), ("lengths", length))
+    }
+    return held_out_measures(
+        chosen=np.array([reward[one.chosen] for one in test.comparisons]),
+        rejected=np.array([reward[one.rejected] for one in test.comparisons]),
+        shuffled_margins=features.shuffled_differences(test.comparisons, head.layer) @ head.weights,
+        chosen_lengths=np.array([length[one.chosen] for one in test.comparisons]),
+        rejected_lengths=np.array([length[one.rejected] for one in test.comparisons]),
+        weights=test.weights,
+        clusters=test.clusters,
+        centred_rewards=centred["rewards"],
+        centred_lengths=centred["lengths"],
+        seed=seed,
+    )
+
+
+def _centred(values: Sequence[float]) -> np.ndarray:
+    return np.asarray(values, dtype=np.float64) - np.mean(values)
+
+
+def _learning_curve(
+    head: Head, differences: np.ndarray, features: _Features, train: Side, test: Side, seed: int
+) -> tuple[CurvePoint, ...]:
+    """Refit the chosen layer and C on nested shares of the training prompts, all of them last."""
+    order = np.random.default_rng(seed).permutation(np.unique(train.clusters))
+    of_test = features.differences(test.comparisons)[:, head.layer]
+    points = []
+    for share in (*CURVE, 1.0):
+        prompts = order[: round(share * len(order))]
+        some = np.isin(train.clusters, prompts)
+        if some.sum() < 2:
+            continue
+        found = fit_weights(differences[some, head.layer], train.weights[some], [head.regularisation])[0]
+        margins = of_test @ found
+        right = metrics.mean_with_interval(metrics.correct(margins), test.weights, test.clusters, seed)
+        points.append(CurvePoint(len(prompts), right, metrics.log_loss(margins, test.weights)))
+    return tuple(points)
+
+
+# The folder
+
+
+def _write(out: Path, backbone: Backbone, head: Head, report: Report, features: _Features, checked: Side) -> None:
+    model = RewardModel.from_head(backbone, report.layer, head.weights)
+    try:
+        with whole_folder(out) as folder:
+            model.save(folder)
+            (folder / REPORT_FILE).write_text(_pretty(report.as_dict()), encoding="utf-8")
+            (folder / PROVENANCE_FILE).write_text(_pretty(provenance(report)), encoding="utf-8")
+            plots = write_plots(report, folder)
+            (folder / "README.md").write_text(model_card(report, plots, LONGEST_INPUT), encoding="utf-8")
+            _check_saved(folder, head, features, checked)
+    except FileExistsError:
+        check_free(out)
+        raise
+
+
+def _check_saved(folder: Path, head: Head, features: _Features, checked: Side) -> None:
+    """Raise RuntimeError unless the folder, loaded afresh, gives the rewards that the report is about."""
+    some = [one.chosen for one in checked.comparisons[:4]]
+    expected = np.array([features.own[id][head.layer] @ head.weights for id in some])
+    found = RewardModel.load(folder).rewards([features.inputs[id] for id in some])
+    if not np.allclose(found, expected, rtol=1e-4, atol=1e-3):
+        raise RuntimeError(f"The saved model gives rewards {found} where training had {expected}.")
+
+
+def provenance(report: Report) -> dict[str, object]:
+    """Return what it takes to make this model again: hashes of data, template and base model, seed, versions."""
+    return {
+        "format": 1,
+        "data_sha256": report.data_sha256,
+        "template_sha256": report.template_sha256,
+        "base_model": report.base_model,
+        "base_revision": report.base_revision,
+        "seed": report.seed,
+        "held_out_share": report.held_out_share,
+        "versions": {name: version(name) for name in PACKAGES},
+    }
+
+
+def _pretty(value: object) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
