@@ -60,7 +60,7 @@ for work in found[:limit]:
     row = st.container(border=True, horizontal=True, vertical_alignment="center", key=f"row-{work.task.token}")
     row.text(" ".join(messages[-1].split())[:PREVIEW], width="stretch")
     kind = says["outcomes"][work.ranking.outcome]
-    row.caption(filled(says["changed"], what=kind) if work.ranking.revises else kind, width="content")
+    row.text(filled(says["changed"], what=kind) if work.ranking.revises else kind, width="content")
     row.button(says["open"], key=f"open-{work.task.token}", on_click=open_work, args=(work.task.token,))
 if len(found) > limit and st.button(says["more"]):
     st.session_state.work_shown = limit + PAGE
