@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, delete, insert, select, update
 
 from label_data import schema
-from label_data.database import Store, reading, writing
+from label_data.database import Store, writing
 from label_data.records import (
     MOST_COMPLETIONS,
     Completion,
@@ -128,10 +128,11 @@ def _lease(connection: Connection, item: Row[Any], annotator: str, lease: int) -
 
 def _task(connection: Connection, row: Row[Any]) -> Task:
     (group,) = groups_in(connection, [row.prompt_id])
-    return _task_of(connection, row, group)
+    return task_of(connection, row, group)
 
 
-def _task_of(connection: Connection, row: Row[Any], group: Group) -> Task:
+def task_of(connection: Connection, row: Row[Any], group: Group) -> Task:
+    """Return the task of a row of its table, whose group is given."""
     by_id = {completion.id: completion for completion in group.completions}
     shown = tuple(by_id[completion] for completion in json.loads(row.shown))
     draft = connection.scalar(select(schema.drafts.c.content).where(schema.drafts.c.task == row.token)) or ""
@@ -273,79 +274,3 @@ def _ranking(answer: Answer, task: Row[Any], settings: ProjectSettings, project:
         ratings={shown[place]: rating for place, rating in ratings.items()},
         spans=tuple(Span(shown[place], start, end, kind) for place, start, end, kind in answer.spans),
     )
-
-
-# What an annotator did
-
-
-@dataclass(frozen=True, slots=True)
-class Work:
-    """One task that its annotator has ranked: what My work lists, and what is opened to be changed."""
-
-    task: Task
-    ranking: Ranking
-    """The newest of its chain."""
-    demonstration: Demonstration | None = None
-    """What was written with it."""
-
-
-def work_of(store: Store, annotator: str, search: str = "", limit: int = 20) -> list[Work]:
-    """Return up to `limit` of the annotator's own rankings, newest first, whose prompt has the text, case aside."""
-    wanted = search.casefold().strip()
-    found: list[Work] = []
-    with reading(store) as connection:
-        last = None
-        while len(found) < limit and (rows := _ranked_rows(connection, annotator, last)):
-            last = rows[-1].ranking_number
-            by_prompt = {group.prompt.id: group for group in groups_in(connection, [row.prompt_id for row in rows])}
-            for row in rows:
-                group = by_prompt[row.prompt_id]
-                if any(wanted in message.content.casefold() for message in group.prompt.messages):
-                    found.append(_work(connection, row, row.submission, group))
-    return found[:limit]
-
-
-_later = schema.rankings.alias("later")
-_is_newest = ~select(_later.c.number).where(_later.c.revises == schema.rankings.c.submission).exists()
-
-
-def current_submission(connection: Connection, token: str) -> str | None:
-    """Return the submission of the task's newest ranking, or None if it has none."""
-    rankings = schema.rankings
-    return connection.scalar(select(rankings.c.submission).where(rankings.c.task == token, _is_newest))
-
-
-def _ranked_rows(connection: Connection, annotator: str, before: int | None) -> Sequence[Row[Any]]:
-    """Return up to 100 of the annotator's ranked tasks, the newest current ranking first."""
-    tasks, items, rankings = schema.tasks, schema.items, schema.rankings
-    query = (
-        select(tasks, items.c.prompt_id, rankings.c.number.label("ranking_number"), rankings.c.submission)
-        .join(rankings, rankings.c.task == tasks.c.token)
-        .join(items, items.c.number == tasks.c.item)
-        .where(tasks.c.annotator == annotator, _is_newest)
-        .order_by(rankings.c.number.desc())
-        .limit(100)
-    )
-    return connection.execute(query if before is None else query.where(rankings.c.number < before)).all()
-
-
-def _work(connection: Connection, task: Row[Any], submission: str, group: Group) -> Work:
-    (ranking,) = (ranking for ranking in group.rankings if ranking.submission == submission)
-    written = (found for found in group.demonstrations if found.submission == submission)
-    return Work(_task_of(connection, task, group), ranking, next(written, None))
-
-
-def reopened(store: Store, token: str, annotator: str) -> Work:
-    """Return the annotator's ranked task, to be changed; InputError if it is not theirs or not ranked yet."""
-    with reading(store) as connection:
-        task = task_in(connection, token, annotator)
-        current = current_submission(connection, token)
-        if current is None:
-            raise InputError("This prompt is not ranked yet. Rank it on the Rank page.")
-        (group,) = groups_in(connection, [task.prompt_id])
-        return _work(connection, task, current, group)
-
-
-def policies_of(store: Store, token: str, annotator: str) -> tuple[str, ...]:
-    """Return who wrote what the annotator was shown, in that order; InputError before it is ranked."""
-    return tuple(completion.policy or "?" for completion in reopened(store, token, annotator).task.completions)

@@ -12,10 +12,11 @@ from typing import Any
 from sqlalchemy import select
 
 from label_data import schema
-from label_data.assignment import current_submission, task_in
+from label_data.assignment import task_in
 from label_data.database import Store, writing
 from label_data.records import InputError, canonical, check_text
 from label_data.store import UPSERTING_INSERT
+from label_data.work import current_submission
 
 LONGEST_DRAFT = 500_000
 """Characters; room for a demonstration of the greatest length and all that goes with it."""

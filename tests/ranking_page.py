@@ -37,6 +37,7 @@ tasks = next_tasks(store, me.id)
 ranker(
     tasks,
     settings,
+    annotator=me.id,
     saved=st.session_state.get("saved"),
     problem=st.session_state.get("problem"),
     today=3,

@@ -9,12 +9,13 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
-from label_data.assignment import Answer, next_tasks, submit, work_of
+from label_data.assignment import Answer, next_tasks, submit
 from label_data.check import problems
 from label_data.database import open_store, reading, writing
 from label_data.records import InputError, user_prompt
 from label_data.schema import metadata
 from label_data.store import add_prompts, annotator_named, groups, project_settings, save_ranking, store_counts
+from label_data.work import work_of
 
 
 def test_a_store_is_made_where_there_is_none_with_its_folders(tmp_path):

@@ -97,6 +97,18 @@ def test_saved_settings_are_a_new_revision(app):
     assert settings.policies == ProjectSettings().policies
 
 
+def test_what_annotators_are_asked_and_told_beside_the_order_is_set_on_the_project_page(app):
+    open_page(app, "project")
+    for box in app.checkbox:
+        assert not box.value
+        box.check()
+    button(app, "Save").click().run()
+    assert not app.exception
+    settings, _ = project_settings(open_store(default_store()))
+    assert settings.allow_partial and settings.ask_strength and settings.ask_ratings
+    assert settings.mark_spans and settings.demonstrations_join and settings.reveal_policies
+
+
 def test_settings_that_cannot_work_are_refused_and_not_saved(app):
     open_page(app, "project")
     app.text_input[0].input(" ")

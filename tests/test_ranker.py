@@ -189,7 +189,7 @@ def test_a_reload_keeps_the_draft(page, server, path):
     expect(page.locator(".chip")).to_have_count(4)
     assert tray(page) == "3›1=2›4"
     assert shown(page) == texts
-    expect(page.locator("textarea")).to_have_value("half done")
+    expect(page.locator(".reason textarea")).to_have_value("half done")
 
 
 class Line:

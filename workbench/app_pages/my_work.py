@@ -2,9 +2,10 @@
 
 import streamlit as st
 
-from label_data.assignment import reopened, submit, work_of
+from label_data.assignment import submit
 from label_data.records import InputError
 from label_data.store import project_settings, rankings_today
+from label_data.work import reopened, work_of
 from workbench.languages import filled
 from workbench.ranker import Problem, answer_from, ranker
 from workbench.session import annotator, language, offer_languages, store, words
@@ -42,6 +43,7 @@ if opened:
     ranker(
         [reopened(store(), opened, me.id)],
         settings,
+        annotator=me.id,
         saved=st.session_state.get("saved"),
         problem=st.session_state.get("problem"),
         today=rankings_today(store(), me.id),

@@ -2,9 +2,10 @@
 
 import streamlit as st
 
-from label_data.assignment import next_tasks, policies_of, submit
+from label_data.assignment import next_tasks, submit
 from label_data.records import InputError
 from label_data.store import item_counts, project_settings, rankings_today
+from label_data.work import policies_of
 from workbench.job_panel import job_panel
 from workbench.jobs import keep_up
 from workbench.languages import filled
@@ -37,6 +38,7 @@ today = rankings_today(store(), me.id)
 ranker(  # without tasks it shows nothing, but still sends an answer that could not be sent
     tasks,
     settings,
+    annotator=me.id,
     saved=st.session_state.get("saved"),
     problem=st.session_state.get("problem"),
     today=today,

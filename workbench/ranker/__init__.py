@@ -15,7 +15,7 @@ from typing import Any, get_args
 
 import streamlit as st
 
-from label_data.assignment import Answer, Task, Work
+from label_data.assignment import Answer, Task
 from label_data.records import (
     BEST_RATING,
     LONGEST_TEXT,
@@ -25,8 +25,10 @@ from label_data.records import (
     InputError,
     Outcome,
     check_text,
+    content_id,
 )
 from label_data.settings import ProjectSettings
+from label_data.work import Work
 from workbench.languages import catalogue
 from workbench.rendering import overrides, rendered, visible
 
@@ -39,6 +41,7 @@ _SCRIPTS = (
     "storage.js",
     "session.js",
     "tray.js",
+    "sheet.js",
     "screen.js",
 )
 _FILES = Path(__file__).parent
@@ -78,6 +81,7 @@ def ranker(
     tasks: Sequence[Task | Work],
     settings: ProjectSettings,
     *,
+    annotator: str,
     saved: str | None,
     problem: Problem | None,
     today: int,
@@ -95,6 +99,7 @@ def ranker(
     Args:
         tasks: of `next_tasks`, or one `reopened` to be changed; nothing of them but token, texts, places and what
             the annotator said is sent.
+        annotator: who ranks; a browser that several use shows none what another one sent last.
         settings: flags, guidelines, partial ranking and strength.
         saved: submission that was stored last in this session.
         problem: the last refusal in this session.
@@ -116,6 +121,7 @@ def ranker(
             "ask_ratings": settings.ask_ratings,
             "mark_spans": settings.mark_spans,
             "revealed": {"submission": revealed.submission, "names": list(revealed.names)} if revealed else None,
+            "who": content_id(annotator),
             "saved": saved,
             "problem": {"submission": problem.submission, "message": problem.message} if problem else None,
             "today": today,

@@ -1,35 +1,16 @@
-// The ranking screen in the browser: it shows a ranking, keeps its draft, and sends it until the server says that it
-// is stored. Every sentence comes from the server, in the annotator's language: `this.sentence(key, values)`.
+// What the annotator does: each key, press and drag changes the ranking, keeps its draft, and at last sends it until the
+// server says that it is stored.
 
 const RESEND = 2000; // milliseconds between two attempts to send the same answer
 const UNDOABLE = 200; // steps back that are kept
 const SELECTION_RESTS = 250; // milliseconds without a change before a selection counts as made
-const INSTEAD = ["all_bad", "indistinguishable", "skipped"];
 
-class Screen {
+class Screen extends Sheet {
   constructor(root) {
-    this.root = root;
-    this.find = (selector) => root.querySelector(selector);
-    this.tray = new Tray(this.find(".tray"), {
-      sentence: (key, values) => this.sentence(key, values),
-      rank: (index, isTied) => this.rank(index, isTied),
-      step: (step) => this.data.words.steps[step - 1],
-    });
-    this.task = null;
+    super(root);
     this.next = null; // what is shown after this one
-    this.last = lastSent.get(LAST); // what was submitted last: { task, draft, submission }
-    this.ranking = noRanking();
-    this.history = [];
-    this.active = null; // the place that X and F act on
-    this.choosing = null; // "skip", "flag", "rate", "mark" or null: what the next digit or letter means
-    this.marking = null; // the part of a completion that is about to be marked
-    this.editedFrom = null; // place of the completion that the written answer began as
-    this.views = { plain: false, diff: false, zoom: false, whole: false, together: false }; // which are on
-    this.comparedTo = null; // the place that the others are shown beside
-    this.session = new Session();
     this.isHeld = false; // submitted while the last answer was not stored yet
-    this.seconds = 0;
-    this.unsent = outbox.get(UNSENT);
+    this.seconds = 0; // of active time on this task
     this.attempts = 0;
     this.sentAt = performance.now();
     this.leaving = new AbortController();
@@ -51,7 +32,6 @@ class Screen {
     on(document, "selectionchange", () => this.selected());
     on(root, "scroll", (event) => this.scrolled(event.target), { passive: true, capture: true });
     on(root, "scrollend", () => (this.scroller = null), { capture: true });
-
     this.timer = setInterval(() => {
       if (this.unsent && performance.now() - this.sentAt > RESEND - 100) this.send();
       this.paintSession();
@@ -63,6 +43,7 @@ class Screen {
   leave() {
     this.leaving.abort();
     clearInterval(this.timer);
+    for (const name of ["ranker-marked", "ranker-marking"]) highlight(name, []); // they belong to the whole page
     screens.delete(this.root);
   }
 
@@ -70,6 +51,7 @@ class Screen {
   receive(data, trigger) {
     this.data = data;
     this.trigger = trigger;
+    if (this.last?.who !== data.who) this.last = null;
     this.speak();
     let refused = null;
     if (this.unsent && data.saved === this.unsent.submission) {
@@ -104,62 +86,6 @@ class Screen {
     return Boolean(this.task.revises) || this.history.length > 0 || this.ranking.groups.length > 0 || [...this.root.querySelectorAll("textarea")].some((field) => field.value);
   }
 
-  // ---- Words
-
-  sentence(key, values = {}) {
-    return filled(this.data.words[key], values);
-  }
-
-  rank(index, isTied = false) {
-    const rank = this.data.words.ranks[index];
-    return isTied ? this.sentence("tied_rank", { rank }) : rank;
-  }
-
-  flagName(flag) {
-    return flag === UNACCEPTABLE ? this.sentence("unacceptable") : (this.data.words.flags[flag] ?? flag);
-  }
-
-  // Put the sentences of ranker.html in place; anew when the annotator chose another language.
-  speak() {
-    const { language, words } = this.data;
-    if (this.root.lang === language) return;
-    const isFirst = !this.root.lang;
-    this.root.lang = language;
-    for (const part of [this.root, this.find(".card-template").content]) {
-      for (const element of part.querySelectorAll("[data-say]")) element.textContent = words[element.dataset.say];
-      for (const element of part.querySelectorAll("[data-label]")) element.setAttribute("aria-label", words[element.dataset.label]);
-    }
-    this.root.setAttribute("aria-label", words.ranking);
-    this.find(".reason textarea").placeholder = words.why_hint;
-    this.find(".skips").replaceChildren();
-    if (!isFirst && this.task) this.lay(this.task);
-  }
-
-  // What is around the task and does not change with it.
-  frame() {
-    const { guidelines, flags, ask_strength: asksStrength, revealed } = this.data;
-    this.paintSession();
-    const isRevealed = Boolean(revealed) && revealed.submission === this.last?.submission;
-    this.find(".revealed").hidden = !isRevealed;
-    if (isRevealed) this.find(".revealed").textContent = this.sentence("revealed", { names: revealed.names.map((name, place) => `${place + 1}: ${name}`).join(" · ") });
-    this.find(".about-ratings").hidden = !this.data.ask_ratings;
-    this.find(".about-marks").hidden = !this.data.mark_spans;
-    if (this.guidelines !== guidelines) this.find(".guidelines").innerHTML = this.guidelines = guidelines; // safe: `rendered`
-    this.find("[data-do=guidelines]").hidden = !guidelines;
-    this.find(".about-strength").hidden = !asksStrength;
-    this.find(".about-flags").hidden = !flags.length;
-  }
-
-  paintSession() {
-    if (!this.data) return;
-    const { today } = this.data;
-    const words = [this.sentence(today ? "some_today" : "none_today", { count: today })];
-    if (this.session.minutes) words.push(this.sentence("minutes", { count: this.session.minutes }));
-    if (this.session.isLong) words.push(this.sentence("take_a_break"));
-    const line = words.join(" · ");
-    if (this.find(".today").textContent !== line) this.find(".today").textContent = line;
-  }
-
   show(task) {
     this.task = task;
     const draft = task && newestDraft(task);
@@ -176,103 +102,6 @@ class Screen {
     this.find(".writing").hidden = !this.find(".writing textarea").value;
     this.lay(task);
     this.paint();
-  }
-
-  lay(task) {
-    this.find(".changing").hidden = !task?.revises;
-    if (!task) this.find(".writing").hidden = true;
-    for (const part of [".today", ".views", ".prompt", ".completions", ".judging"]) this.find(part).hidden = !task;
-    this.find(".waiting").hidden = Boolean(task) || !this.unsent;
-    this.find(".prompt").replaceChildren(...(task ? this.messages(task.messages) : []));
-    this.find(".prompt").classList.toggle("chat", (task?.messages ?? []).filter((message) => message.role !== "system").length > 1);
-    const completions = this.find(".completions");
-    completions.replaceChildren(...(task ? task.completions.map((completion, place) => this.card(completion, place)) : []));
-    completions.className = `completions of-${task?.completions.length ?? 0}`;
-    this.comparedTo = null;
-    this.measure();
-  }
-
-  messages(messages) {
-    const alone = messages.filter((message) => message.role !== "system").length === 1;
-    return messages.map((message) => {
-      const isSystem = message.role === "system";
-      const element = make(isSystem ? "details" : "div", `${isSystem ? "" : "message "}${message.role}`);
-      const name = this.sentence(message.role === "user" && alone ? "prompt" : message.role);
-      element.append(make(isSystem ? "summary" : "span", "role", name), this.fill(make("div", "text"), message));
-      return element;
-    });
-  }
-
-  card(completion, place) {
-    const card = this.find(".card-template").content.firstElementChild.cloneNode(true);
-    card.dataset.place = place;
-    card.querySelector(".number").textContent = place + 1;
-    for (const [name, task] of [["flags", "flag"], ["marks", "mark_as"]]) {
-      const panel = card.querySelector(`.${name}`);
-      panel.setAttribute("aria-label", this.sentence(`${name}_of`, { number: place + 1 }));
-      for (const [letter, flag] of this.letters()) {
-        if (task === "mark_as" && flag === UNACCEPTABLE) continue;
-        const choice = button("", task, this.flagName(flag), " ", make("kbd", "", letter.toUpperCase()));
-        choice.dataset.flag = flag;
-        panel.append(choice);
-      }
-    }
-    const rating = card.querySelector(".rating");
-    rating.hidden = !this.data.ask_ratings;
-    rating.setAttribute("aria-label", this.sentence("rating_of", { number: place + 1 }));
-    for (let value = 1; value <= BEST_RATING; value += 1) {
-      const choice = button("", "rate", String(value));
-      choice.setAttribute("role", "radio");
-      rating.append(choice);
-    }
-    card.querySelector(".marking").hidden = !this.data.mark_spans || !this.data.flags.length;
-    card.querySelector(".marking").setAttribute("aria-label", this.sentence("marks_of", { number: place + 1 }));
-    this.fill(card.querySelector(".text"), completion);
-    return card;
-  }
-
-  fill(element, content) {
-    return fillText(element, content, this.views.plain, this.sentence("copy_code"));
-  }
-
-  texts() {
-    return [...this.find(".completions").querySelectorAll(".text")];
-  }
-
-  // Show the completions anew: formatted or plain, and beside the chosen one if that is asked for.
-  refill() {
-    this.comparedTo = this.views.diff ? this.active : null;
-    const base = this.comparedTo === null ? null : this.task.completions[this.comparedTo].text;
-    this.texts().forEach((element, place) => {
-      this.fill(element, this.task.completions[place]);
-      if (base !== null && place !== this.comparedTo) fillDifference(element, base, this.task.completions[place]);
-      if (place === this.comparedTo) fillText(element, this.task.completions[place], true);
-    });
-    this.measure();
-  }
-
-  // Texts too long for the screen scroll; then they can be reached from the keyboard, and shown whole.
-  measure() {
-    const long = this.texts().map((element) => element.scrollHeight > element.clientHeight + 1);
-    this.texts().forEach((element, place) => (long[place] ? (element.tabIndex = 0) : element.removeAttribute("tabindex")));
-    for (const name of ["whole", "together"]) this.find(`[data-do=${name}]`).hidden = !(long.some(Boolean) || this.views.whole);
-  }
-
-  scrolled(element) {
-    if (!this.views.together || !element.matches?.(".card .text")) return;
-    if (this.scroller && this.scroller !== element) return; // moved by the line below, not by the person
-    this.scroller = element;
-    scrollAlike(element, this.texts());
-  }
-
-  // Which letter sets which flag: the first of its own letters that no flag before it has.
-  letters() {
-    const letters = new Map([["x", UNACCEPTABLE]]);
-    for (const flag of this.data.flags) {
-      const free = [...flag.toLowerCase(), ..."abcdefghijklmnopqrstuvwyz"].find((one) => /[a-z]/.test(one) && !letters.has(one));
-      if (flag !== UNACCEPTABLE && free) letters.set(free, flag);
-    }
-    return letters;
   }
 
   // ---- What the person does
@@ -328,10 +157,6 @@ class Screen {
     const next = { ...this.ranking, outcome: same ? "ranked" : outcome, why: same ? 0 : why };
     this.choose(null);
     this.change(next, same ? this.sentence("back_to_ranking") : this.sentence("enter_submits", { what: this.saidInstead(next) }));
-  }
-
-  saidInstead({ outcome, why }) {
-    return this.sentence(`said_${outcome}`, { why: this.data.words.skips[why - 1] });
   }
 
   skip() {
@@ -403,15 +228,6 @@ class Screen {
     this.change(marked(this.ranking, span), this.sentence("marked", { quote, flag: this.flagName(kind) }));
   }
 
-  paintMarks() {
-    const texts = this.texts();
-    const canShow = this.comparedTo === null;
-    const range = (span) => rangeOf(span, texts[span.place], this.task.completions[span.place]);
-    highlight("ranker-marked", canShow ? this.ranking.spans.map(range) : []);
-    const { marking } = this;
-    highlight("ranker-marking", marking ? [rangeIn(marking.element, marking.start, marking.end)] : []);
-  }
-
   // ---- Writing the answer that one would have wanted
 
   write(place = this.active) {
@@ -436,14 +252,6 @@ class Screen {
     if (!this.find(".writing").hidden) field.focus();
   }
 
-  // What was written, or nothing if it is the completion still that it began as.
-  written() {
-    const text = this.find(".writing textarea").value.trim();
-    const from = this.task.completions[this.editedFrom]?.text ?? "";
-    const isSame = text.split(/\s+/).join(" ") === from.trim().split(/\s+/).join(" ");
-    return text && !isSame ? { text, from: this.editedFrom } : { text: "", from: null };
-  }
-
   strengthen(index) {
     if (!this.data.ask_strength) return;
     if (!(index > 0)) return this.say(this.sentence("place_two"));
@@ -457,11 +265,6 @@ class Screen {
     const placedByHand = this.ranking.groups.length - (this.ranking.groups.at(-1)?.[0] === this.ranking.auto ? 1 : 0);
     const last = this.active === null ? -1 : groupOf(this.ranking, this.active);
     this.strengthen(chip !== null ? groupOf(this.ranking, chip) : last > 0 ? last : placedByHand > 1 ? placedByHand - 1 : this.ranking.groups.length - 1);
-  }
-
-  isReady() {
-    const count = this.ranking.groups.flat().length;
-    return this.ranking.outcome !== "ranked" || count === this.task?.completions.length || (this.data.allow_partial && count >= 2);
   }
 
   submit() {
@@ -479,7 +282,7 @@ class Screen {
     this.keepDraft();
     const submission = freshId();
     serverDrafts.drop(task.token);
-    this.last = { task, draft: this.draft(), submission };
+    this.last = { task, draft: this.draft(), submission, who: this.data.who };
     lastSent.put(LAST, this.last);
     this.unsentIs({
       token: task.token,
@@ -522,6 +325,7 @@ class Screen {
 
   leaveChange() {
     drafts.drop(DRAFT + this.task.token);
+    serverDrafts.drop(this.task.token);
     this.show(this.following());
     this.next = this.following();
     this.say(this.sentence("left_as_it_was"));
@@ -572,116 +376,6 @@ class Screen {
 
   countTime() {
     this.seconds += this.session.count();
-  }
-
-  // ---- What the person sees
-
-  state(words, isLate = false) {
-    const saving = this.find(".saving");
-    if (saving.textContent !== words) saving.textContent = words;
-    saving.classList.toggle("late", isLate);
-  }
-
-  say(words, isShown = false) {
-    this.find(".live").textContent = words;
-    if (isShown) this.state(words, true);
-  }
-
-  complain(message) {
-    this.find(".problem").hidden = !message;
-    this.find(".problem p").textContent = message ? this.sentence("refused", { why: message }) : "";
-  }
-
-  paint() {
-    this.find(".again").hidden = !this.last || Boolean(this.task?.revises || this.data.opened);
-    this.find(".changing button").hidden = Boolean(this.data.opened);
-    if (!this.task || !this.data) return;
-    const { ranking, task } = this;
-    const instead = INSTEAD.includes(ranking.outcome);
-    this.find(".completions").classList.toggle("set-aside", instead);
-    this.find(".completions").querySelectorAll(".card").forEach((card, place) => this.paintCard(card, place));
-    this.tray.paint(ranking, task.completions.length, this.data.ask_strength);
-    const hint = this.find(".hint");
-    const placedSome = ranking.groups.length > 0;
-    hint.textContent = instead
-      ? this.saidInstead(ranking)
-      : ranking.tie
-        ? this.sentence("next_tied")
-        : placedSome
-          ? ""
-          : this.firstWords(task.completions.length);
-    hint.hidden = !hint.textContent;
-    hint.classList.toggle("chosen", instead);
-    const press = (name, isOn) => this.find(`[data-do=${name}]`).setAttribute("aria-pressed", isOn);
-    for (const name of ["all_bad", "indistinguishable"]) press(name, ranking.outcome === name);
-    press("skip", ranking.outcome === "skipped");
-    press("tie", ranking.tie);
-    for (const [name, isOn] of Object.entries(this.views)) press(name, isOn);
-    this.find(".completions").classList.toggle("zoomed", this.views.zoom && this.active !== null);
-    this.find(".completions").classList.toggle("whole", this.views.whole);
-    press("write", !this.find(".writing").hidden);
-    this.find(".edited").textContent = this.editedFrom === null ? this.sentence("from_nothing") : this.sentence("edited_from", { number: this.editedFrom + 1 });
-    if (this.views.diff && this.comparedTo !== this.active) this.refill();
-    this.paintMarks();
-    this.find("[data-do=undo]").disabled = !this.history.length;
-    this.find(".submit").disabled = !this.isReady();
-    this.find("[data-do=skip]").setAttribute("aria-expanded", this.choosing === "skip");
-    const skips = this.find(".skips");
-    skips.hidden = this.choosing !== "skip";
-    if (!skips.childElementCount) {
-      skips.append(make("p", "", this.sentence("why_skip")));
-      this.data.words.skips.forEach((words, index) => {
-        const choice = button("", "skip_because", make("kbd", "", index + 1), " ", words);
-        choice.dataset.why = index + 1;
-        skips.append(choice);
-      });
-    }
-  }
-
-  firstWords(count) {
-    const touch = matchMedia("(hover: none)").matches;
-    return this.sentence(touch ? "first_touch" : "first_words", { count });
-  }
-
-  paintCard(card, place) {
-    const { ranking } = this;
-    const index = ranking.outcome === "ranked" ? groupOf(ranking, place) : -1;
-    const isTied = index >= 0 && ranking.groups[index].length > 1;
-    const words = index < 0 ? "" : this.rank(index, isTied);
-    const values = { number: place + 1, rank: words || this.sentence("not_placed") };
-    const flags = ranking.flags[place] || [];
-    card.classList.toggle("placed", index >= 0);
-    card.classList.toggle("active", this.active === place);
-    card.setAttribute("aria-label", this.sentence("card", values));
-    card.querySelector(".rank").textContent = words;
-    const number = card.querySelector(".number");
-    number.setAttribute("aria-label", this.sentence(index < 0 ? "place_it" : "take_back", values));
-    number.setAttribute("aria-pressed", index >= 0);
-    const isOpen = this.choosing === "flag" && this.active === place;
-    card.querySelector(".flags").hidden = !isOpen;
-    card.querySelector(".flagging").setAttribute("aria-expanded", isOpen);
-    card.querySelector(".flagging").setAttribute("aria-label", this.sentence("flag_it", values));
-    for (const toggle of card.querySelectorAll("[data-flag]")) toggle.setAttribute("aria-pressed", flags.includes(toggle.dataset.flag));
-    card.querySelector(".marks").hidden = !(this.choosing === "mark" && this.active === place);
-    card.querySelector(".marking").setAttribute("aria-expanded", this.choosing === "mark" && this.active === place);
-    card.querySelector(".rating").classList.toggle("open", this.choosing === "rate" && this.active === place);
-    card.querySelectorAll(".rating button").forEach((choice, index) => choice.setAttribute("aria-checked", ranking.ratings[place] === index + 1));
-    const spans = ranking.spans.map((span, index) => ({ ...span, index })).filter((span) => span.place === place);
-    card.querySelector(".marked").hidden = !spans.length;
-    card.querySelector(".marked").replaceChildren(...spans.map((span) => this.markButton(span)));
-    const chosen = card.querySelector(".flagged");
-    chosen.hidden = !flags.length;
-    chosen.replaceChildren(...flags.map((flag) => make("span", "", this.flagName(flag))));
-  }
-
-  markButton({ place, start, end, kind, index }) {
-    const { text, overrides = [] } = this.task.completions[place];
-    const quote = text.slice(toUnits(text, start, overrides), toUnits(text, end, overrides)).replace(/\s+/g, " ");
-    const values = { quote: quote.length > 60 ? `${quote.slice(0, 59)}…` : quote, flag: this.flagName(kind) };
-    const element = button("", "unmark", this.sentence("mark", values), " ✕");
-    element.setAttribute("aria-label", this.sentence("unmark", values));
-    element.dataset.index = index;
-    return element;
   }
 
   // ---- Mouse, touch, keys
