@@ -23,14 +23,14 @@ def app(tmp_path: Path) -> Iterator[str]:
         yield address
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Return the one Chromium of all browser tests."""
+    """Return the Chromium of a file's tests: while it runs, Playwright's event loop keeps others from starting."""
     with chromium() as started:
         yield started
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def window(browser: Browser) -> Iterator[BrowserContext]:
     """Return a window whose tabs share one cache, so that only the first loads Streamlit's files."""
     context = browser.new_context(viewport={"width": 1280, "height": 900})
