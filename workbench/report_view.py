@@ -47,7 +47,9 @@ def accuracy_chart(held_out: HeldOut) -> alt.LayerChart:
         "chance": held_out.chance,
     }
     rows = pd.DataFrame([{"what": name} | asdict(estimate) for name, estimate in estimates.items()])
-    base = alt.Chart(rows, height=TALL).encode(y=alt.Y("what:N", sort=list(estimates), title=None))
+    base = alt.Chart(rows, height=TALL).encode(
+        y=alt.Y("what:N", sort=list(estimates), title=None, axis=alt.Axis(labelLimit=200))
+    )
     tooltip = ["what", alt.Tooltip("value", format=".3f"), "comparisons", "prompts"]
     span = base.mark_rule(size=3, opacity=0.4).encode(x=alt.X("low:Q", scale=ACCURACY, title="accuracy"), x2="high:Q")
     dots = base.mark_point(filled=True, size=90, opacity=1).encode(x="value:Q", tooltip=tooltip)
