@@ -1,5 +1,7 @@
 """Changing what was ranked, in a real Chromium: the last one by Backspace, any earlier one in My work."""
 
+import re
+
 import pytest
 from playwright.sync_api import expect
 
@@ -77,11 +79,11 @@ def test_my_work_lists_what_i_ranked_and_a_change_there_is_a_revision(page, app,
     add_ready_prompt(stored, "Third?")
     open_app(page, app)
     page.get_by_role("link", name="My work").click()
-    prompts = page.locator("[data-testid=stText]")
-    expect(prompts).to_have_text(["Second?", "First?"])
+    prompts = page.locator("[class*='st-key-row-']")
+    expect(prompts).to_have_text([re.compile("Second"), re.compile("First")])
     page.get_by_role("textbox", name="Search the prompts").fill("FIRST")
     page.keyboard.press("Enter")
-    expect(prompts).to_have_text(["First?"])
+    expect(prompts).to_have_text([re.compile("First")])
     page.get_by_test_id("stMain").get_by_role("button", name="Open").click()
     expect(page.locator(".ranker .prompt .text")).to_have_text("First?")
     assert tray(page) == "3much ›1=2"
@@ -96,11 +98,11 @@ def test_my_work_lists_what_i_ranked_and_a_change_there_is_a_revision(page, app,
     assert chains(stored)[0] == [[[3], [1, 2]], [[1, 2], [3]], [[1, 2], [3]]]
     assert list(problems(stored)) == []
     page.get_by_role("button", name="Back to the list").click()
-    expect(prompts).to_have_text(["First?"])  # the search is as it was
+    expect(prompts).to_have_text([re.compile("First")])  # the search is as it was
     expect(page.get_by_role("textbox", name="Search the prompts")).to_have_value("FIRST")
     page.get_by_role("textbox", name="Search the prompts").fill("")
     page.keyboard.press("Enter")
-    expect(prompts).to_have_text(["First?", "Second?"])  # the change made it the newest
+    expect(prompts).to_have_text([re.compile("First"), re.compile("Second")])  # the change made it the newest
     expect(page.get_by_text("ranked, changed")).to_be_visible()
 
 
