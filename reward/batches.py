@@ -16,7 +16,7 @@ from label_data.records import InputError, Message
 
 LONGEST_INPUT = 2_048
 """Tokens of prompt and completion together; the start of a longer prompt is trimmed, never its completion."""
-BATCH_TOKENS = {"cpu": 2_048, "cuda": 65_536}
+BATCH_TOKENS = {"cpu": 1_024, "cuda": 65_536}
 """Tokens to read at once, padding included."""
 
 Messages = Sequence[Message] | Sequence[Mapping[str, str]]
@@ -73,7 +73,7 @@ def _tokens(tokenizer: PreTrainedTokenizerBase, turns: list[dict[str, str]], **o
 
 
 def batches(inputs: Sequence[Input], tokens: int) -> Iterator[list[int]]:
-    """Yield positions in batches of about equal length, longest first; a prompt's completions stay together.
+    """Yield positions in batches that pad little, longest prompts first; a prompt's completions stay together.
 
     A batch costs its prompts times the longest of them plus its completions times the longest: at most `tokens`, or
     one prompt's completions where they alone cost more.
@@ -81,8 +81,14 @@ def batches(inputs: Sequence[Input], tokens: int) -> Iterator[list[int]]:
     families: dict[tuple[int, ...], list[int]] = {}
     for position, one in enumerate(inputs):
         families.setdefault(one.prompt, []).append(position)
+
+    def alike(family: list[int]) -> tuple[int, int, int]:
+        # Both lengths pad, so prompts of about one length are put in the order of their completions' length.
+        longest = max(len(inputs[position].completion) for position in family)
+        return -(inputs[family[0]].prompt_tokens // 32), -longest, family[0]
+
     batch: list[list[int]] = []
-    for family in sorted(families.values(), key=lambda some: (-max(len(inputs[at].ids) for at in some), some)):
+    for family in sorted(families.values(), key=alike):
         if batch and _cost([*batch, family], inputs) > tokens:
             yield [position for some in batch for position in some]
             batch = []
@@ -93,8 +99,8 @@ def batches(inputs: Sequence[Input], tokens: int) -> Iterator[list[int]]:
 
 def _cost(families: Sequence[Sequence[int]], inputs: Sequence[Input]) -> int:
     members = [inputs[position] for family in families for position in family]
-    prompts, completions = (one.prompt_tokens for one in members), (len(one.completion) for one in members)
-    return len(families) * max(prompts) + len(members) * max(completions)
+    longest_prompt = max(one.prompt_tokens for one in members)
+    return len(families) * longest_prompt + len(members) * max(len(one.completion) for one in members)
 
 
 def padded(inputs: Sequence[Input], pad: int, device: torch.device) -> tuple[dict[str, torch.Tensor], torch.Tensor]:

@@ -235,7 +235,7 @@ def _lines(report: Report) -> list[str]:
         ]
     else:
         lines = [
-            verdict(held_out),
+            f"{verdict(held_out)} {prompt_verdict(held_out)}",
             "",
             "| on prompts it never saw | value | 95 % interval | comparisons | prompts |",
             "| --- | ---: | :---: | ---: | ---: |",
@@ -296,6 +296,13 @@ def verdict(held_out: HeldOut) -> str:
     if over.high < 0:
         return f"{found}, worse than the best baseline ({held_out.best_baseline}). Don't use it."
     return f"{found}: no better than the best baseline ({held_out.best_baseline}), as far as these can tell."
+
+
+def prompt_verdict(held_out: HeldOut) -> str:
+    """Return one sentence: does the model use the prompt, as far as these comparisons can tell?"""
+    if held_out.over_shuffled.low > 0:
+        return f"Under another prompt the same completions lose it {held_out.over_shuffled.value:.1%}."
+    return "Under another prompt it orders the same completions as well: what it knows is about completions alone."
 
 
 def _row(name: str, estimate: Estimate) -> str:

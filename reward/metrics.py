@@ -127,8 +127,11 @@ def mean_with_interval(
         return Estimate(*[float("nan")] * 3, comparisons=0, prompts=0)
     total = np.bincount(cluster, weights=weights * values, minlength=len(names))
     weight = np.bincount(cluster, weights=weights, minlength=len(names))
-    drawn = np.random.default_rng(seed).multinomial(len(names), np.full(len(names), 1 / len(names)), size=resamples)
-    low, high = np.percentile(drawn @ total / (drawn @ weight), [2.5, 97.5])
+    chance, means = np.random.default_rng(seed), np.empty(resamples)
+    for number in range(resamples):
+        drawn = np.bincount(chance.integers(len(names), size=len(names)), minlength=len(names))
+        means[number] = drawn @ total / (drawn @ weight)
+    low, high = np.percentile(means, [2.5, 97.5])
     return Estimate(mean(values, weights), float(low), float(high), len(values), len(names))
 
 

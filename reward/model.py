@@ -4,6 +4,7 @@ The folder is a plain AutoModelForSequenceClassification with one label, whose l
 """
 
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,8 +69,9 @@ class RewardModel:
         state = {name: _smallest_exact(tensor) for name, tensor in self.network.state_dict().items()}
         state["score.weight"] = self.network.score.weight
         self.network.save_pretrained(folder, state_dict=state)
-        self.tokenizer.model_max_length, self.tokenizer.truncation_side = LONGEST_INPUT, "left"
-        self.tokenizer.save_pretrained(folder)
+        tokenizer = deepcopy(self.tokenizer)
+        tokenizer.model_max_length, tokenizer.truncation_side = LONGEST_INPUT, "left"
+        tokenizer.save_pretrained(folder)
 
     @torch.inference_mode()
     def rewards(self, inputs: Sequence[Input]) -> np.ndarray:

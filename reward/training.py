@@ -5,14 +5,14 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
-from math import comb
+from math import ceil, comb
 from pathlib import Path
 
 import numpy as np
 
 from label_data.comparisons import comparisons, group_comparisons, split_by_prompt
 from label_data.database import Store
-from label_data.records import Comparison, Group, InputError, canonical
+from label_data.records import Comparison, Group, InputError, canonical, content_id
 from label_data.settings import PACKAGED_MODEL
 from label_data.store import groups as stored_groups
 from reward import metrics
@@ -41,7 +41,7 @@ class Side:
     """Those with comparisons."""
     comparisons: tuple[Comparison, ...]
     clusters: np.ndarray
-    """First turn of each comparison's prompt: what folds and intervals keep together."""
+    """Hash of the first turn of each comparison's prompt: what folds and intervals keep together."""
     weights: np.ndarray
 
     @property
@@ -59,9 +59,9 @@ def side(groups: Sequence[Group]) -> Side:
     """Return the comparisons of the groups as arrays; groups without any are left out."""
     with_some = [(group, found) for group in groups if (found := group_comparisons(group))]
     every = tuple(comparison for _, found in with_some for comparison in found)
-    clusters = [group.prompt.first_turn for group, found in with_some for _ in found]
+    clusters = np.array([content_id(group.prompt.first_turn) for group, found in with_some for _ in found], dtype=str)
     weights = np.array([comparison.weight for comparison in every])
-    return Side(tuple(group for group, _ in with_some), every, np.array(clusters, dtype=str), weights)
+    return Side(tuple(group for group, _ in with_some), every, clusters, weights)
 
 
 def train_reward_model(
@@ -124,8 +124,8 @@ def check_enough(train: Side, held_out: float) -> None:
     if missing > 0:
         raise InputError(
             f"{train.prompts} training prompts have a ranking that places one completion above another; at least "
-            f"{FEWEST_TRAIN} are needed. Rank about {round(missing / (1 - held_out) + 0.5)} more prompts, and about "
-            f"{round(FEWEST_HELD_OUT / held_out)} in all for a report that says how good the model is."
+            f"{FEWEST_TRAIN} are needed. Rank about {ceil(missing / (1 - held_out))} more prompts, and about "
+            f"{ceil(FEWEST_HELD_OUT / held_out)} in all for a report that says how good the model is."
         )
 
 

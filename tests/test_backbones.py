@@ -2,11 +2,11 @@ import shutil
 
 import huggingface_hub.constants
 import pytest
-from transformers import AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from label_data.records import InputError
 from label_data.settings import PACKAGED_MODEL
-from reward.backbones import load_causal_model, load_tokenizer, model_folder, model_revision
+from reward.backbones import load_model, load_tokenizer, model_folder, model_revision
 
 
 def test_the_packaged_model_is_converted_once_and_then_found(packaged_model_folder):
@@ -17,7 +17,8 @@ def test_the_packaged_model_is_converted_once_and_then_found(packaged_model_fold
 
 def test_the_packaged_model_speaks_and_ties_its_two_vocabularies(packaged_model_folder):
     """49,152 tokens of width 576 are kept once: with 134,515,008 parameters, not 162,826,560."""
-    tokenizer, model = load_tokenizer(packaged_model_folder), load_causal_model(packaged_model_folder, "cpu")
+    tokenizer = load_tokenizer(packaged_model_folder)
+    model = load_model(AutoModelForCausalLM, packaged_model_folder, "cpu")
     turns = [{"role": "user", "content": "What is the capital of France?"}]
     inputs = tokenizer.apply_chat_template(turns, add_generation_prompt=True, return_tensors="pt", return_dict=True)
     made = model.generate(**inputs, max_new_tokens=8, do_sample=False)
@@ -55,7 +56,7 @@ def test_pickled_weights_are_not_read(tiny_backbone_folder, tmp_path):
     folder = shutil.copytree(tiny_backbone_folder, tmp_path / "pickled")
     (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
     with pytest.raises(InputError, match="can't be loaded"):
-        load_causal_model(folder, "cpu")
+        load_model(AutoModelForCausalLM, folder, "cpu")
 
 
 def test_a_tokenizer_without_chat_template_is_refused(tiny_backbone_folder, tmp_path):

@@ -6,7 +6,16 @@ import numpy as np
 import pytest
 
 from label_data.records import InputError
-from reward.evaluate import Counts, CurvePoint, Report, held_out_measures, read_report, report_from, verdict
+from reward.evaluate import (
+    Counts,
+    CurvePoint,
+    Report,
+    held_out_measures,
+    prompt_verdict,
+    read_report,
+    report_from,
+    verdict,
+)
 from reward.metrics import Estimate
 
 COUNTS = Counts(
@@ -96,6 +105,14 @@ def test_the_verdict_is_better_only_if_the_interval_says_so():
     """With lengths equal chance is the best baseline: 60 of 100 is more, 52 may be luck, 30 is less."""
     for right, said in ((65, "better than"), (52, "no better than"), (30, "Don't use it")):
         assert said in verdict(measures([1] * right + [-1] * (100 - right), [0] * 100))
+
+
+def test_a_model_that_does_as_well_under_another_prompt_is_said_to_ignore_it():
+    """Right 80 of 100 times under its own prompts; under others as often, or half as often."""
+    margins = [1] * 80 + [-1] * 20
+    assert "about completions alone" in prompt_verdict(measures(margins, [0] * 100, shuffled=margins))
+    used = prompt_verdict(measures(margins, [0] * 100, shuffled=[1] * 40 + [-1] * 60))
+    assert used == "Under another prompt the same completions lose it 40.0%."
 
 
 def test_what_is_written_as_json_is_read_back_the_same(tmp_path):

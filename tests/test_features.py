@@ -5,17 +5,8 @@ import numpy as np
 import pytest
 
 from label_data.records import InputError, Message
-from reward.features import (
-    LONGEST_INPUT,
-    Input,
-    batches,
-    compute_features,
-    encode,
-    featurize,
-    input_features,
-    missing_features,
-    open_backbone,
-)
+from reward.batches import Input, encode
+from reward.features import compute_features, featurize, input_features, missing_features, open_backbone
 from reward_fixtures import planted_groups
 
 ASKED = (Message("user", "Can pigs fly?"),)
@@ -39,60 +30,7 @@ def stop_at_once(done, total, message):
         raise Stopped
 
 
-# Text to tokens
-
-
-def test_the_tokens_are_those_of_the_chat_template_with_one_first_token(backbone):
-    """In this template every turn begins with <|start|>, the BOS: twice in two turns, once at the front."""
-    (one,) = inputs_of(backbone, "No.")
-    text = "<|start|>user\nCan pigs fly?<|end|>\n<|start|>assistant\nNo.<|end|>\n"
-    assert backbone.tokenizer.decode(one.ids) == text
-    assert one.ids[0] == backbone.tokenizer.bos_token_id
-    assert one.ids.count(backbone.tokenizer.bos_token_id) == 2
-
-
-def test_the_packaged_models_tokens_are_those_that_its_own_template_gives(packaged_model_folder):
-    backbone = open_backbone()
-    turns = [{"role": "user", "content": "Can pigs fly?"}, {"role": "assistant", "content": "No."}]
-    expected = backbone.tokenizer.apply_chat_template(turns, return_dict=True)["input_ids"]
-    assert list(inputs_of(backbone, "No.")[0].ids) == expected
-    assert expected.count(backbone.tokenizer.bos_token_id) == 3  # system, user, assistant: no second at the front
-
-
-def test_messages_may_be_records_or_objects(backbone):
-    objects = [{"role": "user", "content": "Can pigs fly?"}]
-    assert encode(backbone.tokenizer, objects, "No.") == inputs_of(backbone, "No.")[0]
-
-
-def test_a_long_prompt_loses_its_start_and_the_completion_nothing(backbone):
-    long = (Message("user", "x" * 5_000),)
-    first, second = (encode(backbone.tokenizer, long, text) for text in ("yes", "no"))
-    assert first.trimmed and len(first.ids) == LONGEST_INPUT
-    assert backbone.tokenizer.decode(first.ids).endswith("x<|end|>\n<|start|>assistant\nyes<|end|>\n")
-    assert first.ids != second.ids
-
-
-def test_a_completion_longer_than_the_limit_is_kept_whole_without_its_prompt(backbone):
-    """3,000 bytes are 3,000 tokens here, and <|end|> and the line's end are two more."""
-    one = encode(backbone.tokenizer, ASKED, "y" * 3_000)
-    assert one.trimmed and backbone.tokenizer.decode(one.ids) == "y" * 3_000 + "<|end|>\n"
-
-
-def test_a_template_that_refuses_the_conversation_is_an_error_for_the_person(backbone, tiny_backbone_folder):
-    strict = open_backbone(str(tiny_backbone_folder)).tokenizer
-    strict.chat_template = "{{ raise_exception('no system turn') }}"
-    with pytest.raises(InputError, match="no system turn"):
-        encode(strict, ASKED, "No.")
-
-
 # Tokens to features
-
-
-def test_batches_hold_every_input_once_and_few_padded_tokens():
-    """Lengths 9, 5, 5, 2, 1 with room for 10: 9 alone, 5 and 5, 2 and 1."""
-    assert list(batches([5, 1, 9, 2, 5], 10)) == [[2], [0, 4], [3, 1]]
-    assert list(batches([50], 10)) == [[0]]
-    assert list(batches([], 10)) == []
 
 
 def test_features_do_not_depend_on_what_else_is_in_the_batch(backbone):
@@ -106,15 +44,36 @@ def test_features_do_not_depend_on_what_else_is_in_the_batch(backbone):
     assert np.abs(together[0] - together[1]).max() > 0.01
 
 
+def test_completions_that_share_their_prompt_get_the_features_they_would_get_alone(backbone):
+    """Two prompts of different length, with three completions and one: the prompts are read once and padded."""
+    long = (Message("user", "Tell me all about the flight of pigs."),)
+    inputs = [
+        *inputs_of(backbone, "No.", "Yes, if thrown hard enough.", "Pigs have no wings."),
+        encode(backbone.tokenizer, long, "Pigs do not fly."),
+    ]
+    assert len({one.prompt for one in inputs}) == 2
+    shared = compute_features(backbone, inputs)
+    for found, one in zip(shared, inputs, strict=True):
+        assert found == pytest.approx(compute_features(backbone, [one])[0], abs=1e-5)
+
+
+def test_the_packaged_models_features_do_not_depend_on_sharing_the_prompt(packaged_model_folder):
+    """Features go up to 25 here, where float32 keeps 7 digits: 30 layers agree to 1e-5 of that."""
+    backbone = open_backbone()
+    inputs = inputs_of(backbone, "No.", "Yes, if thrown hard enough.")
+    alone = np.concatenate([compute_features(backbone, [one]) for one in inputs])
+    assert compute_features(backbone, inputs) == pytest.approx(alone, abs=1e-5 * float(np.abs(alone).max()))
+
+
 def test_a_feature_is_read_at_the_last_token_even_if_pad_and_end_tokens_stand_before_it(backbone):
     """A row that ends in the pad token itself is told from the same row without it."""
     pad, end = backbone.tokenizer.pad_token_id, backbone.tokenizer.eos_token_id
     plain, inside = (10, 11, 12, 13), (10, pad, end, 13)
-    longer = Input((*range(20, 40),), trimmed=False)
+    longer = Input(tuple(range(20, 40)))
     for ids in (plain, inside, (*plain, pad), (*plain, end)):
-        alone = compute_features(backbone, [Input(ids, trimmed=False)])[0]
-        assert compute_features(backbone, [Input(ids, trimmed=False), longer])[0] == pytest.approx(alone, abs=1e-5)
-    with_pad = compute_features(backbone, [Input((*plain, pad), trimmed=False), Input(plain, trimmed=False)])
+        alone = compute_features(backbone, [Input(ids)])[0]
+        assert compute_features(backbone, [Input(ids), longer])[0] == pytest.approx(alone, abs=1e-5)
+    with_pad = compute_features(backbone, [Input((*plain, pad)), Input(plain)])
     assert np.abs(with_pad[0] - with_pad[1]).max() > 0.01
 
 

@@ -2,10 +2,11 @@
 
 import pytest
 import torch
+from transformers import AutoModelForCausalLM
 
 from label_data.records import Message, Prompt, user_prompt
 from label_data.settings import PolicySettings
-from reward.backbones import load_causal_model, load_tokenizer
+from reward.backbones import load_model, load_tokenizer
 from workbench.sampling import Request, open_policy, transformers_policy
 from workbench.sampling.transformers_policy import MARGIN, choose, gumbel_noise
 
@@ -68,7 +69,8 @@ def test_another_seed_or_another_system_prompt_gives_another_completion(policy, 
 
 
 def test_temperature_0_writes_what_transformers_writes_greedily(packaged_model_folder):
-    tokenizer, network = load_tokenizer(packaged_model_folder), load_causal_model(packaged_model_folder, "cpu")
+    tokenizer = load_tokenizer(packaged_model_folder)
+    network = load_model(AutoModelForCausalLM, packaged_model_folder, "cpu")
     ids = tokenizer.apply_chat_template(
         PROMPTS[1].as_dicts, add_generation_prompt=True, return_tensors="pt", return_dict=True
     )

@@ -1,0 +1,91 @@
+import pytest
+
+from label_data.records import InputError, Message
+from reward.backbones import load_tokenizer
+from reward.batches import LONGEST_INPUT, Input, batches, encode
+
+ASKED = (Message("user", "Can pigs fly?"),)
+
+
+@pytest.fixture(scope="module")
+def tokenizer(tiny_backbone_folder):
+    return load_tokenizer(tiny_backbone_folder)
+
+
+def inputs_of(tokenizer, *completions):
+    return [encode(tokenizer, ASKED, completion) for completion in completions]
+
+
+# Text to tokens
+
+
+def test_the_tokens_are_those_of_the_chat_template_with_one_first_token(tokenizer):
+    """In this template every turn begins with <|start|>, the BOS: twice in two turns, once at the front."""
+    (one,) = inputs_of(tokenizer, "No.")
+    text = "<|start|>user\nCan pigs fly?<|end|>\n<|start|>assistant\nNo.<|end|>\n"
+    assert tokenizer.decode(one.ids) == text
+    assert one.ids[0] == tokenizer.bos_token_id
+    assert one.ids.count(tokenizer.bos_token_id) == 2
+
+
+def test_the_packaged_models_tokens_are_those_that_its_own_template_gives(packaged_model_folder):
+    tokenizer = load_tokenizer(packaged_model_folder)
+    turns = [{"role": "user", "content": "Can pigs fly?"}, {"role": "assistant", "content": "No."}]
+    expected = tokenizer.apply_chat_template(turns, return_dict=True)["input_ids"]
+    assert list(inputs_of(tokenizer, "No.")[0].ids) == expected
+    assert expected.count(tokenizer.bos_token_id) == 3  # system, user, assistant: no second at the front
+
+
+def test_messages_may_be_records_or_objects(tokenizer):
+    objects = [{"role": "user", "content": "Can pigs fly?"}]
+    assert encode(tokenizer, objects, "No.") == inputs_of(tokenizer, "No.")[0]
+
+
+def test_a_long_prompt_loses_its_start_and_the_completion_nothing(tokenizer):
+    long = (Message("user", "x" * 5_000),)
+    first, second = (encode(tokenizer, long, text) for text in ("yes", "no"))
+    assert first.trimmed and len(first.ids) == LONGEST_INPUT
+    assert tokenizer.decode(first.ids).endswith("x<|end|>\n<|start|>assistant\nyes<|end|>\n")
+    assert first.ids != second.ids
+
+
+def test_a_completion_longer_than_the_limit_is_kept_whole_without_its_prompt(tokenizer):
+    """3,000 bytes are 3,000 tokens here, and <|end|> and the line's end are two more."""
+    one = encode(tokenizer, ASKED, "y" * 3_000)
+    assert one.trimmed and tokenizer.decode(one.ids) == "y" * 3_000 + "<|end|>\n"
+
+
+def test_a_template_that_refuses_the_conversation_is_an_error_for_the_person(tiny_backbone_folder):
+    strict = load_tokenizer(tiny_backbone_folder)
+    strict.chat_template = "{{ raise_exception('no system turn') }}"
+    with pytest.raises(InputError, match="no system turn"):
+        encode(strict, ASKED, "No.")
+
+
+def test_the_prompt_is_what_every_completion_begins_with(tokenizer):
+    first, second = inputs_of(tokenizer, "No.", "Yes.")
+    assert first.prompt == second.prompt
+    assert tokenizer.decode(first.prompt) == "<|start|>user\nCan pigs fly?<|end|>\n<|start|>assistant\n"
+    assert tokenizer.decode(second.completion) == "Yes.<|end|>\n"
+
+
+def test_a_token_across_the_seam_belongs_to_the_completion(packaged_model_folder):
+    """Line breaks that a completion begins with join the one that ends the prompt in a single token."""
+    tokenizer = load_tokenizer(packaged_model_folder)
+    plain, broken = inputs_of(tokenizer, "No.", "\n\nNo.")
+    assert broken.prompt == plain.prompt[:-1]
+    assert broken.prompt + broken.completion == broken.ids
+
+
+# Tokens to batches
+
+
+def test_batches_hold_every_input_once_and_a_prompts_completions_together():
+    """Prompt a (2 tokens) has completions of 3 and 1, b (2) of 3, c (2) of 2. With room for 14 a and b cost
+    2 x 2 + 3 x 3 = 13, and with c 3 x 2 + 4 x 3 = 18: c is alone.
+    """
+    a, b, c = (1, 1), (2, 2), (3, 3)
+    inputs = [Input((*prompt, *[9] * more), 2) for prompt, more in ((c, 2), (a, 3), (b, 3), (a, 1))]
+    assert list(batches(inputs, 14)) == [[1, 3, 2], [0]]
+    assert list(batches(inputs, 1)) == [[1, 3], [2], [0]]
+    assert list(batches([], 10)) == []
