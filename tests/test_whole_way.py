@@ -98,7 +98,7 @@ def test_sample_rank_train_score_and_export(page, address, data):
     (folder,) = (data / "runs").iterdir()
     report = read_report(folder)
     assert report.counts.held_out_prompts >= 20
-    assert report.held_out.accuracy.value > report.held_out.longer_wins.value
+    assert report.held_out.accuracy.low > 0.5
 
     page.get_by_role("link", name="Score").click()
     page.get_by_label("Prompt").first.fill("What is 7 plus 7?")
