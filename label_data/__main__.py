@@ -14,12 +14,14 @@ from tqdm import tqdm
 
 from label_data.check import database_version, problems
 from label_data.comparisons import group_comparisons
+from label_data.contents import groups
 from label_data.data_folder import default_store
 from label_data.database import Store, open_store
 from label_data.formats import READERS, WRITERS, prompts
 from label_data.formats.rows_out import ENDINGS
+from label_data.progress import item_counts
 from label_data.records import InputError
-from label_data.store import Added, groups, item_counts
+from label_data.store import Added
 from label_data.transfer import export_file, import_files
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help="The store: data in and out, and checks.")

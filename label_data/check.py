@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from sqlalchemy import Connection, Table, func, select
 
 from label_data import schema
+from label_data.contents import groups
 from label_data.database import Store, reading
 from label_data.records import InputError, canonical
-from label_data.store import groups
 
 
 def database_version(store: Store) -> str:

@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 
 from label_data.comparisons import comparisons, group_comparisons, split_by_prompt
+from label_data.contents import groups as stored_groups
 from label_data.database import Store
 from label_data.records import Comparison, Group, InputError, canonical, content_id
 from label_data.settings import PACKAGED_MODEL
-from label_data.store import groups as stored_groups
 from reward import metrics
 from reward.batches import LONGEST_INPUT, Input, encode
 from reward.card import model_card

@@ -4,10 +4,12 @@ from pathlib import Path
 
 import pytest
 
+from label_data.annotators import annotator_named
 from label_data.assignment import Answer, next_tasks, submit
 from label_data.database import Store, open_store
 from label_data.records import Completion, Prompt, user_prompt
-from label_data.store import add_prompts, annotator_named, save_samples
+from label_data.samples import save_samples
+from label_data.store import add_prompts
 
 
 def completions_of(prompt: Prompt, *texts: str) -> list[Completion]:

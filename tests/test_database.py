@@ -9,12 +9,16 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
+from label_data.annotators import annotator_named
 from label_data.assignment import Answer, next_tasks, submit
 from label_data.check import problems
+from label_data.contents import groups
 from label_data.database import open_store, reading, writing
+from label_data.progress import store_counts
+from label_data.projects import project_settings
 from label_data.records import InputError, user_prompt
 from label_data.schema import metadata
-from label_data.store import add_prompts, annotator_named, groups, project_settings, save_ranking, store_counts
+from label_data.store import add_prompts, save_ranking
 from label_data.work import work_of
 
 

@@ -15,12 +15,15 @@ from pathlib import Path
 import pytest
 
 from chat_server import Answer, says
+from label_data.contents import groups
 from label_data.data_folder import data_folder, default_store
 from label_data.database import open_store
 from label_data.jobs import DONE, FAILED, QUEUED, RUNNING, STOPPED, add_job, job_with_id, latest_job, unfinished_jobs
+from label_data.progress import item_counts
+from label_data.projects import save_settings
 from label_data.records import Completion, Group, Ranking, user_prompt
 from label_data.settings import PolicySettings, ProjectSettings
-from label_data.store import add_groups, add_prompts, groups, item_counts, save_settings
+from label_data.store import add_groups, add_prompts
 from reward.model import RewardModel
 from workbench import tasks
 from workbench.jobs import (

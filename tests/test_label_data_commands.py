@@ -10,9 +10,11 @@ import pytest
 from typer.testing import CliRunner
 
 from label_data.__main__ import app
+from label_data.contents import groups
 from label_data.database import open_store, writing
 from label_data.formats import READERS
-from label_data.store import Added, groups, store_counts
+from label_data.progress import store_counts
+from label_data.store import Added
 
 ROOT = Path(__file__).parent.parent
 LINE = {

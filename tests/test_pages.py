@@ -8,8 +8,10 @@ from streamlit.testing.v1 import AppTest
 from label_data.data_folder import default_store
 from label_data.database import open_store
 from label_data.jobs import latest_job
+from label_data.progress import item_counts, store_counts
+from label_data.projects import project_settings
+from label_data.samples import waiting_prompts
 from label_data.settings import ProjectSettings
-from label_data.store import item_counts, project_settings, store_counts, waiting_prompts
 from store_fixtures import add_ready_prompt
 from workbench.session import store as shared_store
 

@@ -12,10 +12,13 @@ from playwright.sync_api import expect
 
 from browser import free_port
 from label_data.comparisons import comparisons
+from label_data.contents import groups
 from label_data.database import open_store
+from label_data.progress import item_counts
+from label_data.projects import save_settings
 from label_data.records import Group, Ranking, user_prompt
 from label_data.settings import PolicySettings, ProjectSettings
-from label_data.store import add_groups, groups, item_counts, save_settings
+from label_data.store import add_groups
 from reward.evaluate import read_report
 from store_fixtures import completions_of
 

@@ -4,11 +4,14 @@ import threading
 
 import pytest
 
+from label_data.annotators import annotator_named
 from label_data.assignment import Answer, next_tasks, submit
 from label_data.check import problems
+from label_data.contents import groups
+from label_data.progress import item_counts, rankings_today, store_counts
+from label_data.projects import save_settings
 from label_data.records import InputError, Span
 from label_data.settings import ProjectSettings
-from label_data.store import annotator_named, groups, item_counts, rankings_today, save_settings, store_counts
 from label_data.work import policies_of, reopened, work_of
 from store_fixtures import add_ready_prompt
 

@@ -19,7 +19,8 @@ from huey.serializer import Serializer
 from label_data.data_folder import data_folder
 from label_data.database import Store
 from label_data.jobs import FAILED, QUEUED, Job, add_job, ask_to_stop, latest_job, unfinished_jobs
-from label_data.store import item_counts, project_settings, untouched_ready
+from label_data.progress import item_counts, untouched_ready
+from label_data.projects import project_settings
 
 Kind = Literal["sample", "features", "train", "score", "best_of_n"]
 PRIORITY: dict[str, int] = {"score": 3, "best_of_n": 3, "train": 2, "sample": 1, "features": 0}

@@ -4,10 +4,10 @@ from typing import Any
 
 import streamlit as st
 
+from label_data.annotators import Annotator, annotator_named, annotator_with_id
 from label_data.data_folder import default_store
 from label_data.database import Store, open_store
 from label_data.records import InputError
-from label_data.store import Annotator, annotator_named, annotator_with_id
 from workbench.languages import LANGUAGES, catalogue, nearest_language
 
 COOKIE = "annotator"

@@ -14,6 +14,7 @@ from functools import lru_cache
 from itertools import islice
 from typing import Any
 
+from label_data.contents import groups, groups_in
 from label_data.data_folder import data_folder, default_store
 from label_data.database import Store, open_store, reading
 from label_data.jobs import (
@@ -30,9 +31,10 @@ from label_data.jobs import (
     start_job,
     unfinished_jobs,
 )
+from label_data.progress import item_counts, store_counts, untouched_ready
+from label_data.projects import project_settings
 from label_data.records import Completion, InputError, Prompt, content_id, messages_from
 from label_data.settings import PolicySettings, ProjectSettings
-from label_data.store import groups, groups_in, item_counts, project_settings, store_counts, untouched_ready
 from workbench.jobs import PRIORITY, keep_up, next_job
 from workbench.sampling import Policy, Refused, Request, Sampled, open_policy, sample_batch
 

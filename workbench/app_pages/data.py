@@ -6,8 +6,8 @@ from pathlib import Path
 import streamlit as st
 
 from label_data.formats.rows_out import ENDINGS
+from label_data.progress import store_counts
 from label_data.records import InputError
-from label_data.store import store_counts
 from label_data.transfer import export_file
 from workbench.session import store
 

@@ -3,8 +3,9 @@
 import streamlit as st
 
 from label_data.assignment import submit
+from label_data.progress import rankings_today
+from label_data.projects import project_settings
 from label_data.records import InputError
-from label_data.store import project_settings, rankings_today
 from label_data.work import reopened, work_of
 from workbench.languages import filled
 from workbench.ranker import Problem, answer_from, ranker

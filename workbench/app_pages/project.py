@@ -4,9 +4,9 @@ from dataclasses import asdict, fields
 
 import streamlit as st
 
+from label_data.projects import project_settings, save_settings
 from label_data.records import FEWEST_COMPLETIONS, MOST_COMPLETIONS, InputError
 from label_data.settings import PolicySettings, ProjectSettings
-from label_data.store import project_settings, save_settings
 from workbench.jobs import keep_up
 from workbench.session import store
 

@@ -3,8 +3,9 @@
 import streamlit as st
 
 from label_data.assignment import next_tasks, submit
+from label_data.progress import item_counts, rankings_today
+from label_data.projects import project_settings
 from label_data.records import InputError
-from label_data.store import item_counts, project_settings, rankings_today
 from label_data.work import policies_of
 from workbench.job_panel import job_panel
 from workbench.jobs import keep_up

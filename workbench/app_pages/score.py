@@ -2,8 +2,8 @@
 
 import streamlit as st
 
+from label_data.projects import project_settings
 from label_data.records import MOST_COMPLETIONS, InputError, user_prompt
-from label_data.store import project_settings
 from workbench.job_panel import job_panel
 from workbench.jobs import ask
 from workbench.runs import runs

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from label_data.store import item_counts
+from label_data.progress import item_counts
 from workbench.job_panel import job_panel
 from workbench.jobs import ask
 from workbench.report_view import show_report

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 
 from label_data.database import Store
 from label_data.records import Completion, Prompt, content_id
+from label_data.samples import save_samples, waiting_prompts
 from label_data.settings import ProjectSettings
-from label_data.store import save_samples, waiting_prompts
 from workbench.sampling.policies import OnProgress, Policy, Refused, Request
 
 REDRAWS = 3
