@@ -8,6 +8,7 @@ import pytest
 from label_data.database import Store, open_store
 from label_data.records import Completion, Group, Ranking, user_prompt
 from label_data.store import add_groups
+from workers import shared_folder
 
 TEMPLATE = (
     "{% for message in messages %}<|start|>{{ message['role'] }}\n{{ message['content'] }}<|end|>\n{% endfor %}"
@@ -84,8 +85,10 @@ def trained(planted_store, tiny_backbone_folder, tmp_path_factory) -> Path:
     """The folder of a reward model trained on the planted store."""
     from reward.training import train_reward_model
 
-    out = tmp_path_factory.mktemp("trained") / "model"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("WORKBENCH_DATA", str(tmp_path_factory.mktemp("data")))
-        train_reward_model(planted_store, out, str(tiny_backbone_folder))
+    with shared_folder(tmp_path_factory, "trained") as folder:
+        out = folder / "model"
+        if not out.exists():
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setenv("WORKBENCH_DATA", str(tmp_path_factory.mktemp("data")))
+                train_reward_model(planted_store, out, str(tiny_backbone_folder))
     return out

@@ -22,7 +22,7 @@ from label_data.jobs import DONE, FAILED, QUEUED, RUNNING, STOPPED, add_job, job
 from label_data.progress import item_counts
 from label_data.projects import save_settings
 from label_data.records import Completion, Group, Ranking, user_prompt
-from label_data.settings import PolicySettings, ProjectSettings
+from label_data.settings import PACKAGED_MODEL, PolicySettings, ProjectSettings
 from label_data.store import add_groups, add_prompts
 from reward.model import RewardModel
 from workbench import tasks
@@ -40,6 +40,8 @@ from workbench.jobs import (
 
 ROOT = Path(__file__).parents[1]
 PROMPTS = [user_prompt(f"Question {number}?") for number in range(5)]
+PATIENCE = 180
+"""Seconds that a worker process may take to start or end on a busy machine: it is the one that waits for others."""
 
 
 @pytest.fixture
@@ -51,6 +53,14 @@ def work_store(tmp_path, monkeypatch, chat_server):
     add_prompts(store, PROMPTS)
     yield store
     store.dispose()
+
+
+@pytest.fixture
+def small_model(tmp_path, monkeypatch, tiny_backbone_folder):
+    """Have a tiny network where the packaged one is kept once converted: what jobs do with it takes no minute."""
+    monkeypatch.setenv("WORKBENCH_MODELS", str(tmp_path / "models"))
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / PACKAGED_MODEL.removeprefix("packaged:")).symlink_to(tiny_backbone_folder)
 
 
 def settings_for(chat_server, **changes):
@@ -227,7 +237,7 @@ def test_a_score_job_for_a_folder_that_is_not_there_says_so(work_store):
     assert "nowhere" in job_with_id(work_store, job).message
 
 
-def test_training_scoring_and_best_of_n_give_what_the_pages_show(work_store, chat_server, packaged_model_folder):
+def test_training_scoring_and_best_of_n_give_what_the_pages_show(work_store, chat_server, small_model):
     """Sixteen rankings train a model; the second completion is scored as if it were alone; best of 3 are in order."""
     prompts = [user_prompt(f"Name a thing that is {word}.") for word in "abcdefghijklmnop"]
     add_groups(work_store, [ranked_group(prompt) for prompt in prompts])
@@ -289,10 +299,10 @@ def test_the_jobs_of_a_worker_that_was_killed_are_queued_when_the_next_one_start
 # Worker processes
 
 
-def until(condition, seconds=60):
+def until(condition):
     """Wait until the condition holds: another process or thread makes it so."""
     waiting = threading.Event()
-    end = time.monotonic() + seconds
+    end = time.monotonic() + PATIENCE
     while not condition():
         assert time.monotonic() < end, "it did not come to pass"
         waiting.wait(0.02)
@@ -316,7 +326,7 @@ def start_worker(work_store):
 
 
 def test_a_worker_killed_amid_a_batch_loses_nothing_and_the_next_samples_nothing_twice(
-    work_store, chat_server, start_worker, packaged_model_folder
+    work_store, chat_server, start_worker, small_model
 ):
     """The server stalls at the eighth request, amid the third batch; the worker is killed there, and another started.
 
@@ -336,7 +346,7 @@ def test_a_worker_killed_amid_a_batch_loses_nothing_and_the_next_samples_nothing
     assert not worker_is_alive()
     keep_up(work_store)
     first = start_worker()
-    assert stalled.wait(60)
+    assert stalled.wait(PATIENCE)
     assert worker_is_alive()
     first.send_signal(signal.SIGKILL)
     first.wait()
@@ -353,7 +363,7 @@ def test_a_worker_killed_amid_a_batch_loses_nothing_and_the_next_samples_nothing
     assert set(seeds) == saved
 
     third = start_worker()
-    assert third.wait(30) == 1
+    assert third.wait(PATIENCE) == 1
     assert "A worker serves" in third.stderr.read()
 
     stalled.clear()
@@ -361,9 +371,9 @@ def test_a_worker_killed_amid_a_batch_loses_nothing_and_the_next_samples_nothing
     add_prompts(work_store, [user_prompt("One more?")])
     save_settings(work_store, settings_for(chat_server, ready_ahead=6))
     keep_up(work_store)
-    assert stalled.wait(60)
+    assert stalled.wait(PATIENCE)
     second.send_signal(signal.SIGTERM)
-    assert second.wait(30) == 0
+    assert second.wait(PATIENCE) == 0
     assert {job.state for job in unfinished_jobs(work_store)} == {QUEUED}
     assert latest_job(work_store, "sample").state == QUEUED
     assert "ERROR" not in second.stderr.read()

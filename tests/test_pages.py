@@ -23,7 +23,7 @@ def app(tmp_path, monkeypatch):
     """Return the app at its first page, over an empty store of its own."""
     monkeypatch.setenv("WORKBENCH_DATA", str(tmp_path))
     shared_store.clear()
-    yield AppTest.from_file(str(APP), default_timeout=30)
+    yield AppTest.from_file(str(APP), default_timeout=120)
     shared_store.clear()
 
 
