@@ -90,6 +90,16 @@ def visible(text: str) -> str:
     return re.sub("[\u202d\u202e]", lambda found: f"⟨{_OVERRIDES[found[0]]}⟩", text)
 
 
+def literal(text: str) -> str:
+    """Return the text as markdown in which Streamlit shows it as it was written, white space folded.
+
+    Every sign is escaped. Streamlit replaces :names: of emoji and icons after reading the escapes, so an invisible
+    joiner parts a colon from its name. For what people wrote and a page shows in a label, caption or message.
+    """
+    escaped = re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", " ".join(visible(text).split()))
+    return re.sub(r":(?=[\w+-])", ":\u2060", escaped)
+
+
 def overrides(text: str) -> list[int]:
     """Return where `visible` replaced a character: offsets in what it returns, in the browser's UTF-16 units."""
     parts = re.split("[\u202d\u202e]", text)
