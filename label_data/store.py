@@ -123,7 +123,8 @@ def add_demonstration(connection: Connection, demonstration: Demonstration) -> i
 def _insert_new(connection: Connection, table: Table, key: Sequence[str] = ("id",), **values: Any) -> int:
     """Insert the row unless one with its key is there; return 1 or 0."""
     new = UPSERTING_INSERT[connection.dialect.name](table).values(**values)
-    return connection.execute(new.on_conflict_do_nothing(index_elements=list(key))).rowcount
+    told = new.on_conflict_do_nothing(index_elements=list(key)).returning(table.c[key[0]])
+    return len(connection.execute(told).all())
 
 
 def save_ranking(store: Store, ranking: Ranking) -> str:
@@ -169,7 +170,7 @@ def add_ranking(connection: Connection, ranking: Ranking, task: str | None = Non
             seconds=ranking.seconds,
             started_us=ranking.started,
             submitted_us=schema.now_us() if task else ranking.submitted,
-            assisted=ranking.assisted,
+            assisted=int(ranking.assisted),
             source=ranking.source,
             project=ranking.project,
             project_revision=ranking.project_revision,

@@ -81,7 +81,7 @@ def do(store, kind):
 
 def test_a_queued_message_is_json_and_names_only_the_task(work_store):
     wake()
-    with sqlite3.connect(default_store().with_name("queue.db")) as connection:
+    with sqlite3.connect(data_folder() / "queue.db") as connection:
         ((data,),) = connection.execute("SELECT data FROM task").fetchall()
     connection.close()
     message = json.loads(data)
