@@ -1,4 +1,4 @@
-"""python -m label_data import | export | stats | check: the store from a terminal."""
+"""python -m label_data import | export | stats | quality | check: the store from a terminal."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -106,6 +106,30 @@ def _counts(store: Store) -> Counter[str]:
     found["annotators"] = len(annotators)
     found.update({f"prompts {state}": number for state, number in item_counts(store).items()})
     return found
+
+
+@app.command()
+def quality(
+    store: Annotated[str, typer.Argument(help="store file or database URL [default: the data folder's]")] = "",
+    out: Annotated[Path | None, typer.Option(help="also write the whole report to this .html or .json file")] = None,
+    seed: Annotated[int, typer.Option(help="decides the resamples of every interval")] = 0,
+) -> None:
+    """Say how much to believe the rankings: agreement, bias, effort, reliability, policies, and what to do."""
+    from label_data.quality import quality as quality_report  # pandas, scipy and matplotlib: for this command alone
+    from label_data.quality_page import EVERYBODY, check_ending, headline, write_report
+
+    with input_errors():
+        if out:
+            check_ending(out)
+        counted = tqdm(groups(_store(store), ranked_only=True), unit=" prompts", disable=None, leave=False)
+        found = quality_report(counted, seed=seed)
+        written = write_report(found, out) if out else []
+    print("\n".join(headline(found)))
+    print("\nWhat to do:" if found.findings else "\nNothing stands out.")
+    for one in found.findings:
+        print(f"- {one.about or EVERYBODY}: {one.what} {one.todo}")
+    if written:
+        print(f"\nThe report is {written[0]}, with {len(written) - 1} plots.")
 
 
 @app.command()

@@ -81,7 +81,8 @@ def _levels(ranking: Ranking) -> dict[str, int]:
 def judgements(groups: Iterable[Group]) -> Judgements:
     """Return the tables of these groups, in one pass.
 
-    Left out, and counted: pairs of completions equal but for white space, of which nobody can prefer one.
+    Left out, and counted: pairs of completions equal but for white space, of which nobody can prefer one; rankings by
+    a judge model, since all of this is about people.
     """
     return _Tables().filled(groups)
 
@@ -101,6 +102,7 @@ class _Tables:
     twin: array = field(default_factory=lambda: array("i"))
     """For each completion the first one of its group with the same text."""
     patterns: dict[tuple[int, ...], tuple[str, float, bool]] = field(default_factory=dict)
+    left_out: Counter[str] = field(default_factory=Counter)
 
     def filled(self, groups: Iterable[Group]) -> Judgements:
         for group in groups:
@@ -109,7 +111,7 @@ class _Tables:
         pairs = self._pairs()
         twins = np.frombuffer(self.twin, dtype=np.int32)
         same = twins[pairs["first"].to_numpy()] == twins[pairs["second"].to_numpy()]
-        left_out = Counter({"pairs of completions with equal texts": int(same.sum())} if same.any() else {})
+        self.left_out["pairs of completions with equal texts"] += int(same.sum())
         columns = ["id", "policy", "characters", "markup"]
         completions = pd.DataFrame(self.completions, columns=columns).astype({"policy": "category"})
         names = (
@@ -118,7 +120,7 @@ class _Tables:
         rankings = pd.DataFrame(self.rankings, columns=names.split())
         kinds = dict.fromkeys(("annotator", "category", "outcome", "pattern"), "category")
         rankings = rankings.astype({**kinds, "seconds": float, "submitted": float, "prompt": int})
-        return Judgements(completions, rankings, pairs[~same].reset_index(drop=True), left_out)
+        return Judgements(completions, rankings, pairs[~same].reset_index(drop=True), +self.left_out)
 
     def _add(self, group: Group) -> None:
         prompt = self.prompts.setdefault(group.prompt.first_turn, len(self.prompts))
@@ -130,6 +132,9 @@ class _Tables:
             self.completions.append(_measured(completion))
         asked = sum(len(message.content) for message in group.prompt.messages)
         for ranking in group.rankings:
+            if ranking.source == "model":
+                self.left_out["rankings by a judge model"] += 1
+                continue
             levels = _levels(ranking)
             placed = sorted((row[id], level, ranking.shown.index(id)) for id, level in levels.items())
             for column, values in zip((self.placed, self.level, self.place), zip(*placed, strict=True), strict=False):

@@ -62,6 +62,13 @@ def test_completions_with_equal_texts_are_no_pair_and_counted():
     assert rows(found) == [] and dict(found.left_out) == {"pairs of completions with equal texts": 1}
 
 
+def test_rankings_by_a_judge_model_are_left_out_and_counted():
+    group = judged("q", {"ana": "a>b", "judge": "b>a"})
+    judge = replace(group.rankings[1], source="model")
+    found = judgements([replace(group, rankings=(group.rankings[0], judge))])
+    assert rows(found) == [[0, 1, 1]] and dict(found.left_out) == {"rankings by a judge model": 1}
+
+
 def test_the_second_time_the_same_annotator_judges_a_pair_is_left_to_self_consistency():
     found = judgements([judged("q", {"ana": "a>b", "ben": "b>a", "ana/2": "b>a"})])
     assert found.once()[["annotator", "judgement"]].to_numpy().tolist() == [["ana", 1], ["ben", -1]]
