@@ -54,12 +54,10 @@ REPORT = Report(
 )
 
 
-def add_conversation(store: Store, text: str, completions: list[str], policy: str = "tiny", category: str = "") -> None:
-    """Add a prompt that says the text in each of its turns, ready to be ranked."""
+def conversation(text: str) -> Prompt:
+    """Return a prompt that says the text in each of its turns."""
     turns = [Message("system", text), Message("user", text), Message("assistant", text), Message("user", text)]
-    prompt = Prompt(tuple(turns), category=category, source=category)
-    add_prompts(store, [prompt])
-    save_samples(store, prompt, [Completion(prompt.id, one, policy) for one in completions])
+    return Prompt(tuple(turns), category=text[:100], source=text[:100])
 
 
 def rank_next(store: Store, name: str, answer: Answer) -> None:
@@ -83,9 +81,11 @@ def fill_pages(
     """
     store = open_store(data / "workbench.db")
     save_settings(store, settings)
-    for place, text in enumerate(texts):
+    prompts = [conversation(text) for text in texts]
+    add_prompts(store, prompts)
+    for place, prompt in enumerate(prompts):
         shown = [texts[(place + step) % len(texts)] for step in range(3)]
-        add_conversation(store, text, shown, settings.policies[0].name, text[:100])
+        save_samples(store, prompt, [Completion(prompt.id, one, settings.policies[0].name) for one in shown])
     for place, text in enumerate(texts[:-1]):
         flag = settings.flags[place % len(settings.flags)]
         rank_next(
@@ -107,7 +107,8 @@ def fill_pages(
     run.mkdir(parents=True)
     (run / REPORT_FILE).write_text(json.dumps(report.as_dict()), encoding="utf-8")
     for kind, state in (("sample", FAILED), ("train", FAILED), ("score", DONE), ("best_of_n", DONE)):
-        result = {"completions": texts, "rewards": [float(-place) for place in range(len(texts))]}
+        scored = ["\n\n".join(texts[start::9]) for start in range(min(9, len(texts)))]
+        result = {"completions": scored, "rewards": [float(-place) for place in range(len(scored))]}
         job = add_job(store, kind)
         start_job(store, job)
         end_job(store, job, state, texts[0], result if state == DONE else None)

@@ -93,11 +93,13 @@ def visible(text: str) -> str:
 def literal(text: str) -> str:
     """Return the text as markdown in which Streamlit shows it as it was written, white space folded.
 
-    Every sign is escaped. Streamlit replaces :names: of emoji and icons after reading the escapes, so an invisible
-    joiner parts a colon from its name. For what people wrote and a page shows in a label, caption or message.
+    Every sign is escaped. Streamlit replaces :names: of emoji and icons, and lone arrows, after reading the escapes,
+    so an invisible joiner parts each of them. For what people wrote and a page shows in a label, caption or message.
     """
-    escaped = re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", " ".join(visible(text).split()))
-    return re.sub(r":(?=[\w+-])", ":\u2060", escaped)
+    parted = re.sub(
+        r":(?=(?:material/)?[\w+-]+:)|(?<!\S)[<>~-](?=[->=]+(?!\S))", "\\g<0>\u2060", " ".join(visible(text).split())
+    )
+    return re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", parted)
 
 
 def overrides(text: str) -> list[int]:
