@@ -18,15 +18,20 @@ def groups(store: Store, ranked_only: bool = False, revised: bool = False) -> It
     First added first. Of a ranking that was revised only the newest is current, with the demonstration sent with it;
     `revised` yields the earlier ones too, in the order in which they were stored. Reads 500 prompts at a time.
     """
+    with reading(store) as connection:
+        yield from all_groups_in(connection, ranked_only, revised)
+
+
+def all_groups_in(connection: Connection, ranked_only: bool = False, revised: bool = False) -> Iterator[Group]:
+    """Yield the same inside a transaction that is open already."""
     prompts = schema.prompts
     query = select(prompts.c.id, prompts.c.number).order_by(prompts.c.number).limit(500)
     if ranked_only:
         query = query.where(prompts.c.id.in_(select(schema.rankings.c.prompt_id)))
-    with reading(store) as connection:
-        last = -1
-        while rows := connection.execute(query.where(prompts.c.number > last)).all():
-            yield from groups_in(connection, [row.id for row in rows], revised)
-            last = rows[-1].number
+    last = -1
+    while rows := connection.execute(query.where(prompts.c.number > last)).all():
+        yield from groups_in(connection, [row.id for row in rows], revised)
+        last = rows[-1].number
 
 
 def groups_in(connection: Connection, prompt_ids: Sequence[str], revised: bool = False) -> list[Group]:

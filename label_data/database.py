@@ -82,6 +82,14 @@ def store_url(address: str | Path) -> URL:
     raise InputError(f"{shown(url)}: a store is a SQLite file or a PostgreSQL database (postgresql://…).")
 
 
+def postgresql_address(address: str | Path) -> str | None:
+    """Return the URL that PostgreSQL's own programs and psycopg take, password included; None for a SQLite file."""
+    url = store_url(address)
+    if url.get_backend_name() == "sqlite":
+        return None
+    return url.set(drivername="postgresql").render_as_string(hide_password=False)
+
+
 def shown(url: URL) -> str:
     """Return the address as a person knows it: a file's path, or a URL without its password."""
     if url.get_backend_name() == "sqlite":
