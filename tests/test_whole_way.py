@@ -26,7 +26,7 @@ pytest_plugins = ["browser_fixtures"]
 ROOT = Path(__file__).parent.parent
 MODEL_TIME = 300_000
 """Milliseconds that work of the model may take on a busy machine."""
-TRAINED_ON = 16
+TRAINED_ON = 12
 """Prompts of the prepared store to train on; beside them the 20 held out without which a report has no numbers."""
 
 
@@ -51,7 +51,7 @@ def data(tmp_path, packaged_model_folder):
     """Return a data folder: prepared rankings to train on, and settings that keep sampling short."""
     store = open_store(tmp_path / "data" / "workbench.db")
     add_groups(store, prepared_groups())
-    policy = PolicySettings("tiny", max_tokens=24)
+    policy = PolicySettings("tiny", max_tokens=10)
     save_settings(store, ProjectSettings(completions_per_prompt=3, ready_ahead=3, policies=(policy,)))
     store.dispose()
     return tmp_path / "data"
