@@ -5,7 +5,7 @@ import os
 import pytest
 
 from chat_server import chat_server  # noqa: F401 - fixtures are found by name
-from reward_fixtures import planted_store, tiny_backbone_folder, trained  # noqa: F401 - fixtures are found by name
+from reward_fixtures import planted_store, tiny_backbone_folder, tiny_encoder_folder, trained  # noqa: F401 - fixtures are found by name
 from store_fixtures import ranked_store, store  # noqa: F401 - fixtures are found by name
 
 
