@@ -8,20 +8,18 @@ which. "plain" reads every prompt and completion whole, and is what the other tw
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import jinja2
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from label_data.records import InputError, Message
+from reward.settings import Layout
 
 LONGEST_INPUT = 2_048
 """Tokens of prompt and completion together; the start of a longer prompt is trimmed, never its completion."""
 BATCH_TOKENS = {"cpu": 1_024, "cuda": 65_536}
 """Tokens to read at once, padding included."""
-
-Layout = Literal["plain", "cache", "row"]
 
 Messages = Sequence[Message] | Sequence[Mapping[str, str]]
 """A prompt's messages, as records or as {"role", "content"} objects."""

@@ -4,16 +4,15 @@ Each method gives the trainer a RankedNetwork and turns it into a plain network 
 """
 
 from pathlib import Path
-from typing import Any
 
 import torch
-from peft import LoraConfig, PeftModel, TaskType, get_peft_model
+from peft import LoraConfig, LoraModel
 from torch import nn
 from transformers import AutoModelForSequenceClassification, PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from reward.backbones import load_model, one_label_config
 from reward.ranked_network import RankedNetwork, layout_for, start_head
-from reward.settings import Settings
+from reward.settings import Layout, Settings
 
 DROPOUTS = (
     "attention_dropout",
@@ -60,20 +59,22 @@ def fine_tunable(folder: Path, tokenizer: PreTrainedTokenizerBase, settings: Set
         return RankedNetwork(network, pad, layout)
     torch.manual_seed(settings.seed)  # the changes' first factor is drawn
     asked = LoraConfig(
-        task_type=TaskType.SEQ_CLS,  # the head is trained and saved too
         r=settings.lora_rank,
         lora_alpha=2 * settings.lora_rank,
         lora_dropout=settings.dropout,
         target_modules="all-linear",
+        exclude_modules=["score", "classifier"],  # the head is trained as it is
     )
-    return LoraNetwork(get_peft_model(network, asked), pad, layout)
+    found = LoraNetwork(LoraModel(network, asked, "default"), pad, layout)
+    found.head.requires_grad_(True)
+    return found
 
 
 class LoraNetwork(RankedNetwork):
     """A network with low-rank changes."""
 
-    def __init__(self, changed: PeftModel, pad: int, layout: Any) -> None:
-        super().__init__(changed.base_model.model, pad, layout)
+    def __init__(self, changed: LoraModel, pad: int, layout: Layout) -> None:
+        super().__init__(changed.model, pad, layout)
         self._changed = [changed]  # in a list, or its weights would be found twice
 
     def whole(self) -> PreTrainedModel:
@@ -81,12 +82,8 @@ class LoraNetwork(RankedNetwork):
         return self._changed[0].merge_and_unload()
 
 
-def trained_dropouts(network: nn.Module) -> dict[str, float]:
-    """Return the share that each module drops while training, for those that drop any."""
-    found = {
-        name: module.p for name, module in network.named_modules() if isinstance(module, nn.Dropout) and module.p > 0
-    }
-    for name, module in network.named_modules():
-        if getattr(module, "attention_dropout", 0.0):
-            found[f"{name}.attention_dropout"] = module.attention_dropout
-    return found
+def effective_dropout(network: nn.Module) -> float:
+    """Return the largest share that any module of the network drops while training, whatever was asked for."""
+    dropped = [module.p for module in network.modules() if isinstance(module, nn.Dropout)]
+    dropped += [getattr(module, "attention_dropout", 0.0) for module in network.modules()]
+    return float(max(dropped, default=0.0))

@@ -4,7 +4,7 @@ What is trained, checked and served is this one function, so a reward is the sam
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -12,7 +12,8 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from label_data.records import InputError
-from reward.batches import LONGEST_INPUT, Input, Layout, in_one_row, padded, prompts_read
+from reward.batches import LONGEST_INPUT, Input, in_one_row, padded, prompts_read
+from reward.settings import Layout
 
 ROUNDING = {torch.bfloat16: 5e-2, torch.float16: 5e-2}
 """How far rewards and gradients may be from those of the plain layout, as a share of their size."""
@@ -59,13 +60,25 @@ class RankedNetwork(nn.Module):
 
     def state_dict(self, *args: Any, **options: Any) -> dict[str, Any]:
         """Return the weights that are trained: a checkpoint need not repeat what never changes."""
-        trained = {name for name, weight in self.named_parameters() if weight.requires_grad}
-        prefix = options.get("prefix", "")
-        return {
-            name: weight
-            for name, weight in super().state_dict(*args, **options).items()
-            if name.removeprefix(prefix) in trained
-        }
+        trained, prefix = self._trained(), options.get("prefix", "")
+        every = super().state_dict(*args, **options)
+        return {name: weight for name, weight in every.items() if name.removeprefix(prefix) in trained}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
+        """Load weights that `state_dict` gave.
+
+        Raises RuntimeError if they are not exactly those that are trained here, whatever `strict` says: a head that is
+        not in a checkpoint would quietly stay what chance made it.
+        """
+        wrong = sorted(self._trained() ^ state_dict.keys())
+        if wrong:
+            raise RuntimeError(f"These weights are trained or given, but not both: {', '.join(wrong[:5])}.")
+        found = super().load_state_dict(state_dict, strict=False, assign=assign)
+        found.missing_keys.clear()
+        return found
+
+    def _trained(self) -> set[str]:
+        return {name for name, weight in self.named_parameters() if weight.requires_grad}
 
 
 def shares_prompts(network: PreTrainedModel) -> bool:

@@ -9,6 +9,10 @@ from label_data.settings import PACKAGED_MODEL
 
 Method = Literal["head", "top", "lora", "full"]
 Loss = Literal["bradley-terry", "plackett-luce", "davidson"]
+Layout = Literal["plain", "cache", "row"]
+"""How groups are read: see `batches`."""
+UNFINISHED = ".unfinished"
+"""What the folder of a run is called, after the folder that it is to become."""
 
 LEARNING_RATES = {"full": 2e-5, "lora": 2e-4, "top": 5e-5}
 HEAD_TIMES = {"full": 10.0, "lora": 1.0, "top": 10.0}
@@ -49,8 +53,8 @@ class Settings:
     lora_rank: int = 16
     dropout: float = 0.0
     """In every layer that has any, while training. Above 0 the rewards that are learned from are noisy."""
-    layout: Literal["plain", "cache", "row"] | None = None
-    """How groups are read: see `batches`. None: what suits the device."""
+    layout: Layout | None = None
+    """None: what suits the device."""
     gradient_checkpointing: bool = False
     """Compute activations twice instead of keeping them."""
     batch_tokens: int | None = None
@@ -85,3 +89,6 @@ class Settings:
     def rate(self) -> float:
         """The learning rate at its highest, of all but the head."""
         return self.learning_rate or LEARNING_RATES[self.method]
+
+
+DEFAULTS = Settings()

@@ -20,11 +20,11 @@ from transformers import AutoModelForSequenceClassification, PreTrainedModel, Pr
 from label_data.data_folder import data_folder
 from label_data.records import InputError
 from reward.backbones import load_config, model_revision, one_label_config
-from reward.batches import BATCH_TOKENS, Input, Layout, batches, in_one_row
+from reward.batches import BATCH_TOKENS, Input, batches, in_one_row
 from reward.features import OnProgress
 from reward.networks import set_dropout, with_head
 from reward.ranked_network import RankedNetwork, layout_for, shares_prompts
-from reward.settings import Settings
+from reward.settings import Layout, Settings
 
 CHECKED_INPUTS = 4
 

@@ -32,10 +32,10 @@ from transformers.trainer_utils import get_last_checkpoint
 
 from label_data.records import InputError
 from reward import metrics
-from reward.batches import BATCH_TOKENS, Input, Layout, group_batches
+from reward.batches import BATCH_TOKENS, Input, group_batches
 from reward.judged import Judged, strength_of_ties, summed_loss
 from reward.ranked_network import RankedNetwork, disagreement
-from reward.settings import HEAD_TIMES, Settings
+from reward.settings import HEAD_TIMES, Layout, Settings
 
 OnProgress = Callable[[int, int, str], object]
 CHECKPOINTS, LOG_FILE = "checkpoints", "log.jsonl"
@@ -66,6 +66,8 @@ class Fitted:
     """Why groups were not read in the layout that was meant; empty if they were."""
     weights: dict[str, torch.Tensor]
     """Trained weights of the best step, by their name in the network that was given."""
+    divided: bool
+    """Does the network that was given hold only this process's part of them?"""
 
 
 def fit(
@@ -118,6 +120,7 @@ def fit(
         layout=ranked.layout,
         fallback=fallback,
         weights=trainer.whole_weights(),
+        divided=trainer.is_fsdp_enabled,
     )
 
 

@@ -164,3 +164,12 @@ def test_a_checkpoint_holds_the_weights_that_are_trained_and_no_others():
     network = tiny_decoder()
     network.model.requires_grad_(False)
     assert list(RankedNetwork(network, PAD).state_dict()) == ["network.score.weight"]
+
+
+def test_trap_14_a_checkpoint_without_the_head_is_an_error():
+    ranked = RankedNetwork(tiny_decoder(), PAD)
+    weights = ranked.state_dict()
+    ranked.load_state_dict(weights)
+    del weights["network.score.weight"]
+    with pytest.raises(RuntimeError, match=r"score\.weight"):
+        ranked.load_state_dict(weights)
