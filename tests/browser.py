@@ -17,6 +17,7 @@ from pathlib import Path
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 ROOT = Path(__file__).parent.parent
+LEASH = str(ROOT / "tests" / "leash.py")
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
 PATIENCE = 60.0
@@ -39,7 +40,7 @@ def free_port() -> int:
 @contextmanager
 def ranking_server(port: int, log: Path) -> Iterator[str]:
     """Serve tests/ranking_page.py, and yield its address once it answers; it is killed at the end."""
-    command = [sys.executable, "-m", "streamlit", "run", str(ROOT / "tests" / "ranking_page.py")]
+    command = [sys.executable, LEASH, "streamlit", "run", str(ROOT / "tests" / "ranking_page.py")]
     settings = {
         "server.port": port,
         "server.address": "127.0.0.1",
@@ -57,7 +58,7 @@ def ranking_server(port: int, log: Path) -> Iterator[str]:
 @contextmanager
 def app_server(port: int, data: Path) -> Iterator[str]:
     """Serve the whole app over this data folder, without the worker; it is killed at the end."""
-    command = [sys.executable, "-m", "workbench", "app", "--port", str(port)]
+    command = [sys.executable, LEASH, "workbench", "app", "--port", str(port)]
     with _served(command, {"WORKBENCH_DATA": str(data)}, port, data / "log") as address:
         yield address
 
@@ -71,7 +72,7 @@ def _served(command: list[str], environment: dict[str, str], port: int, log: Pat
             env=os.environ | environment,
             stdout=output,
             stderr=subprocess.STDOUT,
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,
         )
     try:
         _await_health(port, process, log)
@@ -79,6 +80,7 @@ def _served(command: list[str], environment: dict[str, str], port: int, log: Pat
     finally:
         process.kill()
         process.wait()
+        process.stdin.close()
 
 
 def _await_health(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
