@@ -18,6 +18,14 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 ROOT = Path(__file__).parent.parent
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
+RANKING_SERVER = """
+import sys
+import streamlit as st
+from workbench.server import LOCAL, ROUTES, SETTINGS
+script, port = sys.argv[1:]
+st.App(script, routes=ROUTES).run(config=SETTINGS | {"server.port": int(port), "server.address": LOCAL})
+"""
+"""The app's routes and settings, without its content-security policy: what is safe here is safe without it."""
 PATIENCE = 20.0
 """Seconds that anything on a page, or a server's start, may take on a busy machine."""
 
@@ -32,18 +40,8 @@ def free_port() -> int:
 @contextmanager
 def ranking_server(port: int, log: Path) -> Iterator[str]:
     """Serve tests/ranking_page.py, and yield its address once it answers; it is killed at the end."""
-    command = [sys.executable, "-m", "streamlit", "run", str(ROOT / "tests" / "ranking_page.py")]
-    settings = {
-        "server.port": port,
-        "server.address": "127.0.0.1",
-        "server.headless": "true",
-        "server.fileWatcherType": "none",
-        "browser.gatherUsageStats": "false",
-        "client.toolbarMode": "viewer",
-        "runner.postScriptGC": "false",
-    }
-    arguments = [f"--{name}={value}" for name, value in settings.items()]
-    with _served(command + arguments, {"PYTHONPATH": str(ROOT)}, port, log) as address:
+    command = [sys.executable, "-c", RANKING_SERVER, str(ROOT / "tests" / "ranking_page.py"), str(port)]
+    with served(command, {"PYTHONPATH": str(ROOT)}, port, log) as address:
         yield address
 
 
@@ -51,12 +49,12 @@ def ranking_server(port: int, log: Path) -> Iterator[str]:
 def app_server(port: int, data: Path) -> Iterator[str]:
     """Serve the whole app over this data folder, without the worker; it is killed at the end."""
     command = [sys.executable, "-m", "workbench", "app", "--port", str(port)]
-    with _served(command, {"WORKBENCH_DATA": str(data)}, port, data / "log") as address:
+    with served(command, {"WORKBENCH_DATA": str(data)}, port, data / "log") as address:
         yield address
 
 
 @contextmanager
-def _served(command: list[str], environment: dict[str, str], port: int, log: Path) -> Iterator[str]:
+def served(command: list[str], environment: dict[str, str], port: int, log: Path) -> Iterator[str]:
     with log.open("ab") as output:
         process = subprocess.Popen(
             command,
