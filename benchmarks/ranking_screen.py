@@ -43,9 +43,11 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.invented_prompts import invented_groups
+from label_data.annotators import annotator_named
+from label_data.contents import groups
 from label_data.data_folder import default_store
 from label_data.database import open_store
-from label_data.store import add_groups, annotator_named, groups
+from label_data.store import add_groups
 from tests.browser import chromium, free_port, served
 
 ROOT = Path(__file__).parent.parent

@@ -13,7 +13,9 @@ from typing import Any
 from sqlalchemy import Connection, Row, delete, insert, select, update
 
 from label_data import schema
+from label_data.contents import groups_in
 from label_data.database import Store, writing
+from label_data.projects import PROJECT, settings_in
 from label_data.records import (
     MOST_COMPLETIONS,
     Completion,
@@ -27,7 +29,7 @@ from label_data.records import (
     distinct,
 )
 from label_data.settings import ProjectSettings
-from label_data.store import PROJECT, add_completion, add_demonstration, add_ranking, groups_in, settings_in
+from label_data.store import add_completion, add_demonstration, add_ranking
 
 SECOND = 1_000_000
 AHEAD = 2

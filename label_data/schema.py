@@ -207,4 +207,15 @@ jobs = Table(
     Column("added_us", BigInteger, nullable=False),
     Column("started_us", BigInteger),
     Column("finished_us", BigInteger),
+    Column("worker", String(32)),
 )
+
+workers = Table(
+    "workers",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("place", Text, nullable=False),
+    Column("started_us", BigInteger, nullable=False),
+    Column("seen_us", BigInteger, nullable=False),
+)
+"""Worker processes that run, each seen again every few seconds. One that is not is gone, and its jobs are others'."""

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from label_data.contents import groups as stored_groups
 from label_data.database import Store
 from label_data.formats import READERS, WRITERS, groups, prompts, trl
 from label_data.records import Group, InputError
 from label_data.store import Added, add_groups
-from label_data.store import groups as stored_groups
 
 
 @dataclass(frozen=True, slots=True)

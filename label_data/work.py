@@ -8,9 +8,9 @@ from sqlalchemy import Connection, Row, select
 
 from label_data import schema
 from label_data.assignment import Task, task_in, task_of
+from label_data.contents import groups_in
 from label_data.database import Store, reading
 from label_data.records import Demonstration, Group, InputError, Ranking
-from label_data.store import groups_in
 
 _later = schema.rankings.alias("later")
 _is_newest = ~select(_later.c.number).where(_later.c.revises == schema.rankings.c.submission).exists()

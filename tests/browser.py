@@ -1,6 +1,7 @@
 """How the browser tests start a Chromium and a server with nothing but the ranking screen."""
 
 import os
+import random
 import shutil
 import socket
 import subprocess
@@ -10,7 +11,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from playwright.sync_api import Browser, Page, expect, sync_playwright
@@ -26,15 +27,21 @@ script, port = sys.argv[1:]
 st.App(script, routes=ROUTES).run(config=SETTINGS | {"server.port": int(port), "server.address": LOCAL})
 """
 """The app's routes and settings, without its content-security policy: what is safe here is safe without it."""
-PATIENCE = 20.0
+PATIENCE = 60.0
 """Seconds that anything on a page, or a server's start, may take on a busy machine."""
 
 
 def free_port() -> int:
-    """Return a port that nothing listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """Return a port that nothing listens on.
+
+    It lies below those that the system gives out by itself: one of those may go to a connection of any other process
+    before the server that is started here has it. The chance is the system's, for tests set seeds.
+    """
+    while True:
+        port = random.SystemRandom().randrange(12_000, 32_000)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 @contextmanager
@@ -73,7 +80,7 @@ def served(command: list[str], environment: dict[str, str], port: int, log: Path
 
 
 def _await_health(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
-    until = time.monotonic() + 3 * PATIENCE
+    until = time.monotonic() + PATIENCE
     while process.poll() is None and time.monotonic() < until:
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=5):
@@ -84,13 +91,13 @@ def _await_health(port: int, process: subprocess.Popen[bytes], log: Path) -> Non
 
 
 @contextmanager
-def chromium() -> Iterator[Browser]:
-    """Yield a Chromium of the machine; whatever is expected of its pages may take PATIENCE."""
+def chromium(*flags: str) -> Iterator[Browser]:
+    """Yield a Chromium of the machine, with further flags; whatever is expected of its pages may take PATIENCE."""
     path = next(filter(None, map(shutil.which, BROWSERS)), None)
     assert path, "The browser tests need Chromium: install it (on Debian: apt-get install chromium)."
     with sync_playwright() as playwright:
         expect.set_options(timeout=PATIENCE * 1000)
-        started = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        started = playwright.chromium.launch(executable_path=path, args=[*FLAGS, *flags])
         yield started
         started.close()
 

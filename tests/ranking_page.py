@@ -2,10 +2,11 @@
 
 import streamlit as st
 
+from label_data.annotators import annotator_named
 from label_data.assignment import next_tasks, submit
 from label_data.database import Store, open_store
+from label_data.projects import project_settings
 from label_data.records import InputError
-from label_data.store import annotator_named, project_settings
 from workbench.ranker import Problem, answer_from, ranker
 
 st.set_page_config("Ranking", layout="wide")

@@ -6,9 +6,11 @@ from playwright.sync_api import expect
 
 from browser import PATIENCE, open_app
 from label_data.database import open_store
+from label_data.projects import save_settings
 from label_data.records import Completion, Message, Prompt
+from label_data.samples import save_samples
 from label_data.settings import ProjectSettings
-from label_data.store import add_prompts, save_samples, save_settings
+from label_data.store import add_prompts
 from ranking_steps import press
 
 pytest_plugins = ["browser_fixtures"]

@@ -3,12 +3,15 @@
 import pytest
 from sqlalchemy import text
 
+from label_data.annotators import annotator_named
 from label_data.assignment import Answer, next_tasks, submit
 from label_data.comparisons import comparisons
+from label_data.contents import groups
 from label_data.database import writing
+from label_data.progress import item_counts, store_counts
+from label_data.projects import save_settings
 from label_data.records import InputError
 from label_data.settings import ProjectSettings
-from label_data.store import annotator_named, groups, item_counts, save_settings, store_counts
 from store_fixtures import add_ready_prompt
 
 

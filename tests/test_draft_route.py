@@ -8,10 +8,10 @@ from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
 from browser import PATIENCE, app_server, free_port, open_app
+from label_data.annotators import annotator_named
 from label_data.assignment import next_tasks
 from label_data.data_folder import default_store
 from label_data.database import open_store
-from label_data.store import annotator_named
 from ranking_steps import press
 from store_fixtures import add_ready_prompt
 from workbench.drafts import LONGEST_BODY

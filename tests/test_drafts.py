@@ -4,10 +4,10 @@ import json
 
 import pytest
 
+from label_data.annotators import annotator_named
 from label_data.assignment import Answer, next_tasks, submit
 from label_data.drafts import save_draft
 from label_data.records import InputError
-from label_data.store import annotator_named
 from store_fixtures import add_ready_prompt
 
 

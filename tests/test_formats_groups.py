@@ -10,11 +10,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from label_data.contents import groups as stored_groups
 from label_data.database import open_store
 from label_data.formats import groups
 from label_data.records import Completion, Demonstration, Group, InputError, Message, Prompt, Ranking, Span
 from label_data.store import add_groups
-from label_data.store import groups as stored_groups
 from store_fixtures import completions_of
 
 SAMPLE = {

@@ -6,11 +6,14 @@ import pytest
 from playwright.sync_api import expect
 
 from browser import open_app
+from label_data.annotators import annotator_named
 from label_data.assignment import Answer, next_tasks, submit
 from label_data.check import problems
+from label_data.contents import groups
 from label_data.database import open_store
+from label_data.progress import store_counts
+from label_data.projects import save_settings
 from label_data.settings import ProjectSettings
-from label_data.store import annotator_named, groups, save_settings, store_counts
 from ranking_steps import press, tray
 from store_fixtures import add_ready_prompt
 

@@ -8,8 +8,10 @@ from streamlit.testing.v1 import AppTest
 from label_data.data_folder import default_store
 from label_data.database import open_store
 from label_data.jobs import latest_job
+from label_data.progress import item_counts, store_counts
+from label_data.projects import project_settings
+from label_data.samples import waiting_prompts
 from label_data.settings import ProjectSettings
-from label_data.store import item_counts, project_settings, store_counts, waiting_prompts
 from store_fixtures import add_ready_prompt
 from workbench.session import store as shared_store
 
@@ -21,7 +23,7 @@ def app(tmp_path, monkeypatch):
     """Return the app at its first page, over an empty store of its own."""
     monkeypatch.setenv("WORKBENCH_DATA", str(tmp_path))
     shared_store.clear()
-    yield AppTest.from_file(str(APP), default_timeout=30)
+    yield AppTest.from_file(str(APP), default_timeout=120)
     shared_store.clear()
 
 
@@ -34,6 +36,11 @@ def open_page(app, name):
 
 def button(app, label):
     return next(found for found in app.button if found.label == label)
+
+
+def shown(element):
+    """Return the text that markdown shows where every sign is escaped."""
+    return element.value.replace("\\", "")
 
 
 def test_an_empty_store_offers_the_starter_prompts_and_one_click_adds_sixty(app):
@@ -82,7 +89,7 @@ def test_a_bad_file_is_refused_by_name_and_line_and_nothing_is_added(app):
     open_page(app, "prompts")
     app.file_uploader[0].upload("mine.jsonl", b'{"prompt": "fine"}\n{"question": "not"}\n', "application/jsonl")
     [found for found in app.button if found.label == "Add"][1].click().run()
-    assert "mine.jsonl, line 2" in app.error[0].value
+    assert "mine.jsonl, line 2" in shown(app.error[0])
     assert store_counts(open_store(default_store())).prompts == 0
 
 
@@ -113,7 +120,7 @@ def test_settings_that_cannot_work_are_refused_and_not_saved(app):
     open_page(app, "project")
     app.text_input[0].input(" ")
     button(app, "Save").click().run()
-    assert app.error[0].value == "The project has no name. Give it one."
+    assert shown(app.error[0]) == "The project has no name. Give it one."
     assert project_settings(open_store(default_store()))[1] == 0
 
 

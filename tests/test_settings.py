@@ -4,9 +4,10 @@ import json
 
 import pytest
 
+from label_data.progress import item_counts
+from label_data.projects import project_settings, save_settings
 from label_data.records import InputError
 from label_data.settings import PolicySettings, ProjectSettings, settings_from
-from label_data.store import item_counts, project_settings, save_settings
 from store_fixtures import add_ready_prompt
 
 

@@ -4,26 +4,14 @@ import threading
 
 import pytest
 
+from label_data.annotators import annotator_named, annotator_with_id
 from label_data.comparisons import comparisons
+from label_data.contents import groups
 from label_data.database import open_store
+from label_data.progress import item_counts, newest_prompts, rankings_today, store_counts, untouched_ready
 from label_data.records import Group, InputError, Ranking, user_prompt
-from label_data.store import (
-    Added,
-    add_groups,
-    add_prompts,
-    annotator_named,
-    annotator_with_id,
-    groups,
-    item_counts,
-    newest_prompts,
-    rankings_today,
-    retry_failed,
-    save_ranking,
-    save_samples,
-    store_counts,
-    untouched_ready,
-    waiting_prompts,
-)
+from label_data.samples import retry_failed, save_samples, waiting_prompts
+from label_data.store import Added, add_groups, add_prompts, save_ranking
 from store_fixtures import add_ready_prompt, completions_of
 
 

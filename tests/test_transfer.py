@@ -8,10 +8,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from label_data.check import problems
+from label_data.contents import groups
 from label_data.database import open_store
 from label_data.formats.pairs import SAME
+from label_data.progress import store_counts
 from label_data.records import InputError, Ranking
-from label_data.store import Added, add_groups, groups, save_ranking, store_counts
+from label_data.store import Added, add_groups, save_ranking
 from label_data.transfer import export_file, import_files
 
 TURN = "\n\nHuman: Can pigs fly?\n\nAssistant: "

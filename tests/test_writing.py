@@ -4,7 +4,7 @@ import pytest
 from playwright.sync_api import expect
 
 from browser import open_ranking
-from label_data.store import groups
+from label_data.contents import groups
 from ranking_steps import fill, press, store_at, submit_and_wait
 
 pytest_plugins = ["browser_fixtures"]

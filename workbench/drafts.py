@@ -13,7 +13,8 @@ from starlette.responses import JSONResponse
 
 from label_data.drafts import LONGEST_DRAFT, save_draft
 from label_data.records import InputError
-from workbench.session import COOKIE, store
+from workbench.languages import nearest_language, translated
+from workbench.session import COOKIE, LANGUAGE, store
 
 LONGEST_BODY = 4 * LONGEST_DRAFT
 """Bytes; no character takes more than four."""
@@ -38,8 +39,13 @@ async def keep_draft(request: Request) -> JSONResponse:
     try:
         kept = await run_in_threadpool(save_draft, store(), token, request.cookies.get(COOKIE, ""), draft)
     except InputError as error:
-        return JSONResponse({"error": str(error)}, 422)
+        return JSONResponse({"error": translated(str(error), _language(request))}, 422)
     return JSONResponse({"kept": kept})
+
+
+def _language(request: Request) -> str:
+    """Return the language chosen on the page, else the one that the browser asks for first."""
+    return nearest_language(request.cookies.get(LANGUAGE) or request.headers.get("accept-language"))
 
 
 def _is_same_origin(request: Request) -> bool:

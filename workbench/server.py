@@ -27,6 +27,7 @@ SETTINGS: dict[str, Any] = {
     "client.toolbarMode": "viewer",  # in "developer" the key c opens a dialog in the middle of a ranking
     "client.showErrorDetails": "none",  # a traceback names files and may quote model text; it goes to the log
     "global.developmentMode": False,
+    "runner.magicEnabled": False,  # it shows any bare string of a page, the docstring of a constant too
     "runner.postScriptGC": False,  # a full collection after every run was what limited submissions a second
     "server.fileWatcherType": "none",
     "server.headless": True,

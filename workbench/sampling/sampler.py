@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 
 from label_data.database import Store
 from label_data.records import Completion, Prompt, content_id
+from label_data.samples import save_samples, waiting_prompts
 from label_data.settings import ProjectSettings
-from label_data.store import save_samples, waiting_prompts
 from workbench.sampling.policies import OnProgress, Policy, Refused, Request
 
 REDRAWS = 3
@@ -113,6 +113,6 @@ def _leave_out_repeats(one: _Drawn) -> None:
 
 def _save(store: Store, one: _Drawn, k: int) -> Sampled:
     state = save_samples(store, one.prompt, [one.kept[place] for place in sorted(one.kept)])
-    if state == "ready":
+    if state != "failed":
         return Sampled(ready=1, prompts=(one.prompt.id,), completions=len(one.kept))
     return Sampled(failed=1, reasons=(one.refusal or f"Of {k} completions no two had different texts.",))
