@@ -43,6 +43,8 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.invented_prompts import invented_groups
+from label_data.annotators import annotator_named
+from label_data.contents import groups
 from label_data.data_folder import default_store
 from label_data.database import open_store
 from label_data.annotators import annotator_named

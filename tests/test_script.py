@@ -12,6 +12,7 @@ from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
 from browser import ROOT, app_server, free_port, open_app, open_ranking, served
+from label_data.contents import groups
 from label_data.database import open_store
 from label_data.contents import groups
 from ranking_steps import fill, press, submit_and_wait, tray
@@ -75,7 +76,7 @@ def test_a_script_that_does_not_come_is_asked_for_again(page, server, tmp_path):
 
 
 def test_an_open_page_gets_the_new_screen_with_its_next_ranking_when_the_server_was_updated(page, tmp_path):
-    """The new version's style is another. Nothing is lost, and keys are not heard by both versions."""
+    """The new version's style is another. Nothing is lost, and each ranking is sent under one name."""
     store = open_store(tmp_path / "workbench.db")
     for question in ("First?", "Second?"):
         add_ready_prompt(store, question, "one", "two", "three")
@@ -89,7 +90,6 @@ def test_an_open_page_gets_the_new_screen_with_its_next_ranking_when_the_server_
     with app_server(port, tmp_path) as address:
         open_app(page, address)
         press(page, "3", "1")
-        old = page.locator(".ranker").element_handle()
     start = f"import sys; sys.path.insert(0, {str(newer)!r}); from workbench.server import serve; serve({port})"
     with served([sys.executable, "-c", start], {"WORKBENCH_DATA": str(tmp_path)}, port, tmp_path / "log"):
         if len(sockets) < 2:
@@ -101,7 +101,6 @@ def test_an_open_page_gets_the_new_screen_with_its_next_ranking_when_the_server_
         expect(page.locator(".prompt .text")).to_have_text("Second?")
         press(page, "2", "1")
         assert tray(page) == "2›1›3"
-        assert old.evaluate("root => root.querySelectorAll('.chip').length") == 0
         submit_and_wait(page)
     assert [len(group.rankings) for group in groups(store)] == [1, 1]
     store.dispose()

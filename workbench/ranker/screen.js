@@ -44,7 +44,6 @@ class Screen extends Sheet {
     on(document, "selectionchange", () => this.selected());
     on(root, "scroll", (event) => this.scrolled(event.target), { passive: true, capture: true });
     on(root, "scrollend", () => (this.scroller = null), { capture: true });
-    on(root, "replaced", () => this.leave());
     this.timer = setInterval(() => {
       if (this.unsent && performance.now() - this.sentAt > RESEND - 100) this.send();
       this.paintSession();
@@ -563,12 +562,7 @@ const screens = new WeakMap();
 const style = new CSSStyleSheet();
 style.replaceSync(STYLE);
 
-// Put the page into Streamlit's element. One of an earlier version may be there: a server that was updated while the
-// page was open sends another script.
 function planted(parent) {
-  const earlier = parent.querySelector(".ranker");
-  earlier?.dispatchEvent(new Event("replaced"));
-  earlier?.remove();
   parent.adoptedStyleSheets = [style]; // before there is anything to be seen without it
   const page = document.createElement("template");
   page.innerHTML = PAGE;
@@ -578,8 +572,7 @@ function planted(parent) {
 
 // Streamlit calls this on every change of data, on the same elements.
 export default function ({ parentElement, data, setTriggerValue }) {
-  const found = parentElement.querySelector(".ranker");
-  const root = screens.has(found) ? found : planted(parentElement);
+  const root = parentElement.querySelector(".ranker") ?? planted(parentElement);
   if (!screens.has(root)) screens.set(root, new Screen(root));
   const screen = screens.get(root);
   screen.receive(data, setTriggerValue);
