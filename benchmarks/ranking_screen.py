@@ -47,8 +47,6 @@ from label_data.annotators import annotator_named
 from label_data.contents import groups
 from label_data.data_folder import default_store
 from label_data.database import open_store
-from label_data.annotators import annotator_named
-from label_data.contents import groups
 from label_data.store import add_groups
 from tests.browser import chromium, free_port, served
 

@@ -16,10 +16,10 @@ from accelerate import PartialState
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from label_data.comparisons import split_by_prompt
+from label_data.contents import groups as stored_groups
 from label_data.database import Store
 from label_data.formats import groups as groups_format
 from label_data.records import Group, InputError
-from label_data.contents import groups as stored_groups
 from reward.backbones import load_config, load_tokenizer, model_folder, model_revision
 from reward.batches import Input, encode
 from reward.evaluate import FEWEST_HELD_OUT, HeldOut, Report, Tuning

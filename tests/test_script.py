@@ -14,7 +14,6 @@ from starlette.testclient import TestClient
 from browser import ROOT, app_server, free_port, open_app, open_ranking, served
 from label_data.contents import groups
 from label_data.database import open_store
-from label_data.contents import groups
 from ranking_steps import fill, press, submit_and_wait, tray
 from store_fixtures import add_ready_prompt
 from workbench.ranker.script import MOUNT, NAME
