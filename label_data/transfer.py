@@ -13,6 +13,10 @@ from label_data.store import Added, add_groups
 from label_data.store import groups as stored_groups
 
 
+UPLOAD_ENDINGS = (".jsonl", ".jsonl.gz", ".csv", ".csv.gz", ".txt", ".txt.gz", ".parquet")
+"""Ends of names that say how a file is read; of any other it is read as JSON lines."""
+
+
 @dataclass(frozen=True, slots=True)
 class Imported:
     """What became of the content of some files."""
@@ -64,11 +68,22 @@ def import_files(
     try:
         added = add_groups(store, found(), on_progress=on_progress)
     except InputError as error:
-        if str(error).startswith(place):
+        if str(error).startswith(str(InputError(place))):  # which escapes what a terminal would obey
             raise
         raise InputError(f"{place}, {offered['prompts']} rows read: {error}") from None
     repeated = Added(*(offered[name] - getattr(added, name) for name in ("prompts", "completions", "rankings")))
     return Imported(added, repeated, +left_out)
+
+
+def saved_upload(folder: Path, name: str, content: bytes) -> Path:
+    """Write an uploaded file into the folder and return its path, of which only the ending comes from its name.
+
+    A name that a browser sends may be "../../x", hold a NUL, or be longer than a disk allows: it is never a path.
+    """
+    ending = next((ending for ending in UPLOAD_ENDINGS if name.lower().endswith(ending)), "")
+    path = folder / f"upload{ending}"
+    path.write_bytes(content)
+    return path
 
 
 def export_file(store: Store, file: Path, format_: str, with_margin: bool = False) -> Exported:

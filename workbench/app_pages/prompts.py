@@ -8,6 +8,7 @@ import streamlit as st
 from label_data.formats.prompts import prompts_from_text, read_prompts
 from label_data.records import InputError
 from label_data.store import add_prompts, item_counts, newest_prompts, retry_failed
+from label_data.transfer import saved_upload
 from workbench.job_panel import job_panel
 from workbench.jobs import keep_up, sampling_is_stopped, start_sampling
 from workbench.session import store
@@ -46,8 +47,7 @@ try:
         file_category = st.text_input("Category", help="Used where the file names none.", key="file-category")
         if st.form_submit_button("Add") and upload is not None:
             with tempfile.TemporaryDirectory() as folder:
-                copy = Path(folder, "upload" + Path(upload.name).suffix)
-                copy.write_bytes(upload.getvalue())
+                copy = saved_upload(Path(folder), upload.name, upload.getvalue())
                 added = add_prompts(
                     store(), read_prompts(copy, column=column_name, category=file_category, name=upload.name)
                 )
