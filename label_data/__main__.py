@@ -62,7 +62,7 @@ def _opened(address: str, create: bool = False) -> Iterator[Store]:
 @app.command("import")
 def import_command(
     files: Annotated[list[Path], typer.Argument(help="the files to read")],
-    format_: Annotated[Reading, typer.Option("--format", help="what the files hold")],
+    format_: Annotated[Reading | None, typer.Option("--format", help="what they hold [default: recognised]")] = None,
     store: StoreOption = "",
     column: Annotated[str, typer.Option(help="prompts: the field or column that holds the prompt")] = prompts.COLUMN,
     category: Annotated[str, typer.Option(help="prompts: their category, where a row names none")] = "",
@@ -76,11 +76,14 @@ def import_command(
         found = import_files(
             opened,
             files,
-            format_,
+            format_ or "",
             column,
             category,
             lambda rows: progress.update(),
         )
+    if format_ is None:
+        for file, said, rows in found.files:
+            print(f"{file}: {said}; {rows:,} {'row' if rows == 1 else 'rows'} taken.")
     print(f"Added {_spelled(found.added)}.")
     if found.repeated != Added():
         print(f"There already, in the store or earlier in the files: {_spelled(found.repeated)}.")

@@ -15,11 +15,14 @@ from typing import Any, Literal, get_args
 
 Role = Literal["system", "user", "assistant"]
 Outcome = Literal["ranked", "all_bad", "indistinguishable", "skipped"]
-Source = Literal["person", "import", "model"]
+Source = Literal["person", "import", "model", "derived"]
+"""Whose order it is: a person's here, a person's elsewhere, a judge model's, or nobody's, made of scores or votes."""
 
 LONGEST_TEXT = 200_000
 """Characters one message or completion may have."""
 FEWEST_COMPLETIONS, MOST_COMPLETIONS = 2, 9
+LONGEST_MESSAGE = 1_000
+"""Characters of what an InputError says."""
 STRENGTHS = (1, 2, 3)
 """How much better a group is than the next: 1 slightly, 2 clearly, 3 much."""
 WORST_RATING, BEST_RATING = 1, 7
@@ -27,7 +30,16 @@ WORST_RATING, BEST_RATING = 1, 7
 
 
 class InputError(ValueError):
-    """Something the person can put right; its message says what, where, and what to do next."""
+    """Something the person can put right; its message says what, where, and what to do next.
+
+    It stays one line that a terminal only shows, though it may quote a file: signs that do anything else are escaped,
+    and the middle of what is over `LONGEST_MESSAGE` is left out.
+    """
+
+    def __init__(self, message: str) -> None:
+        if len(message) > LONGEST_MESSAGE:
+            message = f"{message[: LONGEST_MESSAGE // 2]} … {message[-LONGEST_MESSAGE // 4 :]}"
+        super().__init__("".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in message))
 
 
 def canonical(value: Any) -> str:

@@ -55,6 +55,20 @@ def test_import_says_what_was_added_and_what_was_there(data):
     assert store_counts(open_store(data / "workbench.db")) == Added(1, 3, 1)
 
 
+def test_import_without_a_format_recognises_each_file_and_says_it(data):
+    turn = "\n\nHuman: Hi\n\nAssistant: "
+    Path("pairs.jsonl").write_text(json.dumps({"chosen": turn + "a", "rejected": turn + "b"}))
+    assert run("import", "hand.jsonl", "pairs.jsonl")[1].splitlines() == [
+        "hand.jsonl: groups, this project's own format; 1 row taken.",
+        "pairs.jsonl: hh-rlhf, whole transcripts; 1 row taken.",
+        "Added 2 prompts, 5 completions and 2 rankings.",
+    ]
+    Path("other.jsonl").write_text('{"a": 1}')
+    status, _, said = run("import", "other.jsonl")
+    assert (status, said.count("\n")) == (1, 1)
+    assert said.startswith("other.jsonl, line 1: found fields that no format has: a. If it is one of these, name it")
+
+
 def test_import_says_what_was_left_out_and_why(data):
     turn = "\n\nHuman: Hi\n\nAssistant: "
     Path("pairs.jsonl").write_text(json.dumps({"chosen": turn, "rejected": turn}))

@@ -11,7 +11,7 @@ Source: https://huggingface.co/docs/trl/dataset_formats, preference type; TRL 1.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,14 @@ NAME = "trl"
 MESSAGES = pa.list_(pa.struct({"role": pa.string(), "content": pa.string()}))
 SCHEMA = pa.schema(dict.fromkeys(("prompt", "chosen", "rejected"), MESSAGES))
 WITH_MARGIN = SCHEMA.append(pa.field("margin", pa.float64()))
+
+
+def says(fields: Mapping[str, Any]) -> str:
+    """Say what a file is whose first row has these fields, or nothing if it is none of this format."""
+    if not {"chosen", "rejected"} <= fields.keys():
+        return ""
+    shape = "conversational" if isinstance(fields["chosen"], list) else "standard"
+    return f"TRL or OpenRLHF preference, {shape}, prompt {'explicit' if fields.get('prompt') else 'implicit'}"
 
 
 def read(path: Path, left_out: Counter[str] | None = None) -> Iterator[Group]:

@@ -10,6 +10,7 @@ from label_data.progress import item_counts, newest_prompts
 from label_data.records import InputError
 from label_data.samples import retry_failed
 from label_data.store import add_prompts
+from label_data.transfer import saved_upload
 from workbench.job_panel import job_panel
 from workbench.jobs import keep_up, sampling_is_stopped, start_sampling
 from workbench.languages import filled
@@ -50,8 +51,7 @@ try:
         file_category = st.text_input(says["category"], help=says["file_category_help"], key="file-category")
         if st.form_submit_button(says["add"]) and upload is not None:
             with tempfile.TemporaryDirectory() as folder:
-                copy = Path(folder, "upload" + Path(upload.name).suffix)
-                copy.write_bytes(upload.getvalue())
+                copy = saved_upload(Path(folder), upload.name, upload.getvalue())
                 added = add_prompts(
                     store(), read_prompts(copy, column=column_name, category=file_category, name=upload.name)
                 )
