@@ -36,7 +36,7 @@ def problems(store: Store) -> Iterator[str]:
         hashes = schema.rankings.c.submission, schema.rankings.c.judgement_sha256
         judged = dict(connection.execute(select(*hashes)).all())
     try:
-        for group in groups(store, revised=True):
+        for group in groups(store, revised=True, retracted=True):
             stored[schema.prompts].discard(group.prompt.id)
             stored[schema.completions] -= {completion.id for completion in group.completions}
             stored[schema.demonstrations] -= {demonstration.id for demonstration in group.demonstrations}
@@ -61,18 +61,48 @@ def _file_problems(connection: Connection) -> Iterator[str]:
 
 
 def _counter_problems(connection: Connection) -> Iterator[str]:
-    """Compare each item's counters with its open tasks and with the rankings of its prompt, revisions not counted."""
-    items, tasks, rankings = schema.items, schema.tasks, schema.rankings
-    is_open = (tasks.c.item == items.c.number) & (tasks.c.state == schema.OPEN)
-    is_first = (rankings.c.prompt_id == items.c.prompt_id) & rankings.c.revises.is_(None)
-    leased = select(func.count()).select_from(tasks).where(is_open).scalar_subquery()
-    done = select(func.count()).select_from(rankings).where(is_first).scalar_subquery()
-    query = select(items, leased.label("open_tasks"), done.label("rankings"))
-    for row in connection.execute(query.where((items.c.leased != leased) | (items.c.done != done))):
+    """Compare each item's counters with its tasks and imported rankings, and each task with its rankings."""
+    items, tasks, rankings, projects = schema.items, schema.tasks, schema.rankings, schema.projects
+    retracted = rankings.c.submission.in_(select(schema.retractions.c.submission))
+    of_item = (tasks.c.item == items.c.number) & (tasks.c.purpose == "")
+    counts = {
+        "leased": select(func.count()).select_from(tasks).where(of_item, tasks.c.state == schema.OPEN),
+        "counted": select(func.count()).select_from(tasks).where(of_item, tasks.c.counted == 1),
+        "skipped_by": select(func.count()).select_from(tasks).where(of_item, tasks.c.state == schema.SKIPPED),
+        "imported": select(func.count()).where(
+            rankings.c.item == items.c.number,
+            rankings.c.task.is_(None),
+            rankings.c.revises.is_(None),
+            rankings.c.purpose == "",
+            ~retracted,
+        ),
+    }
+    open_, counted, skipped, imported = (count.scalar_subquery() for count in counts.values())
+    query = select(items, open_.label("open_tasks"), (counted + imported).label("rankings"), skipped.label("skips"))
+    drifted = (items.c.leased != open_) | (items.c.done != counted + imported) | (items.c.skipped != skipped)
+    for row in connection.execute(query.where(drifted)):
         yield (
-            f"items: the prompt {row.prompt_id} is counted as leased {row.leased} and done {row.done} times, "
-            f"but has {row.open_tasks} open tasks and {row.rankings} rankings."
+            f"items: the prompt {row.prompt_id} is counted as leased {row.leased}, done {row.done} and skipped "
+            f"{row.skipped} times, but has {row.open_tasks} open tasks, {row.rankings} rankings that count and "
+            f"{row.skips} skips."
         )
+    is_queued = items.c.place.is_not(None)
+    lost = select(items.c.prompt_id).join(projects, projects.c.id == items.c.project, isouter=True)
+    misplaced = (is_queued != (items.c.state == schema.READY)) | is_queued & (items.c.place >= projects.c.next_place)
+    for row in connection.execute(lost.where(misplaced | projects.c.id.is_(None))):
+        yield f"items: the prompt {row.prompt_id} has no place in its project's queue, or one it should not have."
+    newest = rankings.c.submission.not_in(select(rankings.c.revises).where(rankings.c.revises.is_not(None)))
+    current = select(rankings.c.task, rankings.c.outcome, retracted.label("retracted")).where(newest).subquery()
+    task_rows = (
+        select(tasks.c.token, tasks.c.state, tasks.c.counted, tasks.c.purpose, current.c.outcome, current.c.retracted)
+        .join(current, current.c.task == tasks.c.token, isouter=True)
+        .where(tasks.c.state.in_((schema.DONE, schema.SKIPPED, schema.RETRACTED)) | current.c.outcome.is_not(None))
+    )
+    for row in connection.execute(task_rows):
+        said = schema.SKIPPED if row.outcome == "skipped" else schema.DONE
+        expected = None if row.outcome is None else schema.RETRACTED if row.retracted else said
+        if row.state != expected or (row.counted and (row.state != schema.DONE or row.purpose)):
+            yield f"tasks: {row.token} is {row.state} and counted {row.counted} times, but its rankings say {expected}."
 
 
 def _ids(connection: Connection, table: Table) -> set[str]:

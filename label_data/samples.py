@@ -8,6 +8,7 @@ from label_data import schema
 from label_data.contents import prompt_in
 from label_data.database import Store, reading, writing
 from label_data.projects import PROJECT
+from label_data.queueing import enqueue
 from label_data.records import Completion, Prompt
 from label_data.store import add_completion
 
@@ -40,6 +41,7 @@ def save_samples(store: Store, prompt: Prompt, completions: Sequence[Completion]
         state = schema.READY if len(texts) >= 2 else schema.FAILED
         waiting = (items.c.project == project) & (items.c.prompt_id == prompt.id) & (items.c.state == schema.WAITING)
         connection.execute(update(items).where(waiting).values(state=state))
+        enqueue(connection, project)
     return state
 
 
