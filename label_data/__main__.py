@@ -1,7 +1,8 @@
-"""python -m label_data import | export | stats | check: the store from a terminal."""
+"""python -m label_data import | export | stats | check | copy | backup | restore: the store from a terminal."""
 
+import sqlite3
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
@@ -12,11 +13,19 @@ from rich.console import Console
 from rich.table import Table
 from tqdm import tqdm
 
-from label_data.check import database_version, problems
+from label_data.check import (
+    WAL_RESET,
+    database_version,
+    has_wal_reset_fault,
+    mend_counters,
+    problems,
+    store_revision,
+)
 from label_data.comparisons import group_comparisons
 from label_data.contents import groups
+from label_data.copying import Copied, back_up, copy_store, restore
 from label_data.data_folder import default_store
-from label_data.database import Store, open_store
+from label_data.database import Store, open_store, shown
 from label_data.formats import READERS, WRITERS, prompts
 from label_data.formats.rows_out import ENDINGS
 from label_data.progress import item_counts
@@ -40,8 +49,14 @@ def input_errors() -> Iterator[None]:
         raise typer.Exit(1) from None
 
 
-def _store(address: str, create: bool = False) -> Store:
-    return open_store(address or default_store(), create)
+@contextmanager
+def _opened(address: str, create: bool = False) -> Iterator[Store]:
+    """Open the store, by default the data folder's, and close it after the block."""
+    store = open_store(address or default_store(), create)
+    try:
+        yield store
+    finally:
+        store.dispose()
 
 
 @app.command("import")
@@ -53,9 +68,13 @@ def import_command(
     category: Annotated[str, typer.Option(help="prompts: their category, where a row names none")] = "",
 ) -> None:
     """Add what the files hold to the store: all of it, or with an error nothing."""
-    with input_errors(), tqdm(unit=" prompts", disable=None, leave=False) as progress:
+    with (
+        input_errors(),
+        _opened(store, create=True) as opened,
+        tqdm(unit=" prompts", disable=None, leave=False) as progress,
+    ):
         found = import_files(
-            _store(store, create=True),
+            opened,
             files,
             format_,
             column,
@@ -76,8 +95,8 @@ def export_command(
     margin: Annotated[bool, typer.Option(help="trl: write strengths as margins")] = False,
 ) -> None:
     """Write the store to one file: everything (groups), or the comparisons for TRL's trainers (trl)."""
-    with input_errors():
-        written = export_file(_store(store), out, format_, margin)
+    with input_errors(), _opened(store) as opened:
+        written = export_file(opened, out, format_, margin)
     print(f"Wrote {written.rows:,} rows to {out}.")
     _print_counts("Not in the file", written.left_out)
 
@@ -85,8 +104,8 @@ def export_command(
 @app.command()
 def stats(store: StoreOption = "") -> None:
     """Count what the store holds."""
-    with input_errors():
-        found = _counts(_store(store))
+    with input_errors(), _opened(store) as opened:
+        found = _counts(opened)
     table = Table(box=None, show_header=False)
     table.add_column(justify="right")
     for name, number in found.items():
@@ -109,16 +128,71 @@ def _counts(store: Store) -> Counter[str]:
 
 
 @app.command()
-def check(store: StoreOption = "") -> None:
-    """Look for damage: the file, references, counters, ids and hashes. Ends with status 1 if there is any."""
-    with input_errors():
-        opened = _store(store)
-        print(f"{opened.url.render_as_string()} on {database_version(opened)}")
+def check(
+    store: StoreOption = "",
+    mend: Annotated[bool, typer.Option(help="first count again what is kept counted, from tasks and rankings")] = False,
+) -> None:
+    """Look for damage: the file, references, triggers, counters, ids and hashes. Ends with status 1 if there is any."""
+    with input_errors(), _opened(store) as opened:
+        version = database_version(opened)
+        print(f"{shown(opened.url)} on {version}, tables at {store_revision(opened)}")
+        if opened.dialect.name == "sqlite" and has_wal_reset_fault(sqlite3.sqlite_version_info):
+            print(f"Know this: {WAL_RESET}")
+        if mend:
+            print(f"Counters mended: those of {mend_counters(opened):,} prompts were wrong.")
         found = 0
         for found, problem in enumerate(problems(opened), start=1):  # noqa: B007 - the last number is the count
             print(problem)
     print(f"{found:,} problems." if found else "Sound: no problem found.")
     raise typer.Exit(1 if found else 0)
+
+
+@app.command("copy")
+def copy_command(
+    source: Annotated[str, typer.Argument(metavar="FROM", help="store file or database URL")],
+    target: Annotated[str, typer.Argument(metavar="TO", help="store file or database URL; new, or never used")],
+) -> None:
+    """Copy a store, whole and proven, to a new one on either back end. Whoever writes meanwhile is not disturbed."""
+    with input_errors(), _opened(source) as old, _opened(target, create=True) as new, _progress() as advance:
+        copied = copy_store(old, new, advance)
+    _print_copied(copied, "Both export")
+
+
+@app.command()
+def backup(file: Annotated[Path, typer.Argument(help="the file to make")], store: StoreOption = "") -> None:
+    """Copy the store, while it is used, into one file, and prove it."""
+    with input_errors(), _opened(store) as opened, _progress() as advance:
+        copied = back_up(opened, file, advance)
+    _print_copied(copied, f"The store and {file} export")
+
+
+@app.command("restore")
+def restore_command(
+    file: Annotated[Path, typer.Argument(help="what backup made")],
+    store: StoreOption = "",
+) -> None:
+    """Copy a backup into a store that is new; one in use is refused: move its file away, or name another database."""
+    with input_errors(), _opened(store, create=True) as target, _progress() as advance:
+        copied = restore(file, target, advance)
+    _print_copied(copied, f"{file} and {shown(target.url)} export")
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[str, int], object]]:
+    """Yield what shows, in a terminal, how many rows of which table are copied."""
+    with tqdm(unit=" rows", disable=None, leave=False) as bar:
+
+        def advance(table: str, rows: int) -> None:
+            bar.set_description(table, refresh=False)
+            bar.update(rows)
+
+        yield advance
+
+
+def _print_copied(copied: Copied, both: str) -> None:
+    for table, rows in copied.rows.items():
+        print(f"{rows:>12,} {table}")
+    print(f"{both} the same bytes, sha256 {copied.sha256}.")
 
 
 def _spelled(added: Added) -> str:

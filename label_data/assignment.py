@@ -45,7 +45,7 @@ _TASK = (
     .join(_items, _items.c.number == _tasks.c.item)
     .where(_tasks.c.token == _token, _tasks.c.annotator == _annotator)
 )
-_LOCKED_TASK = _TASK.with_for_update(of=_tasks)
+_LOCKED_TASK = _TASK.with_for_update(key_share=True, of=_tasks)
 _CHAIN = select(_rankings.c.submission).where(
     _rankings.c.item == bindparam("item_number"),  # the index; a prompt has few rankings
     _rankings.c.task == _token,
@@ -77,7 +77,7 @@ def next_tasks(store: Store, annotator: str, project: str = PROJECT, count: int 
     """
     take_back_lapsed(store, but_of=annotator)
     mine = {"who": annotator, "of_project": project}
-    with writing(store) as connection:
+    with writing(store, beside_others=True) as connection:
         settings, _ = settings_in(connection, project)
         held = connection.execute(_HELD, mine).all()
         lease_more(connection, project, annotator, settings, max(0, count - len(held)))
@@ -135,7 +135,7 @@ def submit(store: Store, answer: Answer, annotator: str) -> str:
     newest ranking of it (two tabs can't both revise one) or was withdrawn.
     """
     of_task = {"of_token": answer.token, "who": annotator}
-    with writing(store) as connection:
+    with writing(store, beside_others=True) as connection:
         number = task_in(connection, answer.token, annotator).item
         item = connection.execute(LOCKED_ITEM, {"item_number": number}).one()
         task = connection.execute(_LOCKED_TASK, of_task).one()

@@ -26,17 +26,28 @@ def groups(
     the rankings made for it; by default those of all projects. Rankings that were withdrawn, and the demonstrations
     sent with them, come with `retracted` alone. Reads 500 prompts at a time.
     """
+    with reading(store) as connection:
+        yield from all_groups_in(connection, ranked_only, revised, project, retracted)
+
+
+def all_groups_in(
+    connection: Connection,
+    ranked_only: bool = False,
+    revised: bool = False,
+    project: str | None = None,
+    retracted: bool = False,
+) -> Iterator[Group]:
+    """Yield the same inside a transaction that is open already."""
     prompts, items = schema.prompts, schema.items
     query = select(prompts.c.id, prompts.c.number).order_by(prompts.c.number).limit(500)
     if ranked_only:
         query = query.where(prompts.c.id.in_(select(schema.rankings.c.prompt_id)))
     if project is not None:
         query = query.where(prompts.c.id.in_(select(items.c.prompt_id).where(items.c.project == project)))
-    with reading(store) as connection:
-        last = -1
-        while rows := connection.execute(query.where(prompts.c.number > last)).all():
-            yield from groups_in(connection, [row.id for row in rows], revised, project, retracted)
-            last = rows[-1].number
+    last = -1
+    while rows := connection.execute(query.where(prompts.c.number > last)).all():
+        yield from groups_in(connection, [row.id for row in rows], revised, project, retracted)
+        last = rows[-1].number
 
 
 def groups_in(

@@ -13,7 +13,7 @@ from label_data import schema
 from label_data.queueing import enqueue
 
 _items, _tasks = schema.items, schema.tasks
-LOCKED_ITEM = select(_items).where(_items.c.number == bindparam("item_number")).with_for_update()
+LOCKED_ITEM = select(_items).where(_items.c.number == bindparam("item_number")).with_for_update(key_share=True)
 _SET_TASK = (
     update(_tasks)
     .where(_tasks.c.number == bindparam("task_number"))

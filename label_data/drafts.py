@@ -40,7 +40,7 @@ def save_draft(store: Store, token: str, annotator: str, draft: Mapping[str, Any
     except ValueError as error:
         raise InputError(f"The draft can't be kept: {error}") from None
     drafts = schema.drafts
-    with writing(store) as connection:
+    with writing(store, beside_others=True) as connection:
         task = task_in(connection, token, annotator)
         if current_submission(connection, token) != draft.get("revises"):
             return False

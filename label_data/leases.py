@@ -45,7 +45,9 @@ _LAPSED = (
     .limit(AT_ONCE)
 )
 _LOCK_IF_FREE = (
-    select(_items.c.number).where(_items.c.number == bindparam("item_number")).with_for_update(skip_locked=True)
+    select(_items.c.number)
+    .where(_items.c.number == bindparam("item_number"))
+    .with_for_update(key_share=True, skip_locked=True)
 )
 _TAKE_BACK = update(_tasks).where(_tasks.c.number == bindparam("task_number"), _has_lapsed).values(state=schema.EXPIRED)
 _FREE = update(_items).where(_items.c.number == bindparam("item_number")).values(leased=_items.c.leased - 1, place=None)
@@ -56,7 +58,7 @@ def take_back_lapsed(store: Store, but_of: str) -> None:
     with reading(store) as connection:
         if connection.execute(_LAPSED, {"who": but_of}).first() is None:
             return
-    with writing(store) as connection:
+    with writing(store, beside_others=True) as connection:
         freed = set()
         for task in connection.execute(_LAPSED, {"who": but_of}).all():
             if connection.execute(_LOCK_IF_FREE, {"item_number": task.item}).first() is None:
@@ -118,11 +120,13 @@ _mine_again = (
     .limit(bindparam("wanted"))
 )
 _PICK = {
-    order: tuple(pick.with_for_update(of=_items, skip_locked=skips) for skips in (True, False))
+    order: tuple(pick.with_for_update(key_share=True, of=_items, skip_locked=skips) for skips in (True, False))
     for order, pick in {"added": _in_order, "fewest": _in_order, "random": _at_random}.items()
 }
-_MINE_AGAIN = _mine_again.with_for_update(of=_items, skip_locked=True)
-_CURSOR = select(_cursors).where(_cursors.c.project == _of, _cursors.c.annotator == _who).with_for_update()
+_MINE_AGAIN = _mine_again.with_for_update(key_share=True, of=_items, skip_locked=True)
+_CURSOR = (
+    select(_cursors).where(_cursors.c.project == _of, _cursors.c.annotator == _who).with_for_update(key_share=True)
+)
 _MOVE = (
     update(_cursors)
     .where(_cursors.c.project == _of, _cursors.c.annotator == _who)
@@ -323,8 +327,8 @@ def leave(store: Store, annotator: str) -> int:
 
     Not at once: a page that is loaded again leaves too, and must find the same task.
     """
-    with writing(store) as connection:
-        connection.execute(_LOCK_CURSORS.with_for_update(), {"who": annotator})
+    with writing(store, beside_others=True) as connection:
+        connection.execute(_LOCK_CURSORS.with_for_update(key_share=True), {"who": annotator})
         return connection.execute(_SHORTEN, {"who": annotator}).rowcount
 
 

@@ -1,9 +1,9 @@
 """A project's queue: every item that is ready has a place in it, and each annotator walks along it with a cursor.
 
 An item that becomes available again, because a lease ran out, a ranking was withdrawn or more annotators are asked
-for, goes to the end. So whatever lies behind an annotator's cursor is nothing for that annotator: the next task is found by
-one look at the index, whether ten prompts are behind it or fifty thousand. Places are given out under a lock that is
-held until they are committed; otherwise a cursor could pass one that another connection had not committed yet.
+for, goes to the end. So whatever lies behind an annotator's cursor is nothing for that annotator: the next task is
+found by one look at the index, whether ten prompts are behind it or fifty thousand. Places are given out under a lock
+that is held until they are committed; else a cursor could pass one that another connection had not committed yet.
 
 Locks are taken in one order everywhere: cursor, item, task, project.
 """
@@ -16,7 +16,7 @@ from label_data.records import InputError
 _items, _projects = schema.items, schema.projects
 _project = bindparam("of_project")
 _NEXT_PLACE = select(_projects.c.next_place).where(_projects.c.id == _project)
-_LOCK = _NEXT_PLACE.with_for_update()
+_LOCK = _NEXT_PLACE.with_for_update(key_share=True)
 _waiting = (
     select(_items.c.number, func.row_number().over(order_by=_items.c.number).label("rank"))
     .where(_items.c.project == _project, _items.c.state == schema.READY, _items.c.place.is_(None))

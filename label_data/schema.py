@@ -267,5 +267,16 @@ jobs = Table(
     Column("started_us", BigInteger),
     Column("finished_us", BigInteger),
     Column("project", String(100), nullable=False, server_default=""),
+    Column("worker", String(32)),
 )
 """`project`: whose prompts it samples or whose rankings it trains on; empty if it is nobody's."""
+
+workers = Table(
+    "workers",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("place", Text, nullable=False),
+    Column("started_us", BigInteger, nullable=False),
+    Column("seen_us", BigInteger, nullable=False),
+)
+"""Worker processes that run, each seen again every few seconds. One that is not is gone, and its jobs are others'."""

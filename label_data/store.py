@@ -89,7 +89,7 @@ def _add_group(connection: Connection, group: Group, project: str, settings: Pro
     first = {"project": project, "prompt_id": prompt.id, "state": schema.WAITING, "done": 0, "leased": 0}
     new_item = _insert_new(connection, items, key=("project", "prompt_id"), **first)
     mine = (items.c.project == project) & (items.c.prompt_id == prompt.id)
-    item = connection.execute(select(items.c.number, items.c.gold).where(mine).with_for_update()).one()
+    item = connection.execute(select(items.c.number, items.c.gold).where(mine).with_for_update(key_share=True)).one()
     saved = [ranking for ranking in group.rankings if add_ranking(connection, ranking, item=item.number) == "saved"]
     for ranking in saved:
         _settle_revision(connection, ranking)
@@ -158,7 +158,8 @@ def add_demonstration(connection: Connection, demonstration: Demonstration) -> i
 def _insert_new(connection: Connection, table: Table, key: Sequence[str] = ("id",), **values: Any) -> int:
     """Insert the row unless one with its key is there; return 1 or 0."""
     new = UPSERTING_INSERT[connection.dialect.name](table).values(**values)
-    return connection.execute(new.on_conflict_do_nothing(index_elements=list(key))).rowcount
+    told = new.on_conflict_do_nothing(index_elements=list(key)).returning(table.c[key[0]])
+    return len(connection.execute(told).all())
 
 
 def save_ranking(store: Store, ranking: Ranking) -> str:
@@ -215,7 +216,7 @@ def add_ranking(connection: Connection, ranking: Ranking, task: str | None = Non
         "reason": ranking.reason,
         "seconds": ranking.seconds,
         "started_us": ranking.started,
-        "assisted": ranking.assisted,
+        "assisted": int(ranking.assisted),
         "source": ranking.source,
         "project": ranking.project,
         "project_revision": ranking.project_revision,

@@ -123,7 +123,9 @@ def retract(store: Store, submission: str, annotator: str) -> bool:
             raise InputError("This ranking is not yours, so you can't withdraw it. Reload the page.")
         number = task_in(connection, row.task, annotator).item
         item = connection.execute(LOCKED_ITEM, {"item_number": number}).one()
-        task = connection.execute(select(schema.tasks).where(schema.tasks.c.token == row.task).with_for_update()).one()
+        task = connection.execute(
+            select(schema.tasks).where(schema.tasks.c.token == row.task).with_for_update(key_share=True)
+        ).one()
         if task.state == schema.RETRACTED:
             return False
         if current_submission(connection, row.task) != submission:

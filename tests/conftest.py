@@ -6,7 +6,16 @@ import pytest
 
 from chat_server import chat_server  # noqa: F401 - fixtures are found by name
 from reward_fixtures import planted_store, tiny_backbone_folder, trained  # noqa: F401 - fixtures are found by name
-from store_fixtures import ranked_store, store  # noqa: F401 - fixtures are found by name
+from store_fixtures import (  # noqa: F401 - fixtures are found by name
+    address,
+    empty_database,
+    empty_store_file,
+    postgres,
+    postgres_store,
+    ranked_store,
+    sqlite_store,
+    store,
+)
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,6 @@
 """python -m label_data: what a terminal shows, and with which status it ends."""
 
+import hashlib
 import json
 import os
 import subprocess
@@ -148,13 +149,42 @@ def test_check_ends_well_when_the_store_is_sound_and_with_status_one_when_not(da
     run("import", "hand.jsonl", "--format", "groups")
     status, shown, _ = run("check")
     assert status == 0
-    assert shown.splitlines()[1:] == ["Sound: no problem found."]
-    assert " on SQLite 3." in shown.splitlines()[0]
+    assert shown.splitlines()[-1] == "Sound: no problem found."
+    assert shown.splitlines()[0].startswith(f"{data / 'workbench.db'} on SQLite 3.")
+    assert shown.splitlines()[0].endswith(", tables at 0003")
     with writing(open_store(data / "workbench.db")) as connection:
         connection.exec_driver_sql("UPDATE items SET done = 9")
     status, shown, _ = run("check")
     assert status == 1
     assert shown.splitlines()[-1] == "1 problems."
+    status, shown, _ = run("check", "--mend")
+    assert (status, shown.splitlines()[-2:]) == (
+        0,
+        ["Counters mended: those of 1 prompts were wrong.", "Sound: no problem found."],
+    )
+
+
+def test_copy_backup_and_restore_say_what_they_copied_and_that_it_is_the_same(data, postgres_store):
+    """The one line exported is the file's, so its sha256 is that of the export."""
+    run("import", "hand.jsonl", "--format", "groups")
+    run("export", "--format", "groups", "--out", "all.jsonl")
+    digest = hashlib.sha256(Path("all.jsonl").read_bytes()).hexdigest()
+    there = f"{data / 'workbench.db'}"
+    status, shown, said = run("copy", there, postgres_store)
+    assert (status, said) == (0, "")
+    lines = [line.split() for line in shown.splitlines()]
+    assert {(number, name) for number, name in lines[:-1]} >= {("1", "prompts"), ("3", "completions"), ("0", "drafts")}
+    assert shown.splitlines()[-1] == f"Both export the same bytes, sha256 {digest}."
+    assert run("backup", "kept.db", "--store", postgres_store)[1].splitlines()[-1] == (
+        f"The store and kept.db export the same bytes, sha256 {digest}."
+    )
+    assert run("restore", "kept.db", "--store", "again.db")[1].splitlines()[-1] == (
+        f"kept.db and again.db export the same bytes, sha256 {digest}."
+    )
+    status, shown, said = run("restore", "kept.db")
+    assert (status, shown) == (1, "")
+    assert said.startswith(f"{there}: this store is in use (it has prompts) and is left as it is.")
+    assert "restore" in run("--help")[1]
 
 
 def test_the_commands_run_from_a_terminal_and_import_neither_torch_nor_streamlit(data):

@@ -10,10 +10,11 @@ from label_data.check import problems
 from label_data.contents import groups
 from label_data.progress import item_counts, rankings_today, store_counts
 from label_data.projects import save_settings
-from label_data.records import InputError, Span
+from label_data.records import Group, InputError, Span, user_prompt
 from label_data.settings import ProjectSettings
+from label_data.store import add_groups
 from label_data.work import policies_of, reopened, work_of
-from store_fixtures import add_ready_prompt
+from store_fixtures import add_ready_prompt, completions_of
 
 
 @pytest.fixture
@@ -123,8 +124,8 @@ def test_what_i_did_is_listed_newest_first_and_found_by_its_prompt_in_any_case(s
 
 
 def test_more_of_my_work_than_is_read_at_once_is_searched_to_the_end(store, ann):
-    for number in range(103):
-        add_ready_prompt(store, f"Question {number:03}?", "a", "b")
+    prompts = [user_prompt(f"Question {number:03}?") for number in range(103)]
+    add_groups(store, [Group(prompt, tuple(completions_of(prompt, "a", "b"))) for prompt in prompts])
     while tasks := next_tasks(store, ann):
         submit(store, Answer(tasks[0].token, f"{tasks[0].token}", "all_bad"), ann)
     (oldest,) = work_of(store, ann, "Question 000")

@@ -32,5 +32,5 @@ def _watch(job_id: str) -> None:
     bar.progress(min(1.0, job.done / job.total) if job.total else 0.0, text=job.message)
     if stop.button("Stop", key=f"stop-{job_id}", disabled=job.stop_asked, width="stretch"):
         ask_to_stop(store(), job_id)
-    if not worker_is_alive():
+    if not worker_is_alive(store()):
         st.warning("The worker is not running, so nothing moves. Start it with: python -m workbench worker")

@@ -20,27 +20,29 @@ from label_data.database import Store, open_store, reading
 from label_data.jobs import (
     DONE,
     FAILED,
-    RUNNING,
     STOPPED,
     Job,
+    JobLost,
     JobStopped,
     add_job,
     end_job,
     report_progress,
     requeue_job,
     start_job,
-    unfinished_jobs,
 )
 from label_data.progress import item_counts, store_counts, untouched_ready
 from label_data.projects import project_settings
 from label_data.records import Completion, InputError, Prompt, content_id, messages_from
 from label_data.settings import PolicySettings, ProjectSettings
+from label_data.workers import requeue_orphans
 from workbench.jobs import PRIORITY, keep_up, next_job
 from workbench.sampling import Policy, Refused, Request, Sampled, open_policy, sample_batch
 
 log = logging.getLogger("workbench.worker")
 stopping = threading.Event()
 """Set when the worker is to end: the job under way then stops where it next reports its progress."""
+worker: str | None = None
+"""This worker's id (`label_data.workers`), set as it starts; its jobs carry it."""
 REPORT_EVERY = 0.4
 """Seconds between two progress reports in the store."""
 PROMPTS_AT_ONCE = 8
@@ -63,13 +65,11 @@ def worker_store() -> Store:
 
 
 def take_up_again(store: Store) -> None:
-    """Queue the jobs that were under way when the last worker ended, and sampling that had failed before.
+    """Queue the jobs of workers that are gone, and sampling that had failed before.
 
-    For the one worker, as it starts: a server that was down may be up by now.
+    For a worker as it starts: a server that was down may be up by now.
     """
-    for job in unfinished_jobs(store):
-        if job.state == RUNNING:
-            requeue_job(store, job.id)
+    requeue_orphans(store)
     keep_up(store, after_failure=True)
 
 
@@ -89,15 +89,27 @@ def work(store: Store, after_failure: bool = False) -> None:
 
 
 def run_job(store: Store, job: Job) -> None:
-    """Do one job and keep how it ended. Raises WorkerStopping, with the job queued again, if the worker is to end."""
-    started = start_job(store, job.id)
+    """Do one job and keep how it ended, if no other worker has started it.
+
+    Raises WorkerStopping, with the job queued again, if the worker is to end.
+    """
+    started = start_job(store, job.id, worker)
     if started is None:
         return
     log.info("job=%s kind=%s started", job.id, job.kind)
     try:
-        message, result = _DO[job.kind](store, started, Progress(store, started))
+        _do(store, started)
+    except JobLost:
+        log.warning("job=%s kind=%s is another worker's by now: this one was not seen for too long", job.id, job.kind)
+
+
+def _do(store: Store, job: Job) -> None:
+    try:
+        message, result = _DO[job.kind](store, job, Progress(store, job))
     except WorkerStopping:
-        requeue_job(store, job.id)
+        requeue_job(store, job.id, worker)
+        raise
+    except JobLost:
         raise
     except JobStopped:
         _end(store, job, STOPPED, "Stopped.")
@@ -113,7 +125,7 @@ def run_job(store: Store, job: Job) -> None:
 
 
 def _end(store: Store, job: Job, state: str, message: str, result: Any = None) -> None:
-    end_job(store, job.id, state, message, result)
+    end_job(store, job.id, state, message, result, worker)
     log.info("job=%s kind=%s %s", job.id, job.kind, state)
 
 
@@ -139,7 +151,7 @@ class Progress:
             raise WorkerStopping
         if time.monotonic() < self._next:
             return
-        report_progress(self._store, self._job.id, done, total, message)
+        report_progress(self._store, self._job.id, done, total, message, worker)
         while urgent := next_job(self._store, above=PRIORITY[self._job.kind]):
             run_job(self._store, urgent)
         self._next = time.monotonic() + REPORT_EVERY

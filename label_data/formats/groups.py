@@ -11,6 +11,7 @@ makes the same store.
 Every field is described in docs/groups-format.md.
 """
 
+import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -246,6 +247,14 @@ def write(path: Path, groups: Iterable[Group], left_out: Counter[str] | None = N
     if path.suffix == ".parquet":
         return write_rows(path, (_for_arrow(_line(group)) for group in groups), SCHEMA)
     return write_rows(path, (_line(group) for group in groups), SCHEMA)
+
+
+def export_digest(groups: Iterable[Group]) -> str:
+    """Return the sha256 of the .jsonl file that `write` makes of the groups, without making it."""
+    digest = hashlib.sha256()
+    for group in groups:
+        digest.update(f"{canonical(_line(group))}\n".encode())
+    return digest.hexdigest()
 
 
 def _line(group: Group) -> dict[str, Any]:

@@ -12,7 +12,7 @@ CREATE TABLE annotators (
 	CONSTRAINT pk_annotators PRIMARY KEY (id), 
 	CONSTRAINT uq_annotators_folded_name UNIQUE (folded_name)
 );
-INSERT INTO "annotators" VALUES('5e436fd8b5fe4e6049f7fdd9a45b5fbb','Ann','ann',1795341176065009);
+INSERT INTO "annotators" VALUES('1787aa7a5cb84c25ee755bb3cfd1a364','Ann','ann',1795332960669981);
 CREATE TABLE completions (
 	number INTEGER NOT NULL, 
 	id VARCHAR(32) NOT NULL, 
@@ -28,11 +28,11 @@ CREATE TABLE completions (
 	CONSTRAINT fk_completions_prompt_id FOREIGN KEY(prompt_id) REFERENCES prompts (id), 
 	CONSTRAINT uq_completions_id UNIQUE (id)
 );
-INSERT INTO "completions" VALUES(1,'afe77f1edcf228583276c695f7349bb4','63075f8946c8969e27b9abda3faf1b12','first','tiny','1','{"temperature":0.8}',0,'stop',1795341175982008);
-INSERT INTO "completions" VALUES(2,'fba66b9a28e194f5b47241d5f8db3ce0','63075f8946c8969e27b9abda3faf1b12','second','tiny','1','{"temperature":0.8}',1,'stop',1795341175983014);
-INSERT INTO "completions" VALUES(3,'a9e70892e1f99cfa05bbb401701cd97f','63075f8946c8969e27b9abda3faf1b12','third','tiny','1','{"temperature":0.8}',2,'stop',1795341175983014);
-INSERT INTO "completions" VALUES(4,'2f76f598d4aa94648398432370cca590','922e5b0e20b581d89fa0e77e27542f6a','first','tiny','1','{"temperature":0.8}',0,'stop',1795341176034996);
-INSERT INTO "completions" VALUES(5,'6c15433d17f4cf07ac99805069e879f9','922e5b0e20b581d89fa0e77e27542f6a','second','tiny','1','{"temperature":0.8}',1,'stop',1795341176039984);
+INSERT INTO "completions" VALUES(1,'afe77f1edcf228583276c695f7349bb4','63075f8946c8969e27b9abda3faf1b12','first','tiny','1','{"temperature":0.8}',0,'stop',1795332960648013);
+INSERT INTO "completions" VALUES(2,'fba66b9a28e194f5b47241d5f8db3ce0','63075f8946c8969e27b9abda3faf1b12','second','tiny','1','{"temperature":0.8}',1,'stop',1795332960648013);
+INSERT INTO "completions" VALUES(3,'a9e70892e1f99cfa05bbb401701cd97f','63075f8946c8969e27b9abda3faf1b12','third','tiny','1','{"temperature":0.8}',2,'stop',1795332960649019);
+INSERT INTO "completions" VALUES(4,'1300a28ddf4522cb9dbc52f67da83528','3434b967f42370e1af64d18b4f110b89','a','tiny','1','{"temperature":0.8}',0,'stop',1795332960663986);
+INSERT INTO "completions" VALUES(5,'ccc8339d2f6dc3979cdbba2282d5f46a','3434b967f42370e1af64d18b4f110b89','b','tiny','1','{"temperature":0.8}',1,'stop',1795332960664992);
 CREATE TABLE demonstrations (
 	number INTEGER NOT NULL, 
 	id VARCHAR(32) NOT NULL, 
@@ -58,7 +58,6 @@ CREATE TABLE drafts (
 	CONSTRAINT pk_drafts PRIMARY KEY (task), 
 	CONSTRAINT fk_drafts_task FOREIGN KEY(task) REFERENCES tasks (token)
 );
-INSERT INTO "drafts" VALUES('1c8b8b31ed1dbaa22beedf09edb3e448','{"at":5,"revises":null}',5000);
 CREATE TABLE items (
 	number INTEGER NOT NULL, 
 	project VARCHAR(100) NOT NULL, 
@@ -70,8 +69,8 @@ CREATE TABLE items (
 	CONSTRAINT fk_items_prompt_id FOREIGN KEY(prompt_id) REFERENCES prompts (id), 
 	CONSTRAINT uq_items_project_prompt_id UNIQUE (project, prompt_id)
 );
-INSERT INTO "items" VALUES(1,'default','63075f8946c8969e27b9abda3faf1b12','ranked',1,0);
-INSERT INTO "items" VALUES(2,'default','922e5b0e20b581d89fa0e77e27542f6a','ready',0,1);
+INSERT INTO "items" VALUES(1,'default','63075f8946c8969e27b9abda3faf1b12','ready',1,0);
+INSERT INTO "items" VALUES(2,'default','3434b967f42370e1af64d18b4f110b89','ready',0,1);
 CREATE TABLE jobs (
 	number INTEGER NOT NULL, 
 	id VARCHAR(32) NOT NULL, 
@@ -96,7 +95,7 @@ CREATE TABLE project_revisions (
 	saved_us BIGINT NOT NULL, 
 	CONSTRAINT pk_project_revisions PRIMARY KEY (project, revision)
 );
-INSERT INTO "project_revisions" VALUES('default',1,'{"allow_partial":false,"annotators_per_prompt":1,"ask_ratings":false,"ask_strength":false,"completions_per_prompt":4,"demonstrations_join":false,"flags":["untrue","harmful","off-task","broken"],"guidelines":"Put the completion that helps the user most first: it does what was asked, what it says is true, and it harms nobody. Prefer the shorter of two that are equally good. Tie those you can''t tell apart.","lease_minutes":30,"mark_spans":false,"name":"Old","policies":[{"base_url":"","key_name":"","kind":"transformers","max_tokens":200,"model":"packaged:SmolLM2-135M-Instruct","name":"SmolLM2-135M","system_prompt":"","temperature":0.8,"top_p":0.95}],"ready_ahead":12,"reveal_policies":false,"seed":0}',1795341175846986);
+INSERT INTO "project_revisions" VALUES('default',1,'{"allow_partial":false,"annotators_per_prompt":2,"ask_strength":true,"completions_per_prompt":4,"flags":["untrue","harmful","off-task","broken"],"guidelines":"Put the completion that helps the user most first: it does what was asked, what it says is true, and it harms nobody. Prefer the shorter of two that are equally good. Tie those you can''t tell apart.","lease_minutes":30,"name":"Old","policies":[{"base_url":"","key_name":"","kind":"transformers","max_tokens":200,"model":"packaged:SmolLM2-135M-Instruct","name":"SmolLM2-135M","system_prompt":"","temperature":0.8,"top_p":0.95}],"ready_ahead":12,"seed":0}',1795332960625000);
 CREATE TABLE prompts (
 	number INTEGER NOT NULL, 
 	id VARCHAR(32) NOT NULL, 
@@ -107,8 +106,8 @@ CREATE TABLE prompts (
 	CONSTRAINT pk_prompts PRIMARY KEY (number), 
 	CONSTRAINT uq_prompts_id UNIQUE (id)
 );
-INSERT INTO "prompts" VALUES(1,'63075f8946c8969e27b9abda3faf1b12','[{"content":"Why is the sky blue?","role":"user"}]','','',1795341175933005);
-INSERT INTO "prompts" VALUES(2,'922e5b0e20b581d89fa0e77e27542f6a','[{"content":"And the sea?","role":"user"}]','','',1795341176010011);
+INSERT INTO "prompts" VALUES(1,'63075f8946c8969e27b9abda3faf1b12','[{"content":"Why is the sky blue?","role":"user"}]','','',1795332960637995);
+INSERT INTO "prompts" VALUES(2,'3434b967f42370e1af64d18b4f110b89','[{"content":"天空为什么是蓝色的？","role":"user"}]','','',1795332960656985);
 CREATE TABLE rankings (
 	number INTEGER NOT NULL, 
 	submission VARCHAR(200) NOT NULL, 
@@ -138,7 +137,7 @@ CREATE TABLE rankings (
 	CONSTRAINT uq_rankings_revises UNIQUE (revises), 
 	CONSTRAINT uq_rankings_submission UNIQUE (submission)
 );
-INSERT INTO "rankings" VALUES(1,'first-submission','7661686d7f67b0ba3ee89c4dabe606582edb3d87716de738274b4bd79cb166c1','63075f8946c8969e27b9abda3faf1b12','5e436fd8b5fe4e6049f7fdd9a45b5fbb','36b6e2c3082a1b01d86ccda5e0f6bb30',NULL,'["a9e70892e1f99cfa05bbb401701cd97f","afe77f1edcf228583276c695f7349bb4","fba66b9a28e194f5b47241d5f8db3ce0"]','[["a9e70892e1f99cfa05bbb401701cd97f"],["afe77f1edcf228583276c695f7349bb4","fba66b9a28e194f5b47241d5f8db3ce0"]]','ranked','[2]','{}','why not',4.5,1795341176183013,1795341176338997,0,'person','default',1,1795341176338997,'{}','[]');
+INSERT INTO "rankings" VALUES(1,'first-submission','989efe9aa2734bb8dbe542d667af8cf8aa578497cbdc6c9ad2de5d70d3eab6cb','63075f8946c8969e27b9abda3faf1b12','1787aa7a5cb84c25ee755bb3cfd1a364','f258657019147a6928c63339a0a1b1ff',NULL,'["fba66b9a28e194f5b47241d5f8db3ce0","afe77f1edcf228583276c695f7349bb4","a9e70892e1f99cfa05bbb401701cd97f"]','[["fba66b9a28e194f5b47241d5f8db3ce0"],["afe77f1edcf228583276c695f7349bb4","a9e70892e1f99cfa05bbb401701cd97f"]]','ranked','[2]','{"fba66b9a28e194f5b47241d5f8db3ce0":["untrue"]}','why not',4.5,1795332960690982,1795332960717013,0,'person','default',1,1795332960717013,'{}','[]');
 CREATE TABLE tasks (
 	number INTEGER NOT NULL, 
 	token VARCHAR(32) NOT NULL, 
@@ -154,8 +153,8 @@ CREATE TABLE tasks (
 	CONSTRAINT uq_tasks_item_annotator UNIQUE (item, annotator), 
 	CONSTRAINT uq_tasks_token UNIQUE (token)
 );
-INSERT INTO "tasks" VALUES(1,'36b6e2c3082a1b01d86ccda5e0f6bb30',1,'5e436fd8b5fe4e6049f7fdd9a45b5fbb','["a9e70892e1f99cfa05bbb401701cd97f","afe77f1edcf228583276c695f7349bb4","fba66b9a28e194f5b47241d5f8db3ce0"]','done',1795341176183013,1795342976183013);
-INSERT INTO "tasks" VALUES(2,'1c8b8b31ed1dbaa22beedf09edb3e448',2,'5e436fd8b5fe4e6049f7fdd9a45b5fbb','["6c15433d17f4cf07ac99805069e879f9","2f76f598d4aa94648398432370cca590"]','open',1795341176220993,1795342976220993);
+INSERT INTO "tasks" VALUES(1,'f258657019147a6928c63339a0a1b1ff',1,'1787aa7a5cb84c25ee755bb3cfd1a364','["fba66b9a28e194f5b47241d5f8db3ce0","afe77f1edcf228583276c695f7349bb4","a9e70892e1f99cfa05bbb401701cd97f"]','done',1795332960690982,1795334760690982);
+INSERT INTO "tasks" VALUES(2,'71be26fc256fc0caa55f840dd26fb225',2,'1787aa7a5cb84c25ee755bb3cfd1a364','["1300a28ddf4522cb9dbc52f67da83528","ccc8339d2f6dc3979cdbba2282d5f46a"]','open',1795332960694000,1795334760694000);
 CREATE INDEX ix_jobs_kind ON jobs (kind);
 CREATE INDEX ix_completions_prompt_id ON completions (prompt_id);
 CREATE INDEX ix_items_project_state_number ON items (project, state, number);

@@ -113,6 +113,6 @@ def _leave_out_repeats(one: _Drawn) -> None:
 
 def _save(store: Store, one: _Drawn, k: int) -> Sampled:
     state = save_samples(store, one.prompt, [one.kept[place] for place in sorted(one.kept)])
-    if state == "ready":
+    if state != "failed":
         return Sampled(ready=1, prompts=(one.prompt.id,), completions=len(one.kept))
     return Sampled(failed=1, reasons=(one.refusal or f"Of {k} completions no two had different texts.",))

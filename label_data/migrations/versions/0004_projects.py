@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0004"
-down_revision = "0002"
+down_revision = "0003"
 COUNTER = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 
@@ -79,13 +79,10 @@ def upgrade() -> None:
             _forbid_changes(table)
     else:
         op.execute(
-            "CREATE FUNCTION retractions_append_only() RETURNS trigger LANGUAGE plpgsql AS "
-            "$$ BEGIN RAISE EXCEPTION 'retractions are append-only'; END $$"
+            "CREATE TRIGGER retractions_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON retractions "
+            "FOR EACH STATEMENT EXECUTE FUNCTION append_only()"
         )
-        op.execute(
-            "CREATE TRIGGER retractions_append_only BEFORE UPDATE OR DELETE ON retractions "
-            "FOR EACH ROW EXECUTE FUNCTION retractions_append_only()"
-        )
+        op.execute("REVOKE DELETE, TRUNCATE ON retractions FROM PUBLIC, CURRENT_USER")
 
 
 def _forbid_changes(table: str) -> None:
