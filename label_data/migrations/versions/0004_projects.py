@@ -36,6 +36,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("submission", name=op.f("pk_retractions")),
     )
     op.add_column("jobs", sa.Column("project", sa.String(length=100), server_default="", nullable=False))
+    op.execute("UPDATE jobs SET project = 'default' WHERE kind IN ('sample', 'train')")
     op.add_column("items", sa.Column("skipped", sa.Integer(), server_default="0", nullable=False))
     op.add_column("items", sa.Column("place", sa.BigInteger(), nullable=True))
     op.add_column("items", sa.Column("gold", sa.String(length=200), nullable=True))
