@@ -55,8 +55,22 @@ def rankings_today(store: Store, annotator: str) -> int:
         return connection.scalar(_TODAY, {"who": annotator}) or 0
 
 
-def store_counts(store: Store) -> Added:
-    """Return how many prompts, completions and rankings the store holds, revised rankings included."""
+def store_counts(store: Store, project: str | None = None) -> Added:
+    """Return how many prompts, completions and rankings the store, or one project of it, holds.
+
+    Rankings that were revised or withdrawn are among them.
+    """
+    prompts, completions, rankings, items = schema.prompts, schema.completions, schema.rankings, schema.items
+    mine = select(items.c.prompt_id).where(items.c.project == project)
+    numbers = select(items.c.number).where(items.c.project == project)
     with reading(store) as connection:
-        tables = (schema.prompts, schema.completions, schema.rankings)
-        return Added(*(connection.scalar(select(func.count()).select_from(table)) or 0 for table in tables))
+        return Added(
+            *(
+                connection.scalar(query if project is None else query.where(column.in_(of_project))) or 0
+                for query, column, of_project in (
+                    (select(func.count()).select_from(prompts), prompts.c.id, mine),
+                    (select(func.count()).select_from(completions), completions.c.prompt_id, mine),
+                    (select(func.count()).select_from(rankings), rankings.c.item, numbers),
+                )
+            )
+        )
