@@ -1,4 +1,4 @@
-"""The database's clock in the hands of a test: SQLite's own function for the time is replaced, connection by connection."""
+"""The database's clock in the hands of a test: SQLite's function for the time is replaced, connection by connection."""
 
 from typing import Any
 

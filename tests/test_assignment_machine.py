@@ -243,13 +243,12 @@ class Assignment(RuleBasedStateMachine):
 
     @rule(pick=picks)
     def draft(self, pick):
-        if task := self.some(pick, ("open", "expired")):
-            if save_draft(
-                self.store, task.token, self.ids[task.who], {"at": self.clock.seconds * 1000, "revises": None}
-            ):
-                task.drafted = True
-                if task.state == "open":
-                    task.expires = self.clock.seconds + LEASE
+        task = self.some(pick, ("open", "expired"))
+        content = {"at": self.clock.seconds * 1000, "revises": None}
+        if task and save_draft(self.store, task.token, self.ids[task.who], content):
+            task.drafted = True
+            if task.state == "open":
+                task.expires = self.clock.seconds + LEASE
 
     @precondition(lambda self: "gold_share" in self.settings)
     @rule(pick=picks)
