@@ -57,6 +57,7 @@ def tune_reward_model(
     out: Path,
     settings: Settings,
     on_progress: OnProgress = lambda done, total, message: None,
+    project: str | None = None,
 ) -> Report | None:
     """Fine-tune on the store's rankings, write the model with its report to the new folder `out`, return the report.
 
@@ -66,6 +67,7 @@ def tune_reward_model(
         out: a folder that does not exist yet (or is empty); it appears whole, at the end, or not at all.
         settings: with a method other than head.
         on_progress: gets (done, total, message); it may raise to stop, and `resume_tuning` goes on from there.
+        project: whose rankings; by default those of all projects.
 
     Raises:
         InputError: if `out` is taken or half done, or there are too few rankings to train on.
@@ -79,7 +81,7 @@ def tune_reward_model(
                     f"{folder} holds a run that did not finish. Go on with it: python -m reward train --resume --out "
                     f"{out}. Or remove it."
                 )
-            groups = list(stored_groups(store, ranked_only=True))
+            groups = list(stored_groups(store, ranked_only=True, project=project))
             train, _ = split_by_prompt(groups, settings.held_out, settings.seed)
             check_enough(side(train), settings.held_out)
             with whole_folder(folder) as made:

@@ -25,7 +25,7 @@ SHOWING = [*PAGES, *(WORKBENCH / f"{name}.py" for name in ("app", "session", "st
 REFUSING = [
     *(
         ROOT / "label_data" / f"{name}.py"
-        for name in ("annotators", "assignment", "drafts", "settings", "store", "work")
+        for name in ("annotators", "assignment", "drafts", "gold", "projects", "queueing", "settings", "store", "work")
     ),
     WORKBENCH / "ranker" / "__init__.py",
 ]
