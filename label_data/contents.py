@@ -2,14 +2,33 @@
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import groupby
 from typing import Any
 
-from sqlalchemy import Column, Connection, Row, Select, Table, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, Table, bindparam, select
 
 from label_data import schema
 from label_data.database import Store, reading
 from label_data.records import Completion, Demonstration, Group, Message, Prompt, Ranking, Span
+
+_ids = bindparam("prompts", expanding=True)
+_later = schema.rankings.alias("later")
+
+
+def _is_current(table: Table) -> ColumnElement[bool]:
+    return ~select(_later.c.number).where(_later.c.revises == table.c.submission).exists()
+
+
+def _of(table: Table) -> Select[Any]:
+    return select(table).where(table.c.prompt_id.in_(_ids)).order_by(table.c.number)
+
+
+# Built once: building them for each call took more than reading what they find. True: revised ones too.
+_PROMPTS = select(schema.prompts).where(schema.prompts.c.id.in_(_ids))
+_COMPLETIONS = _of(schema.completions)
+_RANKINGS, _DEMONSTRATIONS = (
+    {True: _of(table), False: _of(table).where(_is_current(table))}
+    for table in (schema.rankings, schema.demonstrations)
+)
 
 
 def groups(store: Store, ranked_only: bool = False, revised: bool = False) -> Iterator[Group]:
@@ -39,31 +58,22 @@ def groups_in(connection: Connection, prompt_ids: Sequence[str], revised: bool =
 
     `revised` as in `groups`.
     """
-    replaced = select(schema.rankings.c.revises).where(schema.rankings.c.revises.is_not(None))
-    prompts = {
-        row.id: prompt_in(row) for row in connection.execute(_of(schema.prompts, schema.prompts.c.id, prompt_ids))
-    }
-    completions = _of(schema.completions, schema.completions.c.prompt_id, prompt_ids)
-    rankings = _of(schema.rankings, schema.rankings.c.prompt_id, prompt_ids)
-    demonstrations = _of(schema.demonstrations, schema.demonstrations.c.prompt_id, prompt_ids)
-    if not revised:
-        rankings = rankings.where(schema.rankings.c.submission.not_in(replaced))
-        demonstrations = demonstrations.where(schema.demonstrations.c.submission.not_in(replaced))
-    completions_of = _by_prompt(map(_completion, connection.execute(completions)))
-    rankings_of = _by_prompt(map(_ranking, connection.execute(rankings)))
-    demonstrations_of = _by_prompt(map(_demonstration, connection.execute(demonstrations)))
+    ids = {"prompts": list(prompt_ids)}
+    prompts = {row.id: prompt_in(row) for row in connection.execute(_PROMPTS, ids)}
+    completions_of = _by_prompt(map(_completion, connection.execute(_COMPLETIONS, ids)))
+    rankings_of = _by_prompt(map(_ranking, connection.execute(_RANKINGS[revised], ids)))
+    demonstrations_of = _by_prompt(map(_demonstration, connection.execute(_DEMONSTRATIONS[revised], ids)))
     return [
         Group(prompts[id], completions_of.get(id, ()), rankings_of.get(id, ()), demonstrations_of.get(id, ()))
         for id in prompt_ids
     ]
 
 
-def _of(table: Table, column: Column[str], values: Sequence[str]) -> Select[Any]:
-    return select(table).where(column.in_(values)).order_by(column, table.c.number)
-
-
 def _by_prompt(records: Iterable[Any]) -> dict[str, tuple[Any, ...]]:
-    return {prompt: tuple(same) for prompt, same in groupby(records, key=lambda record: record.prompt_id)}
+    found: dict[str, list[Any]] = {}
+    for record in records:
+        found.setdefault(record.prompt_id, []).append(record)
+    return {prompt: tuple(same) for prompt, same in found.items()}
 
 
 def prompt_in(row: Row[Any]) -> Prompt:

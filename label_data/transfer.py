@@ -10,7 +10,7 @@ from label_data.contents import groups as stored_groups
 from label_data.database import Store
 from label_data.formats import READERS, WRITERS, groups, prompts, trl
 from label_data.records import Group, InputError
-from label_data.store import Added, add_groups
+from label_data.store import Added, GroupError, add_groups
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,22 +51,21 @@ def import_files(
         read = partial(prompts.read, column=column, category=category)
     left_out: Counter[str] = Counter()
     offered: Counter[str] = Counter()
-    place = ""
+    begun: list[tuple[int, Path]] = []
+    """Groups read before each file."""
 
     def found() -> Iterator[Group]:
-        nonlocal place
         for file in files:
-            place = str(file)
+            begun.append((offered["prompts"], file))
             for group in read(file, left_out):
                 offered.update(prompts=1, completions=len(group.completions), rankings=len(group.rankings))
                 yield group
 
     try:
         added = add_groups(store, found(), on_progress=on_progress)
-    except InputError as error:
-        if str(error).startswith(place):
-            raise
-        raise InputError(f"{place}, {offered['prompts']} rows read: {error}") from None
+    except GroupError as error:
+        before, file = max(start for start in begun if start[0] < error.number)
+        raise InputError(f"{file}, {error.number - before} rows read: {error}") from None
     repeated = Added(*(offered[name] - getattr(added, name) for name in ("prompts", "completions", "rankings")))
     return Imported(added, repeated, +left_out)
 
