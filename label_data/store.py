@@ -10,8 +10,10 @@ from sqlalchemy import Connection, Row, Select, Table, bindparam, insert, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from label_data import schema
+from label_data.counting import LOCKED_ITEM, settle
 from label_data.database import Store, writing
 from label_data.projects import PROJECT, settings_in
+from label_data.queueing import enqueue
 from label_data.records import Completion, Demonstration, Group, InputError, Prompt, Ranking, canonical
 from label_data.settings import ProjectSettings
 
@@ -22,28 +24,40 @@ VALUES_AT_ONCE = 10_000
 """Values of one IN (…): SQLite takes 32,766 parameters, PostgreSQL 65,535."""
 
 # Statements are built once: building them for each call took half the time.
-_prompts, _completions, _items, _rankings, _demonstrations = (
-    schema.prompts,
-    schema.completions,
+_prompts, _completions, _demonstrations = schema.prompts, schema.completions, schema.demonstrations
+_items, _rankings, _later, _retractions = (
     schema.items,
     schema.rankings,
-    schema.demonstrations,
+    schema.rankings.alias("later"),
+    schema.retractions,
 )
 _NEW_PROMPT = insert(_prompts).values(added_us=schema.now_us())
 _NEW_COMPLETION = insert(_completions).values(added_us=schema.now_us())
 _NEW_DEMONSTRATION = insert(_demonstrations).values(stored_us=schema.now_us())
-_NEW_RANKING = insert(_rankings).values(stored_us=schema.now_us())
-_NEW_RANKING_NOW = _NEW_RANKING.values(submitted_us=schema.now_us())
+_APPEND = insert(_rankings).values(stored_us=schema.now_us())
+_APPEND_NOW = _APPEND.values(submitted_us=schema.now_us())
 _NEW_ITEM = insert(_items)
 _some = bindparam("some", expanding=True)
 _PROMPTS_AMONG = select(_prompts.c.id).where(_prompts.c.id.in_(_some))
 _COMPLETIONS_AMONG = select(_completions.c.id).where(_completions.c.id.in_(_some))
 _DEMONSTRATIONS_AMONG = select(_demonstrations.c.id).where(_demonstrations.c.id.in_(_some))
-_ITEMS_AMONG = select(_items.c.prompt_id).where(_items.c.prompt_id.in_(_some), _items.c.project == bindparam("project"))
+_ITEMS_AMONG = select(_items.c.prompt_id, _items.c.number, _items.c.gold).where(
+    _items.c.prompt_id.in_(_some), _items.c.project == bindparam("project")
+)
 _JUDGED_AMONG = select(_rankings.c.submission, _rankings.c.judgement_sha256).where(_rankings.c.submission.in_(_some))
 _TEXTS_OF = select(_completions.c.text).where(_completions.c.prompt_id == bindparam("prompt"))
-_JUDGED = select(_rankings.c.judgement_sha256).where(_rankings.c.submission == bindparam("stored"))
-_REVISION_OF = select(_rankings.c.number).where(_rankings.c.revises == bindparam("revised"))
+_STORED = select(_rankings.c.judgement_sha256).where(_rankings.c.submission == bindparam("of_submission"))
+_REVISED = (
+    select(_rankings.c.task, _rankings.c.item, _later.c.number.label("later"), _retractions.c.retracted_us)
+    .join(_later, _later.c.revises == _rankings.c.submission, isouter=True)
+    .join(_retractions, _retractions.c.submission == _rankings.c.submission, isouter=True)
+    .where(_rankings.c.submission == bindparam("of_submission"))
+)
+_TASK_OF = (
+    select(schema.tasks)
+    .join(_rankings, _rankings.c.task == schema.tasks.c.token)
+    .where(_rankings.c.submission == bindparam("of_submission"), _rankings.c.revises.is_not(None))
+)
 
 
 class GroupError(InputError):
@@ -94,6 +108,7 @@ def add_groups(
                 batch = []
             on_progress(number)
         added += _add_batch(connection, batch, project, settings)
+        enqueue(connection, project)
     return added
 
 
@@ -102,8 +117,8 @@ class _Known:
     """What the store has of a batch already."""
 
     prompts: set[str]
-    items: set[str]
-    """Prompts that the project has."""
+    golds: dict[str, str | None]
+    """Prompt of the project -> submission of its item's gold ranking."""
     completions: set[str]
     demonstrations: set[str]
     judged: dict[str, str]
@@ -122,7 +137,8 @@ class _Known:
     def has_all_of(self, group: Group) -> bool:
         """Is there nothing to be stored of the group?"""
         return (
-            group.prompt.id in self.items
+            group.prompt.id in self.golds
+            and _key(group) in (None, self.golds[group.prompt.id])
             and all(completion.id in self.completions for completion in group.completions)
             and all(demonstration.id in self.demonstrations for demonstration in group.demonstrations)
             and all(self.judged.get(ranking.submission) == _digest(ranking) for ranking in group.rankings)
@@ -140,7 +156,7 @@ def _known(connection: Connection, batch: Sequence[tuple[int, Group]], project: 
     old = [group for group in groups if group.prompt.id in prompts]
     return _Known(
         prompts,
-        {row.prompt_id for row in found(_ITEMS_AMONG, (group.prompt.id for group in old))},
+        {row.prompt_id: row.gold for row in found(_ITEMS_AMONG, (group.prompt.id for group in old))},
         {row.id for row in found(_COMPLETIONS_AMONG, (one.id for group in old for one in group.completions))},
         {row.id for row in found(_DEMONSTRATIONS_AMONG, (one.id for group in old for one in group.demonstrations))},
         dict(
@@ -158,7 +174,7 @@ def _add_batch(
         if known.has_nothing_of(group):
             new.append(group)
         elif not known.has_all_of(group):
-            added += _add_new(connection, new, project)
+            added += _add_new(connection, new, project, settings)
             new = []
             try:
                 added += _add_group(connection, group, project, settings)
@@ -167,31 +183,57 @@ def _add_batch(
         known.prompts.add(group.prompt.id)
         for ranking in group.rankings:  # a later group that says the same again is looked at by itself
             known.judged.setdefault(ranking.submission, "")
-    return added + _add_new(connection, new, project)
+    return added + _add_new(connection, new, project, settings)
 
 
-def _add_new(connection: Connection, groups: Sequence[Group], project: str) -> Added:
+def _add_new(connection: Connection, groups: Sequence[Group], project: str, settings: ProjectSettings) -> Added:
     """Add groups of which nothing is there yet."""
+    if not groups:
+        return Added()
     completions = {one.id: _completion_row(one) for group in groups for one in group.completions}
     demonstrations = {one.id: _demonstration_row(one) for group in groups for one in group.demonstrations}
-    rankings = [_ranking_row(ranking, _digest(ranking), None) for group in groups for ranking in group.rankings]
+    connection.execute(_NEW_PROMPT, [_prompt_row(group.prompt) for group in groups])
+    connection.execute(_NEW_ITEM, [_item_row(group, project, settings) for group in groups])
+    asked = {"some": [group.prompt.id for group in groups], "project": project}
+    item_of = {row.prompt_id: row.number for row in connection.execute(_ITEMS_AMONG, asked)}
+    rankings = [
+        _ranking_row(ranking, _digest(ranking), None, item_of[group.prompt.id]) | {"submitted_us": ranking.submitted}
+        for group in groups
+        for ranking in group.rankings
+    ]
     for statement, rows in (
-        (_NEW_PROMPT, [_prompt_row(group.prompt) for group in groups]),
         (_NEW_COMPLETION, list(completions.values())),
         (_NEW_DEMONSTRATION, list(demonstrations.values())),
-        (_NEW_RANKING, rankings),
-        (_NEW_ITEM, [_item_row(group, project) for group in groups]),
+        (_APPEND, rankings),
     ):
         if rows:
             connection.execute(statement, rows)
     return Added(len(groups), len(completions), len(rankings))
 
 
-def _item_row(group: Group, project: str) -> dict[str, Any]:
-    done, state = len(group.rankings), schema.WAITING
+def _item_row(group: Group, project: str, settings: ProjectSettings) -> dict[str, Any]:
+    done, gold, state = _counted(group.rankings), _key(group), schema.WAITING
     if _are_different(completion.text for completion in group.completions):
-        state = schema.RANKED if done else schema.READY
-    return {"project": project, "prompt_id": group.prompt.id, "state": state, "done": done, "leased": 0}
+        enough = done >= settings.annotators_per_prompt or group.rankings or gold
+        state = schema.RANKED if enough else schema.READY
+    return {
+        "project": project,
+        "prompt_id": group.prompt.id,
+        "state": state,
+        "done": done,
+        "leased": 0,
+        "gold": gold,
+    }
+
+
+def _counted(rankings: Sequence[Ranking]) -> int:
+    """Return how many of the rankings count for their prompt: neither revisions nor tests of annotators."""
+    return sum(ranking.revises is None and not ranking.tests_annotator for ranking in rankings)
+
+
+def _key(group: Group) -> str | None:
+    """Return the submission of the group's gold ranking."""
+    return next((ranking.submission for ranking in group.rankings if ranking.purpose == "key"), None)
 
 
 def _are_different(texts: Iterable[str]) -> bool:
@@ -205,19 +247,35 @@ def _add_group(connection: Connection, group: Group, project: str, settings: Pro
     new_completions = sum(add_completion(connection, completion) for completion in group.completions)
     for demonstration in group.demonstrations:
         add_demonstration(connection, demonstration)
-    saved = [ranking for ranking in group.rankings if add_ranking(connection, ranking) == "saved"]
-    new_rankings = len(saved)
     first = {"project": project, "prompt_id": prompt.id, "state": schema.WAITING, "done": 0, "leased": 0}
     new_item = _insert_new(connection, items, key=("project", "prompt_id"), **first)
-    if new_item or new_completions or new_rankings:
-        mine = (items.c.project == project) & (items.c.prompt_id == prompt.id)
-        firsts = sum(ranking.revises is None for ranking in saved)
-        connection.execute(update(items).where(mine).values(done=items.c.done + firsts))
-        done = connection.scalar(select(items.c.done).where(mine))
+    mine = (items.c.project == project) & (items.c.prompt_id == prompt.id)
+    item = connection.execute(select(items.c.number, items.c.gold).where(mine).with_for_update(key_share=True)).one()
+    saved = [ranking for ranking in group.rankings if add_ranking(connection, ranking, item=item.number) == "saved"]
+    for ranking in saved:
+        _settle_revision(connection, ranking)
+    gold = _gold(group, item.gold)
+    if new_item or new_completions or saved or gold != item.gold:
+        connection.execute(update(items).where(mine).values(done=items.c.done + _counted(saved), gold=gold))
+        now = connection.execute(select(items).where(mine)).one()
         if _are_different(connection.scalars(_TEXTS_OF, {"prompt": prompt.id})):
-            enough = done >= settings.annotators_per_prompt or new_rankings
-            connection.execute(update(items).where(mine).values(state=schema.RANKED if enough else schema.READY))
-    return Added(new_prompt, new_completions, new_rankings)
+            enough = now.done >= settings.annotators_per_prompt or saved or gold
+            if enough:
+                connection.execute(update(items).where(mine).values(state=schema.RANKED, place=None))
+            elif now.state != schema.READY:
+                connection.execute(update(items).where(mine).values(state=schema.READY, place=None))
+    return Added(new_prompt, new_completions, len(saved))
+
+
+def _gold(group: Group, gold: str | None) -> str | None:
+    """Return the submission of the ranking that is the item's gold: the one it has, else the group's."""
+    key = _key(group)
+    if gold is not None and key not in (None, gold):
+        raise InputError(
+            f"Prompt {group.prompt.id} has a gold ranking already, {gold}, and the file another, {key}. "
+            "Leave the purpose of one of them out."
+        )
+    return gold or key
 
 
 def _prompt_row(prompt: Prompt) -> dict[str, Any]:
@@ -280,13 +338,21 @@ def save_ranking(store: Store, ranking: Ranking) -> str:
     Raises InputError if the submission is stored with other content, or the ranking it revises was revised already.
     """
     with writing(store) as connection:
-        return add_ranking(connection, ranking)
+        outcome = add_ranking(connection, ranking)
+        if outcome == "saved":
+            _settle_revision(connection, ranking)
+        return outcome
 
 
-def add_ranking(connection: Connection, ranking: Ranking, task: str | None = None) -> str:
-    """Append inside a transaction that is open already; see `save_ranking`. `task`: token of the task it answers."""
+def add_ranking(connection: Connection, ranking: Ranking, task: str | None = None, item: int | None = None) -> str:
+    """Append inside a transaction that is open already; see `save_ranking`.
+
+    `task`: token of the task that it answers just now; `item`: number of the item, and so the project, to which it
+    belongs. One that revises another belongs to the task and item of that one.
+    """
+    is_now = task is not None
     digest = _digest(ranking)
-    stored = connection.scalar(_JUDGED, {"stored": ranking.submission})
+    stored = connection.scalar(_STORED, {"of_submission": ranking.submission})
     if stored is not None:
         if stored != digest:
             raise InputError(
@@ -295,14 +361,19 @@ def add_ranking(connection: Connection, ranking: Ranking, task: str | None = Non
             )
         return "repeat"
     if ranking.revises is not None:
-        if connection.scalar(_REVISION_OF, {"revised": ranking.revises}):
-            raise InputError(f"Ranking {ranking.revises} was revised already. Reload, and change the newest one.")
-        if not connection.scalar(_JUDGED, {"stored": ranking.revises}):
+        revised = connection.execute(_REVISED, {"of_submission": ranking.revises}).first()
+        if revised is None:
             raise InputError(f"Ranking {ranking.revises} is not stored, so it can't be revised. Reload the page.")
-    row = _ranking_row(ranking, digest, task)
-    if task is not None:
-        del row["submitted_us"]
-    connection.execute(_NEW_RANKING if task is None else _NEW_RANKING_NOW, row)
+        if revised.later is not None:
+            raise InputError(f"Ranking {ranking.revises} was revised already. Reload, and change the newest one.")
+        if revised.retracted_us is not None:
+            raise InputError(f"Ranking {ranking.revises} was withdrawn, so it can't be revised. Reload the page.")
+        task, item = revised.task, revised.item
+    values = _ranking_row(ranking, digest, task, item)
+    if is_now:
+        connection.execute(_APPEND_NOW, values)
+    else:
+        connection.execute(_APPEND, values | {"submitted_us": ranking.submitted})
     return "saved"
 
 
@@ -310,13 +381,15 @@ def _digest(ranking: Ranking) -> str:
     return hashlib.sha256(canonical(ranking.judgement).encode()).hexdigest()
 
 
-def _ranking_row(ranking: Ranking, digest: str, task: str | None) -> dict[str, Any]:
+def _ranking_row(ranking: Ranking, digest: str, task: str | None, item: int | None) -> dict[str, Any]:
     return {
         "submission": ranking.submission,
         "judgement_sha256": digest,
         "prompt_id": ranking.prompt_id,
         "annotator": ranking.annotator,
         "task": task,
+        "item": item,
+        "purpose": ranking.purpose if ranking.tests_annotator else "",  # which is the key, the item says
         "revises": ranking.revises,
         "shown": canonical(ranking.shown),
         "order": canonical(ranking.order),
@@ -326,7 +399,6 @@ def _ranking_row(ranking: Ranking, digest: str, task: str | None) -> dict[str, A
         "reason": ranking.reason,
         "seconds": ranking.seconds,
         "started_us": ranking.started,
-        "submitted_us": ranking.submitted,
         "assisted": int(ranking.assisted),
         "source": ranking.source,
         "project": ranking.project,
@@ -334,3 +406,13 @@ def _ranking_row(ranking: Ranking, digest: str, task: str | None) -> dict[str, A
         "ratings": canonical(dict(ranking.ratings)),
         "spans": canonical([[span.completion, span.start, span.end, span.kind] for span in ranking.spans]),
     }
+
+
+def _settle_revision(connection: Connection, ranking: Ranking) -> None:
+    """Count anew the task whose ranking this one, which came in a file, revises; a skip may have become an order."""
+    task = connection.execute(_TASK_OF, {"of_submission": ranking.submission}).first()
+    if task is not None:
+        item = connection.execute(LOCKED_ITEM, {"item_number": task.item}).one()
+        settings, _ = settings_in(connection, task.project)
+        state = schema.SKIPPED if ranking.outcome == "skipped" else schema.DONE
+        settle(connection, item, task, state, settings.annotators_per_prompt)

@@ -9,6 +9,7 @@ from pathlib import Path
 from label_data.contents import groups as stored_groups
 from label_data.database import Store
 from label_data.formats import READERS, WRITERS, groups, prompts, trl
+from label_data.projects import PROJECT
 from label_data.records import Group, InputError
 from label_data.store import Added, GroupError, add_groups
 
@@ -40,8 +41,9 @@ def import_files(
     column: str = prompts.COLUMN,
     category: str = "",
     on_progress: Callable[[int], object] = lambda groups: None,
+    project: str = PROJECT,
 ) -> Imported:
-    """Add what the files hold, in one transaction: with an InputError nothing is added.
+    """Add what the files hold to the project, in one transaction: with an InputError nothing is added.
 
     `format_` is one of `label_data.formats.READERS`; `column` and `category` are for prompts (see `read_prompts`).
     `on_progress` gets the number of rows so far.
@@ -62,7 +64,7 @@ def import_files(
                 yield group
 
     try:
-        added = add_groups(store, found(), on_progress=on_progress)
+        added = add_groups(store, found(), project, on_progress)
     except GroupError as error:
         before, file = max(start for start in begun if start[0] < error.number)
         raise InputError(f"{file}, {error.number - before} rows read: {error}") from None
@@ -70,8 +72,12 @@ def import_files(
     return Imported(added, repeated, +left_out)
 
 
-def export_file(store: Store, file: Path, format_: str, with_margin: bool = False) -> Exported:
+def export_file(
+    store: Store, file: Path, format_: str, with_margin: bool = False, project: str | None = None
+) -> Exported:
     """Write the store to the file in a format of `label_data.formats.WRITERS`, whole or not at all.
+
+    `project`: only its prompts, and the rankings made for it; by default those of all projects.
 
     "groups" gets all there is, revised rankings included; "trl" the comparisons of current rankings, `with_margin`
     their strengths too. Raises InputError if the file can't be written, or if the store holds nothing for it.
@@ -82,5 +88,5 @@ def export_file(store: Store, file: Path, format_: str, with_margin: bool = Fals
         if format_ != trl.NAME:
             raise InputError(f"Format {format_} keeps every strength by itself. Leave the margin out.")
         write = partial(trl.write, with_margin=True)
-    rows = write(file, stored_groups(store, revised=format_ == groups.NAME), left_out)
+    rows = write(file, stored_groups(store, revised=format_ == groups.NAME, project=project), left_out)
     return Exported(rows, +left_out)

@@ -41,6 +41,8 @@ class Counts:
     held_out_prompts: int
     held_out_rankings: int
     held_out_comparisons: int
+    tests: int = 0
+    """Repeats and answers to gold prompts, which test annotators: not among the rankings above."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,6 +279,7 @@ def _count_lines(report: Report) -> list[str]:
         f"Of {counts.rankings:,} rankings {counts.without_order:,} place nothing above anything. {counts.tied:,} pairs "
         f"were tied, {counts.twins:,} comparisons of equal texts were left out, and the prompts of {counts.trimmed:,} "
         "completions were trimmed. Prompts that share their first turn count as one and stay on one side.",
+        *([f"{counts.tests:,} more rankings test annotators and were left out."] if counts.tests else []),
         "",
         f"Head on layer {report.layer} of {report.layers} of {report.base_model} (revision {report.base_revision}), "
         f"C = {report.regularisation:.2g}, chosen by cross-validation grouped by prompt on the training side "

@@ -52,7 +52,8 @@ class Side:
     @property
     def rankings(self) -> int:
         """How many rankings say something here."""
-        return sum(bool(comparisons(ranking)) for group in self.groups for ranking in group.rankings)
+        said = (one for group in self.groups for one in group.rankings if not one.tests_annotator)
+        return sum(bool(comparisons(ranking)) for ranking in said)
 
 
 def side(groups: Sequence[Group]) -> Side:
@@ -71,6 +72,7 @@ def train_reward_model(
     seed: int = 0,
     held_out: float = 0.2,
     on_progress: OnProgress = lambda done, total, message: None,
+    project: str | None = None,
 ) -> Report:
     """Train on the store's rankings, write the model with its report to the new folder `out`, return the report.
 
@@ -80,6 +82,7 @@ def train_reward_model(
         seed: decides split, folds and intervals; the same store and seed give the same model.
         held_out: share of the prompts kept for the report, above 0 and below 1.
         on_progress: gets (done, total, message); it may raise to stop, and no folder is made then.
+        project: id of the project whose rankings are learned from; by default those of all.
 
     Raises:
         InputError: if `out` is taken, `held_out` is no share, or there are too few rankings to train on.
@@ -87,7 +90,7 @@ def train_reward_model(
     check_free(out)
     if not 0 < held_out < 1:
         raise InputError(f"The held-out share is {held_out}; give a number between 0 and 1, for example 0.2.")
-    groups = list(stored_groups(store, ranked_only=True))
+    groups = list(stored_groups(store, ranked_only=True, project=project))
     train, test = (side(some) for some in split_by_prompt(groups, held_out, seed))
     check_enough(train, held_out)
     on_progress(0, 0, "Opening the backbone; the packaged one is converted once, in about 40 seconds.")
@@ -189,7 +192,8 @@ def other_prompts(groups: Sequence[Group], seed: int) -> list[tuple[Group, Group
 
 
 def _counts(groups: Sequence[Group], train: Side, test: Side, trimmed: int) -> Counts:
-    rankings = [ranking for group in groups for ranking in group.rankings]
+    every = [ranking for group in groups for ranking in group.rankings]
+    rankings = [ranking for ranking in every if not ranking.tests_annotator]
     implied = [len(comparisons(ranking)) for ranking in rankings]
     return Counts(
         rankings=len(rankings),
@@ -197,6 +201,7 @@ def _counts(groups: Sequence[Group], train: Side, test: Side, trimmed: int) -> C
         tied=sum(comb(len(tied), 2) for ranking in rankings for tied in ranking.order),
         twins=sum(implied) - len(train.comparisons) - len(test.comparisons),
         trimmed=trimmed,
+        tests=len(every) - len(rankings),
         train_prompts=train.prompts,
         train_rankings=train.rankings,
         train_comparisons=len(train.comparisons),

@@ -86,13 +86,13 @@ def _await_health(port: int, process: subprocess.Popen[bytes], log: Path) -> Non
 
 
 @contextmanager
-def chromium() -> Iterator[Browser]:
-    """Yield a Chromium of the machine; whatever is expected of its pages may take PATIENCE."""
+def chromium(*flags: str) -> Iterator[Browser]:
+    """Yield a Chromium of the machine, with further flags; whatever is expected of its pages may take PATIENCE."""
     path = next(filter(None, map(shutil.which, BROWSERS)), None)
     assert path, "The browser tests need Chromium: install it (on Debian: apt-get install chromium)."
     with sync_playwright() as playwright:
         expect.set_options(timeout=PATIENCE * 1000)
-        started = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        started = playwright.chromium.launch(executable_path=path, args=[*FLAGS, *flags])
         yield started
         started.close()
 

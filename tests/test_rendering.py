@@ -5,7 +5,7 @@ from html.parser import HTMLParser
 import pytest
 
 from hostile import HOSTILE
-from workbench.rendering import LONGEST_FORMULA, LONGEST_MARKDOWN, rendered, visible
+from workbench.rendering import LONGEST_FORMULA, LONGEST_MARKDOWN, literal, rendered, visible
 
 INERT_TAGS = {
     *(
@@ -162,3 +162,8 @@ def test_text_made_to_be_slow_is_rendered_whole(unit):
     """A rule that looked for the missing end from each beginning took three minutes for the first of these."""
     text = (unit * LONGEST_MARKDOWN)[:LONGEST_MARKDOWN]
     assert len(Elements(rendered(text)).text) > LONGEST_MARKDOWN / 4
+
+
+def test_a_literal_text_is_one_paragraph_of_escapes():
+    assert literal("a *b*\n\n:red[c] :x:") == "a \\*b\\* \\:red\\[c\\] \\:\u2060x\\:"
+    assert literal("a -> b --c http://d:8") == "a \\-\u2060\\> b \\-\\-c http\\:\\/\\/d\\:8"

@@ -1,17 +1,25 @@
-"""The frame: pages in the order of the work."""
+"""The frame: pages in the order of the work, in the language of who is here."""
 
 import streamlit as st
+
+from workbench.session import offer_languages, words
 
 st.set_page_config("Workbench", page_icon="⚖️", layout="wide")
 st.html("<style>.stMainBlockContainer { padding: 2.5rem 2rem 2rem; }</style>")  # room for completions
 
-PAGES = [
-    st.Page("app_pages/prompts.py", title="Prompts", icon=":material/chat:"),
-    st.Page("app_pages/rank.py", title="Rank", icon=":material/format_list_numbered:", default=True),
-    st.Page("app_pages/my_work.py", title="My work", icon=":material/history:"),
-    st.Page("app_pages/train.py", title="Reward model", icon=":material/model_training:"),
-    st.Page("app_pages/score.py", title="Score", icon=":material/speed:"),
-    st.Page("app_pages/data.py", title="Data", icon=":material/database:"),
-    st.Page("app_pages/project.py", title="Project", icon=":material/tune:"),
+ICONS = {
+    "prompts": ":material/chat:",
+    "rank": ":material/format_list_numbered:",
+    "my_work": ":material/history:",
+    "train": ":material/model_training:",
+    "score": ":material/speed:",
+    "data": ":material/database:",
+    "project": ":material/tune:",
+}
+offer_languages()
+titles = words("pages")
+pages = [
+    st.Page(f"app_pages/{name}.py", title=titles[name], icon=icon, default=name == "rank")
+    for name, icon in ICONS.items()
 ]
-st.navigation(PAGES).run()
+st.navigation(pages).run()

@@ -4,22 +4,23 @@ import streamlit as st
 
 from label_data.jobs import FAILED, STOPPED, Job, ask_to_stop, job_with_id, latest_job
 from workbench.jobs import worker_is_alive
-from workbench.session import store
+from workbench.languages import filled
+from workbench.session import said, show_problem, store, words
 
 EVERY_SECOND = 1.0
 
 
-def job_panel(kind: str) -> Job | None:
-    """Show the newest job of the kind and return it; while it runs, the page renews this part by itself."""
-    job = latest_job(store(), kind)
+def job_panel(kind: str, project: str | None = None) -> Job | None:
+    """Show the newest job of the kind (for one project) and return it; while it runs, this part renews itself."""
+    job = latest_job(store(), kind, project)
     if job is None:
         return None
     if not job.ended:
         _watch(job.id)
     elif job.state == FAILED:
-        st.error(job.message)
+        show_problem(job.message)
     elif job.state == STOPPED:
-        st.info(job.message)
+        st.info(said(job.message))
     return job
 
 
@@ -28,9 +29,10 @@ def _watch(job_id: str) -> None:
     job = job_with_id(store(), job_id)
     if job is None or job.ended:
         st.rerun()
+    says = words("jobs")
     bar, stop = st.columns([6, 1], vertical_alignment="center")
-    bar.progress(min(1.0, job.done / job.total) if job.total else 0.0, text=job.message)
-    if stop.button("Stop", key=f"stop-{job_id}", disabled=job.stop_asked, width="stretch"):
+    bar.progress(min(1.0, job.done / job.total) if job.total else 0.0, text=said(job.message))
+    if stop.button(says["stop"], key=f"stop-{job_id}", disabled=job.stop_asked, width="stretch"):
         ask_to_stop(store(), job_id)
     if not worker_is_alive(store()):
-        st.warning("The worker is not running, so nothing moves. Start it with: python -m workbench worker")
+        st.warning(filled(says["no_worker"], command="`python -m workbench worker`"))

@@ -90,6 +90,18 @@ def visible(text: str) -> str:
     return re.sub("[\u202d\u202e]", lambda found: f"⟨{_OVERRIDES[found[0]]}⟩", text)
 
 
+def literal(text: str) -> str:
+    """Return the text as markdown in which Streamlit shows it as it was written, white space folded.
+
+    Every sign is escaped. Streamlit replaces :names: of emoji and icons, and lone arrows, after reading the escapes,
+    so an invisible joiner parts each of them. For what people wrote and a page shows in a label, caption or message.
+    """
+    parted = re.sub(
+        r":(?=(?:material/)?[\w+-]+:)|(?<!\S)[<>~-](?=[->=]+(?!\S))", "\\g<0>\u2060", " ".join(visible(text).split())
+    )
+    return re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", parted)
+
+
 def overrides(text: str) -> list[int]:
     """Return where `visible` replaced a character: offsets in what it returns, in the browser's UTF-16 units."""
     parts = re.split("[\u202d\u202e]", text)

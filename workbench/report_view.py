@@ -1,81 +1,216 @@
-"""A report as a person looks at it: the verdict, the shapes, the numbers behind them."""
+"""A report as a person looks at it: the verdict, the shapes, and the numbers behind them."""
 
+import math
 from dataclasses import asdict
+from typing import Any
 
 import altair as alt
 import pandas as pd
 import streamlit as st
 
-from reward.evaluate import HeldOut, Report, verdict
+from reward.evaluate import FEWEST_HELD_OUT, Counts, HeldOut, Report
+from reward.metrics import Estimate
+from workbench.languages import filled
+from workbench.rendering import literal
+from workbench.runs import Run
+from workbench.session import words
 
 ACCURACY = alt.Scale(domain=[0, 1])
 TALL = 240
 
 
-def show_report(report: Report) -> None:
-    """Show the whole report; where too few prompts are held out, how many are missing and no number."""
-    held_out = report.held_out
+def run_label(run: Run) -> str:
+    """Return how a list names a trained model: when it was trained, and how good it is as far as that is known."""
+    says, held_out = words("report"), run.report.held_out
+    trained = {"when": run.when, "prompts": f"{run.report.counts.train_prompts:,}"}
     if held_out is None:
-        st.warning(
-            f"Trained, but too few held-out prompts to judge it: {report.counts.held_out_prompts} with comparisons. "
-            f"Rank about {report.missing_prompts:,} more prompts and train again; until then nobody knows how good "
-            "its rewards are."
-        )
+        return filled(says["run_unknown"], **trained)
+    model = held_out.accuracy
+    found = {"accuracy": f"{model.value:.3f}", "low": f"{model.low:.3f}", "high": f"{model.high:.3f}"}
+    return filled(says["run"], **trained, **found)
+
+
+def show_report(report: Report) -> None:
+    """Show the whole report; where too few prompts are held out, how many are missing and no accuracy."""
+    says, held_out = words("report"), report.held_out
+    if held_out is None:
+        too_few = {"count": report.counts.held_out_prompts, "needed": FEWEST_HELD_OUT}
+        st.warning(filled(says["too_few"], **too_few, missing=f"{report.missing_prompts:,}"))
     else:
-        (st.success if held_out.over_baseline.low > 0 else st.warning)(verdict(held_out))
+        (st.success if held_out.over_baseline.low > 0 else st.warning)(verdict(held_out, says))
         beside, calibration, curve = st.columns([5, 4, 4])
         with beside:
-            st.markdown("**Accuracy on prompts it never saw**, with 95 % intervals")
-            st.altair_chart(accuracy_chart(held_out), width="stretch")
+            st.markdown(says["accuracy_title"])
+            st.altair_chart(accuracy_chart(held_out, says), width="stretch")
         with calibration:
-            st.markdown("**Is it as sure as it should be?** On the line it is.")
-            st.altair_chart(calibration_chart(held_out), width="stretch")
+            st.markdown(says["calibration_title"])
+            st.altair_chart(calibration_chart(held_out, says), width="stretch")
         with curve:
-            st.markdown("**Would more rankings help?** Accuracy by training prompts")
-            st.altair_chart(curve_chart(report), width="stretch")
-    with st.expander("Every number", expanded=held_out is None):
-        st.markdown(report.as_markdown())
+            st.markdown(says["curve_title"])
+            st.altair_chart(curve_chart(report, says), width="stretch")
+    with st.expander(says["every_number"], expanded=held_out is None):
+        if held_out is not None:
+            st.markdown(prompt_verdict(held_out, says))
+            st.markdown(measures(held_out, says))
+            length = {"value": _text(held_out.reward_length, says), "ties": f"{held_out.ties:,}"}
+            st.markdown(filled(says["length"], **length))
+        if report.curve:
+            st.markdown(curve_table(report, says))
+        st.markdown(count_table(report.counts, says))
+        st.markdown(origin(report, says))
 
 
-def accuracy_chart(held_out: HeldOut) -> alt.LayerChart:
+def verdict(held_out: HeldOut, says: dict[str, Any]) -> str:
+    """Return one sentence: is the model better than the best baseline, as far as these comparisons can tell?"""
+    model, over = held_out.accuracy, held_out.over_baseline
+    found = filled(says["found"], share=f"{model.value:.1%}", low=f"{model.low:.1%}", high=f"{model.high:.1%}")
+    kind = "better" if over.low > 0 else "worse" if over.high < 0 else "no_better"
+    baseline = says["baselines"][held_out.best_baseline]
+    return filled(says[kind], found=found, baseline=baseline, points=f"{100 * over.value:.1f}")
+
+
+def prompt_verdict(held_out: HeldOut, says: dict[str, Any]) -> str:
+    """Return one sentence: does the model use the prompt, as far as these comparisons can tell?"""
+    over = held_out.over_shuffled
+    return filled(says["reads_prompt"], points=f"{100 * over.value:.1f}") if over.low > 0 else says["ignores_prompt"]
+
+
+def measures(held_out: HeldOut, says: dict[str, Any]) -> str:
+    """Return the measures as a markdown table: each with its interval and what it is counted on."""
+    baselines = says["baselines"]
+    rows = [
+        (filled(says["accuracy_of"], what=f"**{says['model']}**"), held_out.accuracy),
+        (filled(says["accuracy_of"], what=baselines["chance"]), held_out.chance),
+        (filled(says["accuracy_of"], what=baselines["longer wins"]), held_out.longer_wins),
+        (filled(says["accuracy_of"], what=baselines["shorter wins"]), held_out.shorter_wins),
+        (filled(says["accuracy_of"], what=says["shuffled"]), held_out.prompt_shuffled),
+        (filled(says["model_less"], what=baselines[held_out.best_baseline]), held_out.over_baseline),
+        (filled(says["model_less"], what=says["shuffled"]), held_out.over_shuffled),
+        (says["longer_chosen"], held_out.longer_chosen),
+        (says["shorter_chosen"], held_out.shorter_chosen),
+        (says["log_loss"], held_out.log_loss),
+        (says["brier"], held_out.brier),
+        (says["ece"], _bare(held_out.ece, held_out.accuracy)),
+        (says["temperature"], _bare(held_out.temperature, held_out.accuracy)),
+    ]
+    heads = (says["measure"], says["value"], says["interval"], says["comparisons"], says["prompts"])
+    body = [
+        (name, _text(one.value, says), _interval(one, says), f"{one.comparisons:,}", f"{one.prompts:,}")
+        for name, one in rows
+    ]
+    return _table(heads, body)
+
+
+def curve_table(report: Report, says: dict[str, Any]) -> str:
+    """Return the learning curve as a markdown table."""
+    heads = (says["train_prompts"], says["accuracy"], says["interval"], says["log_loss_short"])
+    body = [
+        (
+            f"{point.train_prompts:,}",
+            _text(point.accuracy.value, says),
+            _interval(point.accuracy, says),
+            _text(point.log_loss, says),
+        )
+        for point in report.curve
+    ]
+    return _table(heads, body)
+
+
+def count_table(counts: Counts, says: dict[str, Any]) -> str:
+    """Return what the model was fitted on and what it was judged on, as a markdown table."""
+    train = (counts.train_prompts, counts.train_rankings, counts.train_comparisons)
+    held_out = (counts.held_out_prompts, counts.held_out_rankings, counts.held_out_comparisons)
+    body = [(says["train_side"], *map("{:,}".format, train)), (says["held_out_side"], *map("{:,}".format, held_out))]
+    return _table(("", says["prompts"], says["rankings"], says["comparisons"]), body)
+
+
+def origin(report: Report, says: dict[str, Any]) -> str:
+    """Return what was left out, and how the head was chosen."""
+    names = ("rankings", "without_order", "tied", "twins", "trimmed", "tests")
+    left_out = {name: f"{getattr(report.counts, name):,}" for name in names}
+    head = filled(
+        says["head"],
+        layer=report.layer,
+        layers=report.layers,
+        model=literal(report.base_model),
+        revision=literal(report.base_revision),
+        c=f"{report.regularisation:.2g}",
+        loss=_text(report.cross_validated, says),
+        seed=report.seed,
+    )
+    return f"{filled(says['left_out'], **left_out)}\n\n{head}"
+
+
+def _table(heads: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    aligned = (":---", *("---:" for _ in heads[1:]))
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (heads, aligned, *rows))
+
+
+def _bare(value: float, of: Estimate) -> Estimate:
+    return Estimate(value, math.nan, math.nan, of.comparisons, of.prompts)
+
+
+def _interval(estimate: Estimate, says: dict[str, Any]) -> str:
+    low, high = f"{estimate.low:.3f}", f"{estimate.high:.3f}"
+    return "" if math.isnan(estimate.low) else filled(says["to"], low=low, high=high)
+
+
+def _text(value: float, says: dict[str, Any]) -> str:
+    return says["no_data"] if math.isnan(value) else f"{value:.3f}"
+
+
+def accuracy_chart(held_out: HeldOut, says: dict[str, Any]) -> alt.LayerChart:
     """Return the model beside its baselines: points with intervals."""
     estimates = {
-        "model": held_out.accuracy,
-        "model, prompts shuffled": held_out.prompt_shuffled,
-        "longer wins": held_out.longer_wins,
-        "shorter wins": held_out.shorter_wins,
-        "chance": held_out.chance,
+        says["model"]: held_out.accuracy,
+        says["shuffled"]: held_out.prompt_shuffled,
+        says["baselines"]["longer wins"]: held_out.longer_wins,
+        says["baselines"]["shorter wins"]: held_out.shorter_wins,
+        says["baselines"]["chance"]: held_out.chance,
     }
     rows = pd.DataFrame([{"what": name} | asdict(estimate) for name, estimate in estimates.items()])
     base = alt.Chart(rows, height=TALL).encode(
         y=alt.Y("what:N", sort=list(estimates), title=None, axis=alt.Axis(labelLimit=200))
     )
-    tooltip = ["what", alt.Tooltip("value", format=".3f"), "comparisons", "prompts"]
-    span = base.mark_rule(size=3, opacity=0.4).encode(x=alt.X("low:Q", scale=ACCURACY, title="accuracy"), x2="high:Q")
+    tooltip = ["what", alt.Tooltip("value", title=says["accuracy"], format=".3f"), *_counted(says)]
+    span = base.mark_rule(size=3, opacity=0.4).encode(
+        x=alt.X("low:Q", scale=ACCURACY, title=says["accuracy"]), x2="high:Q"
+    )
     dots = base.mark_point(filled=True, size=90, opacity=1).encode(x="value:Q", tooltip=tooltip)
     half = alt.Chart(pd.DataFrame({"x": [0.5]})).mark_rule(strokeDash=[4, 4], opacity=0.5).encode(x="x:Q")
     return half + span + dots
 
 
-def calibration_chart(held_out: HeldOut) -> alt.LayerChart:
+def calibration_chart(held_out: HeldOut, says: dict[str, Any]) -> alt.LayerChart:
     """Return how often the model was right against how sure it was; a larger point holds more comparisons."""
     rows = pd.DataFrame([asdict(one) for one in held_out.bins])
     line = alt.Chart(pd.DataFrame({"x": [0.5, 1.0], "y": [0.5, 1.0]})).mark_line(strokeDash=[4, 4], opacity=0.5)
     dots = alt.Chart(rows, height=TALL).mark_point(filled=True, opacity=0.8)
     return line.encode(x="x:Q", y="y:Q") + dots.encode(
-        x=alt.X("confidence:Q", scale=alt.Scale(domain=[0.5, 1]), title="probability it gave"),
-        y=alt.Y("accuracy:Q", scale=ACCURACY, title="share it got right"),
+        x=alt.X("confidence:Q", scale=alt.Scale(domain=[0.5, 1]), title=says["confidence"]),
+        y=alt.Y("accuracy:Q", scale=ACCURACY, title=says["share_right"]),
         size=alt.Size("comparisons:Q", legend=None),
-        tooltip=[alt.Tooltip("confidence", format=".2f"), alt.Tooltip("accuracy", format=".2f"), "comparisons"],
+        tooltip=[
+            alt.Tooltip("confidence", title=says["confidence"], format=".2f"),
+            alt.Tooltip("accuracy", title=says["share_right"], format=".2f"),
+            alt.Tooltip("comparisons", title=says["comparisons"]),
+        ],
     )
 
 
-def curve_chart(report: Report) -> alt.LayerChart:
+def curve_chart(report: Report, says: dict[str, Any]) -> alt.LayerChart:
     """Return held-out accuracy against the number of training prompts, with its interval."""
     rows = pd.DataFrame([{"train_prompts": point.train_prompts} | asdict(point.accuracy) for point in report.curve])
-    base = alt.Chart(rows, height=TALL).encode(x=alt.X("train_prompts:Q", title="training prompts"))
-    band = base.mark_area(opacity=0.25).encode(y=alt.Y("low:Q", scale=ACCURACY, title="accuracy"), y2="high:Q")
-    line = base.mark_line(point=True).encode(
-        y="value:Q", tooltip=["train_prompts", alt.Tooltip("value", format=".3f"), "comparisons"]
-    )
+    base = alt.Chart(rows, height=TALL).encode(x=alt.X("train_prompts:Q", title=says["train_prompts"]))
+    band = base.mark_area(opacity=0.25).encode(y=alt.Y("low:Q", scale=ACCURACY, title=says["accuracy"]), y2="high:Q")
+    tooltip = [
+        alt.Tooltip("train_prompts", title=says["train_prompts"]),
+        alt.Tooltip("value", title=says["accuracy"], format=".3f"),
+        alt.Tooltip("comparisons", title=says["comparisons"]),
+    ]
+    line = base.mark_line(point=True).encode(y="value:Q", tooltip=tooltip)
     return band + line
+
+
+def _counted(says: dict[str, Any]) -> list[alt.Tooltip]:
+    return [alt.Tooltip("comparisons", title=says["comparisons"]), alt.Tooltip("prompts", title=says["prompts"])]

@@ -15,18 +15,10 @@ class Run:
     report: Report
 
     @property
-    def label(self) -> str:
-        """How a list names it: when it was trained, and how good it is as far as that is known."""
+    def when(self) -> str:
+        """When its training began, to the minute, UTC."""
         day, time, _ = self.folder.name.split("-")
-        when = f"{day[:4]}-{day[4:6]}-{day[6:]} {time[:2]}:{time[2:4]} UTC"
-        held_out = self.report.held_out
-        if held_out is None:
-            return f"{when}, {self.report.counts.train_prompts:,} prompts, accuracy unknown"
-        model = held_out.accuracy
-        return (
-            f"{when}, {self.report.counts.train_prompts:,} prompts, "
-            f"accuracy {model.value:.3f} ({model.low:.3f} to {model.high:.3f})"
-        )
+        return f"{day[:4]}-{day[4:6]}-{day[6:]} {time[:2]}:{time[2:4]}"
 
 
 def runs() -> list[Run]:

@@ -13,16 +13,20 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from streamlit import file_util
 
-from workbench.drafts import keep_draft
+from workbench.drafts import keep_draft, let_go
 
 LOCAL = "127.0.0.1"
-ROUTES = [Route("/api/draft", keep_draft, methods=["POST"])]
+ROUTES = [
+    Route("/api/draft", keep_draft, methods=["POST"]),
+    Route("/api/leave", let_go, methods=["POST"]),
+]
 
 SETTINGS: dict[str, Any] = {
     "browser.gatherUsageStats": False,
     "client.toolbarMode": "viewer",  # in "developer" the key c opens a dialog in the middle of a ranking
     "client.showErrorDetails": "none",  # a traceback names files and may quote model text; it goes to the log
     "global.developmentMode": False,
+    "runner.magicEnabled": False,  # it shows any bare string of a page, the docstring of a constant too
     "runner.postScriptGC": False,  # a full collection after every run was what limited submissions a second
     "server.fileWatcherType": "none",
     "server.headless": True,

@@ -1,5 +1,6 @@
 """What pages share: the store, who is here, and the one place that knows session state and cookies."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import streamlit as st
@@ -7,26 +8,67 @@ import streamlit as st
 from label_data.annotators import Annotator, annotator_named, annotator_with_id
 from label_data.data_folder import default_store
 from label_data.database import Store, open_store
+from label_data.leases import leave
+from label_data.projects import Project, projects
 from label_data.records import InputError
-from workbench.languages import LANGUAGES, catalogue, nearest_language
+from workbench.languages import LANGUAGES, catalogue, nearest_language, translated
+from workbench.ranker import Problem, Revealed
+from workbench.rendering import literal
 
 COOKIE = "annotator"
 LANGUAGE = "language"
+CHOSEN = "project"
 COOKIE_DAYS = 400
 """As long as browsers keep one."""
+
+MORE_WORK = 20
+"""Rankings that My work lists at first, and adds when asked for more."""
+
+
+@dataclass(slots=True)
+class Sitting:
+    """What one tab remembers until it is closed or reloaded."""
+
+    saved: str | None = None
+    """Submission of the ranking that was stored last."""
+    problem: Problem | None = None
+    """Why the last one was refused."""
+    revealed: Revealed | None = None
+    """Who wrote what in the last one."""
+    opened: str | None = None
+    """Token of the ranked task that My work shows instead of its list."""
+    search: str = ""
+    listed: int = MORE_WORK
+
 
 KEEP_COOKIE = """
 export default function ({ data }) {
   document.cookie = `${data.name}=${data.value}; path=/; max-age=${data.seconds}; SameSite=Strict`
 }
 """
+TELL_LANGUAGE = """
+export default function ({ data }) {
+  document.documentElement.lang = data.language
+}
+"""
 _keep_cookie = st.components.v2.component("keep_cookie", js=KEEP_COOKIE)
+_tell_language = st.components.v2.component("tell_language", js=TELL_LANGUAGE)
 
 
 @st.cache_resource(show_spinner=False)
 def store() -> Store:
     """Return the process's one engine."""
     return open_store(default_store())
+
+
+def sitting() -> Sitting:
+    """Return what this tab remembers."""
+    return st.session_state.setdefault("sitting", Sitting())
+
+
+def sent(component: str) -> Any:
+    """Return what the ranking screen of this key sent last."""
+    return st.session_state[component].answer
 
 
 def annotator() -> Annotator:
@@ -40,8 +82,32 @@ def annotator() -> Annotator:
 
 
 def forget_annotator() -> None:
-    """Let this browser be somebody else's: the next page that needs a name asks for one."""
+    """Let this browser be somebody else's: the next page that needs a name asks for one, and tasks are let go."""
+    leave(store(), str(st.session_state.get(COOKIE, st.context.cookies.get(COOKIE, ""))))
     st.session_state[COOKIE] = ""
+
+
+def project() -> Project:
+    """Return the project that this browser works on; where there are several, offer them in the sidebar."""
+    found = projects(store())
+    by_id = {one.id: one for one in found}
+    wanted = st.session_state.get(CHOSEN) or st.context.cookies.get(CHOSEN)
+    current = by_id.get(str(wanted), found[0])
+    if len(found) > 1:
+        place = list(by_id).index(current.id)
+        chosen = st.sidebar.selectbox(words("projects")["choose"], by_id, place, lambda id: by_id[id].name)
+        if chosen != current.id:
+            choose_project(chosen)
+            st.rerun()
+    if st.session_state.get(CHOSEN) == current.id != st.context.cookies.get(CHOSEN):
+        _remember(CHOSEN, current.id)
+    return current
+
+
+def choose_project(project: str) -> None:
+    """Let this browser work on the project from now on; what was open on My work is of another one."""
+    st.session_state[CHOSEN] = project
+    sitting().opened = None
 
 
 def _ask_for_name() -> Annotator:
@@ -55,7 +121,7 @@ def _ask_for_name() -> Annotator:
         try:
             me = annotator_named(store(), name)
         except InputError as error:
-            st.error(str(error))
+            show_problem(error)
         else:
             st.session_state[COOKIE] = me.id
             st.rerun()
@@ -73,14 +139,26 @@ def words(section: str) -> dict[str, Any]:
     return catalogue(language())[section]
 
 
+def said(message: str) -> str:
+    """Return a message of the floors below in the language of who is here, as markdown that shows it as it is."""
+    return literal(translated(message, language()))
+
+
+def show_problem(error: InputError | str) -> None:
+    """Show what a person can put right."""
+    st.error(said(str(error)))
+
+
 def offer_languages() -> None:
-    """Let the annotator choose a language in the sidebar; the browser remembers it."""
+    """Let who is here choose a language in the sidebar; the browser remembers it."""
     codes = list(LANGUAGES)
     found = codes.index(language())
     chosen = st.sidebar.selectbox(words("frame")["language"], codes, found, LANGUAGES.get)
     if chosen != language():
         st.session_state[LANGUAGE] = chosen
         st.rerun()
+    with st.sidebar:  # screen readers pronounce, and fonts draw, by the language that the page says it is in
+        _tell_language(data={"language": chosen}, key="tell_language")
     if LANGUAGE in st.session_state and chosen != st.context.cookies.get(LANGUAGE):
         _remember(LANGUAGE, chosen)
 

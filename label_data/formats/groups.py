@@ -47,6 +47,7 @@ RANKING = (
     "submission",
     "ratings",
     "spans",
+    "purpose",
 )
 SPAN = ("completion", "start", "end", "kind")
 DEMONSTRATION = (
@@ -173,6 +174,7 @@ def _ranking(row: Row, prompt: Prompt, ids: Mapping[str, str]) -> Ranking:
         "submission": row.text("submission", ""),
         "ratings": {_known(row, "ratings", name, ids): value for name, value in _object(row, "ratings").items()},
         "spans": tuple(_span(inner, ids) for inner in row.inner("spans")),
+        "purpose": row.text("purpose", ""),
     }
     with located(f"{row.where}, field {row.within.rstrip('.')}"):
         check_text(fields["project"], "The project", 100)
@@ -304,6 +306,7 @@ def _ranking_line(ranking: Ranking, names: Mapping[str, str]) -> dict[str, Any]:
                 {"completion": names[span.completion], "start": span.start, "end": span.end, "kind": span.kind}
                 for span in ranking.spans
             ],
+            purpose=ranking.purpose,
         ),
     }
 

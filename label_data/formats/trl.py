@@ -85,7 +85,7 @@ def _rows(groups: Iterable[Group], left_out: Counter[str], with_margin: bool) ->
     for group in groups:
         text = {completion.id: completion.text for completion in group.completions}
         told_apart = group_comparisons(group)
-        implied = sum(len(comparisons(ranking)) for ranking in group.rankings)
+        implied = sum(len(comparisons(ranking)) for ranking in group.rankings if not ranking.tests_annotator)
         _count_silent(group, implied - len(told_apart), left_out)
         for comparison in told_apart:
             row = {
@@ -104,6 +104,9 @@ def _count_silent(group: Group, twins: int, left_out: Counter[str]) -> None:
     left_out["prompt without a ranking"] += not group.rankings
     left_out["comparison of two texts alike but for white space"] += twins
     for ranking in group.rankings:
+        if ranking.tests_annotator:
+            left_out[f"ranking that tests its annotator ({ranking.purpose})"] += 1
+            continue
         if ranking.outcome != "ranked":
             left_out[f"ranking with outcome {ranking.outcome}"] += 1
         left_out["tie"] += sum(len(tied) * (len(tied) - 1) // 2 for tied in ranking.order)

@@ -1,72 +1,75 @@
 """What I ranked: find it, open it, change it. The earlier ranking is kept."""
 
+from functools import partial
+
 import streamlit as st
 
-from label_data.assignment import submit
+from label_data.gold import mark_gold
 from label_data.progress import rankings_today
 from label_data.projects import project_settings
 from label_data.records import InputError
-from label_data.work import reopened, work_of
+from label_data.work import reopened, retract, work_of
+from workbench.answers import take_answer
 from workbench.languages import filled
-from workbench.ranker import Problem, answer_from, ranker
-from workbench.session import annotator, language, offer_languages, store, words
+from workbench.ranker import ranker
+from workbench.rendering import visible
+from workbench.session import MORE_WORK, annotator, language, project, show_problem, sitting, store, words
 
-PAGE = 20
-PREVIEW = 160
-"""Characters of a prompt that the list shows."""
+PREVIEW = 160  # characters of a prompt that the list shows
 
-offer_languages()
 me = annotator()
-settings, _ = project_settings(store())
+chosen = project().id
+settings, _ = project_settings(store(), chosen)
 says = words("my_work")
-
-
-def take_answer() -> None:
-    """Store the revision that the browser sent; what became of it goes back with the next run."""
-    value = st.session_state.change.answer
-    try:
-        answer = answer_from(value)
-        submit(store(), answer, me.id)
-        st.session_state.saved, st.session_state.problem = answer.submission, None
-    except InputError as error:
-        st.session_state.problem = Problem(str(value.get("submission")), str(error))
+here = sitting()
 
 
 def open_work(token: str | None) -> None:
     """Show this task instead of the list, or with None the list."""
-    st.session_state.opened_work = token
+    here.opened = token
 
 
-st.title(says["title"])
-opened = st.session_state.get("opened_work")
-if opened:
+st.title(words("pages")["my_work"])
+if here.opened:
     st.button(says["back"], on_click=open_work, args=(None,), icon=":material/arrow_back:")
+    work = reopened(store(), here.opened, me.id)
     ranker(
-        [reopened(store(), opened, me.id)],
+        [work],
         settings,
         annotator=me.id,
-        saved=st.session_state.get("saved"),
-        problem=st.session_state.get("problem"),
+        saved=here.saved,
+        problem=here.problem,
         today=rankings_today(store(), me.id),
         language=language(),
-        on_answer=take_answer,
+        on_answer=partial(take_answer, "change", me, chosen),
         key="change",
     )
+    withdraw, gold = st.columns(2)
+    if withdraw.button(says["withdraw"], help=says["withdraw_help"], type="tertiary"):
+        retract(store(), work.ranking.submission, me.id)
+        open_work(None)
+        st.rerun()
+    if settings.gold_share and gold.button(says["gold"], help=says["gold_help"], type="tertiary"):
+        try:
+            mark_gold(store(), work.ranking.submission)
+        except InputError as error:
+            show_problem(error)
+        else:
+            st.toast(says["is_gold"])
     st.stop()
 
-search = st.text_input(says["search"], st.session_state.get("work_search", ""), icon=":material/search:", key="search")
-st.session_state.work_search = search
-limit = st.session_state.setdefault("work_shown", PAGE)
-found = work_of(store(), me.id, search, limit + 1)
-for work in found[:limit]:
+here.search = st.text_input(says["search"], here.search, icon=":material/search:", key="search")
+st.html("<style>@media (width > 640px) { [class*=st-key-row-] { flex-wrap: nowrap } }</style>")  # Open beside long text
+found = work_of(store(), me.id, here.search, here.listed + 1, chosen)
+for work in found[: here.listed]:
     messages = [message.content for message in work.task.prompt.messages if message.role == "user"]
     row = st.container(border=True, horizontal=True, vertical_alignment="center", key=f"row-{work.task.token}")
-    row.text(" ".join(messages[-1].split())[:PREVIEW], width="stretch")
+    row.text(visible(" ".join(messages[-1].split())[:PREVIEW]), width="stretch")
     kind = says["outcomes"][work.ranking.outcome]
     row.text(filled(says["changed"], what=kind) if work.ranking.revises else kind, width="content")
     row.button(says["open"], key=f"open-{work.task.token}", on_click=open_work, args=(work.task.token,))
-if len(found) > limit and st.button(says["more"]):
-    st.session_state.work_shown = limit + PAGE
+if len(found) > here.listed and st.button(says["more"]):
+    here.listed += MORE_WORK
     st.rerun()
 if not found:
-    st.info(filled(says["none_found"], text=search) if search else says["none"])
+    st.info(says["none_found"] if here.search else says["none"])

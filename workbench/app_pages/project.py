@@ -1,55 +1,68 @@
 """What the project asks of its policies and its annotators."""
 
 from dataclasses import asdict, fields
+from typing import get_args
 
 import streamlit as st
 
-from label_data.projects import project_settings, save_settings
+from label_data.projects import add_project, project_settings, save_settings
 from label_data.records import FEWEST_COMPLETIONS, MOST_COMPLETIONS, InputError
-from label_data.settings import PolicySettings, ProjectSettings
+from label_data.settings import MOST_TESTS, Kind, Order, PolicySettings, ProjectSettings
 from workbench.jobs import keep_up
-from workbench.session import store
+from workbench.languages import filled
+from workbench.session import choose_project, project, show_problem, store, words
 
-st.title("Project")
-current, revision = project_settings(store())
-st.caption(f"Revision {revision}. Saving makes the next; each ranking keeps the revision it was made under.")
+says = words("project")
 
-with st.form("project"):
-    name = st.text_input("Name", current.name)
-    guidelines = st.text_area("Guidelines for annotators", current.guidelines, height=140)
+st.title(words("pages")["project"])
+chosen = project().id
+current, revision = project_settings(store(), chosen)
+st.caption(filled(says["revision"], number=revision))
+
+with st.form(f"project-{chosen}"):
+    name = st.text_input(says["name"], current.name)
+    guidelines = st.text_area(says["guidelines"], current.guidelines, height=140)
     left, middle, right = st.columns(3)
     per_prompt = left.number_input(
-        "Completions per prompt", FEWEST_COMPLETIONS, MOST_COMPLETIONS, current.completions_per_prompt
+        says["per_prompt"], FEWEST_COMPLETIONS, MOST_COMPLETIONS, current.completions_per_prompt
     )
-    annotators = middle.number_input("Annotators per prompt", 1, 100, current.annotators_per_prompt)
-    ready_ahead = right.number_input("Prompts kept ready ahead", 1, 10_000, current.ready_ahead)
-    flags = left.text_input("Flags", ", ".join(current.flags), help="What may be wrong with a completion; commas.")
-    lease = middle.number_input("Minutes until an open task goes to another", 1, 1_440, current.lease_minutes)
-    seed = right.number_input("Seed", 0, 2**31 - 1, current.seed)
-    allow_partial = left.checkbox("Completions may stay unplaced", current.allow_partial)
-    ask_strength = middle.checkbox("Ask how much better each is", current.ask_strength)
-    ask_ratings = right.checkbox("Ask for a rating from 1 to 7 of each", current.ask_ratings)
-    mark_spans = left.checkbox("Parts of a completion may be marked with the flags", current.mark_spans)
-    demonstrations_join = middle.checkbox(
-        "Answers that annotators write join the completions of others", current.demonstrations_join
+    annotators = middle.number_input(says["annotators"], 1, 100, current.annotators_per_prompt)
+    ready_ahead = right.number_input(says["ready_ahead"], 1, 10_000, current.ready_ahead)
+    flags = left.text_input(says["flags"], ", ".join(current.flags), help=says["flags_help"])
+    lease = middle.number_input(says["lease"], 1, 1_440, current.lease_minutes)
+    seed = right.number_input(says["seed"], 0, 2**31 - 1, current.seed)
+    orders = get_args(Order)
+    order = left.selectbox(says["order"], orders, orders.index(current.order_of_work), says["orders"].get)
+    repeats = middle.number_input(
+        says["repeats"], 0.0, 100 * MOST_TESTS, 100.0 * current.repeat_share, 1.0, help=says["repeats_help"]
     )
-    reveal_policies = right.checkbox(
-        "Tell after a ranking which policy wrote what",
-        current.reveal_policies,
-        help="Rankings that are changed afterwards are kept as assisted.",
+    gold = right.number_input(
+        says["gold"], 0.0, 100 * MOST_TESTS, 100.0 * current.gold_share, 1.0, help=says["gold_help"]
     )
-    st.markdown("**Policies**: the models to sample from; completions are dealt among them in turn.")
+    criteria = st.text_area(says["criteria"], "\n".join(current.criteria), help=says["criteria_help"], height=80)
+    gap = st.number_input(says["gap"], 1, 100_000, current.repeat_gap)
+    allow_partial = st.checkbox(says["allow_partial"], current.allow_partial)
+    ask_strength = st.checkbox(says["ask_strength"], current.ask_strength)
+    ask_ratings = st.checkbox(says["ask_ratings"], current.ask_ratings)
+    mark_spans = st.checkbox(says["mark_spans"], current.mark_spans)
+    demonstrations_join = st.checkbox(says["demonstrations_join"], current.demonstrations_join)
+    reveal_policies = st.checkbox(says["reveal_policies"], current.reveal_policies, help=says["reveal_help"])
+    st.markdown(says["policies"])
+    titles = says["columns"]
     table = st.data_editor(
         [asdict(policy) for policy in current.policies],
         num_rows="dynamic",
-        column_config={
-            "kind": st.column_config.SelectboxColumn(options=["transformers", "openai"], required=True),
-            "model": st.column_config.TextColumn(help="packaged:…, a hub name, a folder, or the server's model name"),
-            "base_url": st.column_config.TextColumn(help="openai only, for example http://127.0.0.1:8000/v1"),
-            "key_name": st.column_config.TextColumn(help="openai only: environment variable that holds the key"),
+        column_config=titles
+        | {
+            "kind": st.column_config.SelectboxColumn(titles["kind"], options=get_args(Kind), required=True),
+            "model": st.column_config.TextColumn(titles["model"], help=says["model_help"]),
+            "base_url": st.column_config.TextColumn(
+                titles["base_url"], help=filled(says["base_url_help"], example="http://127.0.0.1:8000/v1")
+            ),
+            "key_name": st.column_config.TextColumn(titles["key_name"], help=says["key_name_help"]),
         },
     )
-    asked = st.form_submit_button("Save", type="primary")
+    asked = st.form_submit_button(says["save"], type="primary")
 
 if asked:
     known = {field.name for field in fields(PolicySettings)}
@@ -68,6 +81,11 @@ if asked:
             ready_ahead=ready_ahead,
             annotators_per_prompt=annotators,
             lease_minutes=lease,
+            order_of_work=order,
+            repeat_share=round(repeats / 100, 6),
+            repeat_gap=gap,
+            gold_share=round(gold / 100, 6),
+            criteria=tuple(line.strip() for line in criteria.splitlines() if line.strip()),
             flags=tuple(flag.strip() for flag in flags.split(",") if flag.strip()),
             allow_partial=allow_partial,
             ask_strength=ask_strength,
@@ -76,10 +94,21 @@ if asked:
             demonstrations_join=demonstrations_join,
             reveal_policies=reveal_policies,
         )
-        saved = save_settings(store(), settings)
+        saved = save_settings(store(), settings, chosen)
     except InputError as error:
-        st.error(str(error))
+        show_problem(error)
     else:
-        keep_up(store())
-        st.toast(f"Saved as revision {saved}.")
+        keep_up(store(), project=chosen)
+        st.toast(filled(says["saved"], number=saved))
         st.rerun()
+
+with st.form("new-project", clear_on_submit=True):
+    st.markdown(words("projects")["new"])
+    new_name = st.text_input(words("projects")["new_name"])
+    if st.form_submit_button(words("projects")["add"]):
+        try:
+            choose_project(add_project(store(), new_name).id)
+        except InputError as error:
+            show_problem(error)
+        else:
+            st.rerun()

@@ -12,69 +12,76 @@ from label_data.samples import retry_failed
 from label_data.store import add_prompts
 from workbench.job_panel import job_panel
 from workbench.jobs import keep_up, sampling_is_stopped, start_sampling
-from workbench.session import store
+from workbench.languages import filled
+from workbench.session import project, show_problem, store, words
 from workbench.starter import offer_starter_prompts
 
-STATES = {"waiting": "To be sampled", "ready": "Ready to rank", "ranked": "Ranked", "failed": "Nothing to rank"}
+says = words("prompts")
+states = says["states"]
 
-st.title("Prompts")
-counts = item_counts(store())
-for column, (state, label) in zip(st.columns(len(STATES)), STATES.items(), strict=True):
+st.title(words("pages")["prompts"])
+chosen = project().id
+counts = item_counts(store(), chosen)
+for column, (state, label) in zip(st.columns(len(states)), states.items(), strict=True):
     column.metric(label, f"{counts[state]:,}", border=True)
 
-job_panel("sample")
-if sampling_is_stopped(store()) and counts["waiting"] and st.button("Start sampling"):
-    start_sampling(store())
+job_panel("sample", chosen)
+if sampling_is_stopped(store(), chosen) and counts["waiting"] and st.button(says["start"]):
+    start_sampling(store(), chosen)
     st.rerun()
-if counts["failed"] and st.button(f"Sample the {counts['failed']} whose completions were all alike again"):
-    retry_failed(store())
-    keep_up(store())
+if counts["failed"] and st.button(filled(says["again"], count=f"{counts['failed']:,}")):
+    retry_failed(store(), chosen)
+    keep_up(store(), project=chosen)
     st.rerun()
 
 if not sum(counts.values()):
     offer_starter_prompts()
 
-paste, file = st.tabs(["Paste", "From a file"])
+paste, file = st.tabs([says["paste"], says["from_file"]])
 added: int | None = None
 try:
     with paste, st.form("paste", clear_on_submit=True):
-        text = st.text_area("Prompts, one a line", height=160)
-        category = st.text_input("Category", help="Optional; kept with each prompt.")
-        if st.form_submit_button("Add"):
-            added = add_prompts(store(), prompts_from_text(text, category))
+        text = st.text_area(says["one_a_line"], height=160)
+        category = st.text_input(says["category"], help=says["category_help"])
+        if st.form_submit_button(says["add"]):
+            added = add_prompts(store(), prompts_from_text(text, category), chosen)
     with file, st.form("file", clear_on_submit=True):
-        upload = st.file_uploader("Text (one a line), JSONL (prompt or messages) or CSV", ["txt", "jsonl", "csv"])
-        column_name = st.text_input("CSV column that holds the prompt", "prompt")
-        file_category = st.text_input("Category", help="Used where the file names none.", key="file-category")
-        if st.form_submit_button("Add") and upload is not None:
+        upload = st.file_uploader(says["file"], ["txt", "jsonl", "csv"])
+        column_name = st.text_input(says["column"], "prompt")
+        file_category = st.text_input(says["category"], help=says["file_category_help"], key="file-category")
+        if st.form_submit_button(says["add"]) and upload is not None:
             with tempfile.TemporaryDirectory() as folder:
                 copy = Path(folder, "upload" + Path(upload.name).suffix)
                 copy.write_bytes(upload.getvalue())
-                added = add_prompts(
-                    store(), read_prompts(copy, column=column_name, category=file_category, name=upload.name)
-                )
+                found = read_prompts(copy, column=column_name, category=file_category, name=upload.name)
+                added = add_prompts(store(), found, chosen)
 except InputError as error:
-    st.error(str(error))
+    show_problem(error)
 if added is not None:
-    keep_up(store())
-    st.toast(f"{added:,} new prompts added." if added else "Those prompts were there already.")
+    keep_up(store(), project=chosen)
+    st.toast(filled(says["added"], count=f"{added:,}") if added else says["none_added"])
     st.rerun()
 
-newest = newest_prompts(store(), limit=200)
+newest = newest_prompts(store(), 200, chosen)
 if newest:
-    st.subheader("Newest first")
+    st.subheader(says["newest"])
     st.dataframe(
         [
             {
                 "prompt": prompt.messages[-1].content,
                 "category": prompt.category,
-                "state": STATES[state],
+                "state": states[state],
                 "turns": len(prompt.messages),
             }
             for prompt, state in newest
         ],
         hide_index=True,
-        column_config={"prompt": st.column_config.TextColumn("Prompt", width="large")},
+        column_config={
+            "prompt": st.column_config.TextColumn(says["prompt"], width="large"),
+            "category": says["category"],
+            "state": says["state"],
+            "turns": says["turns"],
+        },
     )
     if sum(counts.values()) > len(newest):
-        st.caption(f"The newest {len(newest)} of {sum(counts.values()):,}.")
+        st.caption(filled(says["newest_of"], shown=len(newest), count=f"{sum(counts.values()):,}"))

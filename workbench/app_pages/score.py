@@ -6,47 +6,56 @@ from label_data.projects import project_settings
 from label_data.records import MOST_COMPLETIONS, InputError, user_prompt
 from workbench.job_panel import job_panel
 from workbench.jobs import ask
+from workbench.languages import filled
+from workbench.rendering import visible
+from workbench.report_view import run_label
 from workbench.runs import runs
-from workbench.session import store
+from workbench.session import project, show_problem, store, words
 
-st.title("Score")
+says = words("score")
+
+st.title(words("pages")["score"])
 made = runs()
 if not made:
-    st.info("There is no reward model yet. Rank some prompts, then train one.")
-    st.page_link("app_pages/train.py", label="Train a reward model")
+    st.info(says["no_model"])
+    st.page_link("app_pages/train.py", label=says["train_one"])
     st.stop()
 
-run = st.selectbox("Reward model", made, format_func=lambda run: run.label)
-mine, fresh = st.tabs(["Score completions", "Best of n"])
+run = st.selectbox(says["model"], made, format_func=run_label)
+mine, fresh = st.tabs([says["mine"], says["best_of_n"]])
 
 with mine:
-    number = st.number_input("Completions", 1, MOST_COMPLETIONS, 2)
+    number = st.number_input(says["count"], 1, MOST_COMPLETIONS, 2)
     with st.form("score"):
-        prompt = st.text_area("Prompt", height=80)
-        texts = [st.text_area(f"Completion {place + 1}", height=80, key=f"text-{place}") for place in range(number)]
-        asked = st.form_submit_button("Score", type="primary")
+        prompt = st.text_area(says["prompt"], height=80)
+        texts = [
+            st.text_area(filled(says["completion"], number=place + 1), height=80, key=f"text-{place}")
+            for place in range(number)
+        ]
+        asked = st.form_submit_button(says["score"], type="primary")
     if asked:
         try:
             messages = user_prompt(prompt).as_dicts
         except InputError as error:
-            st.error(str(error))
+            show_problem(error)
         else:
             completions = [text for text in texts if text.strip()]
             ask(store(), "score", folder=str(run.folder), messages=messages, completions=completions)
     job = job_panel("score")
 
 with fresh, st.form("best-of-n"):
-    fresh_prompt = st.text_area("Prompt", height=80, key="fresh-prompt")
-    settings, _ = project_settings(store())
-    policy = st.selectbox("Policy", [policy.name for policy in settings.policies])
-    n = st.slider("Completions to sample", 2, 32, 8)
-    if st.form_submit_button("Sample and score", type="primary"):
+    fresh_prompt = st.text_area(says["prompt"], height=80, key="fresh-prompt")
+    chosen = project().id
+    settings, _ = project_settings(store(), chosen)
+    policy = st.selectbox(says["policy"], [policy.name for policy in settings.policies])
+    n = st.slider(says["to_sample"], 2, 32, 8)
+    if st.form_submit_button(says["sample_and_score"], type="primary"):
         try:
             messages = user_prompt(fresh_prompt).as_dicts
         except InputError as error:
-            st.error(str(error))
+            show_problem(error)
         else:
-            ask(store(), "best_of_n", folder=str(run.folder), messages=messages, n=n, policy=policy)
+            ask(store(), "best_of_n", chosen, folder=str(run.folder), messages=messages, n=n, policy=policy)
 with fresh:
     best = job_panel("best_of_n")
 
@@ -55,17 +64,19 @@ def show(rewards: list[tuple[str, float]]) -> None:
     """Show completions with their rewards, highest first, as bars with the texts beneath."""
     ordered = sorted(rewards, key=lambda pair: -pair[1])
     st.bar_chart(
-        [{"completion": f"{place}.", "reward": reward} for place, (_, reward) in enumerate(ordered, start=1)],
-        x="completion",
+        [{"place": f"{place}.", "reward": reward} for place, (_, reward) in enumerate(ordered, start=1)],
+        x="place",
         y="reward",
+        x_label=says["place"],
+        y_label=says["reward"],
         horizontal=True,
         height=60 + 32 * len(ordered),
     )
     for place, (text, reward) in enumerate(ordered, start=1):
         with st.container(border=True):
-            st.markdown(f"**{place}.** reward {reward:+.3f}")
-            st.code(text, language=None, wrap_lines=True)
-    st.caption("Rewards are log-odds, comparable between completions of one prompt only.")
+            st.markdown(filled(says["reward_of"], place=place, reward=f"{reward:+.3f}"))
+            st.code(visible(text), language=None, wrap_lines=True)
+    st.caption(says["comparable"])
 
 
 for tab, done in ((mine, job), (fresh, best)):

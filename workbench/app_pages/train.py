@@ -5,30 +5,32 @@ import streamlit as st
 from label_data.progress import item_counts
 from workbench.job_panel import job_panel
 from workbench.jobs import ask
-from workbench.report_view import show_report
+from workbench.languages import filled
+from workbench.rendering import literal
+from workbench.report_view import run_label, show_report
 from workbench.runs import runs
-from workbench.session import store
+from workbench.session import project, store, words
 
-st.title("Reward model")
-ranked = item_counts(store())["ranked"]
-st.write(
-    f"{ranked:,} prompts are ranked. Training fits a linear head on a frozen language model, on most of them; the "
-    "report is made on the others."
-)
+says = words("train")
+
+st.title(words("pages")["train"])
+chosen = project().id
+ranked = item_counts(store(), chosen)["ranked"]
+st.write(filled(says["intro"], count=f"{ranked:,}"))
 start = st.empty()
-job = job_panel("train")
+job = job_panel("train", chosen)
 under_way = job is not None and not job.ended
-if start.button("Train", type="primary", disabled=under_way or not ranked):
-    ask(store(), "train")
+if start.button(says["train"], type="primary", disabled=under_way or not ranked):
+    ask(store(), "train", chosen)
     st.rerun()
 
 made = runs()
 if not made:
-    st.info("No model yet." if ranked else "Nothing is ranked yet.")
+    st.info(says["no_model"] if ranked else says["nothing_ranked"])
     if not ranked:
-        st.page_link("app_pages/rank.py", label="Rank some prompts")
+        st.page_link("app_pages/rank.py", label=says["rank_some"])
     st.stop()
 
-run = st.selectbox("Trained models", made, format_func=lambda run: run.label)
+run = st.selectbox(says["trained"], made, format_func=run_label)
 show_report(run.report)
-st.caption(f"The model is in {run.folder}; its README.md says how to load it.")
+st.caption(filled(says["folder"], folder=literal(str(run.folder))))

@@ -115,7 +115,7 @@ def ranker(
             "tasks": [_opened(task) if isinstance(task, Work) else _shown(task) for task in tasks],
             "opened": any(isinstance(task, Work) for task in tasks),
             "flags": list(settings.flags),
-            "guidelines": rendered(settings.guidelines) if settings.guidelines.strip() else "",
+            "guidelines": _guidelines(settings),
             "allow_partial": settings.allow_partial,
             "ask_strength": settings.ask_strength,
             "ask_ratings": settings.ask_ratings,
@@ -130,6 +130,13 @@ def ranker(
         },
         on_answer_change=on_answer,
     )
+
+
+def _guidelines(settings: ProjectSettings) -> str:
+    """Return the criteria, numbered, and the guidelines as HTML; empty if there are none."""
+    numbered = "\n".join(f"{place}. {criterion}" for place, criterion in enumerate(settings.criteria, start=1))
+    text = "\n\n".join(part for part in (numbered, settings.guidelines.strip()) if part)
+    return rendered(text) if text else ""
 
 
 def _shown(task: Task) -> dict[str, Any]:
