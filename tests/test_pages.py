@@ -148,7 +148,7 @@ def test_the_data_page_prepares_a_file_of_what_there_is(app):
 
 def test_a_second_project_is_added_chosen_and_has_settings_and_prompts_of_its_own(app):
     open_page(app, "project")
-    [field for field in app.text_input if field.label == "Its name"][0].input("Safety")
+    next(field for field in app.text_input if field.label == "Its name").input("Safety")
     button(app, "Add the project").click().run()
     assert not app.exception
     (choice,) = [box for box in app.sidebar.selectbox if box.label == "Project"]
