@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from label_data.data_folder import default_store
 from label_data.database import open_store
+from label_data.projects import project_named
 from label_data.records import InputError, Message, Prompt, messages_from, user_prompt
 from label_data.settings import PACKAGED_MODEL
 
@@ -49,14 +50,15 @@ def train(
     backbone: Annotated[str, typer.Option(help="packaged:…, a folder, or a hub name")] = PACKAGED_MODEL,
     seed: Annotated[int, typer.Option(help="decides split, folds and intervals")] = 0,
     held_out: Annotated[float, typer.Option(help="share of the prompts kept for the report")] = 0.2,
+    project: Annotated[str, typer.Option(help="whose rankings; by default the store's only project's")] = "",
 ) -> None:
-    """Train a reward model on the store's rankings, and report how it does on prompts it never saw."""
+    """Train a reward model on a project's rankings, and report how it does on prompts it never saw."""
     with _user_errors():
         from reward.training import train_reward_model  # brings in torch, which takes seconds: not for --help
 
         opened = open_store(store or default_store(), create=False)
         with _progress() as show:
-            found = train_reward_model(opened, out, backbone, seed, held_out, show)
+            found = train_reward_model(opened, out, backbone, seed, held_out, show, project_named(opened, project).id)
     _print_markdown(found.as_markdown())
     typer.echo(f"The model is in {out}. Score with it: python -m reward score {out} --prompt … --completion …")
 

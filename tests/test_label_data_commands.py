@@ -11,12 +11,14 @@ import pytest
 from typer.testing import CliRunner
 
 from label_data.__main__ import app
+from label_data.annotators import annotator_named
+from label_data.assignment import Answer, next_tasks, submit
 from label_data.contents import groups
 from label_data.database import open_store, writing
 from label_data.formats import READERS
 from label_data.progress import store_counts
 from label_data.store import Added
-from store_fixtures import NEWEST
+from store_fixtures import NEWEST, add_ready_prompt
 
 ROOT = Path(__file__).parent.parent
 LINE = {
@@ -196,3 +198,26 @@ def test_the_commands_run_from_a_terminal_and_import_neither_torch_nor_streamlit
     imported = {line.rpartition("|")[2].strip().partition(".")[0] for line in done.stderr.splitlines()}
     assert "pyarrow" in imported
     assert not imported & {"torch", "transformers", "streamlit", "datasets", "reward", "workbench"}
+
+
+def test_projects_are_added_and_listed_and_commands_take_one_by_name(data):
+    run("import", "hand.jsonl", "--format", "groups")
+    assert run("projects")[1] == "default: 'default', revision 0, 0 waiting, 0 ready, 1 ranked, 0 failed\n"
+    assert "safety: 'Safety', revision 1, 0 waiting" in run("projects", "--add", "Safety")[1]
+    status, _, said = run("export", "--format", "groups", "--out", "a.jsonl")
+    assert (status, said) == (1, "The store has 2 projects: 'default', 'Safety'. Name one with --project.\n")
+    assert run("import", "hand.jsonl", "--format", "groups", "--project", "Safety")[0] == 0
+    assert run("export", "--format", "groups", "--out", "a.jsonl", "--project", "default")[0] == 0
+    assert "It has 'default', 'Safety'" in run("stats", "--project", "typo")[2]
+
+
+def test_what_a_researcher_ranked_becomes_gold_by_name(data):
+    store = open_store(data / "workbench.db")
+    add_ready_prompt(store, "Known?")
+    rae = annotator_named(store, "Rae").id
+    (task,) = next_tasks(store, rae)
+    submit(store, Answer(task.token, "key", "all_bad"), rae)
+    assert run("gold", "rae")[1] == "1 new gold prompts, 1 in all.\n"
+    assert run("gold", "Nobody")[2].startswith("Nobody named 'Nobody' ranks in this store.")
+    assert "1 gold prompts" in " ".join(run("stats")[1].split())
+    store.dispose()
