@@ -134,6 +134,8 @@ def _counts(store: Store, project: Project) -> Counter[str]:
         annotators |= {ranking.annotator for ranking in group.rankings}
     found["annotators"] = len(annotators)
     found.update({f"prompts {state}": number for state, number in item_counts(store, project.id).items()})
+    if known := gold_prompts(store, project.id):
+        found["gold prompts"] = known
     return found
 
 

@@ -2,14 +2,48 @@
 
 import json
 from collections.abc import Iterable, Iterator, Sequence, Set
-from itertools import groupby
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Column, Connection, Row, Select, Table, select
+from sqlalchemy import Connection, Row, Select, Table, bindparam, select
 
 from label_data import schema
 from label_data.database import Store, reading
 from label_data.records import Completion, Demonstration, Group, Message, Prompt, Ranking, Span
+
+_ids = bindparam("prompts", expanding=True)
+_rankings, _retractions, _items = schema.rankings, schema.retractions, schema.items
+_later, _other = _rankings.alias("later"), _rankings.alias("other")
+
+
+def _of(table: Table) -> Select[Any]:
+    return select(table).where(table.c.prompt_id.in_(_ids)).order_by(table.c.number)
+
+
+# Built once: building them for each call took more than reading what they find.
+_PROMPTS = select(schema.prompts).where(schema.prompts.c.id.in_(_ids))
+_COMPLETIONS = _of(schema.completions)
+_KEYS = select(_items.c.gold).where(_items.c.prompt_id.in_(_ids), _items.c.gold.is_not(None))
+
+
+@cache
+def _statements(revised: bool, retracted: bool, of_project: bool) -> tuple[Select[Any], Select[Any]]:
+    """Return how rankings are found, and the demonstrations sent with them; see `groups`."""
+    return tuple(_wanted(table, revised, retracted, of_project) for table in (_rankings, schema.demonstrations))
+
+
+def _wanted(table: Table, revised: bool, retracted: bool, of_project: bool) -> Select[Any]:
+    query = _of(table)
+    if not revised:
+        query = query.where(~select(_later.c.number).where(_later.c.revises == table.c.submission).exists())
+    if not retracted:
+        withdrawn = select(_retractions.c.submission).where(_retractions.c.submission == table.c.submission)
+        query = query.where(~withdrawn.exists())
+    if of_project:
+        mine = select(_items.c.number).where(_items.c.number == _other.c.item, _items.c.project == bindparam("project"))
+        others = select(_other.c.number).where(_other.c.submission == table.c.submission, ~mine.exists())
+        query = query.where(~others.exists())
+    return query
 
 
 def groups(
@@ -61,46 +95,24 @@ def groups_in(
 
     `revised`, `project` and `retracted` as in `groups`.
     """
-    replaced = select(schema.rankings.c.revises).where(schema.rankings.c.revises.is_not(None))
-    prompts = {
-        row.id: prompt_in(row) for row in connection.execute(_of(schema.prompts, schema.prompts.c.id, prompt_ids))
-    }
-    completions = _of(schema.completions, schema.completions.c.prompt_id, prompt_ids)
-    rankings = _of(schema.rankings, schema.rankings.c.prompt_id, prompt_ids)
-    demonstrations = _of(schema.demonstrations, schema.demonstrations.c.prompt_id, prompt_ids)
-    unwanted = [] if revised else [replaced]
-    unwanted += [] if retracted else [select(schema.retractions.c.submission)]
-    if project is not None:
-        mine = select(schema.items.c.number).where(
-            schema.items.c.project == project, schema.items.c.prompt_id.in_(prompt_ids)
-        )
-        rankings = rankings.where(schema.rankings.c.item.in_(mine))
-        unwanted.append(
-            select(schema.rankings.c.submission).where(
-                schema.rankings.c.prompt_id.in_(prompt_ids),
-                schema.rankings.c.item.is_(None) | schema.rankings.c.item.not_in(mine),
-            )
-        )
-    for submissions in unwanted:
-        rankings = rankings.where(schema.rankings.c.submission.not_in(submissions))
-        demonstrations = demonstrations.where(schema.demonstrations.c.submission.not_in(submissions))
-    of_prompts = schema.items.c.prompt_id.in_(prompt_ids) & schema.items.c.gold.is_not(None)
-    keys = set(connection.scalars(select(schema.items.c.gold).where(of_prompts)))
-    completions_of = _by_prompt(map(completion_in, connection.execute(completions)))
-    rankings_of = _by_prompt(_ranking(row, keys) for row in connection.execute(rankings))
-    demonstrations_of = _by_prompt(map(_demonstration, connection.execute(demonstrations)))
+    of_rankings, of_demonstrations = _statements(revised, retracted, project is not None)
+    ids = {"prompts": list(prompt_ids), "project": project}
+    prompts = {row.id: prompt_in(row) for row in connection.execute(_PROMPTS, ids)}
+    keys = set(connection.scalars(_KEYS, ids))
+    completions_of = _by_prompt(map(completion_in, connection.execute(_COMPLETIONS, ids)))
+    rankings_of = _by_prompt(_ranking(row, keys) for row in connection.execute(of_rankings, ids))
+    demonstrations_of = _by_prompt(map(_demonstration, connection.execute(of_demonstrations, ids)))
     return [
         Group(prompts[id], completions_of.get(id, ()), rankings_of.get(id, ()), demonstrations_of.get(id, ()))
         for id in prompt_ids
     ]
 
 
-def _of(table: Table, column: Column[str], values: Sequence[str]) -> Select[Any]:
-    return select(table).where(column.in_(values)).order_by(column, table.c.number)
-
-
 def _by_prompt(records: Iterable[Any]) -> dict[str, tuple[Any, ...]]:
-    return {prompt: tuple(same) for prompt, same in groupby(records, key=lambda record: record.prompt_id)}
+    found: dict[str, list[Any]] = {}
+    for record in records:
+        found.setdefault(record.prompt_id, []).append(record)
+    return {prompt: tuple(same) for prompt, same in found.items()}
 
 
 def prompt_in(row: Row[Any]) -> Prompt:

@@ -11,7 +11,7 @@ from label_data.database import Store
 from label_data.formats import READERS, WRITERS, groups, prompts, recognised, trl
 from label_data.projects import PROJECT
 from label_data.records import Group, InputError
-from label_data.store import Added, add_groups
+from label_data.store import Added, GroupError, add_groups
 
 UPLOAD_ENDINGS = (".jsonl", ".jsonl.gz", ".csv", ".csv.gz", ".txt", ".txt.gz", ".parquet")
 """Ends of names that say how a file is read; of any other it is read as JSON lines."""
@@ -57,25 +57,25 @@ def import_files(
     left_out: Counter[str] = Counter()
     offered: Counter[str] = Counter()
     read_as: list[tuple[str, str, int]] = []
-    place = ""
+    begun: list[tuple[int, Path]] = []
+    """Groups read before each file."""
 
     def found() -> Iterator[Group]:
-        nonlocal place
         for file in files:
-            place, before = str(file), offered["prompts"]
+            before = offered["prompts"]
+            begun.append((before, file))
             name, said = (format_, format_) if format_ else recognised(file)
             read = partial(prompts.read, column=column, category=category) if name == prompts.NAME else READERS[name]
             for group in read(file, left_out):
                 offered.update(prompts=1, completions=len(group.completions), rankings=len(group.rankings))
                 yield group
-            read_as.append((place, said, offered["prompts"] - before))
+            read_as.append((str(file), said, offered["prompts"] - before))
 
     try:
         added = add_groups(store, found(), project, on_progress)
-    except InputError as error:
-        if str(error).startswith(str(InputError(place))):  # which escapes what a terminal would obey
-            raise
-        raise InputError(f"{place}, {offered['prompts']} rows read: {error}") from None
+    except GroupError as error:
+        before, file = max(start for start in begun if start[0] < error.number)
+        raise InputError(f"{file}, {error.number - before} rows read: {error}") from None
     repeated = Added(*(offered[name] - getattr(added, name) for name in ("prompts", "completions", "rankings")))
     return Imported(added, repeated, +left_out, tuple(read_as))
 

@@ -221,6 +221,9 @@ def test_a_skip_of_an_earlier_version_no_longer_takes_a_place(tmp_path):
             "shown": "(SELECT shown FROM tasks WHERE item = 2)",
             "order": "'[]'",
             "strength": "'[]'",
+            "flags": "'{}'",
+            "ratings": "'{}'",
+            "spans": "'[]'",
             "outcome": "'skipped'",
         }
         values = ", ".join(changed.get(name, f'"{name}"') for name in columns)

@@ -1,5 +1,6 @@
 """What an annotator gets next, for how long, and how it comes back; in as many steps for a veteran as for anybody."""
 
+import dataclasses
 import itertools
 
 import pytest
@@ -127,6 +128,16 @@ def test_what_was_withdrawn_or_skipped_is_not_repeated(repeating, ann):
             "WHERE tasks.purpose = 'repeat' AND first.purpose = ''"
         )
         assert set(repeated.scalars()) <= {"done"}
+
+
+def test_nothing_that_is_handed_out_tells_a_repeat_or_a_gold_prompt(repeating, ann):
+    """A page gets Task records: their fields are the same for every purpose, and none holds one."""
+    fields = {"token", "prompt", "completions", "annotator", "assigned", "draft"}
+    while tasks := next_tasks(repeating, ann):
+        for task in tasks:
+            assert {field.name for field in dataclasses.fields(task)} == fields
+            assert "repeat" not in repr(task)
+        rank_next(repeating, ann)
 
 
 # Leaving
