@@ -215,7 +215,9 @@ def test_nothing_runs_and_nothing_calls_out_on_any_page_and_all_that_was_written
         look(page, wrong, "train, report", texts, "[data-testid=stExpander]")
 
         page.goto(f"{address}/score")
-        expect(page.get_by_test_id("stCode").first).to_be_visible(timeout=60_000)  # the first code on a page loads its parts
+        expect(page.get_by_test_id("stCode").first).to_be_visible(
+            timeout=60_000
+        )  # the first code on a page loads its parts
         look(page, wrong, "score", texts, "[data-testid=stCode]")
         page.get_by_role("tab", name="Best of n").click()
         page.get_by_role("combobox", name="Policy").click()
