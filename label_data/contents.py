@@ -1,7 +1,7 @@
 """What the store holds, as records: groups of one prompt with all that belongs to it."""
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from itertools import groupby
 from typing import Any
 
@@ -12,27 +12,54 @@ from label_data.database import Store, reading
 from label_data.records import Completion, Demonstration, Group, Message, Prompt, Ranking, Span
 
 
-def groups(store: Store, ranked_only: bool = False, revised: bool = False) -> Iterator[Group]:
+def groups(
+    store: Store,
+    ranked_only: bool = False,
+    revised: bool = False,
+    project: str | None = None,
+    retracted: bool = False,
+) -> Iterator[Group]:
     """Yield prompts with their completions, current rankings and demonstrations, from one moment of the store.
 
     First added first. Of a ranking that was revised only the newest is current, with the demonstration sent with it;
-    `revised` yields the earlier ones too, in the order in which they were stored. Reads 500 prompts at a time.
+    `revised` yields the earlier ones too, in the order in which they were stored. `project`: only its prompts, with
+    the rankings made for it; by default those of all projects. Rankings that were withdrawn, and the demonstrations
+    sent with them, come with `retracted` alone. Reads 500 prompts at a time.
     """
-    prompts = schema.prompts
+    with reading(store) as connection:
+        yield from all_groups_in(connection, ranked_only, revised, project, retracted)
+
+
+def all_groups_in(
+    connection: Connection,
+    ranked_only: bool = False,
+    revised: bool = False,
+    project: str | None = None,
+    retracted: bool = False,
+) -> Iterator[Group]:
+    """Yield the same inside a transaction that is open already."""
+    prompts, items = schema.prompts, schema.items
     query = select(prompts.c.id, prompts.c.number).order_by(prompts.c.number).limit(500)
     if ranked_only:
         query = query.where(prompts.c.id.in_(select(schema.rankings.c.prompt_id)))
-    with reading(store) as connection:
-        last = -1
-        while rows := connection.execute(query.where(prompts.c.number > last)).all():
-            yield from groups_in(connection, [row.id for row in rows], revised)
-            last = rows[-1].number
+    if project is not None:
+        query = query.where(prompts.c.id.in_(select(items.c.prompt_id).where(items.c.project == project)))
+    last = -1
+    while rows := connection.execute(query.where(prompts.c.number > last)).all():
+        yield from groups_in(connection, [row.id for row in rows], revised, project, retracted)
+        last = rows[-1].number
 
 
-def groups_in(connection: Connection, prompt_ids: Sequence[str], revised: bool = False) -> list[Group]:
+def groups_in(
+    connection: Connection,
+    prompt_ids: Sequence[str],
+    revised: bool = False,
+    project: str | None = None,
+    retracted: bool = False,
+) -> list[Group]:
     """Return the groups of these prompts, in this order; the prompts must be in the store.
 
-    `revised` as in `groups`.
+    `revised`, `project` and `retracted` as in `groups`.
     """
     replaced = select(schema.rankings.c.revises).where(schema.rankings.c.revises.is_not(None))
     prompts = {
@@ -41,11 +68,26 @@ def groups_in(connection: Connection, prompt_ids: Sequence[str], revised: bool =
     completions = _of(schema.completions, schema.completions.c.prompt_id, prompt_ids)
     rankings = _of(schema.rankings, schema.rankings.c.prompt_id, prompt_ids)
     demonstrations = _of(schema.demonstrations, schema.demonstrations.c.prompt_id, prompt_ids)
-    if not revised:
-        rankings = rankings.where(schema.rankings.c.submission.not_in(replaced))
-        demonstrations = demonstrations.where(schema.demonstrations.c.submission.not_in(replaced))
-    completions_of = _by_prompt(map(_completion, connection.execute(completions)))
-    rankings_of = _by_prompt(map(_ranking, connection.execute(rankings)))
+    unwanted = [] if revised else [replaced]
+    unwanted += [] if retracted else [select(schema.retractions.c.submission)]
+    if project is not None:
+        mine = select(schema.items.c.number).where(
+            schema.items.c.project == project, schema.items.c.prompt_id.in_(prompt_ids)
+        )
+        rankings = rankings.where(schema.rankings.c.item.in_(mine))
+        unwanted.append(
+            select(schema.rankings.c.submission).where(
+                schema.rankings.c.prompt_id.in_(prompt_ids),
+                schema.rankings.c.item.is_(None) | schema.rankings.c.item.not_in(mine),
+            )
+        )
+    for submissions in unwanted:
+        rankings = rankings.where(schema.rankings.c.submission.not_in(submissions))
+        demonstrations = demonstrations.where(schema.demonstrations.c.submission.not_in(submissions))
+    of_prompts = schema.items.c.prompt_id.in_(prompt_ids) & schema.items.c.gold.is_not(None)
+    keys = set(connection.scalars(select(schema.items.c.gold).where(of_prompts)))
+    completions_of = _by_prompt(map(completion_in, connection.execute(completions)))
+    rankings_of = _by_prompt(_ranking(row, keys) for row in connection.execute(rankings))
     demonstrations_of = _by_prompt(map(_demonstration, connection.execute(demonstrations)))
     return [
         Group(prompts[id], completions_of.get(id, ()), rankings_of.get(id, ()), demonstrations_of.get(id, ()))
@@ -67,7 +109,8 @@ def prompt_in(row: Row[Any]) -> Prompt:
     return Prompt(messages, row.category, row.source)
 
 
-def _completion(row: Row[Any]) -> Completion:
+def completion_in(row: Row[Any]) -> Completion:
+    """Return the completion of a row of its table."""
     return Completion(
         row.prompt_id,
         row.text,
@@ -93,7 +136,7 @@ def _demonstration(row: Row[Any]) -> Demonstration:
     )
 
 
-def _ranking(row: Row[Any]) -> Ranking:
+def _ranking(row: Row[Any], keys: Set[str]) -> Ranking:
     return Ranking(
         prompt_id=row.prompt_id,
         annotator=row.annotator,
@@ -114,4 +157,5 @@ def _ranking(row: Row[Any]) -> Ranking:
         submission=row.submission,
         ratings=json.loads(row.ratings),
         spans=tuple(Span(*span) for span in json.loads(row.spans)),
+        purpose="key" if row.submission in keys else row.purpose,
     )

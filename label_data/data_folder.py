@@ -9,6 +9,6 @@ def data_folder() -> Path:
     return Path(os.environ.get("WORKBENCH_DATA") or "data")
 
 
-def default_store() -> Path:
-    """Return the file of the embedded store."""
-    return data_folder() / "workbench.db"
+def default_store() -> str:
+    """Return the store's address: what WORKBENCH_STORE says, a URL or a file's path, or the data folder's file."""
+    return os.environ.get("WORKBENCH_STORE") or str(data_folder() / "workbench.db")

@@ -1,7 +1,14 @@
 """Opening the store: one engine a process, migrated to this version before it is handed out.
 
-Writing transactions on SQLite begin with BEGIN IMMEDIATE: a deferred one that turns into a writer fails with
-"database is locked" as soon as two processes write.
+A store is a SQLite file or a PostgreSQL database; whatever reads or writes it goes through `reading` and `writing`.
+
+SQLite has one writer at a time. Its transactions begin with BEGIN IMMEDIATE (a deferred one that turns into a writer
+fails with "database is locked" as soon as two processes write), after waiting in a first-come, first-served `Gate`
+that is held over the commit: so no two connections ever write and checkpoint at once either, which versions of SQLite
+up to 3.51.2 do not survive for certain.
+
+On PostgreSQL a transaction writes alone too, unless it asks to write beside others: then it has to lock the rows that
+it decides by, in the order that everybody keeps. An advisory lock tells the two apart, and its queue is fair as well.
 """
 
 from collections.abc import Iterator
@@ -13,41 +20,96 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import URL, Connection, Engine, create_engine, event, func, make_url, select
+from sqlalchemy.exc import ArgumentError, DBAPIError
 
+from label_data.gate import Gate
 from label_data.records import InputError
 
 Store = Engine
 """What every function of this package that reads or writes takes first."""
 MIGRATIONS = Path(__file__).with_name("migrations")
+WRITERS = 8
+"""Transactions that one process may have open for writing on PostgreSQL; further ones wait in the gate."""
+READERS = 24
+"""Connections that one process may open besides, to read."""
+CONNECT_SECONDS = 10
+_WRITERS_KEY = 0x776F726B  # any number that no other program locks in this database
+_ALONE = select(func.pg_advisory_xact_lock(_WRITERS_KEY))
+_SHARED = select(func.pg_advisory_xact_lock_shared(_WRITERS_KEY))
 
 
 def open_store(address: str | Path, create: bool = True) -> Store:
     """Return the store at a file path or database URL, created or upgraded to this version's tables.
 
-    Before an upgrade the old file is copied to FILE.before-REVISION. Raises InputError if the file is no store, if
-    a newer version wrote it, or if there is none and `create` is false.
+    Before an upgrade the old file is copied to FILE.before-REVISION. Raises InputError if there is no store to be
+    opened: the file or database is none, cannot be reached, a newer version wrote it, or it is not there and `create`
+    is false.
     """
-    text = str(address)
-    url = make_url(text) if "://" in text else make_url(f"sqlite:///{text}")
-    path = Path(url.database) if url.get_backend_name() == "sqlite" and url.database else None
-    if path is not None:
-        if not create and not path.exists():
-            raise InputError(f"{path}: there is no store. Start the app once, or import a file into it.")
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise InputError(f"{path.parent}: the folder for the store can't be made ({error.strerror}).") from None
-    engine = create_engine(url, connect_args={"timeout": 30} if path is not None else {})
-    if path is not None:
-        event.listen(engine, "connect", _prepare_sqlite)
-        event.listen(engine, "begin", _begin_sqlite)
+    url = store_url(address)
+    if url.get_backend_name() == "sqlite":
+        path = Path(url.database or "")
+        engine = _sqlite(url, path, create)
+    else:
+        path = None
+        engine = _postgresql(url)
     try:
-        _upgrade(engine, path)
-    except DBAPIError as error:
+        _upgrade(engine, path, create)
+    except (DBAPIError, InputError) as error:
         engine.dispose()
-        raise InputError(f"{text}: this is not a store that can be opened ({error.orig}). Name another file.") from None
+        if isinstance(error, InputError):
+            raise
+        why = str(error.orig).strip().replace("\n", " ")
+        raise InputError(f"{shown(url)}: this is not a store that can be opened ({why}). Name another.") from None
+    return engine
+
+
+def store_url(address: str | Path) -> URL:
+    """Return the URL of a file path or URL, psycopg named as the driver of PostgreSQL."""
+    text = str(address)
+    if "://" not in text:
+        return URL.create("sqlite", database=text)
+    try:
+        url = make_url(text)
+    except (ArgumentError, ValueError):
+        raise InputError(
+            "The store's address is no URL. Write postgresql://USER:PASSWORD@HOST/DATABASE, or the path of a file."
+        ) from None
+    if url.drivername in ("postgresql", "postgres", "postgresql+psycopg"):
+        return url.set(drivername="postgresql+psycopg")
+    if url.drivername == "sqlite" and url.database and url.database != ":memory:":
+        return url
+    raise InputError(f"{shown(url)}: a store is a SQLite file or a PostgreSQL database (postgresql://…).")
+
+
+def postgresql_address(address: str | Path) -> str | None:
+    """Return the URL that PostgreSQL's own programs and psycopg take, password included; None for a SQLite file."""
+    url = store_url(address)
+    if url.get_backend_name() == "sqlite":
+        return None
+    return url.set(drivername="postgresql").render_as_string(hide_password=False)
+
+
+def shown(url: URL) -> str:
+    """Return the address as a person knows it: a file's path, or a URL without its password."""
+    if url.get_backend_name() == "sqlite":
+        return str(url.database)
+    return url.set(drivername=url.get_backend_name()).render_as_string(hide_password=True)
+
+
+def _sqlite(url: URL, path: Path, create: bool) -> Store:
+    if not create and not path.exists():
+        raise InputError(f"{path}: there is no store. Start the app once, or import a file into it.")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        gate = Gate(1, path.with_name(f"{path.name}.queue"), path.with_name(f"{path.name}.lock"))
+    except OSError as error:
+        raise InputError(f"{path.parent}: the folder for the store can't be made ({error.strerror}).") from None
+    # Readers wait for nobody; writers wait in the gate, and so never for a connection.
+    options = {"pool_size": READERS, "max_overflow": -1, "connect_args": {"timeout": 30}}
+    engine = create_engine(url, execution_options={"gate": gate}, **options)
+    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
     return engine
 
 
@@ -62,46 +124,96 @@ def _begin_sqlite(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
 
 
+def _postgresql(url: URL) -> Store:
+    engine = create_engine(
+        url,
+        execution_options={"gate": Gate(WRITERS)},
+        pool_size=WRITERS,
+        max_overflow=READERS,
+        pool_pre_ping=True,  # a server that was restarted is found again without an error
+        connect_args={"connect_timeout": CONNECT_SECONDS, "application_name": "workbench"},
+    )
+    event.listen(engine, "connect", _prepare_postgresql)
+    return engine
+
+
+def _prepare_postgresql(connection: Any, _record: Any) -> None:
+    """See that a commit that was acknowledged is on the disk, whatever the database is set to."""
+    connection.execute(
+        "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"
+    )
+    connection.commit()
+
+
 @contextmanager
 def reading(store: Store) -> Iterator[Connection]:
     """Open a transaction that sees one moment of the store and waits for no writer."""
-    with store.connect().execution_options(reads_only=True) as connection:
+    options: dict[str, Any] = {"reads_only": True}
+    if store.dialect.name == "postgresql":
+        options |= {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+    with store.connect().execution_options(**options) as connection:
         yield connection
 
 
 @contextmanager
-def writing(store: Store) -> Iterator[Connection]:
-    """Open a transaction that takes the write lock first, and commits unless an error leaves it."""
-    with store.begin() as connection:
+def writing(store: Store, beside_others: bool = False) -> Iterator[Connection]:
+    """Open a transaction in its turn, and commit it unless an error leaves it.
+
+    It is the only one that writes, so what it reads stays true until it ends. `beside_others`: on PostgreSQL those
+    that say so too may write at the same time, so it locks what it reads before it decides by it.
+    """
+    gate: Gate = store.get_execution_options()["gate"]
+    with gate.turn(), store.begin() as connection:
+        _take_turn(connection, beside_others)
         yield connection
 
 
-def _upgrade(engine: Engine, path: Path | None) -> None:
+def _take_turn(connection: Connection, beside_others: bool) -> None:
+    if connection.dialect.name == "postgresql":
+        connection.execute(_SHARED if beside_others else _ALONE)
+
+
+# Upgrading
+
+
+def _upgrade(engine: Engine, path: Path | None, create: bool) -> None:
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
     script = ScriptDirectory.from_config(config)
     newest, known = script.get_current_head(), {revision.revision for revision in script.walk_revisions()}
     with reading(engine) as connection:
         current = MigrationContext.configure(connection).get_current_revision()
+        if path is None and (encoding := connection.exec_driver_sql("SHOW server_encoding").scalar()) != "UTF8":
+            raise InputError(f"{shown(engine.url)}: its encoding is {encoding}. Create the database with UTF8.")
     if current == newest:
         return
+    if current is None and not create and path is None:
+        raise InputError(f"{shown(engine.url)}: there is no store. Start the app once, or import a file into it.")
     if current is not None and current not in known:
         raise InputError(
-            f"{path or engine.url.render_as_string()}: a newer version of the workbench wrote this store "
+            f"{shown(engine.url)}: a newer version of the workbench wrote this store "
             f"(its tables are at {current}, this version knows {newest}). Update the workbench."
         )
-    if path is not None and current is not None:
-        backup = path.with_name(f"{path.name}.before-{newest}")
-        backup.unlink(missing_ok=True)
-        with engine.connect() as connection:  # the driver's own call: SQLAlchemy would begin a transaction first
-            connection.connection.driver_connection.execute("VACUUM INTO ?", (str(backup),))
+    gate: Gate = engine.get_execution_options()["gate"]
+    with gate.turn():
+        if path is not None and current is not None:
+            backup = path.with_name(f"{path.name}.before-{newest}")
+            backup.unlink(missing_ok=True)
+            with engine.connect() as connection:  # the driver's own call: SQLAlchemy would begin a transaction first
+                connection.connection.driver_connection.execute("VACUUM INTO ?", (str(backup),))
+        _migrate(engine, config, current, path)
+    engine.dispose()
+
+
+def _migrate(engine: Engine, config: Config, current: str | None, path: Path | None) -> None:
+    """Run the revisions that follow `current` in one transaction, unless another process just did."""
     with engine.connect() as connection:
         if path is not None:  # foreign keys can only be switched outside a transaction
             connection.connection.driver_connection.execute("PRAGMA foreign_keys=OFF")
         with connection.begin():
+            _take_turn(connection, beside_others=False)
             if MigrationContext.configure(connection).get_current_revision() == current:
                 config.attributes["connection"] = connection
                 command.upgrade(config, "head")
                 if path is not None and connection.exec_driver_sql("PRAGMA foreign_key_check").first():
                     raise InputError(f"{path}: the upgrade would break references; the store is left as it was.")
-    engine.dispose()

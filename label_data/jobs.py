@@ -1,6 +1,7 @@
 """Jobs: what the worker was asked to do, how far it is, and how it ended. The queue that wakes the worker is elsewhere.
 
-A job is queued, running, done, failed or stopped. One that was running when its worker died is queued again.
+A job is queued, running, done, failed or stopped. Of several workers that want to start it one does; from then on it is
+that worker's, until `label_data.workers` finds the worker gone and queues the job again.
 """
 
 import json
@@ -8,17 +9,22 @@ import secrets
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Row, insert, select, update
+from sqlalchemy import Connection, Row, insert, select, update
 
 from label_data import schema
 from label_data.database import Store, reading, writing
 from label_data.records import canonical
 
 QUEUED, RUNNING, DONE, FAILED, STOPPED = "queued", "running", "done", "failed", "stopped"
+REQUEUED = "Queued again: the worker was restarted."
 
 
 class JobStopped(Exception):
     """Somebody asked the job to stop; raised where it reports its progress."""
+
+
+class JobLost(Exception):
+    """The job is another worker's by now: this one was taken for gone. What it does for the job is to be dropped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +44,10 @@ class Job:
     stop_asked: bool
     seconds: float
     """Since it was started, or how long it ran; 0 while it is queued."""
+    project: str = ""
+    """Whose prompts it samples or whose rankings it trains on; empty if it is no project's."""
+    worker: str | None = None
+    """Who runs or ran it, by its id of `label_data.workers`."""
 
     @property
     def ended(self) -> bool:
@@ -45,24 +55,43 @@ class Job:
         return self.state in (DONE, FAILED, STOPPED)
 
 
-def add_job(store: Store, kind: str, arguments: dict[str, Any] | None = None) -> str:
+def add_job(store: Store, kind: str, arguments: dict[str, Any] | None = None, project: str = "") -> str:
     """Keep a queued job and return its id."""
-    job = secrets.token_hex(16)
     with writing(store) as connection:
-        connection.execute(
-            insert(schema.jobs).values(
-                id=job,
-                kind=kind,
-                arguments=canonical(arguments or {}),
-                state=QUEUED,
-                done=0,
-                total=0,
-                message="Waiting for the worker.",
-                result="null",
-                stop_asked=0,
-                added_us=schema.now_us(),
-            )
+        return _add(connection, kind, arguments or {}, project)
+
+
+def add_job_after(
+    store: Store, newest: str | None, kind: str, arguments: dict[str, Any], project: str = ""
+) -> str | None:
+    """Keep a queued job if `newest` still is the newest of its kind and project, None for none; else return None.
+
+    Of several processes that found the same one and want the next, one adds it.
+    """
+    jobs = schema.jobs
+    same = (jobs.c.kind == kind) & (jobs.c.project == project)
+    query = select(jobs.c.id).where(same).order_by(jobs.c.number.desc()).limit(1)
+    with writing(store) as connection:
+        return _add(connection, kind, arguments, project) if connection.scalar(query) == newest else None
+
+
+def _add(connection: Connection, kind: str, arguments: dict[str, Any], project: str) -> str:
+    job = secrets.token_hex(16)
+    connection.execute(
+        insert(schema.jobs).values(
+            id=job,
+            kind=kind,
+            arguments=canonical(arguments),
+            project=project,
+            state=QUEUED,
+            done=0,
+            total=0,
+            message="Waiting for the worker.",
+            result="null",
+            stop_asked=0,
+            added_us=schema.now_us(),
         )
+    )
     return job
 
 
@@ -71,9 +100,10 @@ def job_with_id(store: Store, job: str) -> Job | None:
     return _first(store, schema.jobs.c.id == job)
 
 
-def latest_job(store: Store, kind: str) -> Job | None:
-    """Return the newest job of the kind, or None."""
-    return _first(store, schema.jobs.c.kind == kind)
+def latest_job(store: Store, kind: str, project: str | None = None) -> Job | None:
+    """Return the newest job of the kind, for the project if one is named, or None."""
+    same = schema.jobs.c.kind == kind
+    return _first(store, same if project is None else same & (schema.jobs.c.project == project))
 
 
 def _first(store: Store, condition: Any) -> Job | None:
@@ -90,46 +120,55 @@ def unfinished_jobs(store: Store) -> list[Job]:
         return [_job(row) for row in connection.execute(query.order_by(schema.jobs.c.number))]
 
 
-def start_job(store: Store, job: str) -> Job | None:
-    """Mark the job running and return it; None if it has ended already, or was asked to stop before it began."""
-    found = job_with_id(store, job)
-    if found is None or found.ended:
-        return None
-    if found.stop_asked:
-        end_job(store, job, STOPPED, "Stopped before it began.")
-        return None
-    _change(store, job, state=RUNNING, started_us=schema.now_us(), message="Started.")
+def start_job(store: Store, job: str, worker: str | None = None) -> Job | None:
+    """Make the queued job this worker's and return it; None if it is not queued any more, or was asked to stop before.
+
+    `worker`: its id of `label_data.workers`.
+    """
+    jobs = schema.jobs
+    queued = (jobs.c.id == job) & (jobs.c.state == QUEUED)
+    stopped = {"state": STOPPED, "message": "Stopped before it began.", "finished_us": schema.now_us()}
+    started = {"state": RUNNING, "message": "Started.", "started_us": schema.now_us(), "worker": worker}
+    with writing(store) as connection:
+        connection.execute(update(jobs).where(queued, jobs.c.stop_asked == 1).values(**stopped))
+        if not connection.execute(update(jobs).where(queued).values(**started)).rowcount:
+            return None
     return job_with_id(store, job)
 
 
-def report_progress(store: Store, job: str, done: int, total: int, message: str) -> None:
-    """Keep how far the job is; raise JobStopped if somebody asked it to stop."""
+def report_progress(store: Store, job: str, done: int, total: int, message: str, worker: str | None = None) -> None:
+    """Keep how far the job is; raise JobStopped if somebody asked it to stop, JobLost if it is not this worker's."""
     with writing(store) as connection:
-        mine = schema.jobs.c.id == job
-        connection.execute(update(schema.jobs).where(mine).values(done=done, total=total, message=message))
-        stop_asked = connection.scalar(select(schema.jobs.c.stop_asked).where(mine))
+        _change_mine(connection, job, worker, done=done, total=total, message=message)
+        stop_asked = connection.scalar(select(schema.jobs.c.stop_asked).where(schema.jobs.c.id == job))
     if stop_asked:
         raise JobStopped
 
 
-def end_job(store: Store, job: str, state: str, message: str, result: Any = None) -> None:
-    """Keep how the job ended: its state, one sentence, and its result as JSON values."""
-    _change(store, job, state=state, message=message, result=canonical(result), finished_us=schema.now_us())
+def end_job(store: Store, job: str, state: str, message: str, result: Any = None, worker: str | None = None) -> None:
+    """Keep how the job ended: its state, one sentence, and its result as JSON values; JobLost if it is another's."""
+    kept = canonical(result)
+    with writing(store) as connection:
+        _change_mine(connection, job, worker, state=state, message=message, result=kept, finished_us=schema.now_us())
+
+
+def requeue_job(store: Store, job: str, worker: str | None = None) -> None:
+    """Queue this worker's job again, because the worker is to end; JobLost if it is another's."""
+    with writing(store) as connection:
+        _change_mine(connection, job, worker, state=QUEUED, message=REQUEUED)
+
+
+def _change_mine(connection: Connection, job: str, worker: str | None, **values: Any) -> None:
+    jobs = schema.jobs
+    mine = (jobs.c.id == job) & (jobs.c.state == RUNNING) & jobs.c.worker.is_not_distinct_from(worker)
+    if not connection.execute(update(jobs).where(mine).values(**values)).rowcount:
+        raise JobLost
 
 
 def ask_to_stop(store: Store, job: str) -> None:
     """Ask the job to stop where it next reports progress."""
-    _change(store, job, stop_asked=1)
-
-
-def requeue_job(store: Store, job: str) -> None:
-    """Mark a job queued again, because the worker that ran it is gone."""
-    _change(store, job, state=QUEUED, message="Queued again: the worker was restarted.")
-
-
-def _change(store: Store, job: str, **values: Any) -> None:
     with writing(store) as connection:
-        connection.execute(update(schema.jobs).where(schema.jobs.c.id == job).values(**values))
+        connection.execute(update(schema.jobs).where(schema.jobs.c.id == job).values(stop_asked=1))
 
 
 def _job(row: Row[Any]) -> Job:
@@ -145,4 +184,6 @@ def _job(row: Row[Any]) -> Job:
         result=json.loads(row.result),
         stop_asked=bool(row.stop_asked),
         seconds=(until - row.started_us) / 1e6 if row.started_us else 0.0,
+        project=row.project,
+        worker=row.worker,
     )

@@ -8,6 +8,7 @@ from label_data import schema
 from label_data.contents import prompt_in
 from label_data.database import Store, reading, writing
 from label_data.projects import PROJECT
+from label_data.queueing import enqueue
 from label_data.records import Completion, Prompt
 from label_data.store import add_completion
 
@@ -27,19 +28,24 @@ def waiting_prompts(store: Store, limit: int, project: str = PROJECT) -> list[Pr
 
 
 def save_samples(store: Store, prompt: Prompt, completions: Sequence[Completion], project: str = PROJECT) -> str:
-    """Keep what was sampled for one prompt, in one transaction, and return the prompt's new state.
+    """Keep what was sampled for one prompt, in one transaction, and return the prompt's state then.
 
     "ready" with two different completions or more, else "failed": a policy that always says the same gives nothing
-    to rank, and asking it again would not help.
+    to rank, and asking it again would not help. A prompt that does not wait any more stays as it is: another worker
+    sampled it, and what this one has is dropped.
     """
     items = schema.items
+    mine = (items.c.project == project) & (items.c.prompt_id == prompt.id)
     with writing(store) as connection:
+        before = connection.scalar(select(items.c.state).where(mine))
+        if before != schema.WAITING:
+            return before or schema.FAILED
         for completion in completions:
             add_completion(connection, completion)
         texts = {completion.folded for completion in completions}
         state = schema.READY if len(texts) >= 2 else schema.FAILED
-        waiting = (items.c.project == project) & (items.c.prompt_id == prompt.id) & (items.c.state == schema.WAITING)
-        connection.execute(update(items).where(waiting).values(state=state))
+        connection.execute(update(items).where(mine).values(state=state))
+        enqueue(connection, project)
     return state
 
 

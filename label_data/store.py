@@ -5,15 +5,32 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Table, insert, select, update
+from sqlalchemy import Connection, Table, bindparam, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from label_data import schema
+from label_data.counting import LOCKED_ITEM, settle
 from label_data.database import Store, writing
 from label_data.projects import PROJECT, settings_in
+from label_data.queueing import enqueue
 from label_data.records import Completion, Demonstration, Group, InputError, Prompt, Ranking, canonical
 from label_data.settings import ProjectSettings
 
+_rankings, _later, _retractions = schema.rankings, schema.rankings.alias("later"), schema.retractions
+_STORED = select(_rankings.c.judgement_sha256).where(_rankings.c.submission == bindparam("of_submission"))
+_REVISED = (
+    select(_rankings.c.task, _rankings.c.item, _later.c.number.label("later"), _retractions.c.retracted_us)
+    .join(_later, _later.c.revises == _rankings.c.submission, isouter=True)
+    .join(_retractions, _retractions.c.submission == _rankings.c.submission, isouter=True)
+    .where(_rankings.c.submission == bindparam("of_submission"))
+)
+_TASK_OF = (
+    select(schema.tasks)
+    .join(_rankings, _rankings.c.task == schema.tasks.c.token)
+    .where(_rankings.c.submission == bindparam("of_submission"), _rankings.c.revises.is_not(None))
+)
+_APPEND = insert(_rankings).values(stored_us=schema.now_us())
+_APPEND_NOW = _APPEND.values(submitted_us=schema.now_us())
 UPSERTING_INSERT = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 
 
@@ -51,6 +68,7 @@ def add_groups(
         for number, group in enumerate(groups, start=1):
             added += _add_group(connection, group, project, settings)
             on_progress(number)
+        enqueue(connection, project)
     return added
 
 
@@ -68,20 +86,37 @@ def _add_group(connection: Connection, group: Group, project: str, settings: Pro
     new_completions = sum(add_completion(connection, completion) for completion in group.completions)
     for demonstration in group.demonstrations:
         add_demonstration(connection, demonstration)
-    saved = [ranking for ranking in group.rankings if add_ranking(connection, ranking) == "saved"]
-    new_rankings = len(saved)
     first = {"project": project, "prompt_id": prompt.id, "state": schema.WAITING, "done": 0, "leased": 0}
     new_item = _insert_new(connection, items, key=("project", "prompt_id"), **first)
-    if new_item or new_completions or new_rankings:
-        mine = (items.c.project == project) & (items.c.prompt_id == prompt.id)
-        firsts = sum(ranking.revises is None for ranking in saved)
-        connection.execute(update(items).where(mine).values(done=items.c.done + firsts))
+    mine = (items.c.project == project) & (items.c.prompt_id == prompt.id)
+    item = connection.execute(select(items.c.number, items.c.gold).where(mine).with_for_update(key_share=True)).one()
+    saved = [ranking for ranking in group.rankings if add_ranking(connection, ranking, item=item.number) == "saved"]
+    for ranking in saved:
+        _settle_revision(connection, ranking)
+    gold = _gold(group, item.gold)
+    if new_item or new_completions or saved or gold != item.gold:
+        firsts = sum(ranking.revises is None and not ranking.tests_annotator for ranking in saved)
+        connection.execute(update(items).where(mine).values(done=items.c.done + firsts, gold=gold))
         texts = connection.scalars(select(schema.completions.c.text).where(schema.completions.c.prompt_id == prompt.id))
-        done = connection.scalar(select(items.c.done).where(mine))
+        now = connection.execute(select(items).where(mine)).one()
         if len({" ".join(text.split()) for text in texts}) >= 2:
-            enough = done >= settings.annotators_per_prompt or new_rankings
-            connection.execute(update(items).where(mine).values(state=schema.RANKED if enough else schema.READY))
-    return Added(new_prompt, new_completions, new_rankings)
+            enough = now.done >= settings.annotators_per_prompt or saved or gold
+            if enough:
+                connection.execute(update(items).where(mine).values(state=schema.RANKED, place=None))
+            elif now.state != schema.READY:
+                connection.execute(update(items).where(mine).values(state=schema.READY, place=None))
+    return Added(new_prompt, new_completions, len(saved))
+
+
+def _gold(group: Group, gold: str | None) -> str | None:
+    """Return the submission of the ranking that is the item's gold: the one it has, else the group's."""
+    key = next((ranking.submission for ranking in group.rankings if ranking.purpose == "key"), None)
+    if gold is not None and key not in (None, gold):
+        raise InputError(
+            f"Prompt {group.prompt.id} has a gold ranking already, {gold}, and the file another, {key}. "
+            "Leave the purpose of one of them out."
+        )
+    return gold or key
 
 
 def add_completion(connection: Connection, completion: Completion) -> int:
@@ -123,7 +158,8 @@ def add_demonstration(connection: Connection, demonstration: Demonstration) -> i
 def _insert_new(connection: Connection, table: Table, key: Sequence[str] = ("id",), **values: Any) -> int:
     """Insert the row unless one with its key is there; return 1 or 0."""
     new = UPSERTING_INSERT[connection.dialect.name](table).values(**values)
-    return connection.execute(new.on_conflict_do_nothing(index_elements=list(key))).rowcount
+    told = new.on_conflict_do_nothing(index_elements=list(key)).returning(table.c[key[0]])
+    return len(connection.execute(told).all())
 
 
 def save_ranking(store: Store, ranking: Ranking) -> str:
@@ -132,14 +168,21 @@ def save_ranking(store: Store, ranking: Ranking) -> str:
     Raises InputError if the submission is stored with other content, or the ranking it revises was revised already.
     """
     with writing(store) as connection:
-        return add_ranking(connection, ranking)
+        outcome = add_ranking(connection, ranking)
+        if outcome == "saved":
+            _settle_revision(connection, ranking)
+        return outcome
 
 
-def add_ranking(connection: Connection, ranking: Ranking, task: str | None = None) -> str:
-    """Append inside a transaction that is open already; see `save_ranking`. `task`: token of the task it answers."""
-    table = schema.rankings
+def add_ranking(connection: Connection, ranking: Ranking, task: str | None = None, item: int | None = None) -> str:
+    """Append inside a transaction that is open already; see `save_ranking`.
+
+    `task`: token of the task that it answers just now; `item`: number of the item, and so the project, to which it
+    belongs. One that revises another belongs to the task and item of that one.
+    """
+    is_now = task is not None
     digest = hashlib.sha256(canonical(ranking.judgement).encode()).hexdigest()
-    stored = connection.scalar(select(table.c.judgement_sha256).where(table.c.submission == ranking.submission))
+    stored = connection.scalar(_STORED, {"of_submission": ranking.submission})
     if stored is not None:
         if stored != digest:
             raise InputError(
@@ -148,34 +191,50 @@ def add_ranking(connection: Connection, ranking: Ranking, task: str | None = Non
             )
         return "repeat"
     if ranking.revises is not None:
-        if connection.scalar(select(table.c.number).where(table.c.revises == ranking.revises)):
-            raise InputError(f"Ranking {ranking.revises} was revised already. Reload, and change the newest one.")
-        if not connection.scalar(select(table.c.number).where(table.c.submission == ranking.revises)):
+        revised = connection.execute(_REVISED, {"of_submission": ranking.revises}).first()
+        if revised is None:
             raise InputError(f"Ranking {ranking.revises} is not stored, so it can't be revised. Reload the page.")
-    connection.execute(
-        insert(table).values(
-            submission=ranking.submission,
-            judgement_sha256=digest,
-            prompt_id=ranking.prompt_id,
-            annotator=ranking.annotator,
-            task=task,
-            revises=ranking.revises,
-            shown=canonical(ranking.shown),
-            order=canonical(ranking.order),
-            outcome=ranking.outcome,
-            strength=canonical(ranking.strength),
-            flags=canonical(ranking.judgement["flags"]),
-            reason=ranking.reason,
-            seconds=ranking.seconds,
-            started_us=ranking.started,
-            submitted_us=schema.now_us() if task else ranking.submitted,
-            assisted=ranking.assisted,
-            source=ranking.source,
-            project=ranking.project,
-            project_revision=ranking.project_revision,
-            stored_us=schema.now_us(),
-            ratings=canonical(dict(ranking.ratings)),
-            spans=canonical([[span.completion, span.start, span.end, span.kind] for span in ranking.spans]),
-        )
-    )
+        if revised.later is not None:
+            raise InputError(f"Ranking {ranking.revises} was revised already. Reload, and change the newest one.")
+        if revised.retracted_us is not None:
+            raise InputError(f"Ranking {ranking.revises} was withdrawn, so it can't be revised. Reload the page.")
+        task, item = revised.task, revised.item
+    values = {
+        "submission": ranking.submission,
+        "judgement_sha256": digest,
+        "prompt_id": ranking.prompt_id,
+        "annotator": ranking.annotator,
+        "task": task,
+        "item": item,
+        "purpose": ranking.purpose if ranking.tests_annotator else "",  # which is the key, the item says
+        "revises": ranking.revises,
+        "shown": canonical(ranking.shown),
+        "order": canonical(ranking.order),
+        "outcome": ranking.outcome,
+        "strength": canonical(ranking.strength),
+        "flags": canonical(ranking.judgement["flags"]),
+        "reason": ranking.reason,
+        "seconds": ranking.seconds,
+        "started_us": ranking.started,
+        "assisted": int(ranking.assisted),
+        "source": ranking.source,
+        "project": ranking.project,
+        "project_revision": ranking.project_revision,
+        "ratings": canonical(dict(ranking.ratings)),
+        "spans": canonical([[span.completion, span.start, span.end, span.kind] for span in ranking.spans]),
+    }
+    if is_now:
+        connection.execute(_APPEND_NOW, values)
+    else:
+        connection.execute(_APPEND, values | {"submitted_us": ranking.submitted})
     return "saved"
+
+
+def _settle_revision(connection: Connection, ranking: Ranking) -> None:
+    """Count anew the task whose ranking this one, which came in a file, revises; a skip may have become an order."""
+    task = connection.execute(_TASK_OF, {"of_submission": ranking.submission}).first()
+    if task is not None:
+        item = connection.execute(LOCKED_ITEM, {"item_number": task.item}).one()
+        settings, _ = settings_in(connection, task.project)
+        state = schema.SKIPPED if ranking.outcome == "skipped" else schema.DONE
+        settle(connection, item, task, state, settings.annotators_per_prompt)

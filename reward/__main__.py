@@ -1,11 +1,12 @@
 """python -m reward train | score | report."""
 
 import json
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -13,9 +14,16 @@ from rich.markdown import Markdown
 from tqdm import tqdm
 
 from label_data.data_folder import default_store
-from label_data.database import open_store
+from label_data.database import Store, open_store
+from label_data.projects import project_named
 from label_data.records import InputError, Message, Prompt, messages_from, user_prompt
-from label_data.settings import PACKAGED_MODEL
+from reward.settings import DEFAULTS, UNFINISHED, Layout, Loss, Method, Settings
+
+if TYPE_CHECKING:
+    from reward.evaluate import Report
+
+MANY_COMPARISONS = 2_000
+"""From about here on fine-tuning has been found to beat a head."""
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__, pretty_exceptions_enable=False)
 
@@ -32,33 +40,148 @@ def _user_errors() -> Iterator[None]:
 
 @contextmanager
 def _progress() -> Iterator[Any]:
-    """Show (done, total, message) as a bar on stderr."""
-    with tqdm(file=sys.stderr, unit="", dynamic_ncols=True) as bar:
+    """Show (done, total, message) as a bar on stderr; on Ctrl+C stop at the next call, on a second one at once."""
+    asked = False
 
-        def show(done: int, total: int, message: str) -> None:
-            bar.total, bar.n = total or None, done
-            bar.set_description_str(message)
+    def stop(_number: int, _frame: object) -> None:
+        nonlocal asked
+        if asked:
+            raise KeyboardInterrupt
+        asked = True
+        bar.write("Stopping after this step, whose work is kept. Press Ctrl+C again to stop at once.", file=sys.stderr)
 
-        yield show
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        with tqdm(file=sys.stderr, unit="", dynamic_ncols=True) as bar:
+
+            def show(done: int, total: int, message: str) -> None:
+                bar.total, bar.n = total or None, done
+                bar.set_description_str(message)
+                if asked:
+                    raise Stopped
+
+            yield show
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+class Stopped(Exception):
+    """Whoever started this asked it to stop."""
 
 
 @app.command()
 def train(
     store: Annotated[str | None, typer.Argument(help="store file or database URL; the app's by default")] = None,
     out: Annotated[Path, typer.Option(help="new folder for the model and its report")] = ...,
-    backbone: Annotated[str, typer.Option(help="packaged:…, a folder, or a hub name")] = PACKAGED_MODEL,
-    seed: Annotated[int, typer.Option(help="decides split, folds and intervals")] = 0,
-    held_out: Annotated[float, typer.Option(help="share of the prompts kept for the report")] = 0.2,
+    method: Annotated[
+        Method, typer.Option(help="head: seconds; top: the last layers; lora: low-rank changes; full: all weights")
+    ] = DEFAULTS.method,
+    backbone: Annotated[str, typer.Option(help="packaged:…, a folder, or a hub name")] = DEFAULTS.backbone,
+    seed: Annotated[int, typer.Option(help="decides split, order and intervals")] = DEFAULTS.seed,
+    held_out: Annotated[float, typer.Option(help="share of the prompts kept for the report")] = DEFAULTS.held_out,
+    validation: Annotated[
+        float, typer.Option(help="share of the training prompts that decides when to stop")
+    ] = DEFAULTS.validation,
+    epochs: Annotated[int, typer.Option(help="times over the rankings, at most")] = DEFAULTS.epochs,
+    learning_rate: Annotated[float | None, typer.Option(help="at its highest; by method if not given")] = None,
+    groups_per_step: Annotated[int, typer.Option(help="prompts in one step")] = DEFAULTS.groups_per_step,
+    patience: Annotated[int, typer.Option(help="evaluations without a gain before it stops")] = DEFAULTS.patience,
+    loss: Annotated[Loss, typer.Option(help="davidson learns from ties too")] = DEFAULTS.loss,
+    margin: Annotated[float, typer.Option(help="gap asked for each step of strength")] = DEFAULTS.margin,
+    smoothing: Annotated[float, typer.Option(help="share of comparisons taken to be slips")] = DEFAULTS.smoothing,
+    centring: Annotated[float, typer.Option(help="how much the mean square of rewards counts")] = DEFAULTS.centring,
+    annotator_weights: Annotated[
+        list[str] | None, typer.Option("--annotator-weight", help="NAME=0.5; repeat for each")
+    ] = None,
+    top_layers: Annotated[int, typer.Option(help="layers that the method top trains")] = DEFAULTS.top_layers,
+    lora_rank: Annotated[int, typer.Option(help="rank of the changes of the method lora")] = DEFAULTS.lora_rank,
+    dropout: Annotated[float, typer.Option(help="share dropped while training")] = DEFAULTS.dropout,
+    layout: Annotated[
+        Layout | None, typer.Option(help="plain, cache or row; what suits the device if not given")
+    ] = None,
+    gradient_checkpointing: Annotated[
+        bool, typer.Option("--gradient-checkpointing", help="less memory, more time")
+    ] = False,
+    batch_tokens: Annotated[int | None, typer.Option(help="tokens to read at once; by device if not given")] = None,
+    report_to: Annotated[list[str] | None, typer.Option(help="tensorboard, wandb, …; repeat for each")] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="go on with the run to OUT that was stopped, with its own settings")
+    ] = False,
+    project: Annotated[str, typer.Option(help="whose rankings; by default the store's only project's")] = "",
 ) -> None:
-    """Train a reward model on the store's rankings, and report how it does on prompts it never saw."""
+    """Train a reward model on a project's rankings, and report how it does on prompts it never saw."""
     with _user_errors():
-        from reward.training import train_reward_model  # brings in torch, which takes seconds: not for --help
-
-        opened = open_store(store or default_store(), create=False)
-        with _progress() as show:
-            found = train_reward_model(opened, out, backbone, seed, held_out, show)
+        settings = Settings(
+            method=method,
+            backbone=backbone,
+            seed=seed,
+            held_out=held_out,
+            validation=validation,
+            epochs=epochs,
+            learning_rate=learning_rate,
+            groups_per_step=groups_per_step,
+            patience=patience,
+            loss=loss,
+            margin=margin,
+            smoothing=smoothing,
+            centring=centring,
+            annotator_weights=_annotator_weights(annotator_weights or []),
+            top_layers=top_layers,
+            lora_rank=lora_rank,
+            dropout=dropout,
+            layout=layout,
+            gradient_checkpointing=gradient_checkpointing,
+            batch_tokens=batch_tokens,
+            report_to=tuple(report_to or ()),
+        )
+        opened = None if resume else open_store(store or default_store(), create=False)
+        try:
+            with _progress() as show:
+                found = _trained(opened, out, settings, project, show)
+        except (Stopped, KeyboardInterrupt):
+            typer.echo("Stopped. What was done is kept" + _how_to_go_on(out), err=True)
+            raise typer.Exit(130) from None
+    if found is None:  # another of the processes that train together says it
+        return
     _print_markdown(found.as_markdown())
     typer.echo(f"The model is in {out}. Score with it: python -m reward score {out} --prompt … --completion …")
+    if method == "head" and not resume and found.counts.train_comparisons >= MANY_COMPARISONS:
+        typer.echo(
+            f"With {found.counts.train_comparisons:,} comparisons more than a head may pay: --method top takes "
+            "minutes, --method lora and --method full hours on a CPU."
+        )
+
+
+def _trained(store: Store | None, out: Path, settings: Settings, project: str, show: Any) -> "Report | None":
+    """Train by the method; what brings in torch, which takes seconds, is imported here: not for --help."""
+    chosen = None if store is None else project_named(store, project).id
+    if store is not None and settings.method == "head":
+        from reward.training import train_reward_model
+
+        return train_reward_model(store, out, settings.backbone, settings.seed, settings.held_out, show, chosen)
+    from reward.tuning import resume_tuning, tune_reward_model
+
+    return resume_tuning(out, show) if store is None else tune_reward_model(store, out, settings, show, chosen)
+
+
+def _how_to_go_on(out: Path) -> str:
+    if out.with_name(out.name + UNFINISHED).exists():
+        return f"; go on with: python -m reward train --resume --out {out}"
+    return ": the features computed so far. Start again to go on."
+
+
+def _annotator_weights(said: list[str]) -> dict[str, float]:
+    found = {}
+    for one in said:
+        name, _, weight = one.rpartition("=")
+        try:
+            found[name] = float(weight)
+        except ValueError:
+            name = ""
+        if not name:
+            raise InputError(f"{one!r} is no annotator's weight. Write NAME=NUMBER, for example ana=0.5.")
+    return found
 
 
 @app.command()

@@ -6,6 +6,7 @@ Hugging Face hub. Only safetensors are read, and no code that comes with a model
 
 import hashlib
 import importlib.util
+import json
 import os
 from functools import lru_cache
 from pathlib import Path
@@ -135,9 +136,15 @@ def _revision(files: tuple[tuple[Path, int, int], ...]) -> str:
 def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     """Return the folder's tokenizer, with a pad token that can't end a text and a chat template that reads no clock.
 
-    Raises InputError if it has no chat template: without one there is no telling how a prompt should be written.
+    An encoder's, which has none, gets one: its first token, then every turn followed by its separator.
+
+    Raises InputError if there is no chat template: without one there is no telling how a prompt should be written.
     """
     tokenizer = _with_pad(_loaded(AutoTokenizer, folder))
+    if not tokenizer.chat_template and tokenizer.cls_token and tokenizer.sep_token:
+        first, separator = (f"{{{{ {json.dumps(token)} }}}}" for token in (tokenizer.cls_token, tokenizer.sep_token))
+        turns = "{% for message in messages %}{{ message['content'] }}" + separator + "{% endfor %}"
+        tokenizer.chat_template = first + turns
     if not tokenizer.chat_template:
         raise InputError(f"{folder}: the tokenizer has no chat template. Use a model made for chat.")
     if "strftime_now" in tokenizer.chat_template and FROZEN_CLOCK not in tokenizer.chat_template:
@@ -157,9 +164,29 @@ def _with_pad(tokenizer: PreTrainedTokenizerBase) -> PreTrainedTokenizerBase:
     return tokenizer
 
 
-def load_model(auto_class: type, folder: Path, device: str | None = None) -> PreTrainedModel:
-    """Return the folder's network as `auto_class` (AutoModel, …), ready to be read from, in float32 on any device."""
-    return _loaded(auto_class, folder, dtype=torch.float32).to(device or default_device()).eval()
+def load_model(
+    auto_class: type, folder: Path, device: str | None = None, config: PreTrainedConfig | None = None
+) -> PreTrainedModel:
+    """Return the folder's network as `auto_class` (AutoModel, …), ready to be read from, in float32 on any device.
+
+    With `config` the network is what that says, and weights that the folder does not have are drawn by chance.
+    """
+    options = {"config": config} if config is not None else {}
+    return _loaded(auto_class, folder, dtype=torch.float32, **options).to(device or default_device()).eval()
+
+
+def one_label_config(folder: Path, pad: int, layers: slice = slice(None)) -> PreTrainedConfig:
+    """Return the folder's settings, changed to those of a network of some of its layers with a reward as its logit."""
+    config = load_config(folder)
+    depth = config.num_hidden_layers
+    config.num_hidden_layers = len(range(depth)[layers])
+    if getattr(config, "layer_types", None):
+        config.layer_types = config.layer_types[layers]
+    config.num_labels, config.id2label, config.label2id = 1, {0: "reward"}, {"reward": 0}
+    config.problem_type = "regression"  # else the text-classification pipeline puts a sigmoid on the reward
+    config.pad_token_id = pad
+    config.dtype = torch.float32
+    return config
 
 
 def load_config(folder: Path) -> PreTrainedConfig:

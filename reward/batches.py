@@ -1,8 +1,9 @@
 """Prompts and completions to tokens, and tokens to batches in which every prompt is read once.
 
-K completions of one prompt repeat its tokens K times. The network reads the prompt first, keeps its keys and values,
-and then reads each completion after them: the same arithmetic as reading every pair whole, for P + K C tokens instead
-of K (P + C).
+K completions of one prompt repeat its tokens K times. Reading the prompt once and each completion after it is the same
+arithmetic for P + K C tokens instead of K (P + C). There are two ways: "cache" reads the prompts, keeps their keys and
+values, and reads the completions after them; "row" puts all of a batch in one row and lets a mask say which token sees
+which. "plain" reads every prompt and completion whole, and is what the other two are checked against.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,6 +14,7 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from label_data.records import InputError, Message
+from reward.settings import Layout
 
 LONGEST_INPUT = 2_048
 """Tokens of prompt and completion together; the start of a longer prompt is trimmed, never its completion."""
@@ -31,7 +33,7 @@ class Input:
     prompt_tokens: int = 1
     """How many of them, at least one and not all, any other completion of the prompt begins with too."""
     trimmed: bool = False
-    """Was the start of the prompt left out?"""
+    """Was something left out to make it fit?"""
 
     @property
     def prompt(self) -> tuple[int, ...]:
@@ -48,7 +50,8 @@ def encode(tokenizer: PreTrainedTokenizerBase, messages: Messages, completion: s
     """Return the tokens of the conversation with the completion as the assistant's turn.
 
     The chat template writes every special token itself, so the tokenizer adds none: one BOS, not two. A conversation
-    over LONGEST_INPUT tokens loses its start; a completion longer than that is kept whole, without its prompt.
+    over LONGEST_INPUT tokens loses its start; a completion longer than that is kept whole, without its prompt. An
+    encoder has places for so many tokens and no more: it keeps its first token, and may lose a completion's end.
     """
     turns = [{"role": m.role, "content": m.content} if isinstance(m, Message) else dict(m) for m in messages]
     asked = _tokens(tokenizer, turns, add_generation_prompt=True)
@@ -56,8 +59,19 @@ def encode(tokenizer: PreTrainedTokenizerBase, messages: Messages, completion: s
     # Tokens may join across the seam, so the prompt is what both begin with, not what the prompt alone gives.
     pairs = enumerate(zip(asked, ids, strict=False))
     shared = next((place for place, (one, other) in pairs if one != other), min(len(asked), len(ids)))
-    cut = max(0, len(ids) - max(LONGEST_INPUT, len(ids) - shared))
+    longest = min(LONGEST_INPUT, tokenizer.model_max_length)
+    if tokenizer.cls_token_id is not None and ids[0] == tokenizer.cls_token_id:
+        return _for_encoder(ids, shared, longest)
+    cut = max(0, len(ids) - max(longest, len(ids) - shared))
     return Input(tuple(ids[cut:]), max(1, min(shared, len(ids) - 1) - cut), trimmed=cut > 0)
+
+
+def _for_encoder(ids: Sequence[int], shared: int, longest: int) -> Input:
+    start = 1 + min(max(0, len(ids) - longest), shared - 1)
+    kept = [ids[0], *ids[start:]]
+    if len(kept) > longest:
+        kept = [*kept[: longest - 1], ids[-1]]
+    return Input(tuple(kept), max(1, min(shared - start + 1, len(kept) - 1)), trimmed=len(kept) < len(ids))
 
 
 def _tokens(tokenizer: PreTrainedTokenizerBase, turns: list[dict[str, str]], **options: bool) -> list[int]:
@@ -72,35 +86,85 @@ def _tokens(tokenizer: PreTrainedTokenizerBase, turns: list[dict[str, str]], **o
     return tokenizer(text, add_special_tokens=False, verbose=False).input_ids
 
 
-def batches(inputs: Sequence[Input], tokens: int) -> Iterator[list[int]]:
-    """Yield positions in batches that pad little, longest prompts first; a prompt's completions stay together.
+@dataclass(frozen=True, slots=True)
+class _Size:
+    """What decides how many tokens a batch costs."""
 
-    A batch costs its prompts times the longest of them plus its completions times the longest: at most `tokens`, or
-    one prompt's completions where they alone cost more.
+    prompts: int
+    longest_prompt: int
+    completions: int
+    longest_completion: int
+    longest: int
+    read_once: int
+    """Tokens if every prompt is read once and nothing is padded."""
+
+    @classmethod
+    def of(cls, inputs: Sequence[Input]) -> "_Size":
+        prompts = {one.prompt for one in inputs}
+        completions = [len(one.completion) for one in inputs]
+        return cls(
+            len(prompts),
+            max(map(len, prompts)),
+            len(inputs),
+            max(completions),
+            max(len(one.ids) for one in inputs),
+            sum(map(len, prompts)) + sum(completions),
+        )
+
+    def with_(self, other: "_Size") -> "_Size":
+        return _Size(
+            self.prompts + other.prompts,
+            max(self.longest_prompt, other.longest_prompt),
+            self.completions + other.completions,
+            max(self.longest_completion, other.longest_completion),
+            max(self.longest, other.longest),
+            self.read_once + other.read_once,
+        )
+
+    def cost(self, layout: Layout) -> int:
+        """Return the tokens that are read, padding included."""
+        if layout == "row":
+            return self.read_once
+        if layout == "plain":
+            return self.completions * self.longest
+        return self.prompts * self.longest_prompt + self.completions * self.longest_completion
+
+
+def group_batches(groups: Sequence[Sequence[Input]], tokens: int, layout: Layout) -> Iterator[list[int]]:
+    """Yield positions of groups in batches that pad little, longest prompts first; a group is never divided.
+
+    A batch costs at most `tokens`, padding included, or what one group alone costs where that is more.
     """
+    sizes = [_Size.of(group) for group in groups]
+
+    def alike(position: int) -> tuple[int, int, int]:
+        # Both lengths pad, so prompts of about one length are put in the order of their completions' length.
+        return -(sizes[position].longest_prompt // 32), -sizes[position].longest_completion, position
+
+    batch: list[int] = []
+    size: _Size | None = None
+    for position in sorted(range(len(groups)), key=alike):
+        larger = sizes[position] if size is None else size.with_(sizes[position])
+        if batch and larger.cost(layout) > tokens:
+            yield batch
+            batch, larger = [], sizes[position]
+        batch.append(position)
+        size = larger
+    if batch:
+        yield batch
+
+
+def batches(inputs: Sequence[Input], tokens: int, layout: Layout = "cache") -> Iterator[list[int]]:
+    """Yield positions of inputs in batches, as `group_batches` does; a prompt's completions stay together."""
     families: dict[tuple[int, ...], list[int]] = {}
     for position, one in enumerate(inputs):
         families.setdefault(one.prompt, []).append(position)
-
-    def alike(family: list[int]) -> tuple[int, int, int]:
-        # Both lengths pad, so prompts of about one length are put in the order of their completions' length.
-        longest = max(len(inputs[position].completion) for position in family)
-        return -(inputs[family[0]].prompt_tokens // 32), -longest, family[0]
-
-    batch: list[list[int]] = []
-    for family in sorted(families.values(), key=alike):
-        if batch and _cost([*batch, family], inputs) > tokens:
-            yield [position for some in batch for position in some]
-            batch = []
-        batch.append(family)
-    if batch:
-        yield [position for some in batch for position in some]
+    members = list(families.values())
+    for batch in group_batches([[inputs[at] for at in family] for family in members], tokens, layout):
+        yield [at for number in batch for at in members[number]]
 
 
-def _cost(families: Sequence[Sequence[int]], inputs: Sequence[Input]) -> int:
-    members = [inputs[position] for family in families for position in family]
-    longest_prompt = max(one.prompt_tokens for one in members)
-    return len(families) * longest_prompt + len(members) * max(len(one.completion) for one in members)
+# Batches to what a network takes
 
 
 def padded(inputs: Sequence[Input], pad: int, device: torch.device) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
@@ -119,6 +183,8 @@ def prompts_read(
     """Read every different prompt once; return what the network takes to read the completions, as `padded` does.
 
     Prompts are padded on the left and completions on the right, so that neither sees a gap between the two.
+
+    Raises RuntimeError if the network kept nothing of the prompts, as one with gradient checkpointing does.
     """
     device = network.device
     prompts = list(dict.fromkeys(one.prompt for one in inputs))
@@ -126,6 +192,11 @@ def prompts_read(
     ids, mask = reversed_ids.flip(1), reversed_mask.flip(1)
     positions = (mask.cumsum(1) - 1).clamp(min=0)
     read = network(input_ids=ids, attention_mask=mask, position_ids=positions, use_cache=True).past_key_values
+    if read is None or read.get_seq_length() != ids.shape[1]:
+        raise RuntimeError(
+            f"The network was to keep {ids.shape[1]} tokens of its prompts and kept "
+            f"{0 if read is None else read.get_seq_length()}: completions would be read without their prompts."
+        )
     place = {prompt: number for number, prompt in enumerate(prompts)}
     of_input = torch.tensor([place[one.prompt] for one in inputs], device=device)
     read.batch_select_indices(of_input)
@@ -140,6 +211,45 @@ def prompts_read(
         "use_cache": True,
     }
     return arguments, completion_mask.sum(1) - 1
+
+
+def in_one_row(inputs: Sequence[Input], device: torch.device) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
+    """Return what the network takes to read all inputs in one row, every different prompt once, as `padded` does.
+
+    Ids and positions have shape (1, tokens), the mask (1, 1, tokens, tokens) and is True where the token of a row may
+    see that of a column: those before it in its own prompt, and in its own completion. Nothing is padded.
+    """
+    families: dict[tuple[int, ...], list[int]] = {}
+    for number, one in enumerate(inputs):
+        families.setdefault(one.prompt, []).append(number)
+    ids: list[int] = []
+    positions: list[int] = []
+    family_of: list[int] = []
+    input_of: list[int] = []  # -1 is the prompt, which all of its family see
+    last = [0] * len(inputs)
+    for family, (prompt, members) in enumerate(families.items()):
+        ids += prompt
+        positions += range(len(prompt))
+        family_of += [family] * len(prompt)
+        input_of += [-1] * len(prompt)
+        for number in members:
+            completion = inputs[number].completion
+            ids += completion
+            positions += range(len(prompt), len(prompt) + len(completion))
+            family_of += [family] * len(completion)
+            input_of += [number] * len(completion)
+            last[number] = len(ids) - 1
+    family, own = torch.tensor(family_of, device=device), torch.tensor(input_of, device=device)
+    place = torch.arange(len(ids), device=device)
+    same_text = (own[:, None] == own) | (own == -1)
+    sees = (place[:, None] >= place) & (family[:, None] == family) & same_text
+    arguments = {
+        "input_ids": torch.tensor([ids], device=device),
+        "position_ids": torch.tensor([positions], device=device),
+        "attention_mask": sees[None, None],
+        "use_cache": False,
+    }
+    return arguments, torch.tensor(last, device=device)
 
 
 def _right_padded(rows: Sequence[Sequence[int]], pad: int, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:

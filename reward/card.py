@@ -14,8 +14,7 @@ tags: [reward-model]
 # Reward model
 
 A number for a prompt and a completion: of two completions of one prompt, the one people would prefer should get the
-higher. It was learned from rankings, as a linear Bradley-Terry head on the last token of layer {layer} of
-{base_model}, whose own weights were not changed.
+higher. It was learned from rankings, {how}.
 
 ## How good it is
 
@@ -56,8 +55,14 @@ revision `{revision}`. The same store, seed ({seed}) and versions (`workbench.js
 def model_card(report: Report, plots: Sequence[Path], longest: int) -> str:
     """Return the README.md of the model's folder."""
     images = "".join(f"\n![{plot.stem.replace('_', ' ')}]({plot.name})\n" for plot in plots)
+    how = f"by fine-tuning {report.base_model} with a head of one number on its last layer"
+    if report.tuning is None:
+        how = (
+            f"as a linear Bradley-Terry head on the last token of layer {report.layer} of\n{report.base_model}, "
+            "whose own weights were not changed"
+        )
     return CARD.format(
-        layer=report.layer,
+        how=how,
         base_model=report.base_model,
         report=report.as_markdown(),
         plots=images,

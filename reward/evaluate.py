@@ -41,6 +41,8 @@ class Counts:
     held_out_prompts: int
     held_out_rankings: int
     held_out_comparisons: int
+    tests: int = 0
+    """Repeats and answers to gold prompts, which test annotators: not among the rankings above."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,30 @@ class CurvePoint:
 
 
 @dataclass(frozen=True, slots=True)
+class Tuning:
+    """How a network was fine-tuned, and when it stopped."""
+
+    method: str
+    """top, lora or full."""
+    loss: str
+    learning_rate: float
+    prompts_per_step: int
+    steps: int
+    planned_steps: int
+    best_step: int
+    """The step whose weights the model has: the best on the validation prompts, or the last without any."""
+    validation_prompts: int
+    """Training prompts that decided when to stop, and were not learned from; 0 if there were too few."""
+    validation_log_loss: float
+    trained_weights: int
+    weights: int
+    dropout: float
+    layout: str
+    fallback: str
+    """Why groups were not read in the layout that was meant; empty if they were."""
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """Everything said of one trained reward model."""
 
@@ -92,6 +118,7 @@ class Report:
     layers: int
     """Layers of the whole network; the model keeps the first `layer` of them."""
     regularisation: float
+    """Of the head alone, as the next: nan for a network that was fine-tuned."""
     cross_validated: float
     seed: int
     held_out_share: float
@@ -101,6 +128,8 @@ class Report:
     held_out: HeldOut | None
     """None when there are too few held-out prompts to say anything."""
     curve: tuple[CurvePoint, ...]
+    tuning: Tuning | None = None
+    """None for a head on a frozen backbone."""
 
     @property
     def missing_prompts(self) -> int:
@@ -196,6 +225,10 @@ def report_from(value: dict[str, Any]) -> Report:
         CurvePoint(point["train_prompts"], _estimate(point["accuracy"]), _number(point["log_loss"]))
         for point in value["curve"]
     )
+    for name in ("regularisation", "cross_validated"):
+        fields[name] = _number(value[name])
+    if value.get("tuning") is not None:
+        fields["tuning"] = Tuning(**{name: _number(found) for name, found in value["tuning"].items()})
     if value["held_out"] is not None:
         found = {
             name: _estimate(field) if isinstance(field, dict) else _number(field)
@@ -277,11 +310,33 @@ def _count_lines(report: Report) -> list[str]:
         f"Of {counts.rankings:,} rankings {counts.without_order:,} place nothing above anything. {counts.tied:,} pairs "
         f"were tied, {counts.twins:,} comparisons of equal texts were left out, and the prompts of {counts.trimmed:,} "
         "completions were trimmed. Prompts that share their first turn count as one and stay on one side.",
+        *([f"{counts.tests:,} more rankings test annotators and were left out."] if counts.tests else []),
         "",
-        f"Head on layer {report.layer} of {report.layers} of {report.base_model} (revision {report.base_revision}), "
-        f"C = {report.regularisation:.2g}, chosen by cross-validation grouped by prompt on the training side "
-        f"(log-loss {_text(report.cross_validated)}); seed {report.seed}.",
+        _made(report),
     ]
+
+
+def _made(report: Report) -> str:
+    """Return how the model was made, in a few sentences."""
+    base, tuning = f"{report.base_model} (revision {report.base_revision})", report.tuning
+    if tuning is None:
+        return (
+            f"Head on layer {report.layer} of {report.layers} of {base}, C = {report.regularisation:.2g}, chosen by "
+            f"cross-validation grouped by prompt on the training side (log-loss {_text(report.cross_validated)}); "
+            f"seed {report.seed}."
+        )
+    stopped = "its weights are those of the last"
+    if tuning.validation_prompts:
+        stopped = (
+            f"its weights are those of step {tuning.best_step:,}, the best (log-loss "
+            f"{_text(tuning.validation_log_loss)}) on {tuning.validation_prompts:,} training prompts kept for that"
+        )
+    return (
+        f"Fine-tuned from {base} by the method {tuning.method}: {tuning.trained_weights:,} of {tuning.weights:,} "
+        f"weights, loss {tuning.loss}, learning rate {tuning.learning_rate:.2g}, dropout {tuning.dropout:g}, "
+        f"{tuning.prompts_per_step} prompts a step. It took {tuning.steps:,} of {tuning.planned_steps:,} steps; "
+        f"{stopped}. Seed {report.seed}." + (f" {tuning.fallback}" if tuning.fallback else "")
+    )
 
 
 def verdict(held_out: HeldOut) -> str:

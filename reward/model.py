@@ -13,9 +13,13 @@ import torch
 from transformers import AutoModelForSequenceClassification, PreTrainedModel, PreTrainedTokenizerBase
 
 from label_data.records import InputError
-from reward.backbones import load_config, load_model, load_tokenizer
-from reward.batches import BATCH_TOKENS, LONGEST_INPUT, Input, Messages, batches, encode, padded
+from reward.backbones import load_config, load_model, load_tokenizer, one_label_config
+from reward.batches import BATCH_TOKENS, LONGEST_INPUT, Input, Messages, batches, encode
 from reward.features import Backbone
+from reward.ranked_network import RankedNetwork, layout_for
+
+HEADS = ("score.", "classifier.")
+"""What the weights of a head are called, of a decoder and of an encoder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +48,7 @@ class RewardModel:
     @classmethod
     def from_head(cls, backbone: Backbone, layer: int, weights: np.ndarray) -> "RewardModel":
         """Return the backbone cut to its first `layer` layers, with the weights, shape (width,), as its head."""
-        config = load_config(backbone.folder)
-        config.num_hidden_layers = layer
-        if getattr(config, "layer_types", None):
-            config.layer_types = config.layer_types[:layer]
-        config.num_labels, config.id2label, config.label2id = 1, {0: "reward"}, {"reward": 0}
-        config.problem_type = "regression"  # else the text-classification pipeline puts a sigmoid on the reward
-        config.pad_token_id = backbone.tokenizer.pad_token_id
-        config.dtype = torch.float32
+        config = one_label_config(backbone.folder, backbone.tokenizer.pad_token_id, slice(layer))
         network = AutoModelForSequenceClassification.from_config(config).eval()
         body = network.base_model
         wanted = body.state_dict().keys()
@@ -66,23 +63,24 @@ class RewardModel:
         Weights that bfloat16 holds exactly are written in it, at half the size; the head stays float32, and the
         settings say float32, so everything is computed in that.
         """
-        state = {name: _smallest_exact(tensor) for name, tensor in self.network.state_dict().items()}
-        state["score.weight"] = self.network.score.weight
+        state = {
+            name: tensor if name.startswith(HEADS) else _smallest_exact(tensor)
+            for name, tensor in self.network.state_dict().items()
+        }
         self.network.save_pretrained(folder, state_dict=state)
         tokenizer = deepcopy(self.tokenizer)
-        tokenizer.model_max_length, tokenizer.truncation_side = LONGEST_INPUT, "left"
+        tokenizer.model_max_length = min(LONGEST_INPUT, tokenizer.model_max_length)
+        tokenizer.truncation_side = "left"
         tokenizer.save_pretrained(folder)
 
     @torch.inference_mode()
     def rewards(self, inputs: Sequence[Input]) -> np.ndarray:
         """Return the rewards of encoded prompts and completions, shape (inputs,), float32."""
         found = np.empty(len(inputs), dtype=np.float32)
-        device = self.network.device
-        for batch in batches(inputs, BATCH_TOKENS[device.type]):
-            tensors, last = padded([inputs[at] for at in batch], self.tokenizer.pad_token_id, device)
-            hidden = self.network.base_model(**tensors).last_hidden_state
-            rewards = self.network.score(hidden[torch.arange(len(batch), device=device), last])
-            found[batch] = rewards[:, 0].float().cpu().numpy()
+        layout = layout_for(self.network, None, checkpointing=False)
+        ranked = RankedNetwork(self.network, self.tokenizer.pad_token_id, layout)
+        for batch in batches(inputs, BATCH_TOKENS[self.network.device.type], layout):
+            found[batch] = ranked([inputs[at] for at in batch]).float().cpu().numpy()
         return found
 
     def score(self, messages: Messages, completions: Sequence[str]) -> list[float]:

@@ -2,8 +2,9 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from math import ceil, comb
 from pathlib import Path
@@ -24,6 +25,7 @@ from reward.folders import check_free, whole_folder
 from reward.head import Head, fit_head, fit_weights
 from reward.model import RewardModel
 from reward.plots import write_plots
+from reward.settings import Settings
 
 FEWEST_TRAIN = 10
 """Training prompts with comparisons below which there is nothing to cross-validate on."""
@@ -52,7 +54,8 @@ class Side:
     @property
     def rankings(self) -> int:
         """How many rankings say something here."""
-        return sum(bool(comparisons(ranking)) for group in self.groups for ranking in group.rankings)
+        said = (one for group in self.groups for one in group.rankings if not one.tests_annotator)
+        return sum(bool(comparisons(ranking)) for ranking in said)
 
 
 def side(groups: Sequence[Group]) -> Side:
@@ -71,6 +74,7 @@ def train_reward_model(
     seed: int = 0,
     held_out: float = 0.2,
     on_progress: OnProgress = lambda done, total, message: None,
+    project: str | None = None,
 ) -> Report:
     """Train on the store's rankings, write the model with its report to the new folder `out`, return the report.
 
@@ -80,6 +84,7 @@ def train_reward_model(
         seed: decides split, folds and intervals; the same store and seed give the same model.
         held_out: share of the prompts kept for the report, above 0 and below 1.
         on_progress: gets (done, total, message); it may raise to stop, and no folder is made then.
+        project: id of the project whose rankings are learned from; by default those of all.
 
     Raises:
         InputError: if `out` is taken, `held_out` is no share, or there are too few rankings to train on.
@@ -87,7 +92,7 @@ def train_reward_model(
     check_free(out)
     if not 0 < held_out < 1:
         raise InputError(f"The held-out share is {held_out}; give a number between 0 and 1, for example 0.2.")
-    groups = list(stored_groups(store, ranked_only=True))
+    groups = list(stored_groups(store, ranked_only=True, project=project))
     train, test = (side(some) for some in split_by_prompt(groups, held_out, seed))
     check_enough(train, held_out)
     on_progress(0, 0, "Opening the backbone; the packaged one is converted once, in about 40 seconds.")
@@ -109,7 +114,7 @@ def train_reward_model(
         held_out_share=held_out,
         data_sha256=data_hash([*train.comparisons, *test.comparisons]),
         template_sha256=hashlib.sha256(opened.tokenizer.chat_template.encode()).hexdigest(),
-        counts=_counts(groups, train, test, trimmed),
+        counts=counts_of(groups, train, test, trimmed),
         held_out=_measures(head, features, test, seed) if enough else None,
         curve=_learning_curve(head, differences, features, train, test, seed) if enough else (),
     )
@@ -150,10 +155,6 @@ class _Features:
         """Return features of chosen less rejected, shape (comparisons, layers, width)."""
         return np.stack([self.own[one.chosen] - self.own[one.rejected] for one in compared])
 
-    def shuffled_differences(self, compared: Sequence[Comparison], layer: int) -> np.ndarray:
-        """Return the same of one layer under shuffled prompts, shape (comparisons, width)."""
-        return np.stack([self.shuffled[one.chosen][layer] - self.shuffled[one.rejected][layer] for one in compared])
-
 
 def _features(
     backbone: Backbone, train: Side, test: Side, others: Sequence[tuple[Group, Group]], on_progress: OnProgress
@@ -188,8 +189,10 @@ def other_prompts(groups: Sequence[Group], seed: int) -> list[tuple[Group, Group
 # The report
 
 
-def _counts(groups: Sequence[Group], train: Side, test: Side, trimmed: int) -> Counts:
-    rankings = [ranking for group in groups for ranking in group.rankings]
+def counts_of(groups: Sequence[Group], train: Side, test: Side, trimmed: int) -> Counts:
+    """Return what the groups held and what became of it; `trimmed` is the number of completions that did not fit."""
+    every = [ranking for group in groups for ranking in group.rankings]
+    rankings = [ranking for ranking in every if not ranking.tests_annotator]
     implied = [len(comparisons(ranking)) for ranking in rankings]
     return Counts(
         rankings=len(rankings),
@@ -197,6 +200,7 @@ def _counts(groups: Sequence[Group], train: Side, test: Side, trimmed: int) -> C
         tied=sum(comb(len(tied), 2) for ranking in rankings for tied in ranking.order),
         twins=sum(implied) - len(train.comparisons) - len(test.comparisons),
         trimmed=trimmed,
+        tests=len(every) - len(rankings),
         train_prompts=train.prompts,
         train_rankings=train.rankings,
         train_comparisons=len(train.comparisons),
@@ -207,16 +211,24 @@ def _counts(groups: Sequence[Group], train: Side, test: Side, trimmed: int) -> C
 
 
 def _measures(head: Head, features: _Features, test: Side, seed: int) -> HeldOut:
-    reward = {id: float(found[head.layer] @ head.weights) for id, found in features.own.items()}
+    own, shuffled = (
+        {id: float(found[head.layer] @ head.weights) for id, found in some.items()}
+        for some in (features.own, features.shuffled)
+    )
+    return measures(own, shuffled, test, seed)
+
+
+def measures(rewards: Mapping[str, float], shuffled: Mapping[str, float], test: Side, seed: int) -> HeldOut:
+    """Return the measures on the held-out side of rewards by completion id, their own and under another prompt."""
     length = {c.id: len(c.folded) for group in test.groups for c in group.completions}
     centred = {
         name: np.concatenate([_centred([values[c.id] for c in group.completions]) for group in test.groups])
-        for name, values in (("rewards", reward), ("lengths", length))
+        for name, values in (("rewards", rewards), ("lengths", length))
     }
     return held_out_measures(
-        chosen=np.array([reward[one.chosen] for one in test.comparisons]),
-        rejected=np.array([reward[one.rejected] for one in test.comparisons]),
-        shuffled_margins=features.shuffled_differences(test.comparisons, head.layer) @ head.weights,
+        chosen=np.array([rewards[one.chosen] for one in test.comparisons]),
+        rejected=np.array([rewards[one.rejected] for one in test.comparisons]),
+        shuffled_margins=np.array([shuffled[one.chosen] - shuffled[one.rejected] for one in test.comparisons]),
         chosen_lengths=np.array([length[one.chosen] for one in test.comparisons]),
         rejected_lengths=np.array([length[one.rejected] for one in test.comparisons]),
         weights=test.weights,
@@ -255,26 +267,46 @@ def _learning_curve(
 
 def _write(out: Path, backbone: Backbone, head: Head, report: Report, features: _Features, checked: Side) -> None:
     model = RewardModel.from_head(backbone, report.layer, head.weights)
+    some = [one.chosen for one in checked.comparisons[:4]]
+    expected = [float(features.own[id][head.layer] @ head.weights) for id in some]
+    write_model(out, model, report, [features.inputs[id] for id in some], expected)
+
+
+def write_model(
+    out: Path,
+    model: RewardModel,
+    report: Report,
+    inputs: Sequence[Input],
+    expected: Sequence[float],
+    settings: Settings | None = None,
+    log: Path | None = None,
+) -> None:
+    """Write model, report, plots and card to the new folder `out`, which appears whole or not at all.
+
+    Args:
+        inputs, expected: a few inputs and the rewards that the report is about: the folder must give the same.
+        settings: kept in `workbench.json`.
+        log: a file to keep beside the model.
+
+    Raises:
+        InputError: if something is at `out` by now.
+    """
     try:
         with whole_folder(out) as folder:
             model.save(folder)
-            (folder / REPORT_FILE).write_text(_pretty(report.as_dict()), encoding="utf-8")
-            (folder / PROVENANCE_FILE).write_text(_pretty(provenance(report)), encoding="utf-8")
+            (folder / REPORT_FILE).write_text(pretty(report.as_dict()), encoding="utf-8")
+            said = provenance(report) | ({"settings": asdict(settings)} if settings else {})
+            (folder / PROVENANCE_FILE).write_text(pretty(said), encoding="utf-8")
             plots = write_plots(report, folder)
             (folder / "README.md").write_text(model_card(report, plots, LONGEST_INPUT), encoding="utf-8")
-            _check_saved(folder, head, features, checked)
+            if log is not None:
+                shutil.copyfile(log, folder / log.name)
+            found = RewardModel.load(folder).rewards(inputs)
+            if not np.allclose(found, expected, rtol=1e-4, atol=1e-3):
+                raise RuntimeError(f"The saved model gives rewards {found} where training had {expected}.")
     except FileExistsError:
         check_free(out)
         raise
-
-
-def _check_saved(folder: Path, head: Head, features: _Features, checked: Side) -> None:
-    """Raise RuntimeError unless the folder, loaded afresh, gives the rewards that the report is about."""
-    some = [one.chosen for one in checked.comparisons[:4]]
-    expected = np.array([features.own[id][head.layer] @ head.weights for id in some])
-    found = RewardModel.load(folder).rewards([features.inputs[id] for id in some])
-    if not np.allclose(found, expected, rtol=1e-4, atol=1e-3):
-        raise RuntimeError(f"The saved model gives rewards {found} where training had {expected}.")
 
 
 def provenance(report: Report) -> dict[str, object]:
@@ -291,5 +323,6 @@ def provenance(report: Report) -> dict[str, object]:
     }
 
 
-def _pretty(value: object) -> str:
+def pretty(value: object) -> str:
+    """Return the value as JSON that a person can read."""
     return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"

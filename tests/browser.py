@@ -1,6 +1,7 @@
 """How the browser tests start a Chromium and a server with nothing but the ranking screen."""
 
 import os
+import random
 import shutil
 import socket
 import subprocess
@@ -10,53 +11,50 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 ROOT = Path(__file__).parent.parent
+LEASH = str(ROOT / "tests" / "leash.py")
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
-PATIENCE = 20.0
+PATIENCE = 60.0
 """Seconds that anything on a page, or a server's start, may take on a busy machine."""
 
 
 def free_port() -> int:
-    """Return a port that nothing listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """Return a port that nothing listens on.
+
+    It lies below those that the system gives out by itself: one of those may go to a connection of any other process
+    before the server that is started here has it. The chance is the system's, for tests set seeds.
+    """
+    while True:
+        port = random.SystemRandom().randrange(12_000, 32_000)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 @contextmanager
 def ranking_server(port: int, log: Path) -> Iterator[str]:
     """Serve tests/ranking_page.py, and yield its address once it answers; it is killed at the end."""
-    command = [sys.executable, "-m", "streamlit", "run", str(ROOT / "tests" / "ranking_page.py")]
-    settings = {
-        "server.port": port,
-        "server.address": "127.0.0.1",
-        "server.headless": "true",
-        "server.fileWatcherType": "none",
-        "browser.gatherUsageStats": "false",
-        "client.toolbarMode": "viewer",
-        "runner.postScriptGC": "false",
-    }
-    arguments = [f"--{name}={value}" for name, value in settings.items()]
-    with _served(command + arguments, {"PYTHONPATH": str(ROOT)}, port, log) as address:
+    command = [sys.executable, LEASH, "serve_ranking", str(ROOT / "tests" / "ranking_page.py"), str(port)]
+    with served(command, {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"}, port, log) as address:
         yield address
 
 
 @contextmanager
 def app_server(port: int, data: Path) -> Iterator[str]:
     """Serve the whole app over this data folder, without the worker; it is killed at the end."""
-    command = [sys.executable, "-m", "workbench", "app", "--port", str(port)]
-    with _served(command, {"WORKBENCH_DATA": str(data)}, port, data / "log") as address:
+    command = [sys.executable, LEASH, "workbench", "app", "--port", str(port)]
+    with served(command, {"WORKBENCH_DATA": str(data)}, port, data / "log") as address:
         yield address
 
 
 @contextmanager
-def _served(command: list[str], environment: dict[str, str], port: int, log: Path) -> Iterator[str]:
+def served(command: list[str], environment: dict[str, str], port: int, log: Path) -> Iterator[str]:
     with log.open("ab") as output:
         process = subprocess.Popen(
             command,
@@ -64,7 +62,7 @@ def _served(command: list[str], environment: dict[str, str], port: int, log: Pat
             env=os.environ | environment,
             stdout=output,
             stderr=subprocess.STDOUT,
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,
         )
     try:
         _await_health(port, process, log)
@@ -72,10 +70,11 @@ def _served(command: list[str], environment: dict[str, str], port: int, log: Pat
     finally:
         process.kill()
         process.wait()
+        process.stdin.close()
 
 
 def _await_health(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
-    until = time.monotonic() + 3 * PATIENCE
+    until = time.monotonic() + PATIENCE
     while process.poll() is None and time.monotonic() < until:
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=5):

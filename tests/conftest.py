@@ -2,11 +2,40 @@
 
 import os
 
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # a core for each worker; torch reads it when it is imported
+
 import pytest
 
 from chat_server import chat_server  # noqa: F401 - fixtures are found by name
-from reward_fixtures import planted_store, tiny_backbone_folder, trained  # noqa: F401 - fixtures are found by name
-from store_fixtures import ranked_store, store  # noqa: F401 - fixtures are found by name
+from reward_fixtures import (  # noqa: F401 - fixtures are found by name
+    planted_store,
+    tiny_backbone_folder,
+    tiny_encoder_folder,
+    trained,
+)
+from store_fixtures import (  # noqa: F401 - fixtures are found by name
+    address,
+    empty_database,
+    empty_store_file,
+    postgres,
+    postgres_store,
+    ranked_store,
+    sqlite_store,
+    store,
+)
+from workers import shared_folder
+
+
+def pytest_collection_modifyitems(items):
+    """Put the files first that take long, so that the workers, which take file by file, end at about the same time.
+
+    Those with a browser come before those with a model alone: one worker converts the model, the others need not wait.
+    """
+    needs = {}
+    for item in items:
+        needs.setdefault(item.path, set()).update(item.fixturenames)
+    slow = ("browser", "packaged_model_folder", "trained")
+    items.sort(key=lambda item: [name not in needs[item.path] for name in slow])
 
 
 @pytest.fixture(scope="session")
@@ -18,7 +47,8 @@ def packaged_model_folder(tmp_path_factory):
     from label_data.settings import PACKAGED_MODEL
     from reward.backbones import model_folder
 
-    kept = os.environ.get("WORKBENCH_TEST_MODELS") or str(tmp_path_factory.mktemp("models"))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("WORKBENCH_MODELS", kept)
-        yield model_folder(PACKAGED_MODEL)
+        with shared_folder(tmp_path_factory, "models") as folder:
+            patch.setenv("WORKBENCH_MODELS", os.environ.get("WORKBENCH_TEST_MODELS") or str(folder))
+            packaged = model_folder(PACKAGED_MODEL)
+        yield packaged

@@ -109,7 +109,7 @@ def fill_pages(
     for kind, state in (("sample", FAILED), ("train", FAILED), ("score", DONE), ("best_of_n", DONE)):
         scored = ["\n\n".join(texts[start::9]) for start in range(min(9, len(texts)))]
         result = {"completions": scored, "rewards": [float(-place) for place in range(len(scored))]}
-        job = add_job(store, kind)
+        job = add_job(store, kind, project="default")
         start_job(store, job)
         end_job(store, job, state, texts[0], result if state == DONE else None)
     store.dispose()

@@ -8,6 +8,7 @@ import pytest
 from label_data.database import Store, open_store
 from label_data.records import Completion, Group, Ranking, user_prompt
 from label_data.store import add_groups
+from workers import shared_folder
 
 TEMPLATE = (
     "{% for message in messages %}<|start|>{{ message['role'] }}\n{{ message['content'] }}<|end|>\n{% endfor %}"
@@ -84,8 +85,34 @@ def trained(planted_store, tiny_backbone_folder, tmp_path_factory) -> Path:
     """The folder of a reward model trained on the planted store."""
     from reward.training import train_reward_model
 
-    out = tmp_path_factory.mktemp("trained") / "model"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("WORKBENCH_DATA", str(tmp_path_factory.mktemp("data")))
-        train_reward_model(planted_store, out, str(tiny_backbone_folder))
+    with shared_folder(tmp_path_factory, "trained") as folder:
+        out = folder / "model"
+        if not out.exists():
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setenv("WORKBENCH_DATA", str(tmp_path_factory.mktemp("data")))
+                train_reward_model(planted_store, out, str(tiny_backbone_folder))
     return out
+
+
+@pytest.fixture(scope="session")
+def tiny_encoder_folder(tmp_path_factory) -> Path:
+    """The folder of a BERT of 2 layers with random weights, 64 places and a token a letter, without a template."""
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+    from transformers import BertForSequenceClassification, PreTrainedTokenizerFast
+
+    from tiny_networks import tiny_encoder
+
+    folder = tmp_path_factory.mktemp("tiny-encoder")
+    tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *"abcdefghijklmnopqrstuvwxyz"]
+    letters = Tokenizer(models.WordLevel({token: number for number, token in enumerate(tokens)}, unk_token="[UNK]"))
+    letters.normalizer = normalizers.Lowercase()
+    letters.pre_tokenizer = pre_tokenizers.Split("", "isolated")
+    letters.post_processor = processors.TemplateProcessing(
+        "[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
+    names = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=letters, model_max_length=64, **names)
+    network: BertForSequenceClassification = tiny_encoder()
+    network.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder

@@ -1,7 +1,10 @@
-"""Stores that tests start from."""
+"""Stores that tests start from, on SQLite and on PostgreSQL."""
 
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from label_data.annotators import annotator_named
@@ -9,7 +12,13 @@ from label_data.assignment import Answer, next_tasks, submit
 from label_data.database import Store, open_store
 from label_data.records import Completion, Prompt, user_prompt
 from label_data.samples import save_samples
+from label_data.schema import metadata
 from label_data.store import add_prompts
+from postgres_server import NOT_DURABLE, PostgresServer, running_postgres
+
+BACK_ENDS = ("sqlite", "postgresql")
+NEWEST, TRIGGERS = "0004", 3
+"""Of a store on PostgreSQL: its version, and how many triggers it has."""
 
 
 def completions_of(prompt: Prompt, *texts: str) -> list[Completion]:
@@ -27,10 +36,72 @@ def add_ready_prompt(store: Store, question: str, *texts: str) -> Prompt:
     return prompt
 
 
+@pytest.fixture(scope="session")
+def empty_store_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the file of an empty store, to be copied: migrating one takes longer than most tests."""
+    path = tmp_path_factory.mktemp("empty") / "store.db"
+    open_store(path).dispose()
+    return path
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """Return a PostgreSQL server with an empty store in its database "empty". It survives no power cut."""
+    with running_postgres(*NOT_DURABLE) as server:
+        server.make_database("empty")
+        open_store(server.dsn("empty")).dispose()
+        yield server
+
+
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
-    """Return an empty store."""
-    return open_store(tmp_path / "store.db")
+def empty_database(postgres: PostgresServer) -> Iterator[str]:
+    """Return the address of a database without any table."""
+    postgres.make_database("bare")
+    yield postgres.dsn("bare")
+    postgres.drop_database("bare")
+
+
+@pytest.fixture
+def postgres_store(postgres: PostgresServer) -> Iterator[str]:
+    """Return the address of an empty store on PostgreSQL.
+
+    Emptying one database takes a hundredth of the time of making another; one whose triggers or version a test has
+    changed is made anew.
+    """
+    yield postgres.dsn("empty")
+    with psycopg.connect(postgres.dsn("empty", "postgres"), autocommit=True) as connection:
+        connection.execute("SET lock_timeout = '20s'")
+        connection.execute("SET session_replication_role = replica")  # neither triggers nor references hold
+        for table in metadata.sorted_tables:
+            connection.execute(f"DELETE FROM {table.name}")
+        connection.execute("INSERT INTO projects (id, added_us, next_place) VALUES ('default', 0, 1)")
+        kept = connection.execute(
+            "SELECT version_num, (SELECT count(*) FROM pg_trigger WHERE NOT tgisinternal) FROM alembic_version"
+        ).fetchone()
+    if kept != (NEWEST, TRIGGERS):
+        postgres.drop_database("empty")
+        postgres.make_database("empty")
+        open_store(postgres.dsn("empty")).dispose()
+
+
+@pytest.fixture
+def sqlite_store(tmp_path: Path, empty_store_file: Path) -> str:
+    """Return the path of an empty store in a file."""
+    return str(shutil.copy(empty_store_file, tmp_path / "store.db"))
+
+
+@pytest.fixture(params=BACK_ENDS)
+def address(request: pytest.FixtureRequest) -> str:
+    """Return the address of an empty store, on either back end."""
+    return request.getfixturevalue(f"{'postgres' if request.param == 'postgresql' else 'sqlite'}_store")
+
+
+@pytest.fixture
+def store(address: str) -> Iterator[Store]:
+    """Return an empty store, on either back end."""
+    opened = open_store(address)
+    yield opened
+    opened.dispose()
 
 
 @pytest.fixture

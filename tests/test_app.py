@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from browser import free_port
+from browser import PATIENCE, free_port
 
 ROOT = Path(__file__).parent.parent
 
@@ -58,7 +58,7 @@ def test_it_prints_the_line_that_the_readme_shows_and_ctrl_c_stops_app_and_worke
     assert "connect-src 'self'" in policy
     assert "unsafe-eval" not in policy
     workbench.send_signal(signal.SIGINT)
-    assert workbench.wait(30) == 0
+    assert workbench.wait(PATIENCE) == 0
     assert workbench.stdout.read().strip() == "Stopping."
     assert not any(part.is_running() and part.status() != psutil.STATUS_ZOMBIE for part in parts)
 
@@ -86,7 +86,7 @@ def test_no_page_loads_torch_transformers_or_datasets(tmp_path):
     script = """
 import sys
 from streamlit.testing.v1 import AppTest
-app = AppTest.from_file("workbench/app.py", default_timeout=60).run()
+app = AppTest.from_file("workbench/app.py", default_timeout=120).run()
 for page in ("prompts", "rank", "train", "score", "data", "project"):
     app.switch_page(f"app_pages/{page}.py").run()
     assert not app.exception, (page, app.exception)

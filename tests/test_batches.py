@@ -1,8 +1,9 @@
 import pytest
+import torch
 
 from label_data.records import InputError, Message
 from reward.backbones import load_tokenizer
-from reward.batches import LONGEST_INPUT, Input, batches, encode
+from reward.batches import LONGEST_INPUT, Input, batches, encode, group_batches, in_one_row
 
 ASKED = (Message("user", "Can pigs fly?"),)
 
@@ -89,3 +90,34 @@ def test_batches_hold_every_input_once_and_a_prompts_completions_together():
     assert list(batches(inputs, 14)) == [[1, 3, 2], [0]]
     assert list(batches(inputs, 1)) == [[1, 3], [2], [0]]
     assert list(batches([], 10)) == []
+
+
+def test_groups_are_never_divided_and_each_layout_has_its_own_cost():
+    """Two groups of a prompt of 4 with completions of 1 and 3. Read plainly 4 x 7 = 28 tokens, padded; with prompts
+    kept 2 x 4 + 4 x 3 = 20; in one row 2 x (4 + 1 + 3) = 16.
+    """
+    groups = [[Input((*[prompt] * 4, *[9] * more), 4) for more in (1, 3)] for prompt in (1, 2)]
+    for layout, cost in (("plain", 28), ("cache", 20), ("row", 16)):
+        assert list(group_batches(groups, cost, layout)) == [[0, 1]], layout
+        assert list(group_batches(groups, cost - 1, layout)) == [[0], [1]], layout
+
+
+def test_in_one_row_a_token_sees_its_prompt_and_its_own_completion_up_to_itself():
+    """Prompt a b with completions c and d e: a sees a; b a b; c a b c; d a b d; e a b d e."""
+    arguments, last = in_one_row([Input((1, 2, 3), 2), Input((1, 2, 4, 5), 2)], torch.device("cpu"))
+    assert arguments["input_ids"].tolist() == [[1, 2, 3, 4, 5]]
+    assert arguments["position_ids"].tolist() == [[0, 1, 2, 2, 3]]
+    assert arguments["attention_mask"][0, 0].int().tolist() == [
+        [1, 0, 0, 0, 0],
+        [1, 1, 0, 0, 0],
+        [1, 1, 1, 0, 0],
+        [1, 1, 0, 1, 0],
+        [1, 1, 0, 1, 1],
+    ]
+    assert last.tolist() == [2, 4]
+
+
+def test_in_one_row_prompts_do_not_see_each_other():
+    arguments, last = in_one_row([Input((1, 2), 1), Input((3, 4), 1)], torch.device("cpu"))
+    assert arguments["attention_mask"][0, 0].int().tolist() == [[1, 0, 0, 0], [1, 1, 0, 0], [0, 0, 1, 0], [0, 0, 1, 1]]
+    assert last.tolist() == [1, 3]

@@ -15,6 +15,7 @@ from label_data.samples import save_samples
 from label_data.settings import PolicySettings, ProjectSettings
 from label_data.store import add_prompts
 from ranking_steps import press
+from store_fixtures import add_ready_prompt
 
 pytest_plugins = ["browser_fixtures"]
 POLICIES = ("velvet-otter", "copper-heron")
@@ -108,6 +109,43 @@ def test_nothing_that_the_browser_receives_tells_who_wrote_what(page, app, store
     assert len(sequences(received)) >= 3
     assert set(sequences(received)) <= set(shown)
     assert all(order != tuple(TEXTS) and sorted(order) == sorted(TEXTS) for order in shown)
+
+
+def test_each_text_is_sent_once_and_again_to_a_page_that_was_reloaded(page, app, stored):
+    traffic = Traffic(page)
+    open_app(page, app)
+    press(page, "1", "2")
+    assert b"Second?" in b"".join(traffic.messages)
+    traffic.messages.clear()
+    press(page, "Enter")
+    expect(page.locator(".saving")).to_have_text("Saved")
+    sent = b"".join(traffic.messages)
+    assert b"Third?" in sent
+    assert b"Second?" not in sent
+    assert b"Put the completion that helps" not in sent  # the guidelines
+    press(page, "h")
+    expect(page.locator(".guidelines")).to_contain_text("Put the completion that helps")
+    page.reload()
+    expect(page.locator(".prompt .text")).to_have_text("Second?")
+    press(page, "1", "2", "Enter")
+    expect(page.locator(".prompt .text")).to_have_text("Third?")
+
+
+def test_a_task_costs_less_than_25_kilobytes_of_messages(page, app, tmp_path):
+    """Four completions of 1,200 characters each, which go over twice: as they were written and as HTML."""
+    store = open_store(tmp_path / "workbench.db")
+    for number in range(5):
+        texts = [f"{number}{place} " + "a **bold** word. " * 75 for place in range(4)]
+        add_ready_prompt(store, f"Prompt {number}?", *texts)
+    store.dispose()
+    traffic = Traffic(page)
+    open_app(page, app)
+    for number in range(1, 4):
+        traffic.messages.clear()
+        press(page, "1", "2", "3", "Enter")
+        expect(page.locator(".prompt .text")).to_have_text(f"Prompt {number}?")
+        expect(page.locator(".saving")).to_have_text("Saved")
+        assert 4 * 1_200 < sum(map(len, traffic.messages)) < 25_000
 
 
 def test_nothing_on_the_page_differs_between_completions_but_their_place_and_text(page, app, stored):

@@ -3,12 +3,23 @@
 import re
 
 import pytest
+from sqlalchemy import create_engine
 
-from label_data.check import database_version, problems
+from label_data.check import database_version, has_wal_reset_fault, mend_counters, problems
 from label_data.database import writing
+from store_fixtures import add_ready_prompt
 
 
 def damage(store, *statements):
+    """Change the store as nothing in the program can: past its references, on PostgreSQL past its triggers too."""
+    if store.dialect.name == "postgresql":
+        superuser = create_engine(store.url.set(username="postgres"))
+        with superuser.begin() as connection:
+            connection.exec_driver_sql("SET LOCAL session_replication_role = replica")
+            for statement in statements:
+                connection.exec_driver_sql(statement)
+        superuser.dispose()
+        return
     with store.connect() as connection:
         connection.exec_driver_sql("ROLLBACK")
         connection.exec_driver_sql("PRAGMA foreign_keys=OFF")
@@ -22,15 +33,42 @@ def test_a_store_that_was_only_used_is_sound(ranked_store):
 
 
 def test_the_databases_version_is_told(store):
-    assert re.fullmatch(r"SQLite 3\.\d+\.\d+", database_version(store))
+    names = {"sqlite": r"SQLite 3\.\d+\.\d+", "postgresql": r"PostgreSQL \d+\.\d+.*"}
+    assert re.fullmatch(names[store.dialect.name], database_version(store))
+
+
+@pytest.mark.parametrize("version", [(3, 7, 0), (3, 40, 1), (3, 44, 5), (3, 45, 0), (3, 50, 6), (3, 51, 2)])
+def test_versions_of_sqlite_with_the_wal_reset_fault_are_known(version):
+    assert has_wal_reset_fault(version)
+
+
+@pytest.mark.parametrize("version", [(3, 44, 6), (3, 50, 7), (3, 51, 3), (3, 53, 0), (4, 0, 0)])
+def test_versions_of_sqlite_without_the_wal_reset_fault_are_known(version):
+    assert not has_wal_reset_fault(version)
 
 
 @pytest.mark.parametrize(
     ("statement", "said"),
     [
-        ("UPDATE items SET done = 5", "is counted as leased 0 and done 5 times, but has 0 open tasks and 1 rankings"),
-        ("UPDATE items SET leased = 1", "is counted as leased 1 and done 1 times, but has 0 open tasks and 1 rankings"),
-        ("UPDATE tasks SET state = 'open'", "is counted as leased 0 and done 1 times, but has 1 open tasks"),
+        (
+            "UPDATE items SET done = 5",
+            "leased 0, done 5 and skipped 0 times, but has 0 open tasks, 1 rankings that count",
+        ),
+        (
+            "UPDATE items SET leased = 1",
+            "leased 1, done 1 and skipped 0 times, but has 0 open tasks, 1 rankings that count",
+        ),
+        (
+            "UPDATE tasks SET state = 'open'",
+            "leased 0, done 1 and skipped 0 times, but has 1 open tasks, 1 rankings that count",
+        ),
+        ("UPDATE items SET skipped = 1", "skipped 1 times, but has 0 open tasks, 1 rankings that count and 0 skips"),
+        ("UPDATE tasks SET state = 'skipped'", "is skipped and counted 1 times, but its rankings say done"),
+        ("UPDATE tasks SET purpose = 'gold'", "is done and counted 1 times, but its rankings say done"),
+        ("INSERT INTO retractions VALUES ('first-submission', 0)", "is done and counted 1 times, but its rankings say"),
+        ("UPDATE items SET place = 1", "has no place in its project's queue, or one it should not have"),
+        ("UPDATE items SET state = 'ready'", "has no place in its project's queue"),
+        ("UPDATE items SET project = 'another'", "has no place in its project's queue"),
         (
             "DELETE FROM completions WHERE text = 'first'",
             "A record can't be read: InputError: Ranking first-submission",
@@ -46,23 +84,43 @@ def test_each_kind_of_damage_is_said(ranked_store, statement, said):
     assert said in "\n".join(problems(ranked_store))
 
 
+@pytest.mark.parametrize("table", ["rankings", "demonstrations"])
+def test_a_store_whose_triggers_are_gone_is_told_from_one_that_keeps_its_rankings(ranked_store, table):
+    with writing(ranked_store) as connection:
+        drop_triggers(connection, table)
+    assert list(problems(ranked_store)) == [
+        f"{table}: nothing keeps its rows from being changed; the triggers that did are gone."
+    ]
+
+
 def test_a_judgement_changed_behind_the_programs_back_is_found(ranked_store):
-    damage(
-        ranked_store,
-        *(f"DROP TRIGGER {name}" for name in triggers(ranked_store)),
-        "UPDATE rankings SET reason = 'because'",
-    )
-    assert list(problems(ranked_store)) == ["Ranking first-submission: its judgement is not the one that was stored."]
+    with writing(ranked_store) as connection:
+        drop_triggers(connection, "rankings")
+        connection.exec_driver_sql("UPDATE rankings SET reason = 'because'")
+    assert list(problems(ranked_store))[1:] == [
+        "Ranking first-submission: its judgement is not the one that was stored."
+    ]
 
 
-def triggers(store):
-    with writing(store) as connection:
-        return list(connection.exec_driver_sql("SELECT name FROM sqlite_master WHERE type = 'trigger'").scalars())
+def drop_triggers(connection, table):
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql(f"DROP TRIGGER {table}_append_only ON {table}")
+    else:
+        for action in ("update", "delete"):
+            connection.exec_driver_sql(f"DROP TRIGGER {table}_no_{action}")
 
 
-def test_an_unranked_completion_under_another_content_than_its_id_is_found(store, tmp_path):
-    from store_fixtures import add_ready_prompt
+def test_counters_that_drifted_are_counted_again_and_those_that_are_right_stay(ranked_store):
+    """Of two prompts one is counted wrong in both ways: it has one ranking and no open task."""
+    add_ready_prompt(ranked_store, "And why is grass green?")
+    damage(ranked_store, "UPDATE items SET done = 7, leased = 3 WHERE done = 1")
+    assert len(list(problems(ranked_store))) == 1
+    assert mend_counters(ranked_store) == 1
+    assert list(problems(ranked_store)) == []
+    assert mend_counters(ranked_store) == 0
 
+
+def test_an_unranked_completion_under_another_content_than_its_id_is_found(store):
     add_ready_prompt(store, "Why?", "one", "two")
     damage(store, "UPDATE completions SET text = 'three' WHERE text = 'one'")
     (found,) = problems(store)

@@ -1,25 +1,27 @@
 """Opening, upgrading and refusing stores."""
 
 import sqlite3
+import threading
 from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import text
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import create_engine, text
+from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from label_data.annotators import annotator_named
 from label_data.assignment import Answer, next_tasks, submit
 from label_data.check import problems
 from label_data.contents import groups
-from label_data.database import open_store, reading, writing
+from label_data.database import open_store, reading, shown, store_url, writing
 from label_data.progress import store_counts
 from label_data.projects import project_settings
-from label_data.records import InputError, user_prompt
+from label_data.records import InputError, Ranking, user_prompt
 from label_data.schema import metadata
 from label_data.store import add_prompts, save_ranking
 from label_data.work import work_of
+from store_fixtures import add_ready_prompt
 
 
 def test_a_store_is_made_where_there_is_none_with_its_folders(tmp_path):
@@ -38,19 +40,94 @@ def test_opening_again_finds_what_was_kept(tmp_path):
     assert store_counts(open_store(tmp_path / "store.db")).prompts == 1
 
 
-def test_the_migrations_make_the_tables_that_the_schema_describes(tmp_path):
-    with reading(open_store(tmp_path / "store.db")) as connection:
+def test_the_migrations_make_the_tables_that_the_schema_describes(store):
+    with reading(store) as connection:
         assert compare_metadata(MigrationContext.configure(connection), metadata) == []
 
 
-def test_a_store_that_a_newer_version_wrote_is_refused_and_left_alone(tmp_path):
+def test_a_store_that_a_newer_version_wrote_is_refused(store, address):
+    with writing(store) as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(InputError, match="a newer version of the workbench wrote this store"):
+        open_store(address)
+
+
+def test_a_file_that_a_newer_version_wrote_is_left_alone(tmp_path):
     store = open_store(tmp_path / "store.db")
     with writing(store) as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     before = (tmp_path / "store.db").read_bytes()
-    with pytest.raises(InputError, match="a newer version of the workbench wrote this store"):
+    with pytest.raises(InputError):
         open_store(tmp_path / "store.db")
     assert (tmp_path / "store.db").read_bytes() == before
+
+
+def test_a_database_without_tables_becomes_a_store_once_however_many_open_it_at_the_same_moment(empty_database):
+    """Three connections find no table and want to make them; the second and third must find them made."""
+    with pytest.raises(InputError, match="there is no store"):
+        open_store(empty_database, create=False)
+    start, opened = threading.Barrier(3), []
+
+    def open_it():
+        start.wait()
+        opened.append(open_store(empty_database))
+
+    threads = [threading.Thread(target=open_it) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [store_counts(store).prompts for store in opened] == [0, 0, 0]
+    for store in opened:
+        store.dispose()
+
+
+def test_an_address_names_psycopg_as_the_driver_and_shows_no_password():
+    url = store_url("postgres://ann:secret@db.example/labels")
+    assert (url.drivername, url.password) == ("postgresql+psycopg", "secret")
+    assert shown(url) == "postgresql://ann:***@db.example/labels"
+    assert shown(store_url("data/workbench.db")) == "data/workbench.db"
+
+
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        ("mysql://db.example/labels", "a store is a SQLite file or a PostgreSQL database"),
+        ("sqlite://", "a store is a SQLite file or a PostgreSQL database"),
+        ("postgresql://ann:secret@db.example:port/labels", "The store's address is no URL."),
+        ("postgresql://ann:secret@/labels?host=%2Fnowhere", r"postgresql://ann:\*\*\*@/labels.*: this is not a store"),
+    ],
+)
+def test_an_address_of_no_store_is_one_sentence_without_the_password(address, said):
+    with pytest.raises(InputError, match=said) as caught:
+        open_store(address)
+    assert "secret" not in str(caught.value)
+
+
+def test_a_database_of_another_encoding_is_refused(postgres):
+    """One in which not every text can be kept."""
+    postgres.run("CREATE DATABASE latin OWNER workbench TEMPLATE template0 ENCODING LATIN1 LOCALE 'C'")
+    with pytest.raises(InputError, match="its encoding is LATIN1"):
+        open_store(postgres.dsn("latin"))
+    postgres.drop_database("latin")
+
+
+def test_a_commit_that_was_acknowledged_is_on_postgresqls_disk_whatever_the_database_is_set_to(
+    empty_database, postgres
+):
+    postgres.run("ALTER DATABASE bare SET synchronous_commit = off")
+    store = open_store(empty_database)
+    with reading(store) as connection:
+        assert connection.execute(text("SHOW synchronous_commit")).scalar() == "on"
+    store.dispose()
+
+
+def test_text_comes_back_byte_for_byte(store):
+    """Two forms of é, a joined family, a right-to-left mark, a tab, a carriage return and all of Latin-1."""
+    texts = ["caf\u00e9 cafe\u0301", "\U0001f468\u200d\U0001f469", "\u200fא\t\r\n ", "".join(map(chr, range(1, 256)))]
+    add_ready_prompt(store, "What is kept?", *texts)
+    (group,) = groups(store)
+    assert [completion.text for completion in group.completions] == texts
 
 
 def test_a_file_that_is_no_store_is_refused_in_one_sentence(tmp_path):
@@ -67,9 +144,30 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path):
 
 @pytest.mark.parametrize("change", ["UPDATE rankings SET reason = 'other'", "DELETE FROM rankings"])
 def test_rankings_can_neither_be_changed_nor_deleted(ranked_store, change):
-    with pytest.raises(IntegrityError, match="append-only"), writing(ranked_store) as connection:
+    refused = "append-only|permission denied for table rankings"
+    with pytest.raises(DBAPIError, match=refused), writing(ranked_store) as connection:
         connection.execute(text(change))
     assert store_counts(ranked_store).rankings == 1
+
+
+@pytest.mark.parametrize("change", ["UPDATE rankings SET reason = 'x'", "DELETE FROM rankings", "TRUNCATE rankings"])
+def test_on_postgresql_not_even_a_superuser_changes_a_ranking_by_mistake(ranked_postgresql_store, change):
+    superuser = create_engine(ranked_postgresql_store.url.set(username="postgres"))
+    try:
+        with pytest.raises(IntegrityError, match="rankings are append-only"), superuser.begin() as connection:
+            connection.execute(text(change + (" CASCADE" if change.startswith("TRUNCATE") else "")))
+    finally:
+        superuser.dispose()
+
+
+@pytest.fixture
+def ranked_postgresql_store(postgres_store):
+    store = open_store(postgres_store)
+    prompt = add_ready_prompt(store, "Why?", "one", "two")
+    (group,) = groups(store)
+    save_ranking(store, Ranking(prompt.id, "ann", tuple(c.id for c in group.completions), outcome="all_bad"))
+    yield store
+    store.dispose()
 
 
 def test_acknowledged_writes_are_on_the_disk_before_the_acknowledgement(tmp_path):
@@ -105,5 +203,37 @@ def test_a_store_of_every_earlier_version_opens_with_all_that_it_holds(tmp_path,
     (work,) = work_of(store, ann, "sky")
     assert submit(store, Answer(work.task.token, "newer", "all_bad", revises="first-submission"), ann) == "saved"
     assert list(problems(store)) == []
-    assert (tmp_path / "store.db.before-0002").exists()
+    assert (tmp_path / "store.db.before-0004").exists()
+    store.dispose()
+
+
+def test_a_skip_of_an_earlier_version_no_longer_takes_a_place(tmp_path):
+    """Before 0004 a skip counted: Ann's, of the second of two prompts that two are asked for, left it one place."""
+    with sqlite3.connect(tmp_path / "store.db") as old:
+        old.executescript((Path(__file__).parent / "stores" / "0002.sql").read_text(encoding="utf-8"))
+        columns = [row[1] for row in old.execute("PRAGMA table_info(rankings)")]
+        copied = ", ".join(f'"{name}"' for name in columns)
+        changed = {
+            "number": "2",
+            "submission": "'a skip'",
+            "prompt_id": "(SELECT prompt_id FROM items WHERE number = 2)",
+            "task": "(SELECT token FROM tasks WHERE item = 2)",
+            "shown": "(SELECT shown FROM tasks WHERE item = 2)",
+            "order": "'[]'",
+            "strength": "'[]'",
+            "outcome": "'skipped'",
+        }
+        values = ", ".join(changed.get(name, f'"{name}"') for name in columns)
+        old.execute(f"INSERT INTO rankings ({copied}) SELECT {values} FROM rankings")
+        old.execute("UPDATE tasks SET state = 'done' WHERE item = 2")
+        old.execute("UPDATE items SET done = 1, leased = 0 WHERE number = 2")
+    old.close()
+    store = open_store(tmp_path / "store.db")
+    with reading(store) as connection:
+        items = connection.execute(text("SELECT done, leased, skipped, state FROM items ORDER BY number")).all()
+    assert items == [(1, 0, 0, "ready"), (0, 0, 1, "ready")]
+    bob = annotator_named(store, "Bob").id
+    assert len(next_tasks(store, bob)) == 2
+    assert next_tasks(store, annotator_named(store, "Ann").id) == []
+    assert not [problem for problem in problems(store) if "judgement" not in problem]
     store.dispose()

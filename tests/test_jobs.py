@@ -18,12 +18,26 @@ from chat_server import Answer, says
 from label_data.contents import groups
 from label_data.data_folder import data_folder, default_store
 from label_data.database import open_store
-from label_data.jobs import DONE, FAILED, QUEUED, RUNNING, STOPPED, add_job, job_with_id, latest_job, unfinished_jobs
+from label_data.jobs import (
+    DONE,
+    FAILED,
+    QUEUED,
+    RUNNING,
+    STOPPED,
+    add_job,
+    ask_to_stop,
+    job_with_id,
+    latest_job,
+    requeue_job,
+    start_job,
+    unfinished_jobs,
+)
 from label_data.progress import item_counts
 from label_data.projects import save_settings
 from label_data.records import Completion, Group, Ranking, user_prompt
-from label_data.settings import PolicySettings, ProjectSettings
+from label_data.settings import PACKAGED_MODEL, PolicySettings, ProjectSettings
 from label_data.store import add_groups, add_prompts
+from label_data.workers import requeue_orphans
 from reward.model import RewardModel
 from workbench import tasks
 from workbench.jobs import (
@@ -33,13 +47,14 @@ from workbench.jobs import (
     queue,
     sampling_is_stopped,
     start_sampling,
-    stop_sampling,
     wake,
     worker_is_alive,
 )
 
 ROOT = Path(__file__).parents[1]
 PROMPTS = [user_prompt(f"Question {number}?") for number in range(5)]
+PATIENCE = 180
+"""Seconds that a worker process may take to start or end on a busy machine: it is the one that waits for others."""
 
 
 @pytest.fixture
@@ -51,6 +66,14 @@ def work_store(tmp_path, monkeypatch, chat_server):
     add_prompts(store, PROMPTS)
     yield store
     store.dispose()
+
+
+@pytest.fixture
+def small_model(tmp_path, monkeypatch, tiny_backbone_folder):
+    """Have a tiny network where the packaged one is kept once converted: what jobs do with it takes no minute."""
+    monkeypatch.setenv("WORKBENCH_MODELS", str(tmp_path / "models"))
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / PACKAGED_MODEL.removeprefix("packaged:")).symlink_to(tiny_backbone_folder)
 
 
 def settings_for(chat_server, **changes):
@@ -71,7 +94,7 @@ def do(store, kind):
 
 def test_a_queued_message_is_json_and_names_only_the_task(work_store):
     wake()
-    with sqlite3.connect(default_store().with_name("queue.db")) as connection:
+    with sqlite3.connect(data_folder() / "queue.db") as connection:
         ((data,),) = connection.execute("SELECT data FROM task").fetchall()
     connection.close()
     message = json.loads(data)
@@ -98,9 +121,9 @@ def test_asking_loads_no_network_library(work_store):
 import sys
 from label_data.data_folder import data_folder, default_store
 from label_data.database import open_store
-from workbench.jobs import ask, keep_up, start_sampling, stop_sampling, worker_is_alive
+from workbench.jobs import ask, keep_up, start_sampling, worker_is_alive
 store = open_store(default_store())
-keep_up(store), stop_sampling(store), start_sampling(store), ask(store, "train"), worker_is_alive()
+keep_up(store), start_sampling(store), ask(store, "train"), worker_is_alive(store)
 print(sorted({"torch", "transformers", "datasets", "sklearn", "openai"} & sys.modules.keys()))
 """
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
@@ -139,7 +162,7 @@ def test_a_stop_ends_sampling_amid_a_batch_and_holds_until_somebody_starts_it(wo
     """The server never answers, so only the stop can end the job."""
 
     def stop(body):
-        stop_sampling(work_store)
+        ask_to_stop(work_store, latest_job(work_store, "sample").id)
         return chat_server.hang(body)
 
     chat_server.answer = stop
@@ -172,6 +195,54 @@ def test_a_policy_that_can_not_be_used_costs_no_prompt_and_is_not_asked_by_every
     assert keep_up(work_store)
     do(work_store, "sample")
     assert latest_job(work_store, "sample").state == DONE
+
+
+def test_of_many_that_find_too_few_prompts_ready_at_the_same_moment_one_asks_for_sampling(work_store):
+    start, asked = threading.Barrier(8), []
+
+    def find():
+        start.wait()
+        asked.append(keep_up(work_store))
+
+    threads = [threading.Thread(target=find) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [job.id for job in unfinished_jobs(work_store)] == [job for job in asked if job]
+
+
+def test_a_second_worker_samples_only_when_the_first_one_does_not_any_more(work_store):
+    """Sampling that was stopped is still ending when somebody starts it again."""
+    first = keep_up(work_store)
+    start_job(work_store, first, "a")
+    ask_to_stop(work_store, first)
+    second = start_sampling(work_store)
+    assert second != first
+    assert next_job(work_store) is None
+    requeue_job(work_store, first, "a")
+    assert start_job(work_store, first, "a") is None
+    assert next_job(work_store).id == second
+
+
+def test_a_worker_that_was_taken_for_gone_drops_its_job_and_saves_no_prompt_twice(work_store, chat_server, caplog):
+    """While its server answers, the job is queued again and another worker samples all there is to sample."""
+    done = []
+
+    def answer(body):
+        if not done:
+            done.append(True)
+            requeue_orphans(work_store)
+            do(work_store, "sample")
+        return says(f"text {body['seed']}")
+
+    chat_server.answer = answer
+    keep_up(work_store)
+    do(work_store, "sample")
+    job = latest_job(work_store, "sample")
+    assert (job.state, job.message) == (DONE, "4 prompts sampled.")
+    assert f"job={job.id} kind=sample is another worker's by now" in caplog.text
+    assert [len(group.completions) for group in groups(work_store)] == [3, 3, 3, 3, 0]
 
 
 def test_an_urgent_job_is_done_while_the_server_still_thinks_about_a_sample(work_store, chat_server):
@@ -227,7 +298,7 @@ def test_a_score_job_for_a_folder_that_is_not_there_says_so(work_store):
     assert "nowhere" in job_with_id(work_store, job).message
 
 
-def test_training_scoring_and_best_of_n_give_what_the_pages_show(work_store, chat_server, packaged_model_folder):
+def test_training_scoring_and_best_of_n_give_what_the_pages_show(work_store, chat_server, small_model):
     """Sixteen rankings train a model; the second completion is scored as if it were alone; best of 3 are in order."""
     prompts = [user_prompt(f"Name a thing that is {word}.") for word in "abcdefghijklmnop"]
     add_groups(work_store, [ranked_group(prompt) for prompt in prompts])
@@ -289,10 +360,10 @@ def test_the_jobs_of_a_worker_that_was_killed_are_queued_when_the_next_one_start
 # Worker processes
 
 
-def until(condition, seconds=60):
+def until(condition):
     """Wait until the condition holds: another process or thread makes it so."""
     waiting = threading.Event()
-    end = time.monotonic() + seconds
+    end = time.monotonic() + PATIENCE
     while not condition():
         assert time.monotonic() < end, "it did not come to pass"
         waiting.wait(0.02)
@@ -316,7 +387,7 @@ def start_worker(work_store):
 
 
 def test_a_worker_killed_amid_a_batch_loses_nothing_and_the_next_samples_nothing_twice(
-    work_store, chat_server, start_worker, packaged_model_folder
+    work_store, chat_server, start_worker, small_model
 ):
     """The server stalls at the eighth request, amid the third batch; the worker is killed there, and another started.
 
@@ -333,14 +404,13 @@ def test_a_worker_killed_amid_a_batch_loses_nothing_and_the_next_samples_nothing
         return says(f"text {body['seed']}")
 
     chat_server.answer = stall
-    assert not worker_is_alive()
+    assert not worker_is_alive(work_store)
     keep_up(work_store)
     first = start_worker()
-    assert stalled.wait(60)
-    assert worker_is_alive()
+    assert stalled.wait(PATIENCE)
+    assert worker_is_alive(work_store)
     first.send_signal(signal.SIGKILL)
     first.wait()
-    assert not worker_is_alive()
     assert latest_job(work_store, "sample").state == RUNNING
     chat_server.answer = lambda body: says(f"text {body['seed']}")
 
@@ -353,7 +423,7 @@ def test_a_worker_killed_amid_a_batch_loses_nothing_and_the_next_samples_nothing
     assert set(seeds) == saved
 
     third = start_worker()
-    assert third.wait(30) == 1
+    assert third.wait(PATIENCE) == 1
     assert "A worker serves" in third.stderr.read()
 
     stalled.clear()
@@ -361,9 +431,9 @@ def test_a_worker_killed_amid_a_batch_loses_nothing_and_the_next_samples_nothing
     add_prompts(work_store, [user_prompt("One more?")])
     save_settings(work_store, settings_for(chat_server, ready_ahead=6))
     keep_up(work_store)
-    assert stalled.wait(60)
+    assert stalled.wait(PATIENCE)
     second.send_signal(signal.SIGTERM)
-    assert second.wait(30) == 0
+    assert second.wait(PATIENCE) == 0
     assert {job.state for job in unfinished_jobs(work_store)} == {QUEUED}
     assert latest_job(work_store, "sample").state == QUEUED
     assert "ERROR" not in second.stderr.read()
@@ -380,10 +450,10 @@ def test_a_worker_ends_with_the_process_that_started_it(work_store, start_worker
     parent = subprocess.Popen([sys.executable, "-c", program], cwd=ROOT, stdout=subprocess.PIPE, text=True)
     worker = int(parent.stdout.readline())
     try:
-        until(worker_is_alive)
+        until(lambda: worker_is_alive(work_store))
         parent.kill()
         parent.wait()
-        until(lambda: not worker_is_alive())
+        until(lambda: not worker_is_alive(work_store))
     finally:
         parent.stdout.close()
         parent.kill()

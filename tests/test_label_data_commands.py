@@ -1,5 +1,6 @@
 """python -m label_data: what a terminal shows, and with which status it ends."""
 
+import hashlib
 import json
 import os
 import subprocess
@@ -10,11 +11,14 @@ import pytest
 from typer.testing import CliRunner
 
 from label_data.__main__ import app
+from label_data.annotators import annotator_named
+from label_data.assignment import Answer, next_tasks, submit
 from label_data.contents import groups
 from label_data.database import open_store, writing
 from label_data.formats import READERS
 from label_data.progress import store_counts
 from label_data.store import Added
+from store_fixtures import add_ready_prompt
 
 ROOT = Path(__file__).parent.parent
 LINE = {
@@ -52,6 +56,20 @@ def test_import_says_what_was_added_and_what_was_there(data):
         "There already, in the store or earlier in the files: 2 prompts, 6 completions and 2 rankings.\n"
     )
     assert store_counts(open_store(data / "workbench.db")) == Added(1, 3, 1)
+
+
+def test_import_without_a_format_recognises_each_file_and_says_it(data):
+    turn = "\n\nHuman: Hi\n\nAssistant: "
+    Path("pairs.jsonl").write_text(json.dumps({"chosen": turn + "a", "rejected": turn + "b"}))
+    assert run("import", "hand.jsonl", "pairs.jsonl")[1].splitlines() == [
+        "hand.jsonl: groups, this project's own format; 1 row taken.",
+        "pairs.jsonl: hh-rlhf, whole transcripts; 1 row taken.",
+        "Added 2 prompts, 5 completions and 2 rankings.",
+    ]
+    Path("other.jsonl").write_text('{"a": 1}')
+    status, _, said = run("import", "other.jsonl")
+    assert (status, said.count("\n")) == (1, 1)
+    assert said.startswith("other.jsonl, line 1: found fields that no format has: a. If it is one of these, name it")
 
 
 def test_import_says_what_was_left_out_and_why(data):
@@ -148,13 +166,42 @@ def test_check_ends_well_when_the_store_is_sound_and_with_status_one_when_not(da
     run("import", "hand.jsonl", "--format", "groups")
     status, shown, _ = run("check")
     assert status == 0
-    assert shown.splitlines()[1:] == ["Sound: no problem found."]
-    assert " on SQLite 3." in shown.splitlines()[0]
+    assert shown.splitlines()[-1] == "Sound: no problem found."
+    assert shown.splitlines()[0].startswith(f"{data / 'workbench.db'} on SQLite 3.")
+    assert shown.splitlines()[0].endswith(", tables at 0004")
     with writing(open_store(data / "workbench.db")) as connection:
         connection.exec_driver_sql("UPDATE items SET done = 9")
     status, shown, _ = run("check")
     assert status == 1
     assert shown.splitlines()[-1] == "1 problems."
+    status, shown, _ = run("check", "--mend")
+    assert (status, shown.splitlines()[-2:]) == (
+        0,
+        ["Counters mended: those of 1 prompts were wrong.", "Sound: no problem found."],
+    )
+
+
+def test_copy_backup_and_restore_say_what_they_copied_and_that_it_is_the_same(data, postgres_store):
+    """The one line exported is the file's, so its sha256 is that of the export."""
+    run("import", "hand.jsonl", "--format", "groups")
+    run("export", "--format", "groups", "--out", "all.jsonl")
+    digest = hashlib.sha256(Path("all.jsonl").read_bytes()).hexdigest()
+    there = f"{data / 'workbench.db'}"
+    status, shown, said = run("copy", there, postgres_store)
+    assert (status, said) == (0, "")
+    lines = [line.split() for line in shown.splitlines()]
+    assert {(number, name) for number, name in lines[:-1]} >= {("1", "prompts"), ("3", "completions"), ("0", "drafts")}
+    assert shown.splitlines()[-1] == f"Both export the same bytes, sha256 {digest}."
+    assert run("backup", "kept.db", "--store", postgres_store)[1].splitlines()[-1] == (
+        f"The store and kept.db export the same bytes, sha256 {digest}."
+    )
+    assert run("restore", "kept.db", "--store", "again.db")[1].splitlines()[-1] == (
+        f"kept.db and again.db export the same bytes, sha256 {digest}."
+    )
+    status, shown, said = run("restore", "kept.db")
+    assert (status, shown) == (1, "")
+    assert said.startswith(f"{there}: this store is in use (it has prompts) and is left as it is.")
+    assert "restore" in run("--help")[1]
 
 
 def test_the_commands_run_from_a_terminal_and_import_neither_torch_nor_streamlit(data):
@@ -165,3 +212,26 @@ def test_the_commands_run_from_a_terminal_and_import_neither_torch_nor_streamlit
     imported = {line.rpartition("|")[2].strip().partition(".")[0] for line in done.stderr.splitlines()}
     assert "pyarrow" in imported
     assert not imported & {"torch", "transformers", "streamlit", "datasets", "reward", "workbench"}
+
+
+def test_projects_are_added_and_listed_and_commands_take_one_by_name(data):
+    run("import", "hand.jsonl", "--format", "groups")
+    assert run("projects")[1] == "default: 'default', revision 0, 0 waiting, 0 ready, 1 ranked, 0 failed\n"
+    assert "safety: 'Safety', revision 1, 0 waiting" in run("projects", "--add", "Safety")[1]
+    status, _, said = run("export", "--format", "groups", "--out", "a.jsonl")
+    assert (status, said) == (1, "The store has 2 projects: 'default', 'Safety'. Name one with --project.\n")
+    assert run("import", "hand.jsonl", "--format", "groups", "--project", "Safety")[0] == 0
+    assert run("export", "--format", "groups", "--out", "a.jsonl", "--project", "default")[0] == 0
+    assert "It has 'default', 'Safety'" in run("stats", "--project", "typo")[2]
+
+
+def test_what_a_researcher_ranked_becomes_gold_by_name(data):
+    store = open_store(data / "workbench.db")
+    add_ready_prompt(store, "Known?")
+    rae = annotator_named(store, "Rae").id
+    (task,) = next_tasks(store, rae)
+    submit(store, Answer(task.token, "key", "all_bad"), rae)
+    assert run("gold", "rae")[1] == "1 new gold prompts, 1 in all.\n"
+    assert run("gold", "Nobody")[2].startswith("Nobody named 'Nobody' ranks in this store.")
+    assert "1 gold prompts" in " ".join(run("stats")[1].split())
+    store.dispose()

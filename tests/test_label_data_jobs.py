@@ -1,5 +1,7 @@
 """The jobs table: what the worker was asked to do, how far it is, and how it ended."""
 
+import threading
+
 import pytest
 
 from label_data.jobs import (
@@ -8,8 +10,10 @@ from label_data.jobs import (
     QUEUED,
     RUNNING,
     STOPPED,
+    JobLost,
     JobStopped,
     add_job,
+    add_job_after,
     ask_to_stop,
     end_job,
     job_with_id,
@@ -79,6 +83,49 @@ def test_a_job_whose_worker_died_can_be_queued_and_started_again(store):
     requeue_job(store, job)
     assert job_with_id(store, job).message == "Queued again: the worker was restarted."
     assert start_job(store, job).state == RUNNING
+
+
+def test_of_many_workers_at_once_one_starts_a_job(store):
+    job, start, started = add_job(store, "train"), threading.Barrier(6), []
+
+    def try_to_start(worker):
+        start.wait()
+        found = start_job(store, job, worker)
+        if found is not None:
+            started.append(found.worker)
+
+    threads = [threading.Thread(target=try_to_start, args=(f"worker {number}",)) for number in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert started == [job_with_id(store, job).worker]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda store, job: report_progress(store, job, 1, 2, "Mine?", "other"),
+        lambda store, job: end_job(store, job, DONE, "Mine?", worker="other"),
+        lambda store, job: requeue_job(store, job, "other"),
+    ],
+)
+def test_only_the_worker_whose_job_it_is_reports_ends_or_queues_it_again(store, change):
+    job = add_job(store, "train")
+    start_job(store, job, "one")
+    before = job_with_id(store, job)
+    with pytest.raises(JobLost):
+        change(store, job)
+    after = job_with_id(store, job)
+    assert (after.state, after.message, after.worker) == (before.state, before.message, "one")
+
+
+def test_the_next_job_of_a_kind_is_added_by_the_first_who_saw_the_same_newest_one(store):
+    first = add_job_after(store, None, "sample", {})
+    assert first is not None
+    assert add_job_after(store, None, "sample", {}) is None
+    assert add_job_after(store, None, "train", {}) is not None
+    assert add_job_after(store, first, "sample", {"again": 1}) == latest_job(store, "sample").id
 
 
 def test_unfinished_jobs_come_oldest_first_and_the_latest_is_told_by_kind(store):

@@ -97,7 +97,7 @@ def test_the_interval_covers_the_truth_about_95_times_in_100():
     covered = 0
     for seed in range(100):
         values = np.repeat(chance.random(60) < 0.7, 2).astype(float)
-        found = metrics.mean_with_interval(values, ones(120), np.repeat(np.arange(60), 2).astype(str), seed)
+        found = metrics.mean_with_interval(values, ones(120), np.repeat(np.arange(60), 2).astype(str), seed, 400)
         covered += found.low <= 0.7 <= found.high
     assert 88 <= covered <= 99
 

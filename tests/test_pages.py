@@ -23,7 +23,7 @@ def app(tmp_path, monkeypatch):
     """Return the app at its first page, over an empty store of its own."""
     monkeypatch.setenv("WORKBENCH_DATA", str(tmp_path))
     shared_store.clear()
-    yield AppTest.from_file(str(APP), default_timeout=30)
+    yield AppTest.from_file(str(APP), default_timeout=120)
     shared_store.clear()
 
 
@@ -144,3 +144,37 @@ def test_the_data_page_prepares_a_file_of_what_there_is(app):
     button(app, "Prepare the file").click().run()
     assert not app.exception
     assert app.success
+
+
+def test_a_second_project_is_added_chosen_and_has_settings_and_prompts_of_its_own(app):
+    open_page(app, "project")
+    next(field for field in app.text_input if field.label == "Its name").input("Safety")
+    button(app, "Add the project").click().run()
+    assert not app.exception
+    (choice,) = [box for box in app.sidebar.selectbox if box.label == "Project"]
+    assert (choice.options, choice.value) == (["default", "Safety"], "safety")
+    app.number_input[1].set_value(3)
+    button(app, "Save").click().run()
+    store = open_store(default_store())
+    assert project_settings(store, "safety")[0].annotators_per_prompt == 3
+    assert project_settings(store)[1] == 0
+    app.switch_page("app_pages/prompts.py").run()
+    app.text_area[0].input("Is it safe?")
+    button(app, "Add").click().run()
+    assert [prompt.messages[0].content for prompt in waiting_prompts(store, 9, "safety")] == ["Is it safe?"]
+    assert waiting_prompts(store, 9) == []
+
+
+def test_how_work_is_handed_out_is_set_on_the_project_page(app):
+    open_page(app, "project")
+    fields = {field.label: field for field in [*app.number_input, *app.text_area, *app.selectbox]}
+    fields["Order of work"].set_value("fewest")
+    fields["Hidden repeats, % of tasks"].set_value(10)
+    fields["Gold prompts, % of tasks"].set_value(5)
+    fields["Tasks between a prompt and its repeat, at least"].set_value(30)
+    fields["Criteria, one a line, most important first"].input("true\n\n helpful ")
+    button(app, "Save").click().run()
+    assert not app.exception
+    settings, _ = project_settings(open_store(default_store()))
+    assert (settings.order_of_work, settings.repeat_share, settings.repeat_gap) == ("fewest", 0.1, 30)
+    assert (settings.gold_share, settings.criteria) == (0.05, ("true", "helpful"))

@@ -393,6 +393,7 @@ GOOD = {
     "spans": [{"place": 1, "start": 0, "end": 3, "kind": "untrue"}],
     "demonstration": "Mine.",
     "edited_from": 2,
+    "holds": ["t", "next"],
 }
 
 
@@ -454,6 +455,10 @@ def test_the_browsers_message_becomes_an_answer():
         {"revises": ""},
         {"revises": 7},
         {"policy": "mine"},
+        {"holds": None},
+        {"holds": ["t"] * 51},
+        {"holds": [["t"]]},
+        {"holds": ["t" * 201]},
     ],
 )
 def test_a_message_that_the_screen_never_sends_is_refused(change):

@@ -10,9 +10,9 @@ from workbench.session import said, show_problem, store, words
 EVERY_SECOND = 1.0
 
 
-def job_panel(kind: str) -> Job | None:
-    """Show the newest job of the kind and return it; while it runs, the page renews this part by itself."""
-    job = latest_job(store(), kind)
+def job_panel(kind: str, project: str | None = None) -> Job | None:
+    """Show the newest job of the kind (for one project) and return it; while it runs, this part renews itself."""
+    job = latest_job(store(), kind, project)
     if job is None:
         return None
     if not job.ended:
@@ -34,5 +34,5 @@ def _watch(job_id: str) -> None:
     bar.progress(min(1.0, job.done / job.total) if job.total else 0.0, text=said(job.message))
     if stop.button(says["stop"], key=f"stop-{job_id}", disabled=job.stop_asked, width="stretch"):
         ask_to_stop(store(), job_id)
-    if not worker_is_alive():
+    if not worker_is_alive(store()):
         st.warning(filled(says["no_worker"], command="`python -m workbench worker`"))

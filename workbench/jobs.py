@@ -3,26 +3,27 @@
 Nothing here imports a model: the app's process asks, the worker's process does (`workbench.tasks`).
 """
 
-import fcntl
 import json
-import os
 from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
-from huey import SqliteHuey, crontab
+import psycopg
+from huey import Huey, PostgresHuey, SqliteHuey, crontab
 from huey.api import TaskWrapper
 from huey.registry import Message
 from huey.serializer import Serializer
 
-from label_data.data_folder import data_folder
-from label_data.database import Store
-from label_data.jobs import FAILED, QUEUED, Job, add_job, ask_to_stop, latest_job, unfinished_jobs
+from label_data.data_folder import data_folder, default_store
+from label_data.database import Store, postgresql_address
+from label_data.jobs import FAILED, QUEUED, RUNNING, Job, add_job, add_job_after, latest_job, unfinished_jobs
 from label_data.progress import item_counts, untouched_ready
-from label_data.projects import project_settings
+from label_data.projects import PROJECT, project_settings, projects
+from label_data.workers import living_workers
 
 Kind = Literal["sample", "features", "train", "score", "best_of_n"]
+QUEUE = "workbench"
 PRIORITY: dict[str, int] = {"score": 3, "best_of_n": 3, "train": 2, "sample": 1, "features": 0}
 """A job of a higher number runs first, and between two tokens of one with a lower number."""
 
@@ -43,25 +44,43 @@ class JsonSerializer(Serializer):
         return Message(**values | times | {"args": tuple(values["args"])})
 
 
-def queue() -> SqliteHuey:
-    """Return the queue of the data folder, with the tasks that its messages may name."""
-    return _queue_and_wake(data_folder().resolve())[0]
+def queue() -> Huey:
+    """Return the queue that goes with the store, with the tasks that its messages may name.
+
+    With a SQLite store it is a file in the data folder; with PostgreSQL, tables in the same database, so that workers
+    on other machines hear of a job too.
+    """
+    return _queue_and_wake(data_folder().resolve(), default_store())[0]
 
 
 def wake() -> None:
-    """Tell the worker that there may be something to do."""
-    _queue_and_wake(data_folder().resolve())[1]()
+    """Tell a worker that is free that there may be something to do."""
+    enqueue = _queue_and_wake(data_folder().resolve(), default_store())[1]
+    try:
+        enqueue()
+    except psycopg.OperationalError:  # the server was restarted; asked again, huey connects anew
+        enqueue()
 
 
 @lru_cache(maxsize=1)
-def _queue_and_wake(folder: Path) -> tuple[SqliteHuey, TaskWrapper]:
-    folder.mkdir(parents=True, exist_ok=True)
-    file = folder / "queue.db"
-    made = SqliteHuey("workbench", filename=str(file), serializer=JsonSerializer(), results=False)
+def _queue_and_wake(folder: Path, address: str) -> tuple[Huey, TaskWrapper]:
+    database = postgresql_address(address)
+    made = _postgres_queue(database) if database else _sqlite_queue(folder)
     # A look that could not be taken for a minute, because a job was under way, is left to the next.
     made.periodic_task(crontab(), name="look", expires=50)(_work)
     made.periodic_task(crontab(minute="*/10"), name="look_again", expires=50)(_work_after_failure)
     return made, made.task(name="wake")(_work)
+
+
+def _sqlite_queue(folder: Path) -> Huey:
+    folder.mkdir(parents=True, exist_ok=True)
+    return SqliteHuey(QUEUE, filename=str(folder / "queue.db"), serializer=JsonSerializer(), results=False)
+
+
+def _postgres_queue(database: str) -> Huey:
+    with psycopg.connect(database) as one_at_a_time:  # two processes that both make the tables would fail
+        one_at_a_time.execute("SELECT pg_advisory_xact_lock(hashtext('workbench queue'))")
+        return PostgresHuey(QUEUE, dsn=database, serializer=JsonSerializer(), results=False)
 
 
 def _work() -> None:
@@ -76,80 +95,89 @@ def _work_after_failure() -> None:
     work(worker_store(), after_failure=True)
 
 
-def ask(store: Store, kind: Kind, **arguments: Any) -> str:
+def ask(store: Store, kind: Kind, project: str = "", **arguments: Any) -> str:
     """Ask for a job and return its id; `label_data.jobs.job_with_id` tells how far it is.
 
+    `project`: the id of the one whose prompts, rankings or policies it works with: sample, train, best_of_n.
     sample: no arguments; samples until enough prompts are ready. Result: {"ready", "failed", "reasons"}.
     features: prompts (ids, by default all); computes the features of their completions, if they are not kept yet.
     train: no arguments. Result: {"folder", "report"}.
     score: folder, messages, completions. Result: {"completions", "rewards"}, in the order given.
     best_of_n: folder, messages, n, policy (a name of the project's). Result: {"completions", "rewards"}, best first.
     """
-    job = add_job(store, kind, arguments)
+    job = add_job(store, kind, arguments, project)
     wake()
     return job
 
 
-def keep_up(store: Store, after_failure: bool = False) -> str | None:
+def keep_up(store: Store, after_failure: bool = False, project: str | None = None) -> str | None:
     """Ask for sampling if too few prompts are ready while others wait; return the job's id, or None if none is needed.
 
-    Sampling that somebody stopped stays stopped until `start_sampling`. Sampling that failed waits for changed
-    settings, for `start_sampling`, or for a call with `after_failure` (the worker's, when it starts and every ten
-    minutes), so that a server that is down is not asked by every submission.
+    For one project, or for each (the id is then that of the first that needs it). Sampling that somebody stopped stays
+    stopped until `start_sampling`. Sampling that failed waits for changed settings, for `start_sampling`, or for a call
+    with `after_failure` (the worker's, when it starts and every ten minutes), so that a server that is down is not
+    asked by every submission.
     """
-    settings, revision = project_settings(store)
-    newest = latest_job(store, "sample")
+    every = [one.id for one in projects(store)] if project is None else [project]
+    asked = [_keep_up(store, one, after_failure) for one in every]
+    return next((job for job in asked if job is not None), None)
+
+
+def _keep_up(store: Store, project: str, after_failure: bool) -> str | None:
+    settings, revision = project_settings(store, project)
+    newest = latest_job(store, "sample", project)
     if newest is not None:
         same = newest.arguments.get("settings_revision") == revision
         if not newest.ended or newest.stop_asked or (newest.state == FAILED and same and not after_failure):
             return None
-    if not item_counts(store)["waiting"] or untouched_ready(store) >= settings.ready_ahead:
+    if not item_counts(store, project)["waiting"] or untouched_ready(store, project) >= settings.ready_ahead:
         return None
-    return ask(store, "sample", settings_revision=revision)
+    return _sample_after(store, newest, revision, project)
 
 
-def start_sampling(store: Store) -> str:
+def _sample_after(store: Store, newest: Job | None, revision: int, project: str) -> str | None:
+    """Ask for sampling unless somebody else has since `newest` was the newest job of its kind."""
+    arguments = {"settings_revision": revision}
+    job = add_job_after(store, newest.id if newest else None, "sample", arguments, project)
+    if job is not None:
+        wake()
+    return job
+
+
+def start_sampling(store: Store, project: str = PROJECT) -> str:
     """Sample again after a stop or a failure; return the id of the job that does it."""
-    newest = latest_job(store, "sample")
-    if newest is not None and not newest.ended and not newest.stop_asked:
-        return newest.id
-    return ask(store, "sample", settings_revision=project_settings(store)[1])
+    while True:
+        newest = latest_job(store, "sample", project)
+        if newest is not None and not newest.ended and not newest.stop_asked:
+            return newest.id
+        job = _sample_after(store, newest, project_settings(store, project)[1], project)
+        if job is not None:
+            return job
 
 
-def stop_sampling(store: Store) -> None:
-    """Stop sampling, within a second or two, until `start_sampling`."""
-    newest = latest_job(store, "sample")
-    if newest is not None and not newest.ended:
-        ask_to_stop(store, newest.id)
-
-
-def sampling_is_stopped(store: Store) -> bool:
+def sampling_is_stopped(store: Store, project: str = PROJECT) -> bool:
     """Does sampling wait for a person: was it stopped, or did it fail?"""
-    newest = latest_job(store, "sample")
+    newest = latest_job(store, "sample", project)
     return newest is not None and (newest.stop_asked or newest.state == FAILED)
 
 
 def next_job(store: Store, above: int = -1) -> Job | None:
-    """Return the queued job to be done next, the oldest of the highest priority if that is over `above`, or None."""
-    waiting = [job for job in unfinished_jobs(store) if job.state == QUEUED and PRIORITY[job.kind] > above]
-    return max(waiting, key=lambda job: PRIORITY[job.kind], default=None)
+    """Return the queued job to be done next, the oldest of the highest priority if that is over `above`, or None.
+
+    Sampling waits while a worker samples: two would ask for completions of the same prompts.
+    """
+    jobs = unfinished_jobs(store)
+    sampling = any(job.kind == "sample" and job.state == RUNNING for job in jobs)
+    waiting = [job for job in jobs if job.state == QUEUED and not (sampling and job.kind == "sample")]
+    urgent = (job for job in waiting if PRIORITY[job.kind] > above)
+    return max(urgent, key=lambda job: PRIORITY[job.kind], default=None)
 
 
 def worker_lock() -> Path:
-    """Return the file that the worker locks for as long as it lives."""
+    """Return the file that a worker locks for as long as it lives, and in which it writes its id."""
     return data_folder() / "worker.lock"
 
 
-def worker_is_alive() -> bool:
-    """Is a worker running on this data folder? Its lock ends with its process, however that dies."""
-    try:
-        descriptor = os.open(worker_lock(), os.O_RDONLY)
-    except FileNotFoundError:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False
+def worker_is_alive(store: Store) -> bool:
+    """Is a worker there, on this machine or another?"""
+    return bool(living_workers(store))

@@ -72,7 +72,6 @@ SHOWN_OVERRIDE = len("⟨U+202D⟩")
 _OVERRIDES = {"\u202d": "U+202D", "\u202e": "U+202E"}
 
 
-@lru_cache(maxsize=2_048)
 def rendered(text: str) -> str:
     """Return the markdown as safe HTML, for innerHTML.
 
@@ -80,8 +79,12 @@ def rendered(text: str) -> str:
     shown as it was written; an image becomes its description and address, as text. Characters that force a direction
     of writing, with which text can be made to read as another, are shown by their number.
     """
-    if len(text) > LONGEST_MARKDOWN:
-        return f"<pre>{escape(visible(text))}</pre>"
+    return _formatted(text) if len(text) <= LONGEST_MARKDOWN else f"<pre>{escape(visible(text))}</pre>"
+
+
+@lru_cache(maxsize=2_048)
+def _formatted(text: str) -> str:
+    """Return what `rendered` makes of text it formats; kept, as a task is sent ahead and again when it comes first."""
     return _ALLOW_LIST.clean(_MARKDOWN.render(visible(text)))
 
 

@@ -20,27 +20,29 @@ from label_data.database import Store, open_store, reading
 from label_data.jobs import (
     DONE,
     FAILED,
-    RUNNING,
     STOPPED,
     Job,
+    JobLost,
     JobStopped,
     add_job,
     end_job,
     report_progress,
     requeue_job,
     start_job,
-    unfinished_jobs,
 )
 from label_data.progress import item_counts, store_counts, untouched_ready
-from label_data.projects import project_settings
+from label_data.projects import PROJECT, project_settings
 from label_data.records import Completion, InputError, Prompt, content_id, messages_from
 from label_data.settings import PolicySettings, ProjectSettings
+from label_data.workers import requeue_orphans
 from workbench.jobs import PRIORITY, keep_up, next_job
 from workbench.sampling import Policy, Refused, Request, Sampled, open_policy, sample_batch
 
 log = logging.getLogger("workbench.worker")
 stopping = threading.Event()
 """Set when the worker is to end: the job under way then stops where it next reports its progress."""
+worker: str | None = None
+"""This worker's id (`label_data.workers`), set as it starts; its jobs carry it."""
 REPORT_EVERY = 0.4
 """Seconds between two progress reports in the store."""
 PROMPTS_AT_ONCE = 8
@@ -63,13 +65,11 @@ def worker_store() -> Store:
 
 
 def take_up_again(store: Store) -> None:
-    """Queue the jobs that were under way when the last worker ended, and sampling that had failed before.
+    """Queue the jobs of workers that are gone, and sampling that had failed before.
 
-    For the one worker, as it starts: a server that was down may be up by now.
+    For a worker as it starts: a server that was down may be up by now.
     """
-    for job in unfinished_jobs(store):
-        if job.state == RUNNING:
-            requeue_job(store, job.id)
+    requeue_orphans(store)
     keep_up(store, after_failure=True)
 
 
@@ -89,15 +89,27 @@ def work(store: Store, after_failure: bool = False) -> None:
 
 
 def run_job(store: Store, job: Job) -> None:
-    """Do one job and keep how it ended. Raises WorkerStopping, with the job queued again, if the worker is to end."""
-    started = start_job(store, job.id)
+    """Do one job and keep how it ended, if no other worker has started it.
+
+    Raises WorkerStopping, with the job queued again, if the worker is to end.
+    """
+    started = start_job(store, job.id, worker)
     if started is None:
         return
     log.info("job=%s kind=%s started", job.id, job.kind)
     try:
-        message, result = _DO[job.kind](store, started, Progress(store, started))
+        _do(store, started)
+    except JobLost:
+        log.warning("job=%s kind=%s is another worker's by now: this one was not seen for too long", job.id, job.kind)
+
+
+def _do(store: Store, job: Job) -> None:
+    try:
+        message, result = _DO[job.kind](store, job, Progress(store, job))
     except WorkerStopping:
-        requeue_job(store, job.id)
+        requeue_job(store, job.id, worker)
+        raise
+    except JobLost:
         raise
     except JobStopped:
         _end(store, job, STOPPED, "Stopped.")
@@ -113,7 +125,7 @@ def run_job(store: Store, job: Job) -> None:
 
 
 def _end(store: Store, job: Job, state: str, message: str, result: Any = None) -> None:
-    end_job(store, job.id, state, message, result)
+    end_job(store, job.id, state, message, result, worker)
     log.info("job=%s kind=%s %s", job.id, job.kind, state)
 
 
@@ -139,7 +151,7 @@ class Progress:
             raise WorkerStopping
         if time.monotonic() < self._next:
             return
-        report_progress(self._store, self._job.id, done, total, message)
+        report_progress(self._store, self._job.id, done, total, message, worker)
         while urgent := next_job(self._store, above=PRIORITY[self._job.kind]):
             run_job(self._store, urgent)
         self._next = time.monotonic() + REPORT_EVERY
@@ -155,19 +167,19 @@ def _policies(settings: tuple[PolicySettings, ...]) -> tuple[Policy, ...]:
 
 def _sample(store: Store, job: Job, progress: Progress) -> Result:
     """Sample in batches until enough prompts are ready; small batches first, so that an annotator can soon begin."""
-    so_far = Sampled()
-    while (wanted := _wanted(store)) > 0:
-        settings, _ = project_settings(store)
+    so_far, project = Sampled(), job.project or PROJECT
+    while (wanted := _wanted(store, project)) > 0:
+        settings, _ = project_settings(store, project)
         done = so_far.ready + so_far.failed
         total = done + wanted
         progress(done, total, "Loading the model; the packaged one is converted once, which takes a minute.")
         policies = _policies(settings.policies)
-        limit = min(wanted, PROMPTS_AT_ONCE, max(1, untouched_ready(store)))
+        limit = min(wanted, PROMPTS_AT_ONCE, max(1, untouched_ready(store, project)))
 
         def on_progress(message: str, done: int = done, total: int = total) -> None:
             progress(done, total, f"{done} of {total} prompts sampled. {message}")
 
-        so_far += sample_batch(store, settings, policies, limit, on_progress)
+        so_far += sample_batch(store, settings, policies, limit, on_progress, project)
     _ask_for_features_of(store, so_far)
     message = f"{so_far.ready} prompts sampled."
     if so_far.failed:
@@ -175,9 +187,9 @@ def _sample(store: Store, job: Job, progress: Progress) -> Result:
     return message, {"ready": so_far.ready, "failed": so_far.failed, "reasons": list(so_far.reasons)}
 
 
-def _wanted(store: Store) -> int:
-    settings, _ = project_settings(store)
-    return min(item_counts(store)["waiting"], settings.ready_ahead - untouched_ready(store))
+def _wanted(store: Store, project: str) -> int:
+    settings, _ = project_settings(store, project)
+    return min(item_counts(store, project)["waiting"], settings.ready_ahead - untouched_ready(store, project))
 
 
 # Features and training
@@ -234,7 +246,7 @@ def _train(store: Store, job: Job, progress: Progress) -> Result:
     from reward.training import train_reward_model
 
     folder = data_folder() / "runs" / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{job.id[:4]}"
-    report = train_reward_model(store, folder, on_progress=progress)
+    report = train_reward_model(store, folder, on_progress=progress, project=job.project or None)
     return "Trained.", {"folder": str(folder), "report": report.as_dict()}
 
 
@@ -260,7 +272,7 @@ def _best_of_n(store: Store, job: Job, progress: Progress) -> Result:
     """Sample n completions and return them with their rewards, best first. The seeds are the job's own."""
     asked = job.arguments
     prompt = Prompt(messages_from(asked["messages"], "The prompt"))
-    settings, _ = project_settings(store)
+    settings, _ = project_settings(store, job.project or PROJECT)
     policy = _policy_named(settings, asked["policy"])
     seeds = [int(content_id("best of n", job.id, place)[:8], 16) >> 1 for place in range(asked["n"])]
     outcomes = policy.sample([Request(prompt, seed) for seed in seeds], lambda message: progress(0, 2, message))

@@ -1,16 +1,12 @@
 """The ranking screen: a Streamlit component that ranks in the browser and sends one message for each task.
 
-Streamlit mounts it from the files beside this one, passed as text: a component's files can be served by address only
-for an installed distribution whose pyproject.toml declares them, and this is a plain checkout. The scripts are joined
-to one, in the order of `_SCRIPTS`, so that each may use the names of those before it; the browser makes it a `blob:`
-address, which a content-security policy has to allow in `script-src`.
+Streamlit mounts it with a few lines that import its script from this server (`workbench.ranker.script`).
 """
 
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, get_args
 
 import streamlit as st
@@ -30,31 +26,16 @@ from label_data.records import (
 from label_data.settings import ProjectSettings
 from label_data.work import Work
 from workbench.languages import catalogue
+from workbench.ranker.script import MOUNT
 from workbench.rendering import overrides, rendered, visible
 
-_SCRIPTS = (
-    "elements.js",
-    "texts.js",
-    "reading.js",
-    "marking.js",
-    "ranking.js",
-    "storage.js",
-    "session.js",
-    "tray.js",
-    "sheet.js",
-    "screen.js",
-)
-_FILES = Path(__file__).parent
-_MOUNT = st.components.v2.component(
-    "workbench_ranker",
-    html=(_FILES / "ranker.html").read_text(encoding="utf-8"),
-    css=(_FILES / "ranker.css").read_text(encoding="utf-8"),
-    js="\n".join((_FILES / name).read_text(encoding="utf-8") for name in _SCRIPTS),
-)
+_MOUNT = st.components.v2.component("workbench_ranker", js=MOUNT)
 SKIPS: tuple[str, ...] = tuple(catalogue("en")["ranker"]["skips"])
 """Why a prompt may be skipped, as it is stored whatever language the annotator reads."""
 MOST_SPANS = 500
 """Marked parts that one answer may have."""
+MOST_HELD = 50
+"""Texts that a browser may say it has."""
 LONGEST_TIME = 7 * 24 * 3600.0
 """Seconds; a browser that says it took longer has a broken clock."""
 
@@ -94,7 +75,8 @@ def ranker(
 
     The message is then at `st.session_state[key].answer`, for `answer_from`. The browser sends it again every two
     seconds until `saved` or `problem` names its submission, so every run has to pass the latest of both on. With no
-    tasks nothing is shown, but an answer that could not be sent yet still is.
+    tasks nothing is shown, but an answer that could not be sent yet still is. Texts that the browser says it has, in
+    the message that this run answers, are not sent again: the task that was sent ahead comes first now.
 
     Args:
         tasks: of `next_tasks`, or one `reopened` to be changed; nothing of them but token, texts, places and what
@@ -109,13 +91,14 @@ def ranker(
         on_answer: called before the next run of the script.
         key: of the component in `st.session_state`.
     """
+    holds = _holds(getattr(st.session_state.get(key), "answer", None))
     _MOUNT(
         key=key,
         data={
-            "tasks": [_opened(task) if isinstance(task, Work) else _shown(task) for task in tasks],
+            "tasks": [_opened(task) if isinstance(task, Work) else _shown(task, holds) for task in tasks],
             "opened": any(isinstance(task, Work) for task in tasks),
             "flags": list(settings.flags),
-            "guidelines": rendered(settings.guidelines) if settings.guidelines.strip() else "",
+            "guidelines": _guidelines(settings, holds),
             "allow_partial": settings.allow_partial,
             "ask_strength": settings.ask_strength,
             "ask_ratings": settings.ask_ratings,
@@ -126,21 +109,35 @@ def ranker(
             "problem": {"submission": problem.submission, "message": problem.message} if problem else None,
             "today": today,
             "language": language,
-            "words": catalogue(language)["ranker"],
         },
         on_answer_change=on_answer,
     )
 
 
-def _shown(task: Task) -> dict[str, Any]:
+def _holds(message: Any) -> frozenset[str]:
+    """Return the tokens of what the page has, as it says itself: what is remembered here is wrong after a reload."""
+    held = message.get("holds") if isinstance(message, Mapping) else None
+    return frozenset(held) if _is_held(held) else frozenset()
+
+
+def _guidelines(settings: ProjectSettings, holds: Set[str]) -> dict[str, Any] | None:
+    """Return the criteria, numbered, and the guidelines as HTML, unless the page holds them; None if there are none."""
+    numbered = "\n".join(f"{place}. {criterion}" for place, criterion in enumerate(settings.criteria, start=1))
+    text = "\n\n".join(part for part in (numbered, settings.guidelines.strip()) if part)
+    if not text:
+        return None
+    token = content_id("guidelines", text)
+    return {"token": token} | ({} if token in holds else {"html": rendered(text)})
+
+
+def _shown(task: Task, holds: Set[str] = frozenset()) -> dict[str, Any]:
     """Return what the browser gets to see: no policy, no id, no sampling; only the token, and texts by place."""
-    return {
-        "token": task.token,
+    texts = {
         "messages": [{"role": message.role} | _both(message.content) for message in task.prompt.messages],
         "completions": [_both(completion.text) for completion in task.completions],
-        "revises": None,
-        "draft": json.loads(task.draft) if task.draft else None,
     }
+    draft = json.loads(task.draft) if task.draft else None
+    return {"token": task.token, "revises": None, "draft": draft} | ({} if task.token in holds else texts)
 
 
 def _opened(work: Work) -> dict[str, Any]:
@@ -186,7 +183,7 @@ def answer_from(value: Mapping[str, Any]) -> Answer:
     Whether the places exist, and whether all must be placed, is for `submit` to say: it knows the task.
     """
     fields = {"token", "submission", "outcome", "order", "strength", "flags", "why", "reason", "seconds", "revises"}
-    fields |= {"ratings", "spans", "demonstration", "edited_from"}
+    fields |= {"ratings", "spans", "demonstration", "edited_from", "holds"}
     if not isinstance(value, Mapping) or value.keys() != fields:
         raise InputError("The browser's answer has other fields than this version sends. Reload the page.")
     order, strength, flags, seconds = (value[name] for name in ("order", "strength", "flags", "seconds"))
@@ -206,6 +203,7 @@ def answer_from(value: Mapping[str, Any]) -> Answer:
     _expect(edited_from is None or bool(demonstration), "edited_from", edited_from)
     timed = isinstance(seconds, int | float) and not isinstance(seconds, bool) and math.isfinite(seconds)
     _expect(timed and 0 <= seconds <= LONGEST_TIME, "seconds", seconds)
+    _expect(_is_held(value["holds"]), "holds", value["holds"])
     why = value["why"]
     _expect(_is_in(why, range(len(SKIPS) + 1)) and (why > 0) == (value["outcome"] == "skipped"), "why", why)
     token, submission = (check_text(value[name], f"The answer's {name}", 200) for name in ("token", "submission"))
@@ -261,6 +259,11 @@ def _is_rated(place: Any, rating: Any) -> bool:
 
 def _is_place(name: Any) -> bool:
     return isinstance(name, str) and len(name) == 1 and name in "012345678"
+
+
+def _is_held(tokens: Any) -> bool:
+    short = isinstance(tokens, list) and len(tokens) <= MOST_HELD
+    return short and all(isinstance(token, str) and len(token) <= 200 for token in tokens)
 
 
 def _is_span(span: Any) -> bool:

@@ -2,8 +2,20 @@
 // server says that it is stored.
 
 const RESEND = 2000; // milliseconds between two attempts to send the same answer
+const MOST_HELD = 12; // texts kept, so that the server need not send them again
 const UNDOABLE = 200; // steps back that are kept
 const SELECTION_RESTS = 250; // milliseconds without a change before a selection counts as made
+
+// What this page of the browser got, by its token. The server need not send it again when we say that we have it.
+const held = new Map();
+
+function whole(part) {
+  const found = { ...held.get(part.token), ...part };
+  held.delete(part.token);
+  held.set(part.token, found);
+  if (held.size > MOST_HELD) held.delete(held.keys().next().value);
+  return found;
+}
 
 class Screen extends Sheet {
   constructor(root) {
@@ -29,6 +41,8 @@ class Screen extends Sheet {
         serverDrafts.send(true);
       } else this.session.resume();
     });
+    // Tasks without a draft go to others in a minute; a reload is back before that.
+    on(window, "pagehide", () => navigator.sendBeacon(new URL("api/leave", document.baseURI)));
     on(document, "selectionchange", () => this.selected());
     on(root, "scroll", (event) => this.scrolled(event.target), { passive: true, capture: true });
     on(root, "scrollend", () => (this.scroller = null), { capture: true });
@@ -49,7 +63,8 @@ class Screen extends Sheet {
 
   // What the server says now. A ranking under way stays as it is; nothing is sent from here.
   receive(data, trigger) {
-    this.data = data;
+    const guidelines = data.guidelines && whole(data.guidelines);
+    this.data = { ...data, guidelines, tasks: data.tasks.map(whole), words: WORDS[data.language] };
     this.trigger = trigger;
     if (this.last?.who !== data.who) this.last = null;
     this.speak();
@@ -65,7 +80,7 @@ class Screen extends Sheet {
       this.state("");
       this.complain(data.problem.message);
     }
-    const tasks = data.tasks.filter((task) => task.token !== this.unsent?.token);
+    const tasks = this.data.tasks.filter((task) => task.token !== this.unsent?.token);
     const again = tasks.find((task) => task.token === refused);
     if (again && again.token !== this.task?.token) {
       this.show(again);
@@ -371,7 +386,7 @@ class Screen extends Sheet {
     this.attempts += 1;
     this.sentAt = performance.now();
     this.state(this.sentence(this.attempts > 1 ? "retrying" : "saving"), this.attempts > 1);
-    this.trigger("answer", this.unsent);
+    this.trigger("answer", { ...this.unsent, holds: [...held.keys()] });
   }
 
   countTime() {
@@ -546,10 +561,20 @@ class Screen extends Sheet {
 }
 
 const screens = new WeakMap();
+const style = new CSSStyleSheet();
+style.replaceSync(STYLE);
+
+function planted(parent) {
+  parent.adoptedStyleSheets = [style]; // before there is anything to be seen without it
+  const page = document.createElement("template");
+  page.innerHTML = PAGE;
+  parent.append(page.content);
+  return parent.querySelector(".ranker");
+}
 
 // Streamlit calls this on every change of data, on the same elements.
 export default function ({ parentElement, data, setTriggerValue }) {
-  const root = parentElement.querySelector(".ranker");
+  const root = parentElement.querySelector(".ranker") ?? planted(parentElement);
   if (!screens.has(root)) screens.set(root, new Screen(root));
   const screen = screens.get(root);
   screen.receive(data, setTriggerValue);

@@ -65,7 +65,8 @@ class Sheet {
     if (isRevealed) this.find(".revealed").textContent = this.sentence("revealed", { names: revealed.names.map((name, place) => `${place + 1}: ${name}`).join(" · ") });
     this.find(".about-ratings").hidden = !this.data.ask_ratings;
     this.find(".about-marks").hidden = !this.data.mark_spans;
-    if (this.guidelines !== guidelines) this.find(".guidelines").innerHTML = this.guidelines = guidelines; // safe: `rendered`
+    if (this.guidelines !== guidelines?.token) this.find(".guidelines").innerHTML = guidelines?.html ?? ""; // safe: `rendered`
+    this.guidelines = guidelines?.token;
     this.find("[data-do=guidelines]").hidden = !guidelines;
     this.find(".about-strength").hidden = !asksStrength;
     this.find(".about-flags").hidden = !flags.length;

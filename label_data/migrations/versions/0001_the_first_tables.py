@@ -144,8 +144,9 @@ def upgrade() -> None:
         sqlite_where=sa.text("revises IS NULL"),
         postgresql_where=sa.text("revises IS NULL"),
     )
-    for action in ("UPDATE", "DELETE"):
-        op.execute(
-            f"CREATE TRIGGER rankings_no_{action.lower()} BEFORE {action} ON rankings "
-            "BEGIN SELECT RAISE(ABORT, 'rankings are append-only'); END"
-        )
+    if op.get_bind().dialect.name == "sqlite":  # PostgreSQL's triggers: 0003
+        for action in ("UPDATE", "DELETE"):
+            op.execute(
+                f"CREATE TRIGGER rankings_no_{action.lower()} BEFORE {action} ON rankings "
+                "BEGIN SELECT RAISE(ABORT, 'rankings are append-only'); END"
+            )

@@ -39,8 +39,9 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["task"], ["tasks.token"], name=op.f("fk_drafts_task")),
         sa.PrimaryKeyConstraint("task", name=op.f("pk_drafts")),
     )
-    for action in ("UPDATE", "DELETE"):
-        op.execute(
-            f"CREATE TRIGGER demonstrations_no_{action.lower()} BEFORE {action} ON demonstrations "
-            "BEGIN SELECT RAISE(ABORT, 'demonstrations are append-only'); END"
-        )
+    if op.get_bind().dialect.name == "sqlite":  # PostgreSQL's triggers: 0003
+        for action in ("UPDATE", "DELETE"):
+            op.execute(
+                f"CREATE TRIGGER demonstrations_no_{action.lower()} BEFORE {action} ON demonstrations "
+                "BEGIN SELECT RAISE(ABORT, 'demonstrations are append-only'); END"
+            )

@@ -1,0 +1,227 @@
+"""From a store's rankings to the folder of a fine-tuned reward model and its report, in one go or in several.
+
+While it trains, everything is in OUT.unfinished: the rankings as they were at the start, the settings, checkpoints and
+the log. It is there until OUT is, and a run that was stopped, or killed, goes on from it.
+"""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+from accelerate import PartialState
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from label_data.comparisons import split_by_prompt
+from label_data.contents import groups as stored_groups
+from label_data.database import Store
+from label_data.formats import groups as groups_format
+from label_data.records import Group, InputError
+from reward.backbones import load_config, load_tokenizer, model_folder, model_revision
+from reward.batches import Input, encode
+from reward.evaluate import FEWEST_HELD_OUT, HeldOut, Report, Tuning
+from reward.features import OnProgress
+from reward.folders import check_free, whole_folder
+from reward.judged import Judged, judge
+from reward.model import RewardModel
+from reward.networks import LoraNetwork, effective_dropout, fine_tunable
+from reward.ranked_network import RankedNetwork
+from reward.settings import UNFINISHED, Settings
+from reward.top_layers import TopNetwork, top_network, whole_network
+from reward.trainer import FEWEST_VALIDATION, LOG_FILE, fit
+from reward.training import (
+    Side,
+    check_enough,
+    counts_of,
+    data_hash,
+    measures,
+    other_prompts,
+    pretty,
+    side,
+    write_model,
+)
+
+SETTINGS_FILE, DATA_FILE = "settings.json", "rankings.jsonl.gz"
+
+
+def unfinished_folder(out: Path) -> Path:
+    """Return where a run keeps what it needs until `out` is there."""
+    return out.with_name(out.name + UNFINISHED)
+
+
+def tune_reward_model(
+    store: Store,
+    out: Path,
+    settings: Settings,
+    on_progress: OnProgress = lambda done, total, message: None,
+    project: str | None = None,
+) -> Report | None:
+    """Fine-tune on the store's rankings, write the model with its report to the new folder `out`, return the report.
+
+    Started by torchrun or accelerate launch, every process takes its share, and all but the first return None.
+
+    Args:
+        out: a folder that does not exist yet (or is empty); it appears whole, at the end, or not at all.
+        settings: with a method other than head.
+        on_progress: gets (done, total, message); it may raise to stop, and `resume_tuning` goes on from there.
+        project: whose rankings; by default those of all projects.
+
+    Raises:
+        InputError: if `out` is taken or half done, or there are too few rankings to train on.
+    """
+    with _processes().main_process_first():
+        if _processes().is_main_process:
+            check_free(out)
+            folder = unfinished_folder(out)
+            if folder.exists():
+                raise InputError(
+                    f"{folder} holds a run that did not finish. Go on with it: python -m reward train --resume --out "
+                    f"{out}. Or remove it."
+                )
+            groups = list(stored_groups(store, ranked_only=True, project=project))
+            train, _ = split_by_prompt(groups, settings.held_out, settings.seed)
+            check_enough(side(train), settings.held_out)
+            with whole_folder(folder) as made:
+                groups_format.write(made / DATA_FILE, groups)
+                (made / SETTINGS_FILE).write_text(pretty(asdict(settings)), encoding="utf-8")
+    return _run(out, False, on_progress)
+
+
+def resume_tuning(out: Path, on_progress: OnProgress = lambda done, total, message: None) -> Report | None:
+    """Go on with the run that was to become `out`, with its own settings and rankings; return as `tune_reward_model`.
+
+    Raises InputError if there is no such run.
+    """
+    check_free(out)
+    return _run(out, True, on_progress)
+
+
+def read_settings(folder: Path) -> Settings:
+    """Return the settings of the run in this folder; InputError if it holds none."""
+    try:
+        found = json.loads((folder / SETTINGS_FILE).read_text(encoding="utf-8"))
+        return Settings(**{**found, "report_to": tuple(found["report_to"])})
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"{folder}: there is no run here to go on with ({error}). Start one without --resume."
+        ) from None
+
+
+def _processes() -> PartialState:
+    return PartialState(cpu=not torch.cuda.is_available())
+
+
+def _run(out: Path, resume: bool, on_progress: OnProgress) -> Report | None:
+    folder = unfinished_folder(out)
+    settings = read_settings(folder)
+    groups = list(groups_format.read(folder / DATA_FILE))
+    on_progress(0, 0, "Opening the model; the packaged one is converted once, in about 40 seconds.")
+    with _processes().main_process_first():
+        base = model_folder(settings.backbone)
+    tokenizer = load_tokenizer(base)
+    learned_from, held_out = split_by_prompt(groups, settings.held_out, settings.seed)
+    fitted_on, validated_on = split_by_prompt(learned_from, settings.validation, settings.seed + 1)
+    on_progress(0, 0, "Turning prompts and completions into tokens.")
+    fitted, validated = ([judge(one, tokenizer, settings) for one in some] for some in (fitted_on, validated_on))
+    fitted, validated = ([one for one in some if one is not None] for some in (fitted, validated))
+    if len(validated) < FEWEST_VALIDATION:  # too few to stop by: learn from them
+        fitted, validated = fitted + validated, []
+
+    with _processes().main_process_first():  # where activations are computed, the others find them
+        ranked = _network(base, tokenizer, settings, [*fitted, *validated], on_progress)
+    trained = sum(weight.numel() for weight in ranked.parameters() if weight.requires_grad)
+    dropout = effective_dropout(ranked)
+    found = fit(ranked, fitted, validated, settings, folder, resume, on_progress)
+    if not _processes().is_main_process:
+        return None
+
+    on_progress(0, 0, "Reading the held-out prompts with the trained model.")
+    if found.divided:  # this process holds a part of the weights only
+        ranked = _network(base, tokenizer, settings, [*fitted, *validated], on_progress)
+        ranked.load_state_dict(found.weights)
+    model = RewardModel(_plain(base, ranked, settings).eval(), tokenizer)
+    train, test = side(learned_from), side(held_out)
+    enough = test.prompts >= FEWEST_HELD_OUT
+    own = _inputs(tokenizer, [(group, group) for group in (*train.groups, *test.groups)])
+    asked = test if enough else train
+    report = Report(
+        base_model=settings.backbone,
+        base_revision=model_revision(base),
+        layer=model.network.config.num_hidden_layers,
+        layers=load_config(base).num_hidden_layers,
+        regularisation=float("nan"),
+        cross_validated=float("nan"),
+        seed=settings.seed,
+        held_out_share=settings.held_out,
+        data_sha256=data_hash([*train.comparisons, *test.comparisons]),
+        template_sha256=hashlib.sha256(tokenizer.chat_template.encode()).hexdigest(),
+        counts=counts_of(groups, train, test, sum(one.trimmed for one in own.values())),
+        held_out=_measured(model, own, test, settings) if enough else None,
+        curve=(),
+        tuning=Tuning(
+            method=settings.method,
+            loss=settings.loss,
+            learning_rate=settings.rate,
+            prompts_per_step=settings.groups_per_step,
+            steps=found.steps,
+            planned_steps=found.planned,
+            best_step=found.best_step,
+            validation_prompts=len(validated),
+            validation_log_loss=found.best_log_loss,
+            trained_weights=trained,
+            weights=sum(weight.numel() for weight in model.network.parameters()),
+            dropout=dropout,
+            layout=found.layout,
+            fallback=found.fallback,
+        ),
+    )
+    on_progress(0, 0, "Writing the model and its report.")
+    some = [own[one.chosen] for one in asked.comparisons[:4]]
+    write_model(out, model, report, some, model.rewards(some).tolist(), settings, folder / LOG_FILE)
+    shutil.rmtree(folder)
+    return report
+
+
+# Networks, by method
+
+
+def _network(
+    base: Path,
+    tokenizer: PreTrainedTokenizerBase,
+    settings: Settings,
+    judged: Sequence[Judged],
+    on_progress: OnProgress,
+) -> RankedNetwork:
+    if settings.method != "top":
+        return fine_tunable(base, tokenizer, settings)
+    inputs = [one for group in judged for one in group.inputs]
+    return top_network(base, tokenizer, settings, inputs, on_progress=on_progress)
+
+
+def _plain(base: Path, ranked: RankedNetwork, settings: Settings) -> PreTrainedModel:
+    if isinstance(ranked, TopNetwork):
+        return whole_network(base, ranked, settings)
+    return ranked.whole() if isinstance(ranked, LoraNetwork) else ranked.network
+
+
+# The report
+
+
+def _inputs(tokenizer: PreTrainedTokenizerBase, pairs: Sequence[tuple[Group, Group]]) -> dict[str, Input]:
+    """Return the completions of the first of each pair under the prompt of the second, by completion id."""
+    return {
+        completion.id: encode(tokenizer, other.prompt.messages, completion.text)
+        for group, other in pairs
+        for completion in group.completions
+    }
+
+
+def _measured(model: RewardModel, own: dict[str, Input], test: Side, settings: Settings) -> HeldOut:
+    shuffled = _inputs(model.tokenizer, other_prompts(test.groups, settings.seed))
+    ids = [completion.id for group in test.groups for completion in group.completions]
+    rewards = dict(zip(ids, model.rewards([own[id] for id in ids]).tolist(), strict=True))
+    under_another = dict(zip(shuffled, model.rewards(list(shuffled.values())).tolist(), strict=True))
+    return measures(rewards, under_another, test, settings.seed)

@@ -1,0 +1,95 @@
+"""The report as a page and in the terminal: findings first, then plots, then tables."""
+
+import json
+import re
+import xml.etree.ElementTree as ET
+
+import pytest
+from typer.testing import CliRunner
+
+from label_data.__main__ import app
+from label_data.database import open_store
+from label_data.quality import quality
+from label_data.quality_page import headline, tables, write_report
+from label_data.records import InputError
+from label_data.store import add_groups
+from planted_people import careful, judged, planted, upwards
+
+
+@pytest.fixture(scope="module")
+def found():
+    people = {"ana": careful(), "<b>ben</b>": careful(), "cem $x$": upwards(2.0)}
+    return quality(planted(people, prompts=60, completions=3, ties=0.5))
+
+
+@pytest.fixture(scope="module")
+def written(found, tmp_path_factory):
+    return write_report(found, tmp_path_factory.mktemp("reports") / "new" / "quality.html")
+
+
+def test_the_page_has_what_to_do_before_the_plots_and_the_plots_before_the_tables(written):
+    page, *plots = written
+    text = page.read_text()
+    assert text.index("What to do") < text.index("<img") < text.index("<table")
+    assert [plot.stem for plot in plots] == [
+        "agreement",
+        "position",
+        "places",
+        "length",
+        "speed",
+        "leaderboard",
+        "wins",
+    ]
+    for plot in plots:
+        ET.parse(plot)
+        assert f'src="quality.plots/{plot.name}"' in text
+    assert sorted(path.name for path in page.parent.iterdir()) == ["quality.html", "quality.plots"]
+
+
+def test_names_are_text_and_never_markup(written):
+    text = written[0].read_text()
+    assert "<b>ben" not in text and "&lt;b&gt;ben" in text
+
+
+def test_the_same_report_gives_the_same_files(found, written, tmp_path):
+    again = write_report(found, tmp_path / "quality.html")
+    assert [path.read_bytes() for path in again] == [path.read_bytes() for path in written]
+
+
+def test_every_table_has_a_cell_for_each_heading(found):
+    made = list(tables(found))
+    assert len(made) >= 15
+    assert all(len(row) == len(table.head) for table in made for row in table.rows)
+    agreements = next(table for table in made if table.title == "Agreement")
+    assert agreements.rows[0][0] == "all together" and re.match(r"0\.\d{3} \[", agreements.rows[0][1])
+
+
+def test_a_report_on_nothing_has_neither_plots_nor_agreement(tmp_path):
+    nothing = quality([])
+    assert len(write_report(nothing, tmp_path / "quality.html")) == 1
+    assert headline(nothing) == ["0 rankings of 0 prompts by 0 annotators: 0 judged pairs, 0 of them tied."]
+
+
+def test_another_ending_is_refused(found, tmp_path):
+    with pytest.raises(InputError, match=r"\.html or \.json"):
+        write_report(found, tmp_path / "quality.pdf")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_command_prints_what_to_do_and_writes_the_report(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    store = open_store(tmp_path / "store.db")
+    add_groups(store, [judged(f"q{number}", {"ana": "a>b", "ben": "a>b"}) for number in range(3)])
+    result = CliRunner().invoke(app, ["quality", "store.db", "--out", "quality.json"])
+    assert result.exit_code == 0, result.output
+    said = result.stdout.splitlines()
+    assert said[0] == "6 rankings of 3 prompts by 2 annotators: 6 judged pairs, 0 of them tied."
+    assert "What to do:" in said and said[-1] == "The report is quality.json, with 0 plots."
+    assert json.loads((tmp_path / "quality.json").read_text())["counts"]["rankings"] == 6
+
+
+def test_the_command_refuses_another_ending_before_it_works_anything_out(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    open_store(tmp_path / "store.db")
+    result = CliRunner().invoke(app, ["quality", "store.db", "--out", "quality.pdf"])
+    assert result.exit_code == 1 and "quality.pdf: a report is written as .html or .json" in result.stderr
