@@ -41,4 +41,4 @@ if st.button(says["prepare"], type="primary", disabled=not counts.prompts):
 
 st.subheader(says["import"])
 st.write(says["how_to_import"])
-st.code("python -m label_data import FILE --format hh-rlhf", language="bash")
+st.code("python -m label_data import FILE --format hh-rlhf", language=None)
