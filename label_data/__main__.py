@@ -49,6 +49,7 @@ def import_command(
     store: StoreOption = "",
     column: Annotated[str, typer.Option(help="prompts: the field or column that holds the prompt")] = prompts.COLUMN,
     category: Annotated[str, typer.Option(help="prompts: their category, where a row names none")] = "",
+    name: Annotated[list[str] | None, typer.Option(help="OUR=THEIRS: what the file calls a field (table, …)")] = None,
 ) -> None:
     """Add what the files hold to the store: all of it, or with an error nothing."""
     with input_errors(), tqdm(unit=" prompts", disable=None, leave=False) as progress:
@@ -58,6 +59,7 @@ def import_command(
             format_ or "",
             column,
             category,
+            _mapped(name or []),
             lambda rows: progress.update(),
         )
     if format_ is None:
@@ -120,6 +122,13 @@ def check(store: StoreOption = "") -> None:
             print(problem)
     print(f"{found:,} problems." if found else "Sound: no problem found.")
     raise typer.Exit(1 if found else 0)
+
+
+def _mapped(pairs: list[str]) -> dict[str, str]:
+    for pair in pairs:
+        if "=" not in pair:
+            raise InputError(f"--name {pair}: found no equals sign. Write our name and the file's: chosen=better.")
+    return dict(pair.split("=", 1) for pair in pairs)
 
 
 def _spelled(added: Added) -> str:
