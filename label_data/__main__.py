@@ -71,6 +71,7 @@ def import_command(
     column: Annotated[str, typer.Option(help="prompts: the field or column that holds the prompt")] = prompts.COLUMN,
     category: Annotated[str, typer.Option(help="prompts: their category, where a row names none")] = "",
     project: ProjectOption = "",
+    name: Annotated[list[str] | None, typer.Option(help="OUR=THEIRS: what the file calls a field (table, …)")] = None,
 ) -> None:
     """Add what the files hold to a project: all of it, or with an error nothing."""
     with (
@@ -84,6 +85,7 @@ def import_command(
             format_ or "",
             column,
             category,
+            _mapped(name or []),
             lambda rows: progress.update(),
             project_named(opened, project).id,
         )
@@ -258,6 +260,13 @@ def _print_copied(copied: Copied, both: str) -> None:
     for table, rows in copied.rows.items():
         print(f"{rows:>12,} {table}")
     print(f"{both} the same bytes, sha256 {copied.sha256}.")
+
+
+def _mapped(pairs: list[str]) -> dict[str, str]:
+    for pair in pairs:
+        if "=" not in pair:
+            raise InputError(f"--name {pair}: found no equals sign. Write our name and the file's: chosen=better.")
+    return dict(pair.split("=", 1) for pair in pairs)
 
 
 def _spelled(added: Added) -> str:

@@ -1,14 +1,14 @@
 """Files into the store, all or nothing, and the store into a file."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from label_data.contents import groups as stored_groups
 from label_data.database import Store
-from label_data.formats import READERS, WRITERS, groups, prompts, recognised, trl
+from label_data.formats import MAPPED, READERS, WRITERS, groups, prompts, recognised, trl
 from label_data.projects import PROJECT
 from label_data.records import Group, InputError
 from label_data.store import Added, GroupError, add_groups
@@ -45,13 +45,14 @@ def import_files(
     format_: str = "",
     column: str = prompts.COLUMN,
     category: str = "",
+    names: Mapping[str, str] | None = None,
     on_progress: Callable[[int], object] = lambda groups: None,
     project: str = PROJECT,
 ) -> Imported:
     """Add what the files hold to the project, in one transaction: with an InputError nothing is added.
 
     `format_` is one of `label_data.formats.READERS`, or empty to recognise each file by its first row; `column` and
-    `category` are for prompts (see `read_prompts`).
+    `category` are for prompts (see `read_prompts`), `names` for the formats in `label_data.formats.MAPPED`.
     `on_progress` gets the number of rows so far.
     """
     left_out: Counter[str] = Counter()
@@ -64,8 +65,14 @@ def import_files(
         for file in files:
             before = offered["prompts"]
             begun.append((before, file))
-            name, said = (format_, format_) if format_ else recognised(file)
-            read = partial(prompts.read, column=column, category=category) if name == prompts.NAME else READERS[name]
+            name, said = (format_, format_) if format_ else recognised(file, names)
+            read = READERS[name]
+            if name == prompts.NAME:
+                read = partial(prompts.read, column=column, category=category)
+            elif name in {module.NAME for module in MAPPED}:
+                read = partial(read, names=names)
+            elif names:
+                raise InputError(f"{file}: format {name} has fields of fixed names. Leave the mapping out.")
             for group in read(file, left_out):
                 offered.update(prompts=1, completions=len(group.completions), rankings=len(group.rankings))
                 yield group

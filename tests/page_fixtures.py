@@ -117,8 +117,7 @@ def fill_pages(
 
 EVERYDAY = [
     "# Heading\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\n```python\nprint('sky', 1)  # because\n```\n\n[link](https://example.org)",
-    "Some **text** with $x^2$ maths and `code`.\n\n> quoted\n\n"
-    + "\n".join(f"Line {number}" for number in range(80)),
+    "Some **text** with $x^2$ maths and `code`.\n\n> quoted\n\n" + "\n".join(f"Line {number}" for number in range(80)),
     "天空是蓝色的。\n\n1. one\n2. two",
 ]
 EVERYTHING_ASKED = ProjectSettings(

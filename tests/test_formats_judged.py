@@ -49,6 +49,10 @@ SCORES = "GPT-4's overall_score (UltraFeedback)"
 SUMMARY = "SUBREDDIT: r/cooking\nTITLE: Dough\nPOST: I froze my dough …\nTL;DR:"
 DOUGH = ["Froze dough.", "Dough!"]
 READ = [
+    ("argilla", "Argilla records, nested", PIGS, NO_YES, ["", ""], [("u1", NO_FIRST, (), "import")]),
+    ("argilla", "Argilla records, flattened", PIGS, NO_YES, ["", ""], [("u1", [NO_YES], (), "import")]),
+    ("label_studio", "Label Studio tasks", PIGS, NO_YES, ["", ""], [("annotator 7", NO_FIRST, (), "import")]),
+    ("label_studio", "Label Studio tasks", PIGS, NO_YES, ["", ""], [("annotator 7", NO_FIRST, (), "import")]),
     ("helpsteer", "HelpSteer2 preference", PIGS, NO_YES, ["", ""], [("annotator 1", NO_FIRST, (2,), "import")]),
     ("helpsteer", "HelpSteer3 preference", PIGS, NO_YES, ["", ""], [("annotator 1", NO_FIRST, (2,), "import")]),
     ("lmarena", "LMArena 33k or 100k votes", PIGS, NO_YES, ["x", "y"], [("arena_user_1", [], (), "import")]),
@@ -127,7 +131,11 @@ NTH = Counter()
 CASES = []
 for expected in READ:
     module = getattr(formats, expected[0])
-    CASES.append(pytest.param(module, samples(module)[NTH[expected[0]]], *expected[1:], id=expected[1]))
+    CASES.append(
+        pytest.param(
+            module, samples(module)[NTH[expected[0]]], *expected[1:], id=f"{expected[1]}, {NTH[expected[0]] + 1}"
+        )
+    )
     NTH[expected[0]] += 1
 
 
@@ -139,7 +147,7 @@ def file_of(tmp_path, *records, name="data.jsonl"):
 
 def test_every_sample_of_every_format_is_among_the_cases():
     for module in formats.FORMATS:
-        if module is not formats.prompts:
+        if module not in (formats.prompts, formats.pairs_table):
             assert len(samples(module)) == NTH[module.__name__.rpartition(".")[2]], module.__name__
 
 
@@ -325,6 +333,77 @@ def test_each_person_of_open_assistant_is_kept_at_each_question_of_the_tree(tmp_
     assert [turn.content for turn in second.prompt.messages] == ["q1", "m1", "q2"]
     assert orders([second]) == [[["m5"], ["m4"]]]
     assert left_out == {"deleted message, with what follows it": 1}
+
+
+def test_a_csv_of_pairs_may_have_columns_of_any_name(store, tmp_path):
+    (tmp_path / "a.csv").write_text('question,better,worse,who,x\n"Can\npigs fly?",No.,=1+1,ana,1\nWhy?,So.,Hm.,,\n')
+    names = {"prompt": "question", "chosen": "better", "rejected": "worse", "annotator": "who"}
+    found = import_files(store, [tmp_path / "a.csv"], names=names)
+    assert found.files[0][1:] == ("table of pairs", 2)
+    assert found.left_out == {"field 'x' is not kept": 1}
+    assert sorted(map(told, groups(store))) == [
+        ("Can\npigs fly?", ["No.", "=1+1"], ["", ""], [("ana", [["No."], ["=1+1"]], (), "import")]),
+        ("Why?", ["So.", "Hm."], ["", ""], [("table", [["So."], ["Hm."]], (), "import")]),
+    ]
+    with pytest.raises(InputError, match="has fields of fixed names"):
+        import_files(store, [file_of(tmp_path, samples(formats.shp)[0])], names=names)
+
+
+def test_options_of_argilla_are_mapped_and_drafts_and_discards_told_apart(tmp_path):
+    value = [{"value": "a", "rank": 2}, {"value": "b", "rank": 1}]
+    responses = [
+        {"user_id": "u1", "status": "submitted", "value": value},
+        {"user_id": "u2", "status": "draft", "value": value},
+        {"user_id": "u3", "status": "discarded", "value": None},
+    ]
+    record = {"fields": {"instruction": PIGS, "one": "No.", "two": "Yes.", "note": "x"}, "metadata": {"model": "m"}}
+    path = file_of(tmp_path, record | {"responses": {"order": responses, "stars": [{"user_id": "u1", "value": 4}]}})
+    left_out = Counter()
+    with pytest.raises(InputError, match=r"field fields\.prompt: found null\. Write a list of messages"):
+        list(formats.argilla.read(path))
+    (group,) = formats.argilla.read(path, left_out, {"prompt": "instruction", "a": "one", "b": "two"})
+    assert told(group)[3] == [("u1", NO_FIRST[::-1], (), "import"), ("u3", [], (), "import")]
+    assert [ranking.outcome for ranking in group.rankings] == ["ranked", "skipped"]
+    assert left_out == {
+        "draft of a ranking": 1,
+        "field 'note' is not kept": 1,
+        "field 'metadata' is not kept": 1,
+    }
+
+
+def test_label_studio_keeps_everybody_and_maps_sides(tmp_path):
+    def annotation(person, *results, **fields):
+        return {"completed_by": person, "result": list(results)} | fields
+
+    def side(which):
+        return {"type": "pairwise", "value": {"selected": which}}
+
+    task = {"data": {"q": PIGS, "x": "No.", "y": "Yes."}} | {
+        "annotations": [
+            annotation(1, side("left"), lead_time=2.5),
+            annotation({"id": 2, "email": "a@b.c"}, side("right")),
+            annotation(3, was_cancelled=True),
+            annotation(4, {"type": "textarea", "value": {"text": ["x"]}}),
+        ]
+    }
+    left_out = Counter()
+    names = {"prompt": "q", "left": "x", "right": "y"}
+    (group,) = formats.label_studio.read(file_of(tmp_path, task), left_out, names)
+    assert [(ranking.annotator, ranking.outcome, ranking.seconds) for ranking in group.rankings] == [
+        ("annotator 1", "ranked", 2.5),
+        ("annotator 2", "ranked", None),
+        ("annotator 3", "skipped", None),
+    ]
+    assert orders([group]) == [NO_FIRST, NO_FIRST[::-1], []]
+    assert left_out == {"annotation without a pairwise or ranker result": 1}
+
+
+@pytest.mark.parametrize("ranker", [{"rank": ["b", "a"], "_": ["c"]}, {"control": ["b", "a"]}, ["b", "a"]])
+def test_a_ranker_may_have_buckets_and_what_is_in_no_rank_is_not_placed(tmp_path, ranker):
+    items = [{"id": name, "body": name} for name in "abc"]
+    annotations = [{"completed_by": 1, "result": [{"type": "ranker", "value": {"ranker": ranker}}]}]
+    found = read_one(tmp_path, formats.label_studio, 1, data={"prompt": PIGS, "items": items}, annotations=annotations)
+    assert orders(found) == [[["b"], ["a"]]]
 
 
 def test_two_equal_completions_are_left_out_with_a_count(tmp_path):

@@ -72,6 +72,18 @@ def test_import_without_a_format_recognises_each_file_and_says_it(data):
     assert said.startswith("other.jsonl, line 1: found fields that no format has: a. If it is one of these, name it")
 
 
+def test_import_maps_the_columns_of_a_table(data):
+    Path("a.csv").write_text("question,better,worse\nHi?,a,b\n")
+    names = ("--name=prompt=question", "--name=chosen=better", "--name=rejected=worse")
+    assert run("import", "a.csv", *names)[1].splitlines() == [
+        "a.csv: table of pairs; 1 row taken.",
+        "Added 1 prompts, 2 completions and 1 rankings.",
+    ]
+    assert run("import", "a.csv", "--name=better")[2] == (
+        "--name better: found no equals sign. Write our name and the file's: chosen=better.\n"
+    )
+
+
 def test_import_says_what_was_left_out_and_why(data):
     turn = "\n\nHuman: Hi\n\nAssistant: "
     Path("pairs.jsonl").write_text(json.dumps({"chosen": turn, "rejected": turn}))

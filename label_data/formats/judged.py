@@ -43,17 +43,20 @@ class Verdict:
 def read_judged(
     path: Path,
     left_out: Counter[str] | None,
-    known: Collection[str],
+    known: Collection[str] | None,
     groups_of: Callable[[Row, str, Counter[str]], Iterable[Group]],
+    rows: Iterable[Row] | None = None,
 ) -> Iterator[Group]:
     """Yield the groups of each row, and count in `left_out` what is not kept: fields that are not `known`, and rows.
 
-    `groups_of` gets the row, the file's name, and `left_out`. Raises InputError, with file, line and field, at a row
-    that does not fit the format.
+    `groups_of` gets the row, the file's name, and `left_out`; it counts fields itself if `known` is None. `rows` are
+    the file's if it is neither JSON nor Parquet. Raises InputError, with file, line and field, at a row that does not
+    fit the format.
     """
     left_out = Counter() if left_out is None else left_out
-    for row in read_rows(path):
-        count_unknown(row, known, left_out)
+    for row in read_rows(path) if rows is None else rows:
+        if known is not None:
+            count_unknown(row, known, left_out)
         with located(row.where):
             groups = list(groups_of(row, path.name, left_out))
         yield from groups

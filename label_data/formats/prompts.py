@@ -4,15 +4,15 @@
 in place of "prompt" for a conversation that ends with the user's turn. .csv: a header, and a column for the prompt.
 """
 
-import csv
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from label_data.formats.csv_in import csv_rows
 from label_data.formats.lines_in import read_lines
 from label_data.formats.pairs import count_unknown
-from label_data.formats.rows_in import MOST_VALUES, Row, listed, located, read_rows
+from label_data.formats.rows_in import Row, located, read_rows
 from label_data.records import Group, InputError, Prompt, check_text, messages_from, user_prompt
 
 NAME = "prompts"
@@ -52,7 +52,7 @@ def read_prompts(
                         raise InputError("found carriage returns inside it. Save the file with line ends of Unix.")
                     yield user_prompt(line.strip(), category, source)
         return
-    for row in _csv_rows(path, name) if ending == "csv" else read_rows(path, name):
+    for row in csv_rows(path, name) if ending == "csv" else read_rows(path, name):
         count_unknown(row, (column, "messages", "category"), left_out)
         yield prompt_of(row, row.text("category", category) or category, source, column)
 
@@ -74,36 +74,3 @@ def prompt_of(row: Row, category: str, source: str, column: str = COLUMN) -> Pro
         value = [{"role": "user", "content": row.text(field)}]
     with located(f"{row.where}, field {row.within}{field}"):
         return Prompt(messages_from(value, "The value"), category, source)
-
-
-def _csv_rows(path: Path, name: str) -> Iterator[Row]:
-    """Yield the rows under the header; the csv module refuses a cell of more than 131,072 characters by itself."""
-    reader = csv.reader(_csv_lines(path, name), strict=True)
-    header: list[str] = []
-    rows = 0
-    try:
-        for cells in reader:
-            where = f"{name}, line {reader.line_num}"
-            if not header:
-                header = [cell.strip() for cell in cells]
-                if len(set(header)) < len(header):
-                    raise InputError(f"{where}: found two columns of one name among {listed(header)}. Rename one.")
-            elif cells:
-                if len(cells) != len(header):
-                    raise InputError(
-                        f"{where}: found {len(cells)} cells under {len(header)} columns. "
-                        "Put quotes around a cell that holds a comma or a line end."
-                    )
-                rows += 1
-                yield Row(where, {column: cell for column, cell in zip(header, cells, strict=True) if cell})
-    except csv.Error as error:
-        raise InputError(f"{name}, line {reader.line_num}: found no sound CSV ({error}). Mend the row.") from None
-    if not rows:
-        raise InputError(f"{name}: found no row under the columns {listed(header)}. Check that it was written whole.")
-
-
-def _csv_lines(path: Path, name: str) -> Iterator[str]:
-    for number, line in read_lines(path, name):
-        if line.count(",") > MOST_VALUES:
-            raise InputError(f"{name}, line {number}: found more than {MOST_VALUES:,} commas. Write shorter rows.")
-        yield line
