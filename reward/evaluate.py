@@ -117,9 +117,9 @@ class Report:
     layer: int
     layers: int
     """Layers of the whole network; the model keeps the first `layer` of them."""
-    regularisation: float
-    """Of the head alone, as the next: nan for a network that was fine-tuned."""
-    cross_validated: float
+    regularisation: float | None
+    """Of the head alone, as the next: None for a network that was fine-tuned."""
+    cross_validated: float | None
     seed: int
     held_out_share: float
     data_sha256: str
@@ -225,8 +225,6 @@ def report_from(value: dict[str, Any]) -> Report:
         CurvePoint(point["train_prompts"], _estimate(point["accuracy"]), _number(point["log_loss"]))
         for point in value["curve"]
     )
-    for name in ("regularisation", "cross_validated"):
-        fields[name] = _number(value[name])
     if value.get("tuning") is not None:
         fields["tuning"] = Tuning(**{name: _number(found) for name, found in value["tuning"].items()})
     if value["held_out"] is not None:
