@@ -1,27 +1,22 @@
-"""What a quality report costs: seconds and memory for many rankings, beside reading them from a store.
+"""What a quality report costs: seconds and memory for many rankings, beside making their records one by one.
 
     python -m benchmarks.quality_report [--rankings 100000]
 
-Orders of four by forty annotators, three a prompt, five categories and six policies; the store is made first.
+Orders of four by forty annotators, three a prompt, five categories and six policies, made as they are read.
 """
 
 import resource
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Annotated
 
 import numpy as np
 import typer
 
-from label_data.contents import groups as stored_groups
-from label_data.database import open_store
 from label_data.judgements import judgements
 from label_data.quality import quality_of
 from label_data.records import Completion, Group, Ranking, user_prompt
-from label_data.store import add_groups
 
 COMPLETIONS, ANNOTATORS, PER_PROMPT = 4, 40, 3
 
@@ -54,25 +49,20 @@ def peak() -> float:
 
 def main(rankings: Annotated[int, typer.Option(help="how many rankings")] = 100_000) -> None:
     """Print CPU seconds and peak memory of each step."""
-    with tempfile.TemporaryDirectory() as folder:
-        store = open_store(Path(folder) / "store.db")
-        add_groups(store, made(rankings))
-        start, before = time.process_time(), peak()
-        for _ in stored_groups(store, ranked_only=True):
-            pass
-        reading = time.process_time() - start
-        typer.echo(
-            f"reading the store        {reading:7.1f} s CPU        {peak():6.0f} MB at most (making it: {before:.0f})"
-        )
-        start = time.process_time()
-        judged = judgements(stored_groups(store, ranked_only=True))
-        tables = time.process_time() - start
-        typer.echo(f"reading it into tables   {tables:7.1f} s CPU {tables / reading:5.2f} x {peak():6.0f} MB")
-        start = time.process_time()
-        found = quality_of(judged)
-        took = time.process_time() - start
-        typer.echo(f"every measure            {took:7.1f} s CPU {took / reading:5.2f} x {peak():6.0f} MB")
-        typer.echo(", ".join(f"{number:,} {name}" for name, number in found.counts.items()))
+    start = time.process_time()
+    for _ in made(rankings):
+        pass
+    making = time.process_time() - start
+    typer.echo(f"making the records          {making:7.1f} s CPU        {peak():6.0f} MB at most")
+    start = time.process_time()
+    judged = judgements(made(rankings))
+    tables = time.process_time() - start - making
+    typer.echo(f"turning them into tables    {tables:7.1f} s CPU {tables / making:5.2f} x {peak():6.0f} MB")
+    start = time.process_time()
+    found = quality_of(judged)
+    took = time.process_time() - start
+    typer.echo(f"every measure               {took:7.1f} s CPU {took / making:5.2f} x {peak():6.0f} MB")
+    typer.echo(", ".join(f"{number:,} {name}" for name, number in found.counts.items()))
 
 
 if __name__ == "__main__":
