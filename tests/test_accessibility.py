@@ -92,6 +92,10 @@ def test_no_page_has_a_serious_violation(browser, served, state, scheme):
         for tab in page.get_by_role("tab", selected=False).all():
             tab.click()
             found[f"{link}, other tab"] = violations(page, MAIN)
+        if link == "My work" and state == "filled":
+            page.get_by_test_id("stMain").get_by_role("button", name="Open").first.click()
+            expect(page.locator(".ranker .changing")).to_be_visible()
+            found[f"{link}, opened"] = violations(page, MAIN)
         if link == "Reward model" and state == "filled":
             page.get_by_text("Every number").click()
             expect(page.get_by_text("Head on layer")).to_be_visible()

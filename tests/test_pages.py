@@ -7,11 +7,12 @@ from streamlit.testing.v1 import AppTest
 
 from label_data.data_folder import default_store
 from label_data.database import open_store
-from label_data.jobs import latest_job
+from label_data.jobs import DONE, end_job, latest_job, start_job
 from label_data.progress import item_counts, store_counts
 from label_data.projects import project_settings
 from label_data.samples import waiting_prompts
 from label_data.settings import ProjectSettings
+from page_fixtures import add_run
 from store_fixtures import add_ready_prompt
 from workbench.session import store as shared_store
 
@@ -136,6 +137,38 @@ def test_the_rank_page_hands_out_a_task_that_names_no_policy(app):
 def test_without_a_reward_model_the_score_page_says_what_to_do(app):
     open_page(app, "score")
     assert "train one" in app.info[0].value
+
+
+def test_the_best_of_n_is_asked_for_and_shown_best_first(app, tmp_path):
+    """What the worker does in between is test_jobs.py's."""
+    folder = add_run(tmp_path)
+    open_page(app, "score")
+    next(area for area in app.text_area if area.key == "fresh-prompt").input("Why is the sky blue?")
+    app.slider[0].set_value(3)
+    button(app, "Sample and score").click().run()
+    assert not app.exception
+    store = open_store(default_store())
+    job = latest_job(store, "best_of_n")
+    assert job.arguments == {
+        "folder": str(folder),
+        "messages": [{"role": "user", "content": "Why is the sky blue?"}],
+        "n": 3,
+        "policy": ProjectSettings().policies[0].name,
+    }
+    start_job(store, job.id)
+    result = {"completions": ["worst", "best", "middle"], "rewards": [-1.0, 2.0, 0.5]}
+    end_job(store, job.id, DONE, "Done.", result)
+    app.run()
+    assert [code.value for code in app.code] == ["best", "middle", "worst"]
+    assert next(text.value for text in app.markdown if "reward" in text.value) == "**1.** reward +2.000"
+
+
+def test_an_empty_prompt_is_not_sampled_for(app, tmp_path):
+    add_run(tmp_path)
+    open_page(app, "score")
+    button(app, "Sample and score").click().run()
+    assert shown(app.error[0]).startswith("A prompt's last message is empty.")
+    assert latest_job(open_store(default_store()), "best_of_n") is None
 
 
 def test_the_data_page_prepares_a_file_of_what_there_is(app):
