@@ -77,7 +77,7 @@ def train_ours(folder: Path, groups: Sequence[Group], options: dict[str, Any], s
     from reward.judged import judge
     from reward.networks import fine_tunable
     from reward.settings import Settings
-    from reward.trainer import fit
+    from reward.trainer import RankingTrainer, steps_of, training_arguments
 
     settings = Settings(
         method="full",
@@ -89,9 +89,14 @@ def train_ours(folder: Path, groups: Sequence[Group], options: dict[str, Any], s
     tokenizer = load_tokenizer(folder)
     judged = [found for group in groups if (found := judge(group, tokenizer, settings)) is not None]
     ranked = fine_tunable(folder, tokenizer, settings)
+    steps = steps_of(len(judged), settings)
+    arguments = training_arguments(settings, scratch, len(steps), False, "cpu")
+    arguments.save_strategy = "no"  # neither side is timed writing checkpoints
+    of_steps = [[judged[at] for at in step] for step in steps]
+    trainer = RankingTrainer(ranked, arguments, settings, of_steps, [], 0.0)
     start = time.perf_counter()
-    found = fit(ranked, judged, [], settings, scratch)
-    return ranked.network, time.perf_counter() - start, found.tokens // options["epochs"]
+    trainer.train()
+    return ranked.network, time.perf_counter() - start, trainer.tokens_read // options["epochs"]
 
 
 def train_trl(folder: Path, groups: Sequence[Group], options: dict[str, Any], scratch: Path) -> tuple[Any, float, int]:
@@ -185,6 +190,7 @@ def measure(side: str, task: dict[str, Any]) -> dict[str, Any]:
 
 def tiny_network(folder: Path) -> None:
     """Write a network of a few thousand weights with a token a byte, for `--quick`."""
+    import torch
     from tokenizers import Tokenizer, models, pre_tokenizers
     from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
@@ -196,6 +202,7 @@ def tiny_network(folder: Path) -> None:
         "{% for message in messages %}<s>{{ message['role'] }}\n{{ message['content'] }}</s>{% endfor %}"
         "{% if add_generation_prompt %}<s>assistant\n{% endif %}"
     )
+    torch.manual_seed(0)
     sizes = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4}
     LlamaForCausalLM(LlamaConfig(vocab_size=len(names), pad_token_id=0, **sizes)).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
