@@ -46,6 +46,12 @@ def test_sampled_prompts_are_ready_and_wait_no_more(store):
     assert untouched_ready(store) == 1
 
 
+def test_a_prompt_that_another_worker_sampled_meanwhile_keeps_what_that_one_saved(store):
+    prompt = add_ready_prompt(store, "Why?", "a", "b")
+    assert save_samples(store, prompt, completions_of(prompt, "c", "d", "e")) == "ready"
+    assert [completion.text for completion in next(groups(store)).completions] == ["a", "b"]
+
+
 def test_a_prompt_whose_completions_are_all_alike_has_nothing_to_rank_until_it_is_sampled_again(store):
     prompt = user_prompt("Why?")
     add_prompts(store, [prompt])
@@ -122,6 +128,16 @@ def test_imports_larger_than_what_is_looked_up_at_once_are_whole(store, monkeypa
     assert add_groups(store, many) == Added(7, 14, 7)
     assert add_groups(store, [*many, imported_group("new?")]) == Added(1, 2, 1)
     assert list(problems(store)) == []
+
+
+def test_a_ranking_that_is_there_becomes_the_known_right_one_when_a_file_says_so(store):
+    group = imported_group(submission="s-1")
+    add_groups(store, [group])
+    assert next(groups(store)).rankings[0].purpose == ""
+    key = replace(group, rankings=(replace(group.rankings[0], purpose="key"),))
+    assert add_groups(store, [key]) == Added()
+    assert next(groups(store)).rankings[0].purpose == "key"
+    assert add_groups(store, [key, group]) == Added()
 
 
 def test_an_error_half_way_leaves_the_store_as_it_was(store):
