@@ -11,6 +11,7 @@ from label_data.formats.lines_in import LONGEST_LINE, MOST_BLANK, read_lines
 from label_data.records import InputError
 
 MIB = 2**20
+GZIPPED, EMPTY_LINE, ONE_LINE = (gzip.compress(content, mtime=0) for content in (b'{"a": 1}', b"\n", b"one\n"))
 
 
 def written(path, content):
@@ -56,7 +57,7 @@ def test_what_is_not_utf_8_is_refused(tmp_path, content):
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (gzip.compress(b'{"a": 1}', mtime=0), "found gzip data. Name the file so that it ends in .gz; if it does, unpack"),
+        (GZIPPED, "found gzip data. Name the file so that it ends in .gz; if it does, unpack"),
         (b"PK\x03\x04", "found a zip archive. Unpack it, and give the files in it."),
         (b"PAR1\x15", "found Parquet. Name the file so that it ends in .parquet"),
         (b"\xef\xbb\xbf<!DOCTYPE html>", "found a web page. Download the file itself, not the page that shows it."),
@@ -119,8 +120,8 @@ def test_gzip_that_breaks_off_is_refused(tmp_path):
     [
         (b'{"a": 1}', "after line 0: found no sound gzip data (incorrect header check). Copy it again, or rename it."),
         (b"", "file, after line 0: found a gzip file that breaks off before its end."),
-        (gzip.compress(b"\n", mtime=0), "file: found nothing in it."),
-        (gzip.compress(b"one\n", mtime=0) + b"garbage", "after line 1: found no sound gzip data (incorrect header check)."),
+        (EMPTY_LINE, "file: found nothing in it."),
+        (ONE_LINE + b"garbage", "after line 1: found no sound gzip data (incorrect header check)."),
     ],
 )
 def test_what_is_called_gz_and_is_not_is_refused(tmp_path, content, said):
