@@ -345,7 +345,7 @@ def verdict(held_out: HeldOut) -> str:
         f"(95 % interval {model.low:.1%} to {model.high:.1%})"
     )
     if over.low > 0:
-        return f"{found}, better than the best baseline ({held_out.best_baseline}) by {over.value:.1%}."
+        return f"{found}, better than the best baseline ({held_out.best_baseline}) by {100 * over.value:.1f} points."
     if over.high < 0:
         return f"{found}, worse than the best baseline ({held_out.best_baseline}). Don't use it."
     return f"{found}: no better than the best baseline ({held_out.best_baseline}), as far as these can tell."
@@ -354,7 +354,7 @@ def verdict(held_out: HeldOut) -> str:
 def prompt_verdict(held_out: HeldOut) -> str:
     """Return one sentence: does the model use the prompt, as far as these comparisons can tell?"""
     if held_out.over_shuffled.low > 0:
-        return f"Under another prompt the same completions lose it {held_out.over_shuffled.value:.1%}."
+        return f"Under another prompt the same completions lose it {100 * held_out.over_shuffled.value:.1f} points."
     return "Under another prompt it orders the same completions as well: what it knows is about completions alone."
 
 
