@@ -200,12 +200,18 @@ class Line:
 
     def __init__(self, page):
         self.to_server = self.to_page = True
+        self.answers = 0
         page.route_web_socket("**/_stcore/stream", self.route)
 
     def route(self, socket):
         server = socket.connect_to_server()
-        socket.on_message(lambda message: self.to_server and server.send(message))
+        socket.on_message(lambda message: self.sent(server, message))
         server.on_message(lambda message: self.to_page and socket.send(message))
+
+    def sent(self, server, message):
+        self.answers += b"submission" in bytes(message)
+        if self.to_server:
+            server.send(message)
 
 
 @pytest.mark.parametrize("lost", ["the answer", "the acknowledgement"])
@@ -222,6 +228,19 @@ def test_what_is_lost_on_the_way_is_sent_again_and_stored_once(page, server, pat
     line.to_server = line.to_page = True
     expect(page.get_by_text("Every prompt is ranked.")).to_be_visible()  # the one that waited followed by itself
     assert [len(order) for order, *_ in rankings(path)] == [4, 4]
+
+
+def test_a_slow_server_is_asked_less_and_less_often(page, server, path):
+    """Each message stops the server's work on the one before. In 8 s by the page's clock: at 0, 2 and 2 + 4 s."""
+    page.add_init_script("window.clock = 1; performance.now = () => clock;")
+    fill(path, "First?", "Second?")
+    line = Line(page)
+    open_ranking(page, server, path)
+    line.to_server, line.answers = False, 0
+    press(page, "1", "2", "3", "Enter")
+    for _ in range(4):
+        page.evaluate("clock += 2000; new Promise((looked) => setTimeout(looked, 500))")  # it looks every 250 ms
+    assert line.answers == 3
 
 
 def test_a_server_that_is_killed_loses_no_ranking(page, path, tmp_path):

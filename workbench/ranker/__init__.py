@@ -73,10 +73,10 @@ def ranker(
 ) -> None:
     """Show the first task, hold the second ready, and call `on_answer` when the person submits.
 
-    The message is then at `st.session_state[key].answer`, for `answer_from`. The browser sends it again every two
-    seconds until `saved` or `problem` names its submission, so every run has to pass the latest of both on. With no
-    tasks nothing is shown, but an answer that could not be sent yet still is. Texts that the browser says it has, in
-    the message that this run answers, are not sent again: the task that was sent ahead comes first now.
+    The message is then at `st.session_state[key].answer`, for `answer_from`. The browser sends it again after two
+    seconds, then four, eight …, until `saved` or `problem` names its submission, so every run has to pass the latest of
+    both on. With no tasks nothing is shown, but an answer that could not be sent yet still is. Texts that the browser
+    says it has, in the message that this run answers, are not sent again: the task that was sent ahead comes first now.
 
     Args:
         tasks: of `next_tasks`, or one `reopened` to be changed; nothing of them but token, texts, places and what

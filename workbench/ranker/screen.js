@@ -1,7 +1,8 @@
 // What the annotator does: each key, press and drag changes the ranking, keeps its draft, and at last sends it until the
 // server says that it is stored.
 
-const RESEND = 2000; // milliseconds between two attempts to send the same answer
+const RESEND = 2000; // milliseconds until an answer is sent again; then twice as long each time, as a message stops the
+const LONGEST_RESEND = 30000; // server's work on the one before: one that takes longer than 2 s would never get to its end
 const MOST_HELD = 12; // texts kept, so that the server need not send them again
 const UNDOABLE = 200; // steps back that are kept
 const SELECTION_RESTS = 250; // milliseconds without a change before a selection counts as made
@@ -47,7 +48,7 @@ class Screen extends Sheet {
     on(root, "scroll", (event) => this.scrolled(event.target), { passive: true, capture: true });
     on(root, "scrollend", () => (this.scroller = null), { capture: true });
     this.timer = setInterval(() => {
-      if (this.unsent && performance.now() - this.sentAt > RESEND - 100) this.send();
+      if (this.unsent && performance.now() - this.sentAt > this.resendAfter() - 100) this.send();
       this.paintSession();
     }, 250);
     if (this.unsent) this.sentAt = -RESEND; // left over from before a reload: the timer sends it at once
@@ -380,6 +381,10 @@ class Screen extends Sheet {
     this.attempts = 0;
     if (answer) outbox.put(UNSENT, answer);
     else outbox.drop(UNSENT);
+  }
+
+  resendAfter() {
+    return Math.min(LONGEST_RESEND, RESEND * 2 ** Math.max(0, this.attempts - 1));
   }
 
   send() {
