@@ -122,6 +122,12 @@ class Assignment(RuleBasedStateMachine):
         for token in tokens:
             self.tasks[token].expires = self.clock.seconds + LEASE
 
+    @rule(order=st.permutations(PEOPLE), seconds=st.sampled_from([0, 61.9, 1801.1]))
+    def all_ask_after_a_break(self, order, seconds):
+        self.move_clock(seconds)
+        for who in order:
+            self.ask(who)
+
     def take(self, token, who):
         with reading(self.store) as connection:
             row = connection.execute(
