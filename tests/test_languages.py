@@ -178,7 +178,7 @@ def refusals():
     return found
 
 
-@pytest.mark.parametrize("language", set(LANGUAGES) - {"en"})
+@pytest.mark.parametrize("language", sorted(set(LANGUAGES) - {"en"}))
 def test_what_annotators_and_researchers_are_refused_with_comes_in_their_language(language):
     found = refusals()
     assert len(found) > 20
