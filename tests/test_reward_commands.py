@@ -96,7 +96,7 @@ def test_what_the_person_can_put_right_is_one_sentence_and_exit_code_1(run, tmp_
 def test_train_by_another_method_is_stopped_and_resumed_from_the_command_line(run, tmp_path, tiny_backbone_folder):
     """A first SIGINT lets the step finish, as Ctrl+C does; what is said then goes on."""
     add_groups(open_store(tmp_path / "store.db"), planted_groups(30))
-    flags = ("--method", "full", "--backbone", tiny_backbone_folder, "--epochs", 4, "--groups-per-step", 1)
+    flags = ("--method", "full", "--backbone", tiny_backbone_folder, "--epochs", 2, "--groups-per-step", 1)
     command = [sys.executable, "-m", "reward", "train", tmp_path / "store.db", "--out", tmp_path / "model", *flags]
     environment = {**os.environ, "WORKBENCH_DATA": str(tmp_path / "data")}
     started = subprocess.Popen([str(one) for one in command], stderr=subprocess.PIPE, text=True, env=environment)
