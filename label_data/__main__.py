@@ -1,4 +1,4 @@
-"""python -m label_data import | export | stats | quality | check | copy | backup | restore: the terminal's way."""
+"""python -m label_data: the store from a terminal: data in and out, projects, gold prompts, quality, checks, copies."""
 
 import sqlite3
 from collections import Counter
@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from tqdm import tqdm
 
+from label_data.annotators import annotator_with_name
 from label_data.check import (
     WAL_RESET,
     database_version,
@@ -28,7 +29,9 @@ from label_data.data_folder import default_store
 from label_data.database import Store, open_store, shown
 from label_data.formats import READERS, WRITERS, prompts
 from label_data.formats.rows_out import ENDINGS
+from label_data.gold import gold_prompts, mark_all_gold
 from label_data.progress import item_counts
+from label_data.projects import Project, add_project, project_named, project_settings, projects
 from label_data.records import InputError
 from label_data.store import Added
 from label_data.transfer import export_file, import_files
@@ -36,6 +39,7 @@ from label_data.transfer import export_file, import_files
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help="The store: data in and out, and checks.")
 Reading = StrEnum("Reading", {name: name for name in READERS})
 Writing = StrEnum("Writing", {name: name for name in WRITERS})
+ProjectOption = Annotated[str, typer.Option("--project", help="name of a project [default: the store's only one]")]
 StoreOption = Annotated[str, typer.Option("--store", help="store file or database URL [default: the data folder's]")]
 
 
@@ -62,12 +66,14 @@ def _opened(address: str, create: bool = False) -> Iterator[Store]:
 @app.command("import")
 def import_command(
     files: Annotated[list[Path], typer.Argument(help="the files to read")],
-    format_: Annotated[Reading, typer.Option("--format", help="what the files hold")],
+    format_: Annotated[Reading | None, typer.Option("--format", help="what they hold [default: recognised]")] = None,
     store: StoreOption = "",
     column: Annotated[str, typer.Option(help="prompts: the field or column that holds the prompt")] = prompts.COLUMN,
     category: Annotated[str, typer.Option(help="prompts: their category, where a row names none")] = "",
+    project: ProjectOption = "",
+    name: Annotated[list[str] | None, typer.Option(help="OUR=THEIRS: what the file calls a field (table, …)")] = None,
 ) -> None:
-    """Add what the files hold to the store: all of it, or with an error nothing."""
+    """Add what the files hold to a project: all of it, or with an error nothing."""
     with (
         input_errors(),
         _opened(store, create=True) as opened,
@@ -76,11 +82,16 @@ def import_command(
         found = import_files(
             opened,
             files,
-            format_,
+            format_ or "",
             column,
             category,
+            _mapped(name or []),
             lambda rows: progress.update(),
+            project_named(opened, project).id,
         )
+    if format_ is None:
+        for file, said, rows in found.files:
+            print(f"{file}: {said}; {rows:,} {'row' if rows == 1 else 'rows'} taken.")
     print(f"Added {_spelled(found.added)}.")
     if found.repeated != Added():
         print(f"There already, in the store or earlier in the files: {_spelled(found.repeated)}.")
@@ -93,19 +104,20 @@ def export_command(
     out: Annotated[Path, typer.Option(help=f"the file; its name ends in {', '.join(ENDINGS)}")],
     store: StoreOption = "",
     margin: Annotated[bool, typer.Option(help="trl: write strengths as margins")] = False,
+    project: ProjectOption = "",
 ) -> None:
-    """Write the store to one file: everything (groups), or the comparisons for TRL's trainers (trl)."""
+    """Write a project to one file: everything (groups), or the comparisons for TRL's trainers (trl)."""
     with input_errors(), _opened(store) as opened:
-        written = export_file(opened, out, format_, margin)
+        written = export_file(opened, out, format_, margin, project_named(opened, project).id)
     print(f"Wrote {written.rows:,} rows to {out}.")
     _print_counts("Not in the file", written.left_out)
 
 
 @app.command()
-def stats(store: StoreOption = "") -> None:
-    """Count what the store holds."""
+def stats(store: StoreOption = "", project: ProjectOption = "") -> None:
+    """Count what a project holds."""
     with input_errors(), _opened(store) as opened:
-        found = _counts(opened)
+        found = _counts(opened, project_named(opened, project))
     table = Table(box=None, show_header=False)
     table.add_column(justify="right")
     for name, number in found.items():
@@ -113,18 +125,48 @@ def stats(store: StoreOption = "") -> None:
     Console().print(table)
 
 
-def _counts(store: Store) -> Counter[str]:
+def _counts(store: Store, project: Project) -> Counter[str]:
     found = Counter(prompts=0, completions=0, rankings=0, comparisons=0, annotators=0)
     annotators = set()
-    for group in groups(store):
+    for group in groups(store, project=project.id):
         found.update(prompts=1, completions=len(group.completions), rankings=len(group.rankings))
         found["comparisons"] += len(group_comparisons(group))
         found.update(f"rankings with outcome {ranking.outcome}" for ranking in group.rankings)
         found.update(f"rankings from source {ranking.source}" for ranking in group.rankings)
         annotators |= {ranking.annotator for ranking in group.rankings}
     found["annotators"] = len(annotators)
-    found.update({f"prompts {state}": number for state, number in item_counts(store).items()})
+    found.update({f"prompts {state}": number for state, number in item_counts(store, project.id).items()})
+    if known := gold_prompts(store, project.id):
+        found["gold prompts"] = known
     return found
+
+
+@app.command("projects")
+def projects_command(
+    store: StoreOption = "",
+    add: Annotated[str, typer.Option(help="name of a project to be added, with the default settings")] = "",
+) -> None:
+    """List the store's projects, each with its prompts by state; with --add, add one first."""
+    with input_errors(), _opened(store, create=bool(add)) as opened:
+        if add:
+            add_project(opened, add)
+        for project in projects(opened):
+            counts = item_counts(opened, project.id)
+            states = ", ".join(f"{number:,} {state}" for state, number in counts.items())
+            print(f"{project.id}: {project.name!r}, revision {project_settings(opened, project.id)[1]}, {states}")
+
+
+@app.command()
+def gold(
+    annotator: Annotated[str, typer.Argument(help="name of who ranked prompts as they should be ranked")],
+    store: StoreOption = "",
+    project: ProjectOption = "",
+) -> None:
+    """Make every prompt that this annotator ranked a gold one: others get it as a test, by the project's share."""
+    with input_errors(), _opened(store) as opened:
+        mine = project_named(opened, project).id
+        new = mark_all_gold(opened, annotator_with_name(opened, annotator).id, mine)
+        print(f"{new:,} new gold prompts, {gold_prompts(opened, mine):,} in all.")
 
 
 @app.command()
@@ -218,6 +260,13 @@ def _print_copied(copied: Copied, both: str) -> None:
     for table, rows in copied.rows.items():
         print(f"{rows:>12,} {table}")
     print(f"{both} the same bytes, sha256 {copied.sha256}.")
+
+
+def _mapped(pairs: list[str]) -> dict[str, str]:
+    for pair in pairs:
+        if "=" not in pair:
+            raise InputError(f"--name {pair}: found no equals sign. Write our name and the file's: chosen=better.")
+    return dict(pair.split("=", 1) for pair in pairs)
 
 
 def _spelled(added: Added) -> str:

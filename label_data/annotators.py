@@ -33,6 +33,17 @@ def annotator_named(store: Store, name: str) -> Annotator:
     return Annotator(row.id, row.name)
 
 
+def annotator_with_name(store: Store, name: str) -> Annotator:
+    """Return the annotator of this name, case and outer white space aside; InputError if there is none."""
+    table = schema.annotators
+    folded = " ".join(name.split()).casefold()
+    with reading(store) as connection:
+        row = connection.execute(select(table.c.id, table.c.name).where(table.c.folded_name == folded)).first()
+    if row is None:
+        raise InputError(f"Nobody named {name!r} ranks in this store. Write the name as on the Rank page.")
+    return Annotator(*row)
+
+
 def annotator_with_id(store: Store, annotator: str) -> Annotator | None:
     """Return the annotator of this pseudonym, or None."""
     table = schema.annotators

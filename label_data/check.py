@@ -4,11 +4,12 @@ import hashlib
 import json
 from collections.abc import Iterator
 
-from sqlalchemy import Connection, ForeignKey, Table, func, select, update
+from sqlalchemy import ColumnElement, Connection, ForeignKey, ScalarSelect, Table, func, select, update
 
 from label_data import schema
 from label_data.contents import groups
 from label_data.database import Store, reading, writing
+from label_data.queueing import enqueue
 from label_data.records import InputError, canonical
 
 APPEND_ONLY = {
@@ -63,13 +64,14 @@ def problems(store: Store) -> Iterator[str]:
             for key in table.foreign_keys:
                 yield from _reference_problems(connection, table, key)
         yield from _counter_problems(connection)
+        yield from _task_problems(connection)
         stored = {
             table: _ids(connection, table) for table in (schema.prompts, schema.completions, schema.demonstrations)
         }
         hashes = schema.rankings.c.submission, schema.rankings.c.judgement_sha256
         judged = dict(connection.execute(select(*hashes)).all())
     try:
-        for group in groups(store, revised=True):
+        for group in groups(store, revised=True, retracted=True):
             stored[schema.prompts].discard(group.prompt.id)
             stored[schema.completions] -= {completion.id for completion in group.completions}
             stored[schema.demonstrations] -= {demonstration.id for demonstration in group.demonstrations}
@@ -93,7 +95,7 @@ def _file_problems(connection: Connection) -> Iterator[str]:
 
 def _trigger_problems(connection: Connection) -> Iterator[str]:
     found = dict(connection.exec_driver_sql(APPEND_ONLY[connection.dialect.name]).all())
-    for table in (schema.rankings, schema.demonstrations):
+    for table in (schema.rankings, schema.demonstrations, schema.retractions):
         if not found.get(table.name):
             yield f"{table.name}: nothing keeps its rows from being changed; the triggers that did are gone."
 
@@ -108,36 +110,75 @@ def _reference_problems(connection: Connection, table: Table, key: ForeignKey) -
 
 # Counters
 
-_items, _tasks, _rankings = schema.items, schema.tasks, schema.rankings
-_leased = (
+_items, _tasks, _rankings, _projects = schema.items, schema.tasks, schema.rankings, schema.projects
+_retracted = _rankings.c.submission.in_(select(schema.retractions.c.submission))
+
+
+def _tasks_of_item(condition: ColumnElement[bool]) -> ScalarSelect[int]:
+    ordinary = (_tasks.c.item == _items.c.number) & (_tasks.c.purpose == "")
+    return select(func.count()).select_from(_tasks).where(ordinary, condition).scalar_subquery()
+
+
+_imported = (
     select(func.count())
-    .select_from(_tasks)
-    .where(_tasks.c.item == _items.c.number, _tasks.c.state == schema.OPEN)
+    .where(
+        _rankings.c.item == _items.c.number,
+        _rankings.c.task.is_(None),
+        _rankings.c.revises.is_(None),
+        _rankings.c.purpose == "",
+    )
     .scalar_subquery()
 )
-_done = (
-    select(func.count())
-    .select_from(_rankings)
-    .where(_rankings.c.prompt_id == _items.c.prompt_id, _rankings.c.revises.is_(None))
-    .scalar_subquery()
+_leased = _tasks_of_item(_tasks.c.state == schema.OPEN)
+_done = _tasks_of_item(_tasks.c.counted == 1) + _imported
+_skipped = _tasks_of_item(_tasks.c.state == schema.SKIPPED)
+_has_drifted = (_items.c.leased != _leased) | (_items.c.done != _done) | (_items.c.skipped != _skipped)
+_is_queued = _items.c.place.is_not(None)
+_is_misplaced = (_is_queued != (_items.c.state == schema.READY)) | (
+    _is_queued & (_items.c.place >= func.coalesce(_projects.c.next_place, 0))
 )
-_has_drifted = (_items.c.leased != _leased) | (_items.c.done != _done)
 
 
 def _counter_problems(connection: Connection) -> Iterator[str]:
-    """Compare each item's counters with its open tasks and with the rankings of its prompt, revisions not counted."""
-    query = select(_items, _leased.label("open_tasks"), _done.label("rankings"))
+    """Compare each item's counters with its tasks and with the rankings that came in files, and look at its place."""
+    query = select(_items, _leased.label("open"), _done.label("counting"), _skipped.label("skips"))
     for row in connection.execute(query.where(_has_drifted)):
         yield (
-            f"items: the prompt {row.prompt_id} is counted as leased {row.leased} and done {row.done} times, "
-            f"but has {row.open_tasks} open tasks and {row.rankings} rankings."
+            f"items: the prompt {row.prompt_id} is counted as leased {row.leased}, done {row.done} and skipped "
+            f"{row.skipped} times, but has {row.open} open tasks, {row.counting} rankings that count and "
+            f"{row.skips} skips."
         )
+    joined = select(_items.c.prompt_id).join(_projects, _projects.c.id == _items.c.project, isouter=True)
+    for row in connection.execute(joined.where(_is_misplaced | _projects.c.id.is_(None))):
+        yield f"items: the prompt {row.prompt_id} has no place in its project's queue, or one it should not have."
+
+
+def _task_problems(connection: Connection) -> Iterator[str]:
+    """Compare each task's state with the newest of its rankings."""
+    newest = _rankings.c.submission.not_in(select(_rankings.c.revises).where(_rankings.c.revises.is_not(None)))
+    said = select(_rankings.c.task, _rankings.c.outcome, _retracted.label("retracted")).where(newest).subquery()
+    query = (
+        select(_tasks.c.token, _tasks.c.state, _tasks.c.counted, _tasks.c.purpose, said.c.outcome, said.c.retracted)
+        .join(said, said.c.task == _tasks.c.token, isouter=True)
+        .where(_tasks.c.state.in_((schema.DONE, schema.SKIPPED, schema.RETRACTED)) | said.c.outcome.is_not(None))
+    )
+    for row in connection.execute(query):
+        of_outcome = schema.SKIPPED if row.outcome == "skipped" else schema.DONE
+        expected = None if row.outcome is None else schema.RETRACTED if row.retracted else of_outcome
+        if row.state != expected or (row.counted and (row.state != schema.DONE or row.purpose)):
+            yield f"tasks: {row.token} is {row.state} and counted {row.counted} times, but its rankings say {expected}."
 
 
 def mend_counters(store: Store) -> int:
     """Count again, from tasks and rankings, what items keep counted; return how many items were wrong."""
     with writing(store) as connection:
-        return connection.execute(update(_items).where(_has_drifted).values(leased=_leased, done=_done)).rowcount
+        mended = {"leased": _leased, "done": _done, "skipped": _skipped}
+        wrong = connection.execute(update(_items).where(_has_drifted).values(**mended)).rowcount
+        misplaced = _is_queued & (_items.c.state != schema.READY)
+        connection.execute(update(_items).where(misplaced).values(place=None))
+        for project in connection.scalars(select(_projects.c.id)).all():
+            enqueue(connection, project)
+        return wrong
 
 
 def _ids(connection: Connection, table: Table) -> set[str]:

@@ -27,14 +27,16 @@ def comparisons(ranking: Ranking) -> list[Comparison]:
 
 
 def group_comparisons(group: Group) -> list[Comparison]:
-    """Return the comparisons of every ranking of the group, white-space twins left out.
+    """Return the comparisons of every ranking of the group that says which completions are better.
 
-    Two completions whose texts are equal cannot be told apart by any reward model: such a pair would count half.
+    Left out are repeats and answers to gold prompts (`Ranking.tests_annotator`), and white-space twins: two
+    completions whose texts are equal cannot be told apart by any reward model, and such a pair would count half.
     """
     folded = {completion.id: completion.folded for completion in group.completions}
     return [
         comparison
         for ranking in group.rankings
+        if not ranking.tests_annotator
         for comparison in comparisons(ranking)
         if folded[comparison.chosen] != folded[comparison.rejected]
     ]

@@ -1,69 +1,118 @@
 """What the store holds, as records: groups of one prompt with all that belongs to it."""
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import groupby
+from collections.abc import Iterable, Iterator, Sequence, Set
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Column, Connection, Row, Select, Table, select
+from sqlalchemy import Connection, Row, Select, Table, bindparam, select
 
 from label_data import schema
 from label_data.database import Store, reading
 from label_data.records import Completion, Demonstration, Group, Message, Prompt, Ranking, Span
 
+_ids = bindparam("prompts", expanding=True)
+_rankings, _retractions, _items = schema.rankings, schema.retractions, schema.items
+_later, _other = _rankings.alias("later"), _rankings.alias("other")
 
-def groups(store: Store, ranked_only: bool = False, revised: bool = False) -> Iterator[Group]:
+
+def _of(table: Table) -> Select[Any]:
+    return select(table).where(table.c.prompt_id.in_(_ids)).order_by(table.c.number)
+
+
+# Built once: building them for each call took more than reading what they find.
+_PROMPTS = select(schema.prompts).where(schema.prompts.c.id.in_(_ids))
+_COMPLETIONS = _of(schema.completions)
+_KEYS = select(_items.c.gold).where(_items.c.prompt_id.in_(_ids), _items.c.gold.is_not(None))
+
+
+@cache
+def _statements(revised: bool, retracted: bool, of_project: bool) -> tuple[Select[Any], Select[Any]]:
+    """Return how rankings are found, and the demonstrations sent with them; see `groups`."""
+    return tuple(_wanted(table, revised, retracted, of_project) for table in (_rankings, schema.demonstrations))
+
+
+def _wanted(table: Table, revised: bool, retracted: bool, of_project: bool) -> Select[Any]:
+    query = _of(table)
+    if not revised:
+        query = query.where(~select(_later.c.number).where(_later.c.revises == table.c.submission).exists())
+    if not retracted:
+        withdrawn = select(_retractions.c.submission).where(_retractions.c.submission == table.c.submission)
+        query = query.where(~withdrawn.exists())
+    if of_project:
+        mine = select(_items.c.number).where(_items.c.number == _other.c.item, _items.c.project == bindparam("project"))
+        others = select(_other.c.number).where(_other.c.submission == table.c.submission, ~mine.exists())
+        query = query.where(~others.exists())
+    return query
+
+
+def groups(
+    store: Store,
+    ranked_only: bool = False,
+    revised: bool = False,
+    project: str | None = None,
+    retracted: bool = False,
+) -> Iterator[Group]:
     """Yield prompts with their completions, current rankings and demonstrations, from one moment of the store.
 
     First added first. Of a ranking that was revised only the newest is current, with the demonstration sent with it;
-    `revised` yields the earlier ones too, in the order in which they were stored. Reads 500 prompts at a time.
+    `revised` yields the earlier ones too, in the order in which they were stored. `project`: only its prompts, with
+    the rankings made for it; by default those of all projects. Rankings that were withdrawn, and the demonstrations
+    sent with them, come with `retracted` alone. Reads 500 prompts at a time.
     """
     with reading(store) as connection:
-        yield from all_groups_in(connection, ranked_only, revised)
+        yield from all_groups_in(connection, ranked_only, revised, project, retracted)
 
 
-def all_groups_in(connection: Connection, ranked_only: bool = False, revised: bool = False) -> Iterator[Group]:
+def all_groups_in(
+    connection: Connection,
+    ranked_only: bool = False,
+    revised: bool = False,
+    project: str | None = None,
+    retracted: bool = False,
+) -> Iterator[Group]:
     """Yield the same inside a transaction that is open already."""
-    prompts = schema.prompts
+    prompts, items = schema.prompts, schema.items
     query = select(prompts.c.id, prompts.c.number).order_by(prompts.c.number).limit(500)
     if ranked_only:
         query = query.where(prompts.c.id.in_(select(schema.rankings.c.prompt_id)))
+    if project is not None:
+        query = query.where(prompts.c.id.in_(select(items.c.prompt_id).where(items.c.project == project)))
     last = -1
     while rows := connection.execute(query.where(prompts.c.number > last)).all():
-        yield from groups_in(connection, [row.id for row in rows], revised)
+        yield from groups_in(connection, [row.id for row in rows], revised, project, retracted)
         last = rows[-1].number
 
 
-def groups_in(connection: Connection, prompt_ids: Sequence[str], revised: bool = False) -> list[Group]:
+def groups_in(
+    connection: Connection,
+    prompt_ids: Sequence[str],
+    revised: bool = False,
+    project: str | None = None,
+    retracted: bool = False,
+) -> list[Group]:
     """Return the groups of these prompts, in this order; the prompts must be in the store.
 
-    `revised` as in `groups`.
+    `revised`, `project` and `retracted` as in `groups`.
     """
-    replaced = select(schema.rankings.c.revises).where(schema.rankings.c.revises.is_not(None))
-    prompts = {
-        row.id: prompt_in(row) for row in connection.execute(_of(schema.prompts, schema.prompts.c.id, prompt_ids))
-    }
-    completions = _of(schema.completions, schema.completions.c.prompt_id, prompt_ids)
-    rankings = _of(schema.rankings, schema.rankings.c.prompt_id, prompt_ids)
-    demonstrations = _of(schema.demonstrations, schema.demonstrations.c.prompt_id, prompt_ids)
-    if not revised:
-        rankings = rankings.where(schema.rankings.c.submission.not_in(replaced))
-        demonstrations = demonstrations.where(schema.demonstrations.c.submission.not_in(replaced))
-    completions_of = _by_prompt(map(_completion, connection.execute(completions)))
-    rankings_of = _by_prompt(map(_ranking, connection.execute(rankings)))
-    demonstrations_of = _by_prompt(map(_demonstration, connection.execute(demonstrations)))
+    of_rankings, of_demonstrations = _statements(revised, retracted, project is not None)
+    ids = {"prompts": list(prompt_ids), "project": project}
+    prompts = {row.id: prompt_in(row) for row in connection.execute(_PROMPTS, ids)}
+    keys = set(connection.scalars(_KEYS, ids))
+    completions_of = _by_prompt(map(completion_in, connection.execute(_COMPLETIONS, ids)))
+    rankings_of = _by_prompt(_ranking(row, keys) for row in connection.execute(of_rankings, ids))
+    demonstrations_of = _by_prompt(map(_demonstration, connection.execute(of_demonstrations, ids)))
     return [
         Group(prompts[id], completions_of.get(id, ()), rankings_of.get(id, ()), demonstrations_of.get(id, ()))
         for id in prompt_ids
     ]
 
 
-def _of(table: Table, column: Column[str], values: Sequence[str]) -> Select[Any]:
-    return select(table).where(column.in_(values)).order_by(column, table.c.number)
-
-
 def _by_prompt(records: Iterable[Any]) -> dict[str, tuple[Any, ...]]:
-    return {prompt: tuple(same) for prompt, same in groupby(records, key=lambda record: record.prompt_id)}
+    found: dict[str, list[Any]] = {}
+    for record in records:
+        found.setdefault(record.prompt_id, []).append(record)
+    return {prompt: tuple(same) for prompt, same in found.items()}
 
 
 def prompt_in(row: Row[Any]) -> Prompt:
@@ -72,7 +121,8 @@ def prompt_in(row: Row[Any]) -> Prompt:
     return Prompt(messages, row.category, row.source)
 
 
-def _completion(row: Row[Any]) -> Completion:
+def completion_in(row: Row[Any]) -> Completion:
+    """Return the completion of a row of its table."""
     return Completion(
         row.prompt_id,
         row.text,
@@ -98,7 +148,7 @@ def _demonstration(row: Row[Any]) -> Demonstration:
     )
 
 
-def _ranking(row: Row[Any]) -> Ranking:
+def _ranking(row: Row[Any], keys: Set[str]) -> Ranking:
     return Ranking(
         prompt_id=row.prompt_id,
         annotator=row.annotator,
@@ -119,4 +169,5 @@ def _ranking(row: Row[Any]) -> Ranking:
         submission=row.submission,
         ratings=json.loads(row.ratings),
         spans=tuple(Span(*span) for span in json.loads(row.spans)),
+        purpose="key" if row.submission in keys else row.purpose,
     )

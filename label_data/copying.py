@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Table, delete, func, insert, select
 
 from label_data import schema
 from label_data.contents import all_groups_in
-from label_data.database import Store, open_store, reading, shown, writing
+from label_data.database import Store, flush, open_store, reading, shown, writing
 from label_data.formats.groups import export_digest
 from label_data.records import InputError
 
@@ -95,20 +95,12 @@ def back_up(store: Store, file: Path, on_progress: Callable[[str, int], object] 
                 copied = copy_store(store, target, on_progress)
             finally:
                 target.dispose()  # the last connection writes everything into the one file
-            _flush(made)
+            flush(made)
             os.link(made, file)  # unlike a rename it replaces nothing
-            _flush(file.parent)
+            flush(file.parent)
     except OSError as error:
         raise InputError(f"{file}: the backup can't be written ({error.strerror}). Name another place.") from None
     return copied
-
-
-def _flush(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def restore(file: Path, target: Store, on_progress: Callable[[str, int], object] = lambda table, rows: None) -> Copied:

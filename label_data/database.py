@@ -11,6 +11,7 @@ On PostgreSQL a transaction writes alone too, unless it asks to write beside oth
 it decides by, in the order that everybody keeps. An advisory lock tells the two apart, and its queue is fair as well.
 """
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -197,12 +198,29 @@ def _upgrade(engine: Engine, path: Path | None, create: bool) -> None:
     gate: Gate = engine.get_execution_options()["gate"]
     with gate.turn():
         if path is not None and current is not None:
-            backup = path.with_name(f"{path.name}.before-{newest}")
-            backup.unlink(missing_ok=True)
-            with engine.connect() as connection:  # the driver's own call: SQLAlchemy would begin a transaction first
-                connection.connection.driver_connection.execute("VACUUM INTO ?", (str(backup),))
+            _keep_as_it_was(engine, path, path.with_name(f"{path.name}.before-{newest}"))
         _migrate(engine, config, current, path)
     engine.dispose()
+
+
+def _keep_as_it_was(engine: Engine, path: Path, backup: Path) -> None:
+    """Copy the file before it is upgraded; the copy is there whole or not at all."""
+    made = backup.with_name(f".{backup.name}")
+    made.unlink(missing_ok=True)
+    with engine.connect() as connection:  # the driver's own call: SQLAlchemy would begin a transaction first
+        connection.connection.driver_connection.execute("VACUUM INTO ?", (str(made),))
+    flush(made)
+    made.replace(backup)
+    flush(path.parent)
+
+
+def flush(path: Path) -> None:
+    """See that what was written to the file or folder is on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _migrate(engine: Engine, config: Config, current: str | None, path: Path | None) -> None:

@@ -14,6 +14,8 @@ from sqlalchemy import select
 from label_data import schema
 from label_data.assignment import task_in
 from label_data.database import Store, writing
+from label_data.leases import renew
+from label_data.projects import settings_in
 from label_data.records import InputError, canonical, check_text
 from label_data.store import UPSERTING_INSERT
 from label_data.work import current_submission
@@ -24,6 +26,8 @@ LONGEST_DRAFT = 500_000
 
 def save_draft(store: Store, token: str, annotator: str, draft: Mapping[str, Any]) -> bool:
     """Keep the annotator's draft of this task; False if it came too late, and what is kept stays.
+
+    The lease of its task starts anew: a draft shows that somebody is at work.
 
     Too late: a newer draft is kept, or the task was ranked (or its ranking revised) since the draft was begun.
     Raises InputError if the task is not this annotator's or the draft is none.
@@ -36,8 +40,8 @@ def save_draft(store: Store, token: str, annotator: str, draft: Mapping[str, Any
     except ValueError as error:
         raise InputError(f"The draft can't be kept: {error}") from None
     drafts = schema.drafts
-    with writing(store) as connection:
-        task_in(connection, token, annotator)
+    with writing(store, beside_others=True) as connection:
+        task = task_in(connection, token, annotator)
         if current_submission(connection, token) != draft.get("revises"):
             return False
         now = connection.scalar(select(schema.now_us()))
@@ -48,4 +52,5 @@ def save_draft(store: Store, token: str, annotator: str, draft: Mapping[str, Any
         new = UPSERTING_INSERT[connection.dialect.name](drafts).values(task=token, content=content, edited_us=edited)
         changed = {"content": content, "edited_us": edited}
         connection.execute(new.on_conflict_do_update(index_elements=["task"], set_=changed))
+        renew(connection, token, settings_in(connection, task.project)[0])
     return True

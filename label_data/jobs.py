@@ -44,6 +44,8 @@ class Job:
     stop_asked: bool
     seconds: float
     """Since it was started, or how long it ran; 0 while it is queued."""
+    project: str = ""
+    """Whose prompts it samples or whose rankings it trains on; empty if it is no project's."""
     worker: str | None = None
     """Who runs or ran it, by its id of `label_data.workers`."""
 
@@ -53,30 +55,34 @@ class Job:
         return self.state in (DONE, FAILED, STOPPED)
 
 
-def add_job(store: Store, kind: str, arguments: dict[str, Any] | None = None) -> str:
+def add_job(store: Store, kind: str, arguments: dict[str, Any] | None = None, project: str = "") -> str:
     """Keep a queued job and return its id."""
     with writing(store) as connection:
-        return _add(connection, kind, arguments or {})
+        return _add(connection, kind, arguments or {}, project)
 
 
-def add_job_after(store: Store, newest: str | None, kind: str, arguments: dict[str, Any]) -> str | None:
-    """Keep a queued job if `newest` still is the newest of its kind, None for none; else return None.
+def add_job_after(
+    store: Store, newest: str | None, kind: str, arguments: dict[str, Any], project: str = ""
+) -> str | None:
+    """Keep a queued job if `newest` still is the newest of its kind and project, None for none; else return None.
 
     Of several processes that found the same one and want the next, one adds it.
     """
     jobs = schema.jobs
-    query = select(jobs.c.id).where(jobs.c.kind == kind).order_by(jobs.c.number.desc()).limit(1)
+    same = (jobs.c.kind == kind) & (jobs.c.project == project)
+    query = select(jobs.c.id).where(same).order_by(jobs.c.number.desc()).limit(1)
     with writing(store) as connection:
-        return _add(connection, kind, arguments) if connection.scalar(query) == newest else None
+        return _add(connection, kind, arguments, project) if connection.scalar(query) == newest else None
 
 
-def _add(connection: Connection, kind: str, arguments: dict[str, Any]) -> str:
+def _add(connection: Connection, kind: str, arguments: dict[str, Any], project: str) -> str:
     job = secrets.token_hex(16)
     connection.execute(
         insert(schema.jobs).values(
             id=job,
             kind=kind,
             arguments=canonical(arguments),
+            project=project,
             state=QUEUED,
             done=0,
             total=0,
@@ -94,9 +100,10 @@ def job_with_id(store: Store, job: str) -> Job | None:
     return _first(store, schema.jobs.c.id == job)
 
 
-def latest_job(store: Store, kind: str) -> Job | None:
-    """Return the newest job of the kind, or None."""
-    return _first(store, schema.jobs.c.kind == kind)
+def latest_job(store: Store, kind: str, project: str | None = None) -> Job | None:
+    """Return the newest job of the kind, for the project if one is named, or None."""
+    same = schema.jobs.c.kind == kind
+    return _first(store, same if project is None else same & (schema.jobs.c.project == project))
 
 
 def _first(store: Store, condition: Any) -> Job | None:
@@ -177,5 +184,6 @@ def _job(row: Row[Any]) -> Job:
         result=json.loads(row.result),
         stop_asked=bool(row.stop_asked),
         seconds=(until - row.started_us) / 1e6 if row.started_us else 0.0,
+        project=row.project,
         worker=row.worker,
     )

@@ -15,11 +15,17 @@ from typing import Any, Literal, get_args
 
 Role = Literal["system", "user", "assistant"]
 Outcome = Literal["ranked", "all_bad", "indistinguishable", "skipped"]
-Source = Literal["person", "import", "model"]
+Source = Literal["person", "import", "model", "derived"]
+"""Whose order it is: a person's here, a person's elsewhere, a judge model's, or nobody's, made of scores or votes."""
+Purpose = Literal["", "repeat", "gold", "key"]
+"""What a ranking is for. Empty: to say which completions are better. repeat: the same annotator ranks the prompt a
+second time, to see whether they say the same. gold: it is held against a ranking that is known. key: it is that one."""
 
 LONGEST_TEXT = 200_000
 """Characters one message or completion may have."""
 FEWEST_COMPLETIONS, MOST_COMPLETIONS = 2, 9
+LONGEST_MESSAGE = 1_000
+"""Characters of what an InputError says."""
 STRENGTHS = (1, 2, 3)
 """How much better a group is than the next: 1 slightly, 2 clearly, 3 much."""
 WORST_RATING, BEST_RATING = 1, 7
@@ -27,7 +33,16 @@ WORST_RATING, BEST_RATING = 1, 7
 
 
 class InputError(ValueError):
-    """Something the person can put right; its message says what, where, and what to do next."""
+    """Something the person can put right; its message says what, where, and what to do next.
+
+    It stays one line that a terminal only shows, though it may quote a file: signs that do anything else are escaped,
+    and the middle of what is over `LONGEST_MESSAGE` is left out.
+    """
+
+    def __init__(self, message: str) -> None:
+        if len(message) > LONGEST_MESSAGE:
+            message = f"{message[: LONGEST_MESSAGE // 2]} … {message[-LONGEST_MESSAGE // 4 :]}"
+        super().__init__("".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in message))
 
 
 def canonical(value: Any) -> str:
@@ -221,6 +236,7 @@ class Ranking:
     """Completion id -> 1 to 7, judged by itself. Never turned into an order: the two disagree too often."""
     spans: tuple[Span, ...] = ()
     """Parts of the completions that were marked."""
+    purpose: Purpose = ""
 
     def __post_init__(self) -> None:
         placed = list(chain.from_iterable(self.order))
@@ -229,6 +245,8 @@ class Ranking:
             raise InputError(f"{what} has outcome {self.outcome!r}; use one of {', '.join(get_args(Outcome))}.")
         if self.source not in get_args(Source):
             raise InputError(f"{what} has source {self.source!r}; use one of {', '.join(get_args(Source))}.")
+        if self.purpose not in get_args(Purpose):
+            raise InputError(f"{what} has purpose {self.purpose!r}; use repeat, gold or key, or leave it empty.")
         if len(set(self.shown)) != len(self.shown) or len(self.shown) < FEWEST_COMPLETIONS:
             raise InputError(f"{what} was shown {list(self.shown)}; show at least two, each once.")
         if len(set(placed)) != len(placed) or not set(placed) <= set(self.shown) or not all(self.order):
@@ -285,6 +303,14 @@ class Ranking:
             "revises": self.revises,
         }
         return said | ({"ratings": dict(self.ratings)} if self.ratings else {}) | ({"spans": spans} if spans else {})
+
+    @property
+    def tests_annotator(self) -> bool:
+        """Was it made to test the annotator: a repeat, or an answer to a gold prompt?
+
+        Such a ranking gives no comparison to train on: one annotator would be heard twice, or one prompt by everyone.
+        """
+        return self.purpose in ("repeat", "gold")
 
     @property
     def unranked(self) -> tuple[str, ...]:
@@ -344,6 +370,8 @@ class Group:
                 raise InputError(f"Ranking {ranking.submission} orders completions that are not in its group.")
             if any(span.end > length[span.completion] for span in ranking.spans):
                 raise InputError(f"Ranking {ranking.submission} marks text beyond the end of a completion.")
+        if sum(ranking.purpose == "key" for ranking in self.rankings) > 1:
+            raise InputError("Two rankings of one prompt have purpose 'key'. Keep the one that is known to be right.")
         for demonstration in self.demonstrations:
             if demonstration.prompt_id != self.prompt.id or not {demonstration.edited_from} - {None} <= ids:
                 raise InputError(

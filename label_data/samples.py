@@ -8,6 +8,7 @@ from label_data import schema
 from label_data.contents import prompt_in
 from label_data.database import Store, reading, writing
 from label_data.projects import PROJECT
+from label_data.queueing import enqueue
 from label_data.records import Completion, Prompt
 from label_data.store import add_completion
 
@@ -44,6 +45,7 @@ def save_samples(store: Store, prompt: Prompt, completions: Sequence[Completion]
         texts = {completion.folded for completion in completions}
         state = schema.READY if len(texts) >= 2 else schema.FAILED
         connection.execute(update(items).where(mine).values(state=state))
+        enqueue(connection, project)
     return state
 
 

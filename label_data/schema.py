@@ -1,4 +1,5 @@
-"""The tables. Rankings and demonstrations are append-only, by trigger; the rest can be rebuilt or is bookkeeping.
+"""The tables. Rankings, demonstrations and retractions are append-only, by trigger; the rest can be rebuilt from them
+or is bookkeeping.
 
 Times are integers: microseconds since 1970, UTC, from the database's own clock. JSON columns hold canonical text.
 A change here goes with a numbered revision in migrations/versions; a test compares the two.
@@ -18,6 +19,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    literal_column,
 )
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
@@ -50,6 +52,15 @@ def _sqlite_now(element: Any, compiler: Any, **options: Any) -> str:
 def _postgresql_now(element: Any, compiler: Any, **options: Any) -> str:
     return "(extract(epoch from clock_timestamp()) * 1000000)::bigint"
 
+
+projects = Table(
+    "projects",
+    metadata,
+    Column("id", String(100), primary_key=True),
+    Column("added_us", BigInteger, nullable=False),
+    Column("next_place", BigInteger, nullable=False),
+)
+"""`next_place`: the place that the next item to enter the project's queue gets; see `label_data.queueing`."""
 
 project_revisions = Table(
     "project_revisions",
@@ -96,7 +107,8 @@ completions = Table(
 )
 
 WAITING, READY, RANKED, FAILED = "waiting", "ready", "ranked", "failed"
-"""States of an item: to be sampled; to be ranked; ranked by as many as asked; its completions were all alike."""
+"""States of an item: to be sampled; to be ranked; ranked by as many as asked, or a gold prompt, whose ranking is known;
+its completions were all alike."""
 
 items = Table(
     "items",
@@ -107,12 +119,27 @@ items = Table(
     Column("state", String(10), nullable=False),
     Column("done", Integer, nullable=False),
     Column("leased", Integer, nullable=False),
+    Column("skipped", Integer, nullable=False, server_default="0"),
+    Column("place", BigInteger),
+    Column("gold", String(200)),
     UniqueConstraint("project", "prompt_id"),
     Index("ix_items_project_state_number", "project", "state", "number"),
+    Index("ix_items_project_state_place", "project", "state", "place"),
+)
+"""One prompt of one project. `done`, `leased`, `skipped`: how many rankings count, tasks are open, annotators skipped
+it. `place`: in the project's queue (`label_data.queueing`). `gold`: submission of the ranking that is known to be
+right; such a prompt is handed out as a test of annotators alone."""
+Index(
+    "ix_items_project_gold",
+    items.c.project,
+    items.c.number,
+    sqlite_where=items.c.gold.is_not(None),
+    postgresql_where=items.c.gold.is_not(None),
 )
 
-OPEN, DONE, EXPIRED = "open", "done", "expired"
-"""States of a task: with its annotator; submitted; taken back because its lease ran out."""
+OPEN, DONE, EXPIRED, SKIPPED, RETRACTED = "open", "done", "expired", "skipped", "retracted"
+"""States of a task: with its annotator; ranked; taken back because its lease ran out; skipped, which is a ranking of
+that outcome; its ranking was withdrawn."""
 
 tasks = Table(
     "tasks",
@@ -125,10 +152,30 @@ tasks = Table(
     Column("state", String(10), nullable=False),
     Column("assigned_us", BigInteger, nullable=False),
     Column("expires_us", BigInteger, nullable=False),
-    UniqueConstraint("item", "annotator"),
+    Column("project", String(100), nullable=False, server_default="default"),
+    Column("purpose", String(10), nullable=False, server_default=""),
+    Column("counted", Integer, nullable=False, server_default="0"),
+    Column("turn", Integer, nullable=False, server_default="0"),
+    UniqueConstraint("item", "annotator", "purpose"),
     Index("ix_tasks_annotator_state", "annotator", "state"),
-    Index("ix_tasks_state_expires_us", "state", "expires_us"),
+    Index("ix_tasks_annotator_project_turn", "annotator", "project", "turn"),
 )
+"""An item leased to an annotator. `project`: the item's. `purpose`: as `Ranking.purpose`. `counted`: is its ranking one
+of those that the item's `done` counts? `turn`: which of this annotator's tasks in this project it is, from 1."""
+
+is_open = tasks.c.state == literal_column(f"'{OPEN}'", String)
+"""A literal, because SQLite finds a partial index for no bound value."""
+Index("ix_tasks_open_expires_us", tasks.c.expires_us, sqlite_where=is_open, postgresql_where=is_open)
+
+cursors = Table(
+    "cursors",
+    metadata,
+    Column("project", String(100), primary_key=True),
+    Column("annotator", String(32), ForeignKey("annotators.id"), primary_key=True),
+    Column("place", BigInteger, nullable=False),
+    Column("turn", Integer, nullable=False),
+)
+"""How far an annotator has walked along a project's queue, and how many tasks they were given there."""
 
 rankings = Table(
     "rankings",
@@ -156,7 +203,11 @@ rankings = Table(
     Column("stored_us", BigInteger, nullable=False),
     Column("ratings", Text, nullable=False, server_default="{}"),
     Column("spans", Text, nullable=False, server_default="[]"),
+    Column("item", Counter, ForeignKey("items.number"), index=True),
+    Column("purpose", String(10), nullable=False, server_default=""),
+    Index("ix_rankings_annotator_stored_us", "annotator", "stored_us"),
 )
+"""`item`: the item of the project for which it was made or imported."""
 Index(
     "uq_rankings_task",
     rankings.c.task,
@@ -181,6 +232,14 @@ demonstrations = Table(
     Column("project_revision", Integer),
     Column("stored_us", BigInteger, nullable=False),
 )
+
+retractions = Table(
+    "retractions",
+    metadata,
+    Column("submission", String(200), ForeignKey("rankings.submission"), primary_key=True),
+    Column("retracted_us", BigInteger, nullable=False),
+)
+"""Rankings that their annotator withdrew, every revision of one by itself."""
 
 drafts = Table(
     "drafts",
@@ -207,8 +266,10 @@ jobs = Table(
     Column("added_us", BigInteger, nullable=False),
     Column("started_us", BigInteger),
     Column("finished_us", BigInteger),
+    Column("project", String(100), nullable=False, server_default=""),
     Column("worker", String(32)),
 )
+"""`project`: whose prompts it samples or whose rankings it trains on; empty if it is nobody's."""
 
 workers = Table(
     "workers",

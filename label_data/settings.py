@@ -8,7 +8,11 @@ from typing import Any, Literal, get_args
 from label_data.records import FEWEST_COMPLETIONS, MOST_COMPLETIONS, InputError, check_text
 
 Kind = Literal["transformers", "openai"]
+Order = Literal["added", "random", "fewest"]
 PACKAGED_MODEL = "packaged:SmolLM2-135M-Instruct"
+
+MOST_TESTS = 0.5
+"""Share of an annotator's tasks that may be repeats and gold prompts together."""
 
 
 def _in_range(value: Any, low: float, high: float, what: str) -> None:
@@ -71,6 +75,17 @@ class ProjectSettings:
     annotators_per_prompt: int = 1
     lease_minutes: int = 30
     """How long a task stays with one annotator before another may get it."""
+    order_of_work: Order = "added"
+    """added: first added first, so that prompts are finished one after another. random: each annotator draws from the
+    next prompts there are. fewest: a prompt handed out goes to the end, so that all get one ranking before two."""
+    repeat_share: float = 0
+    """Share of an annotator's tasks that are prompts they ranked before, to see whether they say the same again."""
+    repeat_gap: int = 20
+    """Tasks that lie between the two at least."""
+    gold_share: float = 0
+    """Share of an annotator's tasks whose ranking is known, as long as there are any."""
+    criteria: tuple[str, ...] = ()
+    """What to judge by, most important first; shown with the guidelines."""
     flags: tuple[str, ...] = ("untrue", "harmful", "off-task", "broken")
     allow_partial: bool = False
     """May an annotator submit with some completions not placed?"""
@@ -95,6 +110,20 @@ class ProjectSettings:
         _in_range(self.ready_ahead, 1, 100_000, "Prompts ready ahead")
         _in_range(self.annotators_per_prompt, 1, 100, "Annotators per prompt")
         _in_range(self.lease_minutes, 1, 24 * 60, "Lease minutes")
+        if self.order_of_work not in get_args(Order):
+            orders = ", ".join(get_args(Order))
+            raise InputError(f"The order of work is {self.order_of_work!r}; use one of {orders}.")
+        _in_range(self.repeat_share, 0, MOST_TESTS, "The share of repeats")
+        _in_range(self.repeat_gap, 1, 100_000, "Tasks before a repeat")
+        _in_range(self.gold_share, 0, MOST_TESTS, "The share of gold prompts")
+        if self.repeat_share + self.gold_share > MOST_TESTS:
+            raise InputError(
+                f"Repeats and gold prompts are {self.repeat_share + self.gold_share:g} of the tasks together; at most "
+                f"half may be. Lower one of the shares."
+            )
+        for criterion in self.criteria:
+            if not check_text(criterion, "A criterion", 200).strip():
+                raise InputError("A criterion is empty. Write each in a few words.")
         for flag in self.flags:
             if not check_text(flag, "A flag", 40).strip():
                 raise InputError("A flag is empty. Write each flag as a word or two.")
@@ -122,6 +151,7 @@ def settings_from(value: Mapping[str, Any]) -> ProjectSettings:
     read = dict(value)
     if "policies" in read:
         read["policies"] = tuple(PolicySettings(**policy) for policy in read["policies"])
-    if "flags" in read:
-        read["flags"] = tuple(read["flags"])
+    for name in ("flags", "criteria"):
+        if name in read:
+            read[name] = tuple(read[name])
     return ProjectSettings(**read)

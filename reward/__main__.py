@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from label_data.data_folder import default_store
 from label_data.database import Store, open_store
+from label_data.projects import project_named
 from label_data.records import InputError, Message, Prompt, messages_from, user_prompt
 from reward.settings import DEFAULTS, UNFINISHED, Layout, Loss, Method, Settings
 
@@ -107,8 +108,9 @@ def train(
     resume: Annotated[
         bool, typer.Option("--resume", help="go on with the run to OUT that was stopped, with its own settings")
     ] = False,
+    project: Annotated[str, typer.Option(help="whose rankings; by default the store's only project's")] = "",
 ) -> None:
-    """Train a reward model on the store's rankings, and report how it does on prompts it never saw."""
+    """Train a reward model on a project's rankings, and report how it does on prompts it never saw."""
     with _user_errors():
         settings = Settings(
             method=method,
@@ -136,7 +138,7 @@ def train(
         opened = None if resume else open_store(store or default_store(), create=False)
         try:
             with _progress() as show:
-                found = _trained(opened, out, settings, show)
+                found = _trained(opened, out, settings, project, show)
         except (Stopped, KeyboardInterrupt):
             typer.echo("Stopped. What was done is kept" + _how_to_go_on(out), err=True)
             raise typer.Exit(130) from None
@@ -151,15 +153,16 @@ def train(
         )
 
 
-def _trained(store: Store | None, out: Path, settings: Settings, show: Any) -> "Report | None":
+def _trained(store: Store | None, out: Path, settings: Settings, project: str, show: Any) -> "Report | None":
     """Train by the method; what brings in torch, which takes seconds, is imported here: not for --help."""
+    chosen = None if store is None else project_named(store, project).id
     if store is not None and settings.method == "head":
         from reward.training import train_reward_model
 
-        return train_reward_model(store, out, settings.backbone, settings.seed, settings.held_out, show)
+        return train_reward_model(store, out, settings.backbone, settings.seed, settings.held_out, show, chosen)
     from reward.tuning import resume_tuning, tune_reward_model
 
-    return resume_tuning(out, show) if store is None else tune_reward_model(store, out, settings, show)
+    return resume_tuning(out, show) if store is None else tune_reward_model(store, out, settings, show, chosen)
 
 
 def _how_to_go_on(out: Path) -> str:

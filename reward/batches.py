@@ -20,6 +20,8 @@ LONGEST_INPUT = 2_048
 """Tokens of prompt and completion together; the start of a longer prompt is trimmed, never its completion."""
 BATCH_TOKENS = {"cpu": 1_024, "cuda": 65_536}
 """Tokens to read at once, padding included."""
+ROW_TOKENS = 8_192
+"""Tokens in one row at most, whose mask takes a byte for every two of them."""
 
 Messages = Sequence[Message] | Sequence[Mapping[str, str]]
 """A prompt's messages, as records or as {"role", "content"} objects."""
@@ -44,6 +46,11 @@ class Input:
     def completion(self) -> tuple[int, ...]:
         """The tokens after the prompt."""
         return self.ids[self.prompt_tokens :]
+
+
+def tokens_at_once(device: str, layout: Layout) -> int:
+    """Return how many tokens to read at once on a device of this type."""
+    return min(BATCH_TOKENS[device], ROW_TOKENS) if layout == "row" else BATCH_TOKENS[device]
 
 
 def encode(tokenizer: PreTrainedTokenizerBase, messages: Messages, completion: str) -> Input:

@@ -41,6 +41,8 @@ class Counts:
     held_out_prompts: int
     held_out_rankings: int
     held_out_comparisons: int
+    tests: int = 0
+    """Repeats and answers to gold prompts, which test annotators: not among the rankings above."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,9 +117,9 @@ class Report:
     layer: int
     layers: int
     """Layers of the whole network; the model keeps the first `layer` of them."""
-    regularisation: float
-    """Of the head alone, as the next: nan for a network that was fine-tuned."""
-    cross_validated: float
+    regularisation: float | None
+    """Of the head alone, as the next: None for a network that was fine-tuned."""
+    cross_validated: float | None
     seed: int
     held_out_share: float
     data_sha256: str
@@ -223,8 +225,6 @@ def report_from(value: dict[str, Any]) -> Report:
         CurvePoint(point["train_prompts"], _estimate(point["accuracy"]), _number(point["log_loss"]))
         for point in value["curve"]
     )
-    for name in ("regularisation", "cross_validated"):
-        fields[name] = _number(value[name])
     if value.get("tuning") is not None:
         fields["tuning"] = Tuning(**{name: _number(found) for name, found in value["tuning"].items()})
     if value["held_out"] is not None:
@@ -308,6 +308,7 @@ def _count_lines(report: Report) -> list[str]:
         f"Of {counts.rankings:,} rankings {counts.without_order:,} place nothing above anything. {counts.tied:,} pairs "
         f"were tied, {counts.twins:,} comparisons of equal texts were left out, and the prompts of {counts.trimmed:,} "
         "completions were trimmed. Prompts that share their first turn count as one and stay on one side.",
+        *([f"{counts.tests:,} more rankings test annotators and were left out."] if counts.tests else []),
         "",
         _made(report),
     ]
@@ -344,7 +345,7 @@ def verdict(held_out: HeldOut) -> str:
         f"(95 % interval {model.low:.1%} to {model.high:.1%})"
     )
     if over.low > 0:
-        return f"{found}, better than the best baseline ({held_out.best_baseline}) by {over.value:.1%}."
+        return f"{found}, better than the best baseline ({held_out.best_baseline}) by {100 * over.value:.1f} points."
     if over.high < 0:
         return f"{found}, worse than the best baseline ({held_out.best_baseline}). Don't use it."
     return f"{found}: no better than the best baseline ({held_out.best_baseline}), as far as these can tell."
@@ -353,7 +354,7 @@ def verdict(held_out: HeldOut) -> str:
 def prompt_verdict(held_out: HeldOut) -> str:
     """Return one sentence: does the model use the prompt, as far as these comparisons can tell?"""
     if held_out.over_shuffled.low > 0:
-        return f"Under another prompt the same completions lose it {held_out.over_shuffled.value:.1%}."
+        return f"Under another prompt the same completions lose it {100 * held_out.over_shuffled.value:.1f} points."
     return "Under another prompt it orders the same completions as well: what it knows is about completions alone."
 
 

@@ -14,7 +14,7 @@ from transformers import AutoModelForSequenceClassification, PreTrainedModel, Pr
 
 from label_data.records import InputError
 from reward.backbones import load_config, load_model, load_tokenizer, one_label_config
-from reward.batches import BATCH_TOKENS, LONGEST_INPUT, Input, Messages, batches, encode
+from reward.batches import LONGEST_INPUT, Input, Messages, batches, encode, tokens_at_once
 from reward.features import Backbone
 from reward.ranked_network import RankedNetwork, layout_for
 
@@ -79,7 +79,7 @@ class RewardModel:
         found = np.empty(len(inputs), dtype=np.float32)
         layout = layout_for(self.network, None, checkpointing=False)
         ranked = RankedNetwork(self.network, self.tokenizer.pad_token_id, layout)
-        for batch in batches(inputs, BATCH_TOKENS[self.network.device.type], layout):
+        for batch in batches(inputs, tokens_at_once(self.network.device.type, layout), layout):
             found[batch] = ranked([inputs[at] for at in batch]).float().cpu().numpy()
         return found
 

@@ -20,7 +20,7 @@ from transformers import AutoModelForSequenceClassification, PreTrainedModel, Pr
 from label_data.data_folder import data_folder
 from label_data.records import InputError
 from reward.backbones import load_config, model_revision, one_label_config
-from reward.batches import BATCH_TOKENS, Input, batches, in_one_row
+from reward.batches import Input, batches, in_one_row, tokens_at_once
 from reward.features import OnProgress
 from reward.networks import set_dropout, with_head
 from reward.ranked_network import RankedNetwork, layout_for, shares_prompts
@@ -215,7 +215,7 @@ def _compute(
     body.layers = layers[:below]  # nothing above is needed
     done = 0
     try:
-        for batch in batches(missing, BATCH_TOKENS["cpu"], "row"):
+        for batch in batches(missing, tokens_at_once(body.device.type, "row"), "row"):
             some = [missing[at] for at in batch]
             arguments, last = in_one_row(some, body.device)
             body(**arguments)

@@ -32,7 +32,7 @@ from transformers.trainer_utils import get_last_checkpoint
 
 from label_data.records import InputError
 from reward import metrics
-from reward.batches import BATCH_TOKENS, Input, group_batches
+from reward.batches import Input, group_batches, tokens_at_once
 from reward.judged import Judged, strength_of_ties, summed_loss
 from reward.ranked_network import RankedNetwork, disagreement
 from reward.settings import HEAD_TIMES, Layout, Settings
@@ -95,7 +95,7 @@ def fit(
         raise InputError("No training prompt has a ranking that this loss can learn from. Rank some prompts first.")
     validation = validation if len(validation) >= FEWEST_VALIDATION else []
     steps = steps_of(len(train), settings)
-    arguments = _arguments(settings, folder, len(steps), bool(validation), device)
+    arguments = training_arguments(settings, folder, len(steps), bool(validation), device)
     stop = _Stop(on_progress)
     callbacks: list[TrainerCallback] = [stop, _Log(folder / LOG_FILE, len(steps) / settings.epochs)]
     if validation:
@@ -148,7 +148,10 @@ def _checked(ranked: RankedNetwork, train: Sequence[Judged], bf16: bool) -> str:
     return wrong
 
 
-def _arguments(settings: Settings, folder: Path, steps: int, validated: bool, device: str | None) -> TrainingArguments:
+def training_arguments(
+    settings: Settings, folder: Path, steps: int, validated: bool, device: str | None
+) -> TrainingArguments:
+    """Return what transformers' Trainer is told: `steps` in all, kept and looked at four times an epoch."""
     every = max(1, round(steps / settings.epochs / EVALUATIONS))
     on_cpu = device == "cpu" or not torch.cuda.is_available()
     return TrainingArguments(
@@ -200,7 +203,6 @@ class RankingTrainer(Trainer):
         self.ranked = ranked
         self.settings = settings
         self.tie_strength = tie_strength
-        self.batch_tokens = settings.batch_tokens or BATCH_TOKENS[arguments.device.type]
         self.tokens_read = 0
         self._last_logged = time.perf_counter(), 0
 
@@ -286,10 +288,11 @@ class RankingTrainer(Trainer):
         beyond a process's own counts nothing.
         """
         longest_first = sorted(groups, key=lambda one: -sum(len(some.ids) for some in one.inputs))
-        processes, shares = self.args.world_size, []
+        processes, shares, layout = self.args.world_size, [], self.ranked.layout
+        tokens = self.settings.batch_tokens or tokens_at_once(self.args.device.type, layout)
         for process in range(processes):
             dealt = longest_first[process::processes] or longest_first[:1]
-            positions = group_batches([one.inputs for one in dealt], self.batch_tokens, self.ranked.layout)
+            positions = group_batches([one.inputs for one in dealt], tokens, layout)
             shares.append([[dealt[at] for at in batch] for batch in positions])
         mine = shares[self.args.process_index]
         counted = len(mine) if self.args.process_index < len(longest_first) else 0

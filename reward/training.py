@@ -54,7 +54,8 @@ class Side:
     @property
     def rankings(self) -> int:
         """How many rankings say something here."""
-        return sum(bool(comparisons(ranking)) for group in self.groups for ranking in group.rankings)
+        said = (one for group in self.groups for one in group.rankings if not one.tests_annotator)
+        return sum(bool(comparisons(ranking)) for ranking in said)
 
 
 def side(groups: Sequence[Group]) -> Side:
@@ -73,6 +74,7 @@ def train_reward_model(
     seed: int = 0,
     held_out: float = 0.2,
     on_progress: OnProgress = lambda done, total, message: None,
+    project: str | None = None,
 ) -> Report:
     """Train on the store's rankings, write the model with its report to the new folder `out`, return the report.
 
@@ -82,6 +84,7 @@ def train_reward_model(
         seed: decides split, folds and intervals; the same store and seed give the same model.
         held_out: share of the prompts kept for the report, above 0 and below 1.
         on_progress: gets (done, total, message); it may raise to stop, and no folder is made then.
+        project: id of the project whose rankings are learned from; by default those of all.
 
     Raises:
         InputError: if `out` is taken, `held_out` is no share, or there are too few rankings to train on.
@@ -89,7 +92,7 @@ def train_reward_model(
     check_free(out)
     if not 0 < held_out < 1:
         raise InputError(f"The held-out share is {held_out}; give a number between 0 and 1, for example 0.2.")
-    groups = list(stored_groups(store, ranked_only=True))
+    groups = list(stored_groups(store, ranked_only=True, project=project))
     train, test = (side(some) for some in split_by_prompt(groups, held_out, seed))
     check_enough(train, held_out)
     on_progress(0, 0, "Opening the backbone; the packaged one is converted once, in about 40 seconds.")
@@ -188,7 +191,8 @@ def other_prompts(groups: Sequence[Group], seed: int) -> list[tuple[Group, Group
 
 def counts_of(groups: Sequence[Group], train: Side, test: Side, trimmed: int) -> Counts:
     """Return what the groups held and what became of it; `trimmed` is the number of completions that did not fit."""
-    rankings = [ranking for group in groups for ranking in group.rankings]
+    every = [ranking for group in groups for ranking in group.rankings]
+    rankings = [ranking for ranking in every if not ranking.tests_annotator]
     implied = [len(comparisons(ranking)) for ranking in rankings]
     return Counts(
         rankings=len(rankings),
@@ -196,6 +200,7 @@ def counts_of(groups: Sequence[Group], train: Side, test: Side, trimmed: int) ->
         tied=sum(comb(len(tied), 2) for ranking in rankings for tied in ranking.order),
         twins=sum(implied) - len(train.comparisons) - len(test.comparisons),
         trimmed=trimmed,
+        tests=len(every) - len(rankings),
         train_prompts=train.prompts,
         train_rankings=train.rankings,
         train_comparisons=len(train.comparisons),

@@ -16,10 +16,10 @@ from accelerate import PartialState
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from label_data.comparisons import split_by_prompt
+from label_data.contents import groups as stored_groups
 from label_data.database import Store
 from label_data.formats import groups as groups_format
 from label_data.records import Group, InputError
-from label_data.store import groups as stored_groups
 from reward.backbones import load_config, load_tokenizer, model_folder, model_revision
 from reward.batches import Input, encode
 from reward.evaluate import FEWEST_HELD_OUT, HeldOut, Report, Tuning
@@ -57,6 +57,7 @@ def tune_reward_model(
     out: Path,
     settings: Settings,
     on_progress: OnProgress = lambda done, total, message: None,
+    project: str | None = None,
 ) -> Report | None:
     """Fine-tune on the store's rankings, write the model with its report to the new folder `out`, return the report.
 
@@ -66,6 +67,7 @@ def tune_reward_model(
         out: a folder that does not exist yet (or is empty); it appears whole, at the end, or not at all.
         settings: with a method other than head.
         on_progress: gets (done, total, message); it may raise to stop, and `resume_tuning` goes on from there.
+        project: whose rankings; by default those of all projects.
 
     Raises:
         InputError: if `out` is taken or half done, or there are too few rankings to train on.
@@ -79,7 +81,7 @@ def tune_reward_model(
                     f"{folder} holds a run that did not finish. Go on with it: python -m reward train --resume --out "
                     f"{out}. Or remove it."
                 )
-            groups = list(stored_groups(store, ranked_only=True))
+            groups = list(stored_groups(store, ranked_only=True, project=project))
             train, _ = split_by_prompt(groups, settings.held_out, settings.seed)
             check_enough(side(train), settings.held_out)
             with whole_folder(folder) as made:
@@ -150,8 +152,8 @@ def _run(out: Path, resume: bool, on_progress: OnProgress) -> Report | None:
         base_revision=model_revision(base),
         layer=model.network.config.num_hidden_layers,
         layers=load_config(base).num_hidden_layers,
-        regularisation=float("nan"),
-        cross_validated=float("nan"),
+        regularisation=None,
+        cross_validated=None,
         seed=settings.seed,
         held_out_share=settings.held_out,
         data_sha256=data_hash([*train.comparisons, *test.comparisons]),

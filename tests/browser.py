@@ -17,16 +17,9 @@ from pathlib import Path
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 ROOT = Path(__file__).parent.parent
+LEASH = str(ROOT / "tests" / "leash.py")
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
-RANKING_SERVER = """
-import sys
-import streamlit as st
-from workbench.server import LOCAL, ROUTES, SETTINGS
-script, port = sys.argv[1:]
-st.App(script, routes=ROUTES).run(config=SETTINGS | {"server.port": int(port), "server.address": LOCAL})
-"""
-"""The app's routes and settings, without its content-security policy: what is safe here is safe without it."""
 PATIENCE = 60.0
 """Seconds that anything on a page, or a server's start, may take on a busy machine."""
 
@@ -47,15 +40,15 @@ def free_port() -> int:
 @contextmanager
 def ranking_server(port: int, log: Path) -> Iterator[str]:
     """Serve tests/ranking_page.py, and yield its address once it answers; it is killed at the end."""
-    command = [sys.executable, "-c", RANKING_SERVER, str(ROOT / "tests" / "ranking_page.py"), str(port)]
-    with served(command, {"PYTHONPATH": str(ROOT)}, port, log) as address:
+    command = [sys.executable, LEASH, "serve_ranking", str(ROOT / "tests" / "ranking_page.py"), str(port)]
+    with served(command, {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"}, port, log) as address:
         yield address
 
 
 @contextmanager
 def app_server(port: int, data: Path) -> Iterator[str]:
     """Serve the whole app over this data folder, without the worker; it is killed at the end."""
-    command = [sys.executable, "-m", "workbench", "app", "--port", str(port)]
+    command = [sys.executable, LEASH, "workbench", "app", "--port", str(port)]
     with served(command, {"WORKBENCH_DATA": str(data)}, port, data / "log") as address:
         yield address
 
@@ -69,7 +62,7 @@ def served(command: list[str], environment: dict[str, str], port: int, log: Path
             env=os.environ | environment,
             stdout=output,
             stderr=subprocess.STDOUT,
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,
         )
     try:
         _await_health(port, process, log)
@@ -77,6 +70,7 @@ def served(command: list[str], environment: dict[str, str], port: int, log: Path
     finally:
         process.kill()
         process.wait()
+        process.stdin.close()
 
 
 def _await_health(port: int, process: subprocess.Popen[bytes], log: Path) -> None:

@@ -67,6 +67,14 @@ def rank_next(store: Store, name: str, answer: Answer) -> None:
     submit(store, replace(answer, token=task.token), me.id)
 
 
+def add_run(data: Path, report: Report = REPORT) -> Path:
+    """Add a trained model with this report, of which pages read nothing else; return its folder."""
+    run = data / "runs" / "20260102-030405-abcd"
+    run.mkdir(parents=True)
+    (run / REPORT_FILE).write_text(json.dumps(report.as_dict()), encoding="utf-8")
+    return run
+
+
 def fill_pages(
     data: Path, texts: list[str], settings: ProjectSettings, report: Report = REPORT, name: str = "Ann"
 ) -> None:
@@ -103,13 +111,11 @@ def fill_pages(
                 spans=[(0, 0, 1, flag)],
             ),
         )
-    run = data / "runs" / "20260102-030405-abcd"
-    run.mkdir(parents=True)
-    (run / REPORT_FILE).write_text(json.dumps(report.as_dict()), encoding="utf-8")
+    add_run(data, report)
     for kind, state in (("sample", FAILED), ("train", FAILED), ("score", DONE), ("best_of_n", DONE)):
         scored = ["\n\n".join(texts[start::9]) for start in range(min(9, len(texts)))]
         result = {"completions": scored, "rewards": [float(-place) for place in range(len(scored))]}
-        job = add_job(store, kind)
+        job = add_job(store, kind, project="default")
         start_job(store, job)
         end_job(store, job, state, texts[0], result if state == DONE else None)
     store.dispose()
@@ -117,8 +123,7 @@ def fill_pages(
 
 EVERYDAY = [
     "# Heading\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\n```python\nprint('sky', 1)  # because\n```\n\n[link](https://example.org)",
-    "Some **text** with $x^2$ maths and `code`.\n\n> quoted\n\n"
-    + "\n\n".join(f"Line {number}" for number in range(80)),
+    "Some **text** with $x^2$ maths and `code`.\n\n> quoted\n\n" + "\n".join(f"Line {number}" for number in range(80)),
     "天空是蓝色的。\n\n1. one\n2. two",
 ]
 EVERYTHING_ASKED = ProjectSettings(
@@ -126,5 +131,6 @@ EVERYTHING_ASKED = ProjectSettings(
     ask_ratings=True,
     mark_spans=True,
     reveal_policies=True,
+    gold_share=0.1,
     policies=(PolicySettings("SmolLM2-135M"),),
 )

@@ -17,7 +17,7 @@ from label_data.store import add_prompts
 from postgres_server import NOT_DURABLE, PostgresServer, running_postgres
 
 BACK_ENDS = ("sqlite", "postgresql")
-NEWEST, TRIGGERS = "0003", 2
+NEWEST, TRIGGERS = "0004", 3
 """Of a store on PostgreSQL: its version, and how many triggers it has."""
 
 
@@ -74,6 +74,7 @@ def postgres_store(postgres: PostgresServer) -> Iterator[str]:
         connection.execute("SET session_replication_role = replica")  # neither triggers nor references hold
         for table in metadata.sorted_tables:
             connection.execute(f"DELETE FROM {table.name}")
+        connection.execute("INSERT INTO projects (id, added_us, next_place) VALUES ('default', 0, 1)")
         kept = connection.execute(
             "SELECT version_num, (SELECT count(*) FROM pg_trigger WHERE NOT tgisinternal) FROM alembic_version"
         ).fetchone()

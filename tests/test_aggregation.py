@@ -70,6 +70,19 @@ def test_nobody_outvotes_everybody_and_the_unknown_have_no_vote():
     assert weighted_votes(group, {}, tied=0.1).comparisons == []
 
 
+def test_a_pair_that_is_most_probably_a_tie_gives_nothing():
+    """0.35 x 0.54 for the first, 0.35 x 0.36 for the other, 0.3 x 0.05 for a tie; two ties decide otherwise."""
+    people = {
+        "ana": reliable(0.6, true_tie=0.9),
+        "ben": reliable(0.6, true_tie=0.9),
+        "cem": reliable(0.6, true_tie=0.9),
+    }
+    group = judged("q", {"ana": "a>b"})
+    assert texts(group, weighted_votes(group, people, tied=0.3)) == ["a>b"]
+    group = judged("q", {"ana": "a>b", "ben": "a=b", "cem": "a=b"})
+    assert weighted_votes(group, people, tied=0.3).comparisons == []
+
+
 def test_strengths_are_the_mean_of_those_who_preferred_the_side():
     prompt = user_prompt("q")
     one, other = (Completion(prompt.id, text) for text in "ab")

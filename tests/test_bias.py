@@ -66,12 +66,13 @@ def test_length_does_not_matter_to_who_judges_quality():
     assert sum(length_leanings(one).overall.p < 0.05 for one in found) <= 3
 
 
-def marked(number, winner_marked, longer=0):
-    """A pair in which one is bold; it wins or not."""
-    prompt = user_prompt(f"q{number}")
-    plain, bold = Completion(prompt.id, "x" * 20), Completion(prompt.id, "**" + "x" * (16 + longer) + "**")
+def marked(number, winner_marked, shown_first=False, question="q"):
+    """A pair in which one is bold; it wins or not, and is shown first or second."""
+    prompt = user_prompt(f"{question}{number}")
+    plain, bold = Completion(prompt.id, "x" * 20), Completion(prompt.id, "**" + "x" * 16 + "**")
     order = ((bold.id,), (plain.id,)) if winner_marked else ((plain.id,), (bold.id,))
-    return Group(prompt, (plain, bold), (Ranking(prompt.id, "ana", (plain.id, bold.id), order),))
+    shown = (bold.id, plain.id) if shown_first else (plain.id, bold.id)
+    return Group(prompt, (plain, bold), (Ranking(prompt.id, "ana", shown, order),))
 
 
 def test_markdown_is_counted_where_the_two_differ_in_it():
@@ -83,17 +84,19 @@ def test_markdown_is_counted_where_the_two_differ_in_it():
 
 def test_the_pull_of_markdown_is_the_log_odds_worked_out_by_hand():
     """One mark against none is one doubling of marks plus one; shown second half the time, three of four win: log 3."""
-    groups = []
-    for number in range(16):
-        (group,) = [marked(number, number % 4 != 0)]
-        if number // 4 % 2:
-            (ranking,) = group.rankings
-            turned = Ranking(ranking.prompt_id, "ana", ranking.shown[::-1], ranking.order)
-            group = Group(group.prompt, group.completions, (turned,))
-        groups.append(group)
-    found = pull(judgements(groups))
+    found = pull(judgements([marked(number, number % 4 != 0, number // 4 % 2) for number in range(16)]))
     assert found.markup.value == pytest.approx(math.log(3)) and found.markup.count == 16
     assert found.shown_first.value == pytest.approx(0, abs=1e-9)
+
+
+def test_a_prompt_that_is_there_twice_makes_no_pull_surer():
+    """The second time in capitals: another prompt with the same first turn."""
+    once, again = (
+        [marked(number, number % 4 != 0, number // 4 % 2, question) for number in range(16)] for question in "qQ"
+    )
+    single, double = (pull(judgements(groups)).markup for groups in (once, [*once, *again]))
+    assert (double.value, double.low, double.high) == pytest.approx((single.value, single.low, single.high))
+    assert single.high - single.low > 1
 
 
 def test_a_feature_that_decides_everything_has_no_number_rather_than_a_huge_one():

@@ -50,9 +50,25 @@ def test_versions_of_sqlite_without_the_wal_reset_fault_are_known(version):
 @pytest.mark.parametrize(
     ("statement", "said"),
     [
-        ("UPDATE items SET done = 5", "is counted as leased 0 and done 5 times, but has 0 open tasks and 1 rankings"),
-        ("UPDATE items SET leased = 1", "is counted as leased 1 and done 1 times, but has 0 open tasks and 1 rankings"),
-        ("UPDATE tasks SET state = 'open'", "is counted as leased 0 and done 1 times, but has 1 open tasks"),
+        (
+            "UPDATE items SET done = 5",
+            "leased 0, done 5 and skipped 0 times, but has 0 open tasks, 1 rankings that count",
+        ),
+        (
+            "UPDATE items SET leased = 1",
+            "leased 1, done 1 and skipped 0 times, but has 0 open tasks, 1 rankings that count",
+        ),
+        (
+            "UPDATE tasks SET state = 'open'",
+            "leased 0, done 1 and skipped 0 times, but has 1 open tasks, 1 rankings that count",
+        ),
+        ("UPDATE items SET skipped = 1", "skipped 1 times, but has 0 open tasks, 1 rankings that count and 0 skips"),
+        ("UPDATE tasks SET state = 'skipped'", "is skipped and counted 1 times, but its rankings say done"),
+        ("UPDATE tasks SET purpose = 'gold'", "is done and counted 1 times, but its rankings say done"),
+        ("INSERT INTO retractions VALUES ('first-submission', 0)", "is done and counted 1 times, but its rankings say"),
+        ("UPDATE items SET place = 1", "has no place in its project's queue, or one it should not have"),
+        ("UPDATE items SET state = 'ready'", "has no place in its project's queue"),
+        ("UPDATE items SET project = 'another'", "has no place in its project's queue"),
         (
             "DELETE FROM completions WHERE text = 'first'",
             "A record can't be read: InputError: Ranking first-submission",

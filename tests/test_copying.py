@@ -23,12 +23,13 @@ from label_data.schema import metadata
 from label_data.settings import ProjectSettings
 from label_data.store import add_prompts
 from label_data.transfer import export_file
+from label_data.work import retract
 from store_fixtures import add_ready_prompt
 
 
 @pytest.fixture
 def full_store(ranked_store):
-    """A store with something in every table: settings, a revised ranking, a demonstration, a draft, a job."""
+    """A store with something in every table: settings, a revised ranking, a demonstration, one withdrawn, a draft."""
     save_settings(ranked_store, ProjectSettings(name="Moved", annotators_per_prompt=2))
     ann = annotator_named(ranked_store, "Ann").id
     (old,) = next(groups(ranked_store)).rankings
@@ -38,6 +39,11 @@ def full_store(ranked_store):
     submit(ranked_store, first, bob)
     submit(ranked_store, Answer(task.token, "bobs-2", "all_bad", demonstration="Better.", revises="bobs"), bob)
     add_ready_prompt(ranked_store, "Open?", "a", "b")
+    (task,) = next_tasks(ranked_store, ann)
+    assert save_draft(ranked_store, task.token, ann, {"at": 1, "revises": None})
+    submit(ranked_store, Answer(task.token, "gone", "all_bad"), ann)
+    assert retract(ranked_store, "gone", ann)
+    add_ready_prompt(ranked_store, "Open still?", "a", "b")
     (task,) = next_tasks(ranked_store, ann)
     assert save_draft(ranked_store, task.token, ann, {"at": 1, "revises": None})
     add_job(ranked_store, "train", {"x": 1})
@@ -82,7 +88,7 @@ def test_a_copied_store_is_used_on_as_if_it_had_always_been_there(full_store, ot
     assert submit(target, Answer(task.token, "after the move", "all_bad"), ann) == "saved"
     add_ready_prompt(target, "New?")
     assert annotator_named(target, "bob") == annotator_named(full_store, "bob")
-    assert store_counts(target).prompts == 3
+    assert store_counts(target).prompts == 4
     assert list(problems(target)) == []
     target.dispose()
 

@@ -203,5 +203,40 @@ def test_a_store_of_every_earlier_version_opens_with_all_that_it_holds(tmp_path,
     (work,) = work_of(store, ann, "sky")
     assert submit(store, Answer(work.task.token, "newer", "all_bad", revises="first-submission"), ann) == "saved"
     assert list(problems(store)) == []
-    assert (tmp_path / "store.db.before-0003").exists()
+    assert (tmp_path / "store.db.before-0004").exists()
+    store.dispose()
+
+
+def test_a_skip_of_an_earlier_version_no_longer_takes_a_place(tmp_path):
+    """Before 0004 a skip counted: Ann's, of the second of two prompts that two are asked for, left it one place."""
+    with sqlite3.connect(tmp_path / "store.db") as old:
+        old.executescript((Path(__file__).parent / "stores" / "0002.sql").read_text(encoding="utf-8"))
+        columns = [row[1] for row in old.execute("PRAGMA table_info(rankings)")]
+        copied = ", ".join(f'"{name}"' for name in columns)
+        changed = {
+            "number": "2",
+            "submission": "'a skip'",
+            "prompt_id": "(SELECT prompt_id FROM items WHERE number = 2)",
+            "task": "(SELECT token FROM tasks WHERE item = 2)",
+            "shown": "(SELECT shown FROM tasks WHERE item = 2)",
+            "order": "'[]'",
+            "strength": "'[]'",
+            "flags": "'{}'",
+            "ratings": "'{}'",
+            "spans": "'[]'",
+            "outcome": "'skipped'",
+        }
+        values = ", ".join(changed.get(name, f'"{name}"') for name in columns)
+        old.execute(f"INSERT INTO rankings ({copied}) SELECT {values} FROM rankings")
+        old.execute("UPDATE tasks SET state = 'done' WHERE item = 2")
+        old.execute("UPDATE items SET done = 1, leased = 0 WHERE number = 2")
+    old.close()
+    store = open_store(tmp_path / "store.db")
+    with reading(store) as connection:
+        items = connection.execute(text("SELECT done, leased, skipped, state FROM items ORDER BY number")).all()
+    assert items == [(1, 0, 0, "ready"), (0, 0, 1, "ready")]
+    bob = annotator_named(store, "Bob").id
+    assert len(next_tasks(store, bob)) == 2
+    assert next_tasks(store, annotator_named(store, "Ann").id) == []
+    assert not [problem for problem in problems(store) if "judgement" not in problem]
     store.dispose()

@@ -81,6 +81,27 @@ def test_a_body_without_end_is_not_read_to_it(stored, ann):
     assert send(ann, b"x" * (LONGEST_BODY + 1)).status_code == 413
 
 
+def test_whoever_leaves_lets_go_of_tasks_and_only_our_own_pages_may_say_so(stored, ann):
+    next_tasks(stored, ann)
+    with TestClient(Starlette(routes=ROUTES), cookies={"annotator": ann}) as client:
+        assert client.post("/api/leave", headers={"sec-fetch-site": "cross-site"}).status_code == 403
+        assert client.post("/api/leave", headers=SAME).json() == {"tasks": 1}
+        assert client.post("/api/leave", headers=SAME).json() == {"tasks": 0}
+        assert client.get("/api/leave", headers=SAME).status_code == 405
+
+
+def test_a_page_that_is_closed_lets_go_and_one_that_is_loaded_again_takes_up_the_same(page, app, tmp_path):
+    store = open_store(tmp_path / "workbench.db")
+    add_ready_prompt(store, "Which?", "one", "two", "three")
+    open_app(page, app)
+    shown = page.locator(".card .text").all_inner_texts()
+    with page.expect_request("**/api/leave", timeout=PATIENCE * 1000):
+        page.reload()
+    expect(page.locator(".card")).to_have_count(3)
+    assert page.locator(".card .text").all_inner_texts() == shown
+    store.dispose()
+
+
 def test_a_half_done_ranking_comes_back_in_another_browser_and_after_the_server_was_killed(browser, stored, folder):
     """The second browser has nothing stored: what it shows came from the server, which was killed in between."""
     port = free_port()

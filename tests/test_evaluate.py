@@ -112,7 +112,7 @@ def test_a_model_that_does_as_well_under_another_prompt_is_said_to_ignore_it():
     margins = [1] * 80 + [-1] * 20
     assert "about completions alone" in prompt_verdict(measures(margins, [0] * 100, shuffled=margins))
     used = prompt_verdict(measures(margins, [0] * 100, shuffled=[1] * 40 + [-1] * 60))
-    assert used == "Under another prompt the same completions lose it 40.0%."
+    assert used == "Under another prompt the same completions lose it 40.0 points."
 
 
 def test_what_is_written_as_json_is_read_back_the_same(tmp_path):

@@ -17,6 +17,7 @@ from browser import PATIENCE, app_server, chromium, free_port
 from hostile import HOSTILE, PAYLOADS
 from label_data.annotators import annotator_named
 from label_data.database import open_store
+from label_data.projects import add_project
 from label_data.settings import PolicySettings, ProjectSettings
 from page_fixtures import REPORT, fill_pages
 from ranking_steps import press
@@ -88,6 +89,8 @@ def hostile_app(texts, tmp_path_factory):
         completions_per_prompt=9,
         policies=tuple(PolicySettings(f"{place} {name}") for place, name in enumerate(SHORT)),
         flags=SHORT,
+        criteria=SHORT,
+        gold_share=0.1,
         ask_strength=True,
         ask_ratings=True,
         mark_spans=True,
@@ -96,6 +99,7 @@ def hostile_app(texts, tmp_path_factory):
     report = replace(REPORT, base_model=everything, base_revision=everything)
     fill_pages(data, [*texts, everything], settings, report, name=f"{SHORT[1]} {SHORT[3]} {texts[0]}"[:200])
     store = open_store(data / "workbench.db")
+    add_project(store, f"{SHORT[0]} {SHORT[1]} {SHORT[3]}")
     me = annotator_named(store, f"{SHORT[1]} {SHORT[3]} {texts[0]}"[:200]).id
     store.dispose()
     with app_server(free_port(), data) as address:
@@ -215,7 +219,7 @@ def test_nothing_runs_and_nothing_calls_out_on_any_page_and_all_that_was_written
         look(page, wrong, "train, report", texts, "[data-testid=stExpander]")
 
         page.goto(f"{address}/score")
-        expect(page.get_by_test_id("stCode").first).to_be_visible(timeout=60_000)  # the first code on a page loads its parts
+        expect(page.get_by_test_id("stCode").first).to_be_visible()
         look(page, wrong, "score", texts, "[data-testid=stCode]")
         page.get_by_role("tab", name="Best of n").click()
         page.get_by_role("combobox", name="Policy").click()
@@ -225,7 +229,10 @@ def test_nothing_runs_and_nothing_calls_out_on_any_page_and_all_that_was_written
         page.goto(f"{address}/project")
         field = page.get_by_role("textbox", name="Guidelines for annotators")
         expect(field).to_be_visible()
-        look(page, wrong, "project", [], "[data-testid=stMain]")
+        page.get_by_role("combobox", name="Project").click()
+        expect(page.get_by_role("option").nth(1)).to_be_visible()
+        look(page, wrong, "project", [f"{SHORT[0]} {SHORT[1]}"], "[role=option]")
+        page.keyboard.press("Escape")
         assert folded(field.input_value()) == folded(everything)
         page.get_by_role("textbox", name="Name", exact=True).fill("<img src=x onerror=window.hacked=1>" * 3)
         page.get_by_role("button", name="Save").click()

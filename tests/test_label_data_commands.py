@@ -11,11 +11,14 @@ import pytest
 from typer.testing import CliRunner
 
 from label_data.__main__ import app
+from label_data.annotators import annotator_named
+from label_data.assignment import Answer, next_tasks, submit
 from label_data.contents import groups
 from label_data.database import open_store, writing
 from label_data.formats import READERS
 from label_data.progress import store_counts
 from label_data.store import Added
+from store_fixtures import NEWEST, add_ready_prompt
 
 ROOT = Path(__file__).parent.parent
 LINE = {
@@ -53,6 +56,32 @@ def test_import_says_what_was_added_and_what_was_there(data):
         "There already, in the store or earlier in the files: 2 prompts, 6 completions and 2 rankings.\n"
     )
     assert store_counts(open_store(data / "workbench.db")) == Added(1, 3, 1)
+
+
+def test_import_without_a_format_recognises_each_file_and_says_it(data):
+    turn = "\n\nHuman: Hi\n\nAssistant: "
+    Path("pairs.jsonl").write_text(json.dumps({"chosen": turn + "a", "rejected": turn + "b"}))
+    assert run("import", "hand.jsonl", "pairs.jsonl")[1].splitlines() == [
+        "hand.jsonl: groups, this project's own format; 1 row taken.",
+        "pairs.jsonl: hh-rlhf, whole transcripts; 1 row taken.",
+        "Added 2 prompts, 5 completions and 2 rankings.",
+    ]
+    Path("other.jsonl").write_text('{"a": 1}')
+    status, _, said = run("import", "other.jsonl")
+    assert (status, said.count("\n")) == (1, 1)
+    assert said.startswith("other.jsonl, line 1: found fields that no format has: a. If it is one of these, name it")
+
+
+def test_import_maps_the_columns_of_a_table(data):
+    Path("a.csv").write_text("question,better,worse\nHi?,a,b\n")
+    names = ("--name=prompt=question", "--name=chosen=better", "--name=rejected=worse")
+    assert run("import", "a.csv", *names)[1].splitlines() == [
+        "a.csv: table of pairs; 1 row taken.",
+        "Added 1 prompts, 2 completions and 1 rankings.",
+    ]
+    assert run("import", "a.csv", "--name=better")[2] == (
+        "--name better: found no equals sign. Write our name and the file's: chosen=better.\n"
+    )
 
 
 def test_import_says_what_was_left_out_and_why(data):
@@ -151,7 +180,7 @@ def test_check_ends_well_when_the_store_is_sound_and_with_status_one_when_not(da
     assert status == 0
     assert shown.splitlines()[-1] == "Sound: no problem found."
     assert shown.splitlines()[0].startswith(f"{data / 'workbench.db'} on SQLite 3.")
-    assert shown.splitlines()[0].endswith(", tables at 0003")
+    assert shown.splitlines()[0].endswith(f", tables at {NEWEST}")
     with writing(open_store(data / "workbench.db")) as connection:
         connection.exec_driver_sql("UPDATE items SET done = 9")
     status, shown, _ = run("check")
@@ -195,3 +224,26 @@ def test_the_commands_run_from_a_terminal_and_import_neither_torch_nor_streamlit
     imported = {line.rpartition("|")[2].strip().partition(".")[0] for line in done.stderr.splitlines()}
     assert "pyarrow" in imported
     assert not imported & {"torch", "transformers", "streamlit", "datasets", "reward", "workbench"}
+
+
+def test_projects_are_added_and_listed_and_commands_take_one_by_name(data):
+    run("import", "hand.jsonl", "--format", "groups")
+    assert run("projects")[1] == "default: 'default', revision 0, 0 waiting, 0 ready, 1 ranked, 0 failed\n"
+    assert "safety: 'Safety', revision 1, 0 waiting" in run("projects", "--add", "Safety")[1]
+    status, _, said = run("export", "--format", "groups", "--out", "a.jsonl")
+    assert (status, said) == (1, "The store has 2 projects: 'default', 'Safety'. Name one with --project.\n")
+    assert run("import", "hand.jsonl", "--format", "groups", "--project", "Safety")[0] == 0
+    assert run("export", "--format", "groups", "--out", "a.jsonl", "--project", "default")[0] == 0
+    assert "It has 'default', 'Safety'" in run("stats", "--project", "typo")[2]
+
+
+def test_what_a_researcher_ranked_becomes_gold_by_name(data):
+    store = open_store(data / "workbench.db")
+    add_ready_prompt(store, "Known?")
+    rae = annotator_named(store, "Rae").id
+    (task,) = next_tasks(store, rae)
+    submit(store, Answer(task.token, "key", "all_bad"), rae)
+    assert run("gold", "rae")[1] == "1 new gold prompts, 1 in all.\n"
+    assert run("gold", "Nobody")[2].startswith("Nobody named 'Nobody' ranks in this store.")
+    assert "1 gold prompts" in " ".join(run("stats")[1].split())
+    store.dispose()

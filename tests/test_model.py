@@ -1,7 +1,4 @@
 import json
-import os
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -10,39 +7,15 @@ from safetensors import safe_open
 from label_data.records import InputError, user_prompt
 from reward.features import compute_features, encode, open_backbone
 from reward.model import RewardModel
+from stock_classifier import stock_rewards
 
 PROMPT = user_prompt("Can pigs fly?")
 COMPLETIONS = ["No.", "Yes, if they are thrown hard enough.", "aaaa bbbb <|end|> cccc", "", "<|none|>"]
 
-STOCK = """
-import json, sys
-from transformers import AutoModelForSequenceClassification, AutoTokenizer, pipeline
-folder, question, completions = sys.argv[1], sys.argv[2], json.loads(sys.argv[3])
-tokenizer = AutoTokenizer.from_pretrained(folder)
-model = AutoModelForSequenceClassification.from_pretrained(folder)
-turns = [[{"role": "user", "content": question}, {"role": "assistant", "content": text}] for text in completions]
-texts = [tokenizer.apply_chat_template(one, tokenize=False) for one in turns]
-found = {"dtype": str(model.dtype), "labels": model.config.num_labels}
-for side in ("right", "left"):
-    tokenizer.padding_side = side
-    batch = tokenizer(texts, add_special_tokens=False, padding=True, truncation=True, return_tensors="pt")
-    found[side] = model(**batch).logits[:, 0].tolist()
-found["pipeline"] = [one["score"] for one in pipeline("text-classification", model=model, tokenizer=tokenizer)(texts)]
-print(json.dumps(found))
-"""
-
-
-def stock_rewards(folder, completions):
-    """Return what stock transformers says in a fresh process that knows nothing of this project."""
-    command = [sys.executable, "-c", STOCK, str(folder), PROMPT.messages[0].content, json.dumps(completions)]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=folder, check=False, env={**os.environ})
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
-
 
 def test_stock_transformers_gives_the_same_rewards_in_a_fresh_process(trained):
     rewards = RewardModel.load(trained).score(PROMPT.messages, COMPLETIONS)
-    stock = stock_rewards(trained, COMPLETIONS)
+    stock = stock_rewards(trained, PROMPT.messages[0].content, COMPLETIONS)
     assert np.ptp(rewards) > 0.1
     assert (stock["dtype"], stock["labels"]) == ("torch.float32", 1)
     for way in ("right", "left", "pipeline"):

@@ -7,11 +7,12 @@ from streamlit.testing.v1 import AppTest
 
 from label_data.data_folder import default_store
 from label_data.database import open_store
-from label_data.jobs import latest_job
+from label_data.jobs import DONE, end_job, latest_job, start_job
 from label_data.progress import item_counts, store_counts
 from label_data.projects import project_settings
 from label_data.samples import waiting_prompts
 from label_data.settings import ProjectSettings
+from page_fixtures import add_run
 from store_fixtures import add_ready_prompt
 from workbench.session import store as shared_store
 
@@ -138,9 +139,75 @@ def test_without_a_reward_model_the_score_page_says_what_to_do(app):
     assert "train one" in app.info[0].value
 
 
+def test_the_best_of_n_is_asked_for_and_shown_best_first(app, tmp_path):
+    """What the worker does in between is test_jobs.py's."""
+    folder = add_run(tmp_path)
+    open_page(app, "score")
+    next(area for area in app.text_area if area.key == "fresh-prompt").input("Why is the sky blue?")
+    app.slider[0].set_value(3)
+    button(app, "Sample and score").click().run()
+    assert not app.exception
+    store = open_store(default_store())
+    job = latest_job(store, "best_of_n")
+    assert job.arguments == {
+        "folder": str(folder),
+        "messages": [{"role": "user", "content": "Why is the sky blue?"}],
+        "n": 3,
+        "policy": ProjectSettings().policies[0].name,
+    }
+    start_job(store, job.id)
+    result = {"completions": ["worst", "best", "middle"], "rewards": [-1.0, 2.0, 0.5]}
+    end_job(store, job.id, DONE, "Done.", result)
+    app.run()
+    assert [code.value for code in app.code] == ["best", "middle", "worst"]
+    assert next(text.value for text in app.markdown if "reward" in text.value) == "**1.** reward +2.000"
+
+
+def test_an_empty_prompt_is_not_sampled_for(app, tmp_path):
+    add_run(tmp_path)
+    open_page(app, "score")
+    button(app, "Sample and score").click().run()
+    assert shown(app.error[0]).startswith("A prompt's last message is empty.")
+    assert latest_job(open_store(default_store()), "best_of_n") is None
+
+
 def test_the_data_page_prepares_a_file_of_what_there_is(app):
     add_ready_prompt(open_store(default_store()), "Which?", "one", "two")
     open_page(app, "data")
     button(app, "Prepare the file").click().run()
     assert not app.exception
     assert app.success
+
+
+def test_a_second_project_is_added_chosen_and_has_settings_and_prompts_of_its_own(app):
+    open_page(app, "project")
+    next(field for field in app.text_input if field.label == "Its name").input("Safety")
+    button(app, "Add the project").click().run()
+    assert not app.exception
+    (choice,) = [box for box in app.sidebar.selectbox if box.label == "Project"]
+    assert (choice.options, choice.value) == (["default", "Safety"], "safety")
+    app.number_input[1].set_value(3)
+    button(app, "Save").click().run()
+    store = open_store(default_store())
+    assert project_settings(store, "safety")[0].annotators_per_prompt == 3
+    assert project_settings(store)[1] == 0
+    app.switch_page("app_pages/prompts.py").run()
+    app.text_area[0].input("Is it safe?")
+    button(app, "Add").click().run()
+    assert [prompt.messages[0].content for prompt in waiting_prompts(store, 9, "safety")] == ["Is it safe?"]
+    assert waiting_prompts(store, 9) == []
+
+
+def test_how_work_is_handed_out_is_set_on_the_project_page(app):
+    open_page(app, "project")
+    fields = {field.label: field for field in [*app.number_input, *app.text_area, *app.selectbox]}
+    fields["Order of work"].set_value("fewest")
+    fields["Hidden repeats, % of tasks"].set_value(10)
+    fields["Gold prompts, % of tasks"].set_value(5)
+    fields["Tasks between a prompt and its repeat, at least"].set_value(30)
+    fields["Criteria, one a line, most important first"].input("true\n\n helpful ")
+    button(app, "Save").click().run()
+    assert not app.exception
+    settings, _ = project_settings(open_store(default_store()))
+    assert (settings.order_of_work, settings.repeat_share, settings.repeat_gap) == ("fewest", 0.1, 30)
+    assert (settings.gold_share, settings.criteria) == (0.05, ("true", "helpful"))

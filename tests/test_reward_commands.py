@@ -1,12 +1,19 @@
+import inspect
 import json
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import fields
 
 import pytest
 from typer.testing import CliRunner
 
 from label_data.database import open_store
 from label_data.store import add_groups
-from reward.__main__ import app
+from reward.__main__ import app, train
 from reward.model import RewardModel
+from reward.settings import DEFAULTS, Settings
 from reward_fixtures import planted_groups
 
 
@@ -70,6 +77,8 @@ def test_a_bad_line_is_named_before_anything_is_scored(run, trained, text, said)
     "arguments",
     [
         ("train", "nothing.db", "--out", "model"),
+        ("train", "--resume", "--out", "model"),
+        ("train", "nothing.db", "--out", "model", "--epochs", "0"),
         ("score", "nothing", "--prompt", "a", "--completion", "b"),
         ("score", "nothing"),
         ("score", "nothing", "--prompt", "a"),
@@ -82,3 +91,39 @@ def test_what_the_person_can_put_right_is_one_sentence_and_exit_code_1(run, tmp_
     assert done.exit_code == 1
     assert done.stderr.strip() and "Traceback" not in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_train_by_another_method_is_stopped_and_resumed_from_the_command_line(run, tmp_path, tiny_backbone_folder):
+    """A first SIGINT lets the step finish, as Ctrl+C does; what is said then goes on."""
+    add_groups(open_store(tmp_path / "store.db"), planted_groups(30))
+    flags = ("--method", "full", "--backbone", tiny_backbone_folder, "--epochs", 4, "--groups-per-step", 1)
+    command = [sys.executable, "-m", "reward", "train", tmp_path / "store.db", "--out", tmp_path / "model", *flags]
+    environment = {**os.environ, "WORKBENCH_DATA": str(tmp_path / "data")}
+    started = subprocess.Popen([str(one) for one in command], stderr=subprocess.PIPE, text=True, env=environment)
+    said = ""
+    while "Step 1 of" not in said and "Step 2 of" not in said:
+        said += started.stderr.read(1)
+    started.send_signal(signal.SIGINT)
+    said += started.communicate(timeout=300)[1]
+    assert started.returncode == 130, said
+    assert f"train --resume --out {tmp_path / 'model'}" in said and "Traceback" not in said
+    done = run("train", "--resume", "--out", tmp_path / "model")
+    assert done.exit_code == 0, done.output
+    assert "by the method full" in done.stdout
+    lines = [json.loads(line) for line in (tmp_path / "model" / "log.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == list(range(1, len(lines) + 1))
+
+
+def test_every_setting_is_a_flag_with_the_same_default():
+    parameters = inspect.signature(train).parameters
+    for field in fields(Settings):
+        default = parameters[field.name].default
+        empty = field.name in ("annotator_weights", "report_to")
+        assert default == (None if empty else getattr(DEFAULTS, field.name)), field.name
+    assert parameters.keys() - {field.name for field in fields(Settings)} == {"store", "out", "resume"}
+
+
+@pytest.mark.parametrize("said", ["ana", "=1", "ana=much"])
+def test_an_annotators_weight_that_is_none_is_refused(run, tmp_path, said):
+    done = run("train", "--out", tmp_path / "model", "--annotator-weight", said)
+    assert done.exit_code == 1 and "NAME=NUMBER" in done.stderr

@@ -13,7 +13,9 @@ from store_fixtures import add_ready_prompt
 
 def test_settings_come_back_from_json_as_they_were():
     server = PolicySettings("server", "openai", "some-model", "http://127.0.0.1:8000/v1", "SOME_KEY", "Be brief.", 0.2)
-    settings = ProjectSettings("Trial", policies=(PolicySettings("small"), server), flags=("wrong",), seed=7)
+    settings = ProjectSettings(
+        "Trial", policies=(PolicySettings("small"), server), flags=("wrong",), criteria=("true",), seed=7
+    )
     assert settings_from(json.loads(json.dumps(settings.as_dict()))) == settings
 
 
@@ -47,6 +49,12 @@ def test_asking_for_more_annotators_opens_ranked_prompts_again(ranked_store):
         ({"policies": tuple(map(PolicySettings, "abcde"))}, "5 policies share 4 completions"),
         ({"name": " "}, "has no name"),
         ({"flags": ("",)}, "A flag is empty"),
+        ({"criteria": ("true", " ")}, "A criterion is empty"),
+        ({"order_of_work": "last"}, "The order of work is 'last'; use one of added, random, fewest"),
+        ({"repeat_share": 0.6}, "The share of repeats is 0.6; give a number from 0 to 0.5"),
+        ({"gold_share": -0.1}, "The share of gold prompts is -0.1"),
+        ({"repeat_share": 0.3, "gold_share": 0.3}, "are 0.6 of the tasks together"),
+        ({"repeat_gap": 0}, "Tasks before a repeat is 0"),
         ({"ready_ahead": float("nan")}, "Prompts ready ahead is nan"),
     ],
 )

@@ -1,17 +1,19 @@
 """What the store keeps, and what it refuses to keep twice."""
 
 import threading
+from dataclasses import replace
 
 import pytest
 
 from label_data.annotators import annotator_named, annotator_with_id
+from label_data.check import problems
 from label_data.comparisons import comparisons
 from label_data.contents import groups
 from label_data.database import open_store
 from label_data.progress import item_counts, newest_prompts, rankings_today, store_counts, untouched_ready
 from label_data.records import Group, InputError, Ranking, user_prompt
 from label_data.samples import retry_failed, save_samples, waiting_prompts
-from label_data.store import Added, add_groups, add_prompts, save_ranking
+from label_data.store import Added, GroupError, add_groups, add_prompts, save_ranking
 from store_fixtures import add_ready_prompt, completions_of
 
 
@@ -44,6 +46,12 @@ def test_sampled_prompts_are_ready_and_wait_no_more(store):
     assert untouched_ready(store) == 1
 
 
+def test_a_prompt_that_another_worker_sampled_meanwhile_keeps_what_that_one_saved(store):
+    prompt = add_ready_prompt(store, "Why?", "a", "b")
+    assert save_samples(store, prompt, completions_of(prompt, "c", "d", "e")) == "ready"
+    assert [completion.text for completion in next(groups(store)).completions] == ["a", "b"]
+
+
 def test_a_prompt_whose_completions_are_all_alike_has_nothing_to_rank_until_it_is_sampled_again(store):
     prompt = user_prompt("Why?")
     add_prompts(store, [prompt])
@@ -70,6 +78,66 @@ def test_groups_come_back_as_they_went_in(store):
 def test_imported_rankings_count_as_ranked_and_are_not_asked_again(store):
     add_groups(store, [imported_group()])
     assert item_counts(store) == {"waiting": 0, "ready": 0, "ranked": 1, "failed": 0}
+
+
+def test_an_import_keeps_the_order_of_its_groups_and_counts_what_comes_twice_once(store):
+    """Old, new and repeated groups in turn: 1 is there, 2 comes twice, the second time with a third completion and a
+    second ranking, and 4 twice the same. Prompts are numbered in the order in which they first came.
+    """
+    one, two, three, four = (imported_group(f"{number}?") for number in range(1, 5))
+    add_groups(store, [one])
+    more = completions_of(two.prompt, "Because.", "No.", "Perhaps.")
+    shown = tuple(completion.id for completion in more)
+    other = Ranking(two.prompt.id, "other", shown, ((shown[2],), shown[:2]), source="import")
+    again = Group(two.prompt, tuple(more), (*two.rankings, other))
+    seen = []
+    added = add_groups(store, [two, one, three, again, four, four], on_progress=seen.append)
+    assert added == Added(prompts=3, completions=2 + 2 + 1 + 2, rankings=1 + 1 + 1 + 1)
+    assert seen == [1, 2, 3, 4, 5, 6]
+    assert [group.prompt.messages[0].content for group in groups(store)] == ["1?", "2?", "3?", "4?"]
+    assert [len(group.rankings) for group in groups(store)] == [1, 2, 1, 1]
+    assert list(problems(store)) == []
+    assert add_groups(store, [again, four, one]) == Added()
+
+
+def test_a_new_group_that_revises_its_own_ranking_is_stored_in_order(store):
+    group = imported_group(submission="s-1")
+    first = group.rankings[0]
+    revision = replace(first, order=first.order[::-1], revises="s-1", submission="s-2")
+    assert add_groups(store, [replace(group, rankings=(first, revision))]) == Added(1, 2, 2)
+    assert [ranking.submission for ranking in next(groups(store)).rankings] == ["s-2"]
+    assert list(problems(store)) == []
+
+
+@pytest.mark.parametrize("where", ["in the store", "earlier in the import"])
+def test_a_submission_that_comes_again_for_another_prompt_is_refused_with_the_group_it_came_with(store, where):
+    first, second = imported_group("1?", submission="s-1"), imported_group("2?", submission="s-1")
+    if where == "in the store":
+        add_groups(store, [first])
+    before = store_counts(store)
+    with pytest.raises(GroupError, match="s-1 is stored already with another judgement") as caught:
+        add_groups(store, [imported_group("0?"), *([] if where == "in the store" else [first]), second])
+    assert caught.value.number == (2 if where == "in the store" else 3)
+    assert store_counts(store) == before
+
+
+def test_imports_larger_than_what_is_looked_up_at_once_are_whole(store, monkeypatch):
+    monkeypatch.setattr("label_data.store.GROUPS_AT_ONCE", 3)
+    monkeypatch.setattr("label_data.store.VALUES_AT_ONCE", 2)
+    many = [imported_group(f"{number}?") for number in range(7)]
+    assert add_groups(store, many) == Added(7, 14, 7)
+    assert add_groups(store, [*many, imported_group("new?")]) == Added(1, 2, 1)
+    assert list(problems(store)) == []
+
+
+def test_a_ranking_that_is_there_becomes_the_known_right_one_when_a_file_says_so(store):
+    group = imported_group(submission="s-1")
+    add_groups(store, [group])
+    assert next(groups(store)).rankings[0].purpose == ""
+    key = replace(group, rankings=(replace(group.rankings[0], purpose="key"),))
+    assert add_groups(store, [key]) == Added()
+    assert next(groups(store)).rankings[0].purpose == "key"
+    assert add_groups(store, [key, group]) == Added()
 
 
 def test_an_error_half_way_leaves_the_store_as_it_was(store):

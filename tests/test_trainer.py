@@ -9,7 +9,7 @@ from label_data.records import InputError
 from reward.judged import summed_loss
 from reward.ranked_network import RankedNetwork, start_head
 from reward.settings import Settings
-from reward.trainer import CHECKPOINTS, LOG_FILE, RankingTrainer, _arguments, fit, steps_of
+from reward.trainer import CHECKPOINTS, LOG_FILE, RankingTrainer, fit, steps_of, training_arguments
 from tiny_networks import PAD, judged_groups, tiny_decoder
 
 QUICK = Settings(method="full", epochs=2, groups_per_step=8, learning_rate=3e-3, batch_tokens=200)
@@ -36,7 +36,9 @@ def lines(folder):
 def gradient(groups, folder, **changed):
     """Return the gradient of one step, by the trainer's own step, and its loss."""
     network, settings = ranked(), Settings(method="full", **changed)
-    trainer = RankingTrainer(network, _arguments(settings, folder, 1, False, "cpu"), settings, [groups], [], 0.0)
+    trainer = RankingTrainer(
+        network, training_arguments(settings, folder, 1, False, "cpu"), settings, [groups], [], 0.0
+    )
     loss = trainer.training_step(network, groups)
     return torch.cat([weight.grad.flatten() for weight in network.parameters()]), loss
 

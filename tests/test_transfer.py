@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import random
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -14,7 +15,7 @@ from label_data.formats.pairs import SAME
 from label_data.progress import store_counts
 from label_data.records import InputError, Ranking
 from label_data.store import Added, add_groups, save_ranking
-from label_data.transfer import export_file, import_files
+from label_data.transfer import export_file, import_files, saved_upload
 
 TURN = "\n\nHuman: Can pigs fly?\n\nAssistant: "
 GOOD = {"chosen": TURN + "No.", "rejected": TURN + "Yes."}
@@ -63,7 +64,7 @@ HOSTILE = {
     "wrong type": '{"chosen": 5, "rejected": 5}',
     "wrong fields": '{"a": "b"}',
     "no object": "[]",
-    "over-long line": '{"chosen": "' + "x" * 17 * 2**20 + '"}',
+    "over-long line": f'{{"chosen": "{random.Random(0).randbytes(17 * 2**19).hex()}"}}',
     "over-long text": json.dumps(GOOD | {"chosen": TURN + "x" * 200_001}),
 }
 
@@ -121,6 +122,34 @@ def test_a_ranking_that_contradicts_the_stored_one_of_its_name_is_refused_with_t
     ):
         import_files(store, [path], "groups")
     assert store_counts(store) == Added()
+
+
+@pytest.mark.parametrize(
+    ("name", "ending"),
+    [
+        ("../../etc/cron.d/x.jsonl", ".jsonl"),
+        ("/etc/passwd", ""),
+        ("a.jsonl/../../x", ""),
+        ("C:\\x.CSV", ".csv"),
+        ("x\0.jsonl", ".jsonl"),
+        ("x.js\0nl", ""),
+        ("x." + "y" * 5_000, ""),
+        ("..", ""),
+        ("", ""),
+        ("pairs.jsonl.gz", ".jsonl.gz"),
+        ("\ud800.parquet", ".parquet"),
+        ("x.zip", ""),
+    ],
+)
+def test_an_uploads_name_never_becomes_a_path(tmp_path, name, ending):
+    (tmp_path / "inside").mkdir()
+    path = saved_upload(tmp_path / "inside", name, b"content")
+    assert path == tmp_path / "inside" / f"upload{ending}"
+    assert [found.relative_to(tmp_path).as_posix() for found in sorted(tmp_path.rglob("*"))] == [
+        "inside",
+        f"inside/upload{ending}",
+    ]
+    assert path.read_bytes() == b"content"
 
 
 def revise(store):

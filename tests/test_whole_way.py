@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
-from browser import PATIENCE, free_port
+from browser import LEASH, PATIENCE, free_port
 from label_data.comparisons import comparisons, split_by_prompt
 from label_data.contents import groups
 from label_data.database import open_store
@@ -62,9 +62,10 @@ def address(data):
     """Start the workbench as its user does and return its address; Ctrl-C ends it."""
     port = free_port()
     process = subprocess.Popen(
-        [sys.executable, "-m", "workbench", "run", "--port", str(port)],
+        [sys.executable, LEASH, "workbench", "run", "--port", str(port)],
         cwd=ROOT,
         env=os.environ | {"WORKBENCH_DATA": str(data)},
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
     )
@@ -72,6 +73,7 @@ def address(data):
     yield f"http://127.0.0.1:{port}"
     process.send_signal(signal.SIGINT)
     assert process.wait(PATIENCE) == 0
+    process.stdin.close()
     process.stdout.close()
 
 

@@ -13,7 +13,7 @@ from label_data.projects import save_settings
 from label_data.records import Group, InputError, Span, user_prompt
 from label_data.settings import ProjectSettings
 from label_data.store import add_groups
-from label_data.work import policies_of, reopened, work_of
+from label_data.work import policies_of, reopened, retract, work_of
 from store_fixtures import add_ready_prompt, completions_of
 
 
@@ -234,3 +234,35 @@ def test_who_wrote_what_is_told_in_the_order_shown_and_only_to_who_ranked_it(sto
     assert policies_of(store, task.token, ann) == ("tiny", "tiny")
     with pytest.raises(InputError, match="not given to you"):
         policies_of(store, task.token, bob)
+
+
+# Withdrawing
+
+
+def test_what_is_withdrawn_leaves_every_reader_and_frees_its_place_and_nothing_is_deleted(store, ann, bob, ranked):
+    submit(store, revision(ranked, demonstration="Better."), ann)
+    assert retract(store, "s-2", ann)
+    assert not retract(store, "s-2", ann)
+    for revised in (False, True):
+        group = next(groups(store, revised=revised))
+        assert (group.rankings, group.demonstrations) == ((), ())
+    (group,) = groups(store, revised=True, retracted=True)
+    assert [ranking.submission for ranking in group.rankings] == ["s-1", "s-2"]
+    assert work_of(store, ann) == []
+    assert next_tasks(store, ann) == []
+    assert len(next_tasks(store, bob)) == 1
+    assert list(problems(store)) == []
+
+
+def test_only_the_newest_of_ones_own_rankings_can_be_withdrawn(store, ann, bob, ranked):
+    submit(store, revision(ranked), ann)
+    for submission, who in (("s-2", bob), ("none", ann)):
+        with pytest.raises(InputError, match="not yours"):
+            retract(store, submission, who)
+    with pytest.raises(InputError, match="changed this ranking since"):
+        retract(store, "s-1", ann)
+    retract(store, "s-2", ann)
+    with pytest.raises(InputError, match="withdrawn"):
+        submit(store, revision(ranked, "s-3", revises="s-2"), ann)
+    with pytest.raises(InputError, match="You withdrew"):
+        reopened(store, ranked.token, ann)

@@ -11,15 +11,15 @@ from workbench.ranker import Problem, Revealed, answer_from
 from workbench.session import language, sent, sitting, store
 
 
-def take_answer(component: str, me: Annotator) -> None:
+def take_answer(component: str, me: Annotator, project: str) -> None:
     """Store what the page's ranking screen of this key sent, or remember why it was refused."""
     value, here = sent(component), sitting()
     try:
         answer = answer_from(value)
         submit(store(), answer, me.id)
         here.saved, here.problem = answer.submission, None
-        if project_settings(store())[0].reveal_policies:
+        if project_settings(store(), project)[0].reveal_policies:
             here.revealed = Revealed(answer.submission, policies_of(store(), answer.token, me.id))
     except InputError as error:
         here.problem = Problem(str(value.get("submission")), translated(str(error), language()))
-    keep_up(store())
+    keep_up(store(), project=project)

@@ -1,4 +1,6 @@
-"""POST /api/draft: the ranking screen's half-done ranking, kept so that it comes back in another browser.
+"""POST /api/draft and /api/leave: what the ranking screen tells while, and when, its annotator goes.
+
+/api/draft: the ranking screen's half-done ranking, kept so that it comes back in another browser.
 
 A request of its own and no message to the script: a script run for each pause in typing would cost the server a
 hundred times as much, and the annotator the wait for it. Only pages of this very server may send one, for the
@@ -12,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 
 from label_data.drafts import LONGEST_DRAFT, save_draft
+from label_data.leases import leave
 from label_data.records import InputError
 from workbench.languages import nearest_language, translated
 from workbench.session import COOKIE, LANGUAGE, store
@@ -46,6 +49,13 @@ async def keep_draft(request: Request) -> JSONResponse:
 def _language(request: Request) -> str:
     """Return the language chosen on the page, else the one that the browser asks for first."""
     return nearest_language(request.cookies.get(LANGUAGE) or request.headers.get("accept-language"))
+
+
+async def let_go(request: Request) -> JSONResponse:
+    """Shorten the leases of the annotator who left the page; the answer's "tasks" says of how many."""
+    if not _is_same_origin(request):
+        return JSONResponse({"error": "Only the workbench's own pages may say who left."}, 403)
+    return JSONResponse({"tasks": await run_in_threadpool(leave, store(), request.cookies.get(COOKIE, ""))})
 
 
 def _is_same_origin(request: Request) -> bool:

@@ -10,9 +10,9 @@ from workbench.session import said, show_problem, store, words
 EVERY_SECOND = 1.0
 
 
-def job_panel(kind: str) -> Job | None:
-    """Show the newest job of the kind and return it; while it runs, the page renews this part by itself."""
-    job = latest_job(store(), kind)
+def job_panel(kind: str, project: str | None = None) -> Job | None:
+    """Show the newest job of the kind (for one project) and return it; while it runs, this part renews itself."""
+    job = latest_job(store(), kind, project)
     if job is None:
         return None
     if not job.ended:

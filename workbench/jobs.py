@@ -19,7 +19,7 @@ from label_data.data_folder import data_folder, default_store
 from label_data.database import Store, postgresql_address
 from label_data.jobs import FAILED, QUEUED, RUNNING, Job, add_job, add_job_after, latest_job, unfinished_jobs
 from label_data.progress import item_counts, untouched_ready
-from label_data.projects import project_settings
+from label_data.projects import PROJECT, project_settings, projects
 from label_data.workers import living_workers
 
 Kind = Literal["sample", "features", "train", "score", "best_of_n"]
@@ -95,60 +95,69 @@ def _work_after_failure() -> None:
     work(worker_store(), after_failure=True)
 
 
-def ask(store: Store, kind: Kind, **arguments: Any) -> str:
+def ask(store: Store, kind: Kind, project: str = "", **arguments: Any) -> str:
     """Ask for a job and return its id; `label_data.jobs.job_with_id` tells how far it is.
 
+    `project`: the id of the one whose prompts, rankings or policies it works with: sample, train, best_of_n.
     sample: no arguments; samples until enough prompts are ready. Result: {"ready", "failed", "reasons"}.
     features: prompts (ids, by default all); computes the features of their completions, if they are not kept yet.
     train: no arguments. Result: {"folder", "report"}.
     score: folder, messages, completions. Result: {"completions", "rewards"}, in the order given.
     best_of_n: folder, messages, n, policy (a name of the project's). Result: {"completions", "rewards"}, best first.
     """
-    job = add_job(store, kind, arguments)
+    job = add_job(store, kind, arguments, project)
     wake()
     return job
 
 
-def keep_up(store: Store, after_failure: bool = False) -> str | None:
+def keep_up(store: Store, after_failure: bool = False, project: str | None = None) -> str | None:
     """Ask for sampling if too few prompts are ready while others wait; return the job's id, or None if none is needed.
 
-    Sampling that somebody stopped stays stopped until `start_sampling`. Sampling that failed waits for changed
-    settings, for `start_sampling`, or for a call with `after_failure` (the worker's, when it starts and every ten
-    minutes), so that a server that is down is not asked by every submission.
+    For one project, or for each (the id is then that of the first that needs it). Sampling that somebody stopped stays
+    stopped until `start_sampling`. Sampling that failed waits for changed settings, for `start_sampling`, or for a call
+    with `after_failure` (the worker's, when it starts and every ten minutes), so that a server that is down is not
+    asked by every submission.
     """
-    settings, revision = project_settings(store)
-    newest = latest_job(store, "sample")
+    every = [one.id for one in projects(store)] if project is None else [project]
+    asked = [_keep_up(store, one, after_failure) for one in every]
+    return next((job for job in asked if job is not None), None)
+
+
+def _keep_up(store: Store, project: str, after_failure: bool) -> str | None:
+    settings, revision = project_settings(store, project)
+    newest = latest_job(store, "sample", project)
     if newest is not None:
         same = newest.arguments.get("settings_revision") == revision
         if not newest.ended or newest.stop_asked or (newest.state == FAILED and same and not after_failure):
             return None
-    if not item_counts(store)["waiting"] or untouched_ready(store) >= settings.ready_ahead:
+    if not item_counts(store, project)["waiting"] or untouched_ready(store, project) >= settings.ready_ahead:
         return None
-    return _sample_after(store, newest, revision)
+    return _sample_after(store, newest, revision, project)
 
 
-def _sample_after(store: Store, newest: Job | None, revision: int) -> str | None:
+def _sample_after(store: Store, newest: Job | None, revision: int, project: str) -> str | None:
     """Ask for sampling unless somebody else has since `newest` was the newest job of its kind."""
-    job = add_job_after(store, newest.id if newest else None, "sample", {"settings_revision": revision})
+    arguments = {"settings_revision": revision}
+    job = add_job_after(store, newest.id if newest else None, "sample", arguments, project)
     if job is not None:
         wake()
     return job
 
 
-def start_sampling(store: Store) -> str:
+def start_sampling(store: Store, project: str = PROJECT) -> str:
     """Sample again after a stop or a failure; return the id of the job that does it."""
     while True:
-        newest = latest_job(store, "sample")
+        newest = latest_job(store, "sample", project)
         if newest is not None and not newest.ended and not newest.stop_asked:
             return newest.id
-        job = _sample_after(store, newest, project_settings(store)[1])
+        job = _sample_after(store, newest, project_settings(store, project)[1], project)
         if job is not None:
             return job
 
 
-def sampling_is_stopped(store: Store) -> bool:
+def sampling_is_stopped(store: Store, project: str = PROJECT) -> bool:
     """Does sampling wait for a person: was it stopped, or did it fail?"""
-    newest = latest_job(store, "sample")
+    newest = latest_job(store, "sample", project)
     return newest is not None and (newest.stop_asked or newest.state == FAILED)
 
 

@@ -126,7 +126,7 @@ def count_table(counts: Counts, says: dict[str, Any]) -> str:
 
 def origin(report: Report, says: dict[str, Any]) -> str:
     """Return what was left out, and how the head was chosen."""
-    names = ("rankings", "without_order", "tied", "twins", "trimmed")
+    names = ("rankings", "without_order", "tied", "twins", "trimmed", "tests")
     left_out = {name: f"{getattr(report.counts, name):,}" for name in names}
     head = filled(
         says["head"],

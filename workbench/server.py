@@ -13,13 +13,14 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from streamlit import file_util
 
-from workbench.drafts import keep_draft
+from workbench.drafts import keep_draft, let_go
 from workbench.ranker.script import give_script
 
 LOCAL = "127.0.0.1"
 ROUTES = [
     Route("/api/draft", keep_draft, methods=["POST"]),
     Route("/ranker/{name}", give_script),
+    Route("/api/leave", let_go, methods=["POST"]),
 ]
 
 SETTINGS: dict[str, Any] = {

@@ -8,6 +8,8 @@ import streamlit as st
 from label_data.annotators import Annotator, annotator_named, annotator_with_id
 from label_data.data_folder import default_store
 from label_data.database import Store, open_store
+from label_data.leases import leave
+from label_data.projects import Project, projects
 from label_data.records import InputError
 from workbench.languages import LANGUAGES, catalogue, nearest_language, translated
 from workbench.ranker import Problem, Revealed
@@ -15,6 +17,7 @@ from workbench.rendering import literal
 
 COOKIE = "annotator"
 LANGUAGE = "language"
+CHOSEN = "project"
 COOKIE_DAYS = 400
 """As long as browsers keep one."""
 
@@ -79,8 +82,32 @@ def annotator() -> Annotator:
 
 
 def forget_annotator() -> None:
-    """Let this browser be somebody else's: the next page that needs a name asks for one."""
+    """Let this browser be somebody else's: the next page that needs a name asks for one, and tasks are let go."""
+    leave(store(), str(st.session_state.get(COOKIE, st.context.cookies.get(COOKIE, ""))))
     st.session_state[COOKIE] = ""
+
+
+def project() -> Project:
+    """Return the project that this browser works on; where there are several, offer them in the sidebar."""
+    found = projects(store())
+    by_id = {one.id: one for one in found}
+    wanted = st.session_state.get(CHOSEN) or st.context.cookies.get(CHOSEN)
+    current = by_id.get(str(wanted), found[0])
+    if len(found) > 1:
+        place = list(by_id).index(current.id)
+        chosen = st.sidebar.selectbox(words("projects")["choose"], by_id, place, lambda id: by_id[id].name)
+        if chosen != current.id:
+            choose_project(chosen)
+            st.rerun()
+    if st.session_state.get(CHOSEN) == current.id != st.context.cookies.get(CHOSEN):
+        _remember(CHOSEN, current.id)
+    return current
+
+
+def choose_project(project: str) -> None:
+    """Let this browser work on the project from now on; what was open on My work is of another one."""
+    st.session_state[CHOSEN] = project
+    sitting().opened = None
 
 
 def _ask_for_name() -> Annotator:

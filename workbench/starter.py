@@ -7,7 +7,7 @@ import streamlit as st
 from label_data.formats.prompts import read_prompts
 from label_data.store import add_prompts
 from workbench.jobs import start_sampling
-from workbench.session import store, words
+from workbench.session import project, store, words
 
 STARTER_PROMPTS = Path(__file__).with_name("starter_prompts.jsonl")
 
@@ -18,7 +18,7 @@ def offer_starter_prompts() -> None:
     st.subheader(says["nothing"])
     st.write(says["starter"])
     if st.button(says["add_starter"], type="primary"):
-        add_prompts(store(), read_prompts(STARTER_PROMPTS))
-        start_sampling(store())
+        add_prompts(store(), read_prompts(STARTER_PROMPTS), project().id)
+        start_sampling(store(), project().id)
         st.rerun()
     st.page_link("app_pages/prompts.py", label=says["add_own"])

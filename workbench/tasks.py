@@ -31,7 +31,7 @@ from label_data.jobs import (
     start_job,
 )
 from label_data.progress import item_counts, store_counts, untouched_ready
-from label_data.projects import project_settings
+from label_data.projects import PROJECT, project_settings
 from label_data.records import Completion, InputError, Prompt, content_id, messages_from
 from label_data.settings import PolicySettings, ProjectSettings
 from label_data.workers import requeue_orphans
@@ -167,19 +167,19 @@ def _policies(settings: tuple[PolicySettings, ...]) -> tuple[Policy, ...]:
 
 def _sample(store: Store, job: Job, progress: Progress) -> Result:
     """Sample in batches until enough prompts are ready; small batches first, so that an annotator can soon begin."""
-    so_far = Sampled()
-    while (wanted := _wanted(store)) > 0:
-        settings, _ = project_settings(store)
+    so_far, project = Sampled(), job.project or PROJECT
+    while (wanted := _wanted(store, project)) > 0:
+        settings, _ = project_settings(store, project)
         done = so_far.ready + so_far.failed
         total = done + wanted
         progress(done, total, "Loading the model; the packaged one is converted once, which takes a minute.")
         policies = _policies(settings.policies)
-        limit = min(wanted, PROMPTS_AT_ONCE, max(1, untouched_ready(store)))
+        limit = min(wanted, PROMPTS_AT_ONCE, max(1, untouched_ready(store, project)))
 
         def on_progress(message: str, done: int = done, total: int = total) -> None:
             progress(done, total, f"{done} of {total} prompts sampled. {message}")
 
-        so_far += sample_batch(store, settings, policies, limit, on_progress)
+        so_far += sample_batch(store, settings, policies, limit, on_progress, project)
     _ask_for_features_of(store, so_far)
     message = f"{so_far.ready} prompts sampled."
     if so_far.failed:
@@ -187,9 +187,9 @@ def _sample(store: Store, job: Job, progress: Progress) -> Result:
     return message, {"ready": so_far.ready, "failed": so_far.failed, "reasons": list(so_far.reasons)}
 
 
-def _wanted(store: Store) -> int:
-    settings, _ = project_settings(store)
-    return min(item_counts(store)["waiting"], settings.ready_ahead - untouched_ready(store))
+def _wanted(store: Store, project: str) -> int:
+    settings, _ = project_settings(store, project)
+    return min(item_counts(store, project)["waiting"], settings.ready_ahead - untouched_ready(store, project))
 
 
 # Features and training
@@ -246,7 +246,7 @@ def _train(store: Store, job: Job, progress: Progress) -> Result:
     from reward.training import train_reward_model
 
     folder = data_folder() / "runs" / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{job.id[:4]}"
-    report = train_reward_model(store, folder, on_progress=progress)
+    report = train_reward_model(store, folder, on_progress=progress, project=job.project or None)
     return "Trained.", {"folder": str(folder), "report": report.as_dict()}
 
 
@@ -272,7 +272,7 @@ def _best_of_n(store: Store, job: Job, progress: Progress) -> Result:
     """Sample n completions and return them with their rewards, best first. The seeds are the job's own."""
     asked = job.arguments
     prompt = Prompt(messages_from(asked["messages"], "The prompt"))
-    settings, _ = project_settings(store)
+    settings, _ = project_settings(store, job.project or PROJECT)
     policy = _policy_named(settings, asked["policy"])
     seeds = [int(content_id("best of n", job.id, place)[:8], 16) >> 1 for place in range(asked["n"])]
     outcomes = policy.sample([Request(prompt, seed) for seed in seeds], lambda message: progress(0, 2, message))

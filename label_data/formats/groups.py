@@ -47,6 +47,7 @@ RANKING = (
     "submission",
     "ratings",
     "spans",
+    "purpose",
 )
 SPAN = ("completion", "start", "end", "kind")
 DEMONSTRATION = (
@@ -59,6 +60,8 @@ DEMONSTRATION = (
     "project",
     "project_revision",
 )
+MOST_COMPLETIONS, MOST_RANKINGS = 1_000, 10_000
+"""Of one line."""
 JSON_IN_PARQUET = ("sampling", "flags", "ratings")
 """Objects whose keys differ from row to row, for which Arrow has no good column."""
 
@@ -96,6 +99,11 @@ SCHEMA = pa.schema(
 )
 
 
+def says(fields: Mapping[str, Any]) -> str:
+    """Say what a file is whose first row has these fields, or nothing if it is none of this format."""
+    return "groups, this project's own format" if "completions" in fields and fields.keys() <= set(LINE) else ""
+
+
 def read(path: Path, left_out: Counter[str] | None = None) -> Iterator[Group]:
     """Yield a group a line; a `revises` whose ranking is not earlier in the line is dropped, counted in `left_out`.
 
@@ -106,26 +114,35 @@ def read(path: Path, left_out: Counter[str] | None = None) -> Iterator[Group]:
         row.allow_only(*LINE)
         prompt = prompt_of(row, row.text("category", ""), row.text("source", path.name))
         ids: dict[str, str] = {}
-        completions = []
-        for place, inner in enumerate(row.inner("completions"), start=1):
+        completions: dict[str, Completion] = {}
+        for place, inner in enumerate(_at_most(row, "completions", MOST_COMPLETIONS), start=1):
             completion = _completion(inner, prompt)
             name = str(place) if inner.fields.get("id") is None else _id(inner, "id", inner.fields["id"])
-            if name in ids or completion.id in ids.values():
+            if name in ids or completion.id in completions:
                 what = f"id {name!r}" if name in ids else "text and policy"
                 row.refuse(f"completions[{place}]", f"the {what} of an earlier one", "Change it, or leave it out.")
             ids[name] = completion.id
-            completions.append(completion)
+            completions[completion.id] = completion
         rankings: list[Ranking] = []
-        for inner in row.inner("rankings"):
+        earlier: set[str] = set()
+        for inner in _at_most(row, "rankings", MOST_RANKINGS):
             ranking = _ranking(inner, prompt, ids)
-            if ranking.revises and ranking.revises not in {earlier.submission for earlier in rankings}:
+            if ranking.revises and ranking.revises not in earlier:
                 left_out["field 'revises' names a ranking that is not earlier in its line, and is dropped"] += 1
                 ranking = replace(ranking, revises=None)
             rankings.append(ranking)
+            earlier.add(ranking.submission)
         demonstrations = [_demonstration(inner, prompt, ids) for inner in row.inner("demonstrations")]
         with located(row.where):
-            group = Group(prompt, tuple(completions), tuple(rankings), tuple(demonstrations))
+            group = Group(prompt, tuple(completions.values()), tuple(rankings), tuple(demonstrations))
         yield group
+
+
+def _at_most(row: Row, name: str, most: int) -> list[Row]:
+    found = row.inner(name)
+    if len(found) > most:
+        row.refuse(name, f"a list of {len(found):,}", f"One prompt may have {most:,}. Leave some out.")
+    return found
 
 
 def _completion(row: Row, prompt: Prompt) -> Completion:
@@ -173,6 +190,7 @@ def _ranking(row: Row, prompt: Prompt, ids: Mapping[str, str]) -> Ranking:
         "submission": row.text("submission", ""),
         "ratings": {_known(row, "ratings", name, ids): value for name, value in _object(row, "ratings").items()},
         "spans": tuple(_span(inner, ids) for inner in row.inner("spans")),
+        "purpose": row.text("purpose", ""),
     }
     with located(f"{row.where}, field {row.within.rstrip('.')}"):
         check_text(fields["project"], "The project", 100)
@@ -234,6 +252,9 @@ def _object(row: Row, name: str) -> dict[str, Any]:
 def _flags(row: Row, names: Any) -> tuple[str, ...]:
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         row.refuse("flags", described(names), 'Write a list of texts for each completion: {"a": ["untrue"]}.')
+    with located(f"{row.where}, field {row.within}flags"):
+        for name in names:
+            check_text(name, "A flag", 40)
     return tuple(names)
 
 
@@ -304,6 +325,7 @@ def _ranking_line(ranking: Ranking, names: Mapping[str, str]) -> dict[str, Any]:
                 {"completion": names[span.completion], "start": span.start, "end": span.end, "kind": span.kind}
                 for span in ranking.spans
             ],
+            purpose=ranking.purpose,
         ),
     }
 

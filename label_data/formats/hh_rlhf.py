@@ -11,8 +11,9 @@ Source: Bai et al. 2022, arXiv:2204.05862; https://github.com/anthropics/hh-rlhf
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from label_data.formats.pairs import count_unknown, pair_group
 from label_data.formats.rows_in import Row, located, read_rows
@@ -21,6 +22,13 @@ from label_data.records import Group, Message
 NAME = "hh-rlhf"
 TURN = re.compile(r"\n\n(Human|Assistant):")
 ROLES = {"Human": "user", "Assistant": "assistant"}
+
+
+def says(fields: Mapping[str, Any]) -> str:
+    """Say what a file is whose first row has these fields, or nothing if it is none of this format."""
+    sides = [fields.get("chosen"), fields.get("rejected")]
+    transcripts = all(isinstance(side, str) and TURN.match(side) for side in sides)
+    return "hh-rlhf, whole transcripts" if transcripts and "prompt" not in fields else ""
 
 
 def read(path: Path, left_out: Counter[str] | None = None) -> Iterator[Group]:

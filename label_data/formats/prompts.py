@@ -4,12 +4,15 @@
 in place of "prompt" for a conversation that ends with the user's turn. .csv: a header, and a column for the prompt.
 """
 
-import csv
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
-from label_data.formats.rows_in import Row, listed, located, read_lines, read_rows
+from label_data.formats.csv_in import csv_rows
+from label_data.formats.lines_in import read_lines
+from label_data.formats.pairs import count_unknown
+from label_data.formats.rows_in import Row, located, read_rows
 from label_data.records import Group, InputError, Prompt, check_text, messages_from, user_prompt
 
 NAME = "prompts"
@@ -17,27 +20,40 @@ COLUMN = "prompt"
 """The field or column that holds the prompt, unless another is named."""
 
 
+def says(fields: Mapping[str, Any]) -> str:
+    """Say what a file is whose first row has these fields, or nothing if it is none of this format."""
+    asks = isinstance(fields.get(COLUMN), str | list) or isinstance(fields.get("messages"), list)
+    return "prompts" if asks and not {"chosen", "rejected", "completions", "completion"} & fields.keys() else ""
+
+
 def read(path: Path, left_out: Counter[str] | None = None, column: str = COLUMN, category: str = "") -> Iterator[Group]:
-    """Yield a group without completions for each prompt; see `read_prompts`. Nothing is ever left out."""
-    return (Group(prompt) for prompt in read_prompts(path, column, category))
+    """Yield a group without completions for each prompt; see `read_prompts`."""
+    return (Group(prompt) for prompt in read_prompts(path, column, category, left_out=left_out))
 
 
-def read_prompts(path: Path, column: str = COLUMN, category: str = "", name: str = "") -> Iterator[Prompt]:
+def read_prompts(
+    path: Path, column: str = COLUMN, category: str = "", name: str = "", left_out: Counter[str] | None = None
+) -> Iterator[Prompt]:
     """Yield the file's prompts as its ending says: .txt, .csv, .parquet, or JSON lines for any other.
 
     `column` names the field or column that holds the prompt. A row's own `category` goes before the given one.
-    `name` stands for the path in messages and as the prompts' source, for a file that has been uploaded. Raises
-    InputError, with file, line and field, at what is no prompt.
+    `name` stands for the path in messages and as the prompts' source, for a file that has been uploaded. Fields that
+    are no part of a prompt are counted in `left_out`. Raises InputError, with file, line and field, at what is no
+    prompt.
     """
+    left_out = Counter() if left_out is None else left_out
     name, source = name or str(path), name or path.name
     ending = path.name.lower().removesuffix(".gz").rpartition(".")[2]
     if ending == "txt":
         for number, line in read_lines(path, name):
             if line.strip():
                 with located(f"{name}, line {number}"):
+                    if "\r" in line.strip():
+                        raise InputError("found carriage returns inside it. Save the file with line ends of Unix.")
                     yield user_prompt(line.strip(), category, source)
         return
-    for row in _csv_rows(path, name) if ending == "csv" else read_rows(path, name):
+    for row in csv_rows(path, name) if ending == "csv" else read_rows(path, name):
+        count_unknown(row, (column, "messages", "category"), left_out)
         yield prompt_of(row, row.text("category", category) or category, source, column)
 
 
@@ -58,25 +74,3 @@ def prompt_of(row: Row, category: str, source: str, column: str = COLUMN) -> Pro
         value = [{"role": "user", "content": row.text(field)}]
     with located(f"{row.where}, field {row.within}{field}"):
         return Prompt(messages_from(value, "The value"), category, source)
-
-
-def _csv_rows(path: Path, name: str) -> Iterator[Row]:
-    """Yield the rows under the header; the csv module refuses a cell of more than 131,072 characters by itself."""
-    reader = csv.reader((line for _, line in read_lines(path, name)), strict=True)
-    header: list[str] = []
-    try:
-        for cells in reader:
-            where = f"{name}, line {reader.line_num}"
-            if not header:
-                header = [cell.strip() for cell in cells]
-                if len(set(header)) < len(header):
-                    raise InputError(f"{where}: found two columns of one name among {listed(header)}. Rename one.")
-            elif cells:
-                if len(cells) != len(header):
-                    raise InputError(
-                        f"{where}: found {len(cells)} cells under {len(header)} columns. "
-                        "Put quotes around a cell that holds a comma or a line end."
-                    )
-                yield Row(where, {column: cell for column, cell in zip(header, cells, strict=True) if cell})
-    except csv.Error as error:
-        raise InputError(f"{name}, line {reader.line_num}: found no sound CSV ({error}). Mend the row.") from None

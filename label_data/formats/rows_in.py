@@ -1,36 +1,30 @@
 """Rows of a file somebody else wrote, read within limits: JSON lines, plain or gzip, and Parquet.
 
-Nothing is trusted: lines are read up to a limit, gzip is decoded a piece at a time, Parquet a few rows at a time. Every
-fault is one InputError that names the file, the line or row, the field, what was found there, and what to do.
+Nothing is trusted: see lines_in.py and parquet_in.py for the bytes, and here for what a row may be. Every fault is one
+InputError that names the file, the line or row, the field, what was found there, and what to do.
 """
 
-import gzip
 import json
 import math
-import zlib
+import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import count, islice
+from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO, NoReturn
+from typing import Any, NoReturn
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
+from label_data.formats.elements_in import elements
+from label_data.formats.lines_in import LONGEST_LINE, read_lines, read_text
+from label_data.formats.parquet_in import parquet_lines
 from label_data.records import InputError, check_text
 
-LONGEST_LINE = 16 * 2**20
-"""Bytes one line may have, or one Parquet row decode to."""
 DEEPEST = 40
 """Lists and objects that may lie inside one another."""
-MOST_BYTES = 8 * 2**30
-"""Bytes one file may decode to."""
-ROWS_AT_ONCE = 8
-"""Rows of Parquet decoded together: a small file can say one long value many times over."""
-MOST_COLUMN_BYTES, MOST_COLUMN_VALUES = 2**29, 2 * 10**7
-"""Decoded bytes, and values inside lists, that one column of one Parquet row group may have."""
+MOST_VALUES = 300_000
+"""Values that one line may have: an empty object takes 2 bytes in the file and 64 in memory."""
+QUOTED = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"')
 WHOLE = range(-(2**63), 2**63)
 """Whole numbers that every database can keep."""
 
@@ -76,6 +70,18 @@ class Row:
     def items(self, name: str, required: bool = False) -> list[Any]:
         """Return the field's list; a missing one is empty, or an error if `required`."""
         return self._of_type(name, list, "a list", None if required else [])
+
+    def texts(self, name: str) -> list[str]:
+        """Return the field's list of texts; a missing one is empty."""
+        found = self.items(name)
+        for place, value in enumerate(found, start=1):
+            if not isinstance(value, str):
+                self.refuse(f"{name}[{place}]", described(value), "Write a text.")
+        return found
+
+    def object(self, name: str) -> "Row":
+        """Return the field's object as a row of its own; a missing one has no fields."""
+        return Row(self.where, self._of_type(name, dict, "an object", {}), f"{self.within}{name}.")
 
     def inner(self, name: str) -> list["Row"]:
         """Return the objects of the field's list as rows of their own; a missing list is empty."""
@@ -127,94 +133,77 @@ def listed(names: Iterable[str]) -> str:
 
 @contextmanager
 def located(where: str) -> Iterator[None]:
-    """Put the place in front of what an InputError inside says."""
+    """Put the place in front of what an InputError inside says, unless it stands there."""
     try:
         yield
     except InputError as error:
+        if str(error).startswith(str(InputError(where))):
+            raise
         raise InputError(f"{where}: {error}") from None
 
 
 def read_rows(path: Path, name: str = "") -> Iterator[Row]:
-    """Yield the file's rows; Parquet if it is called .parquet, JSON lines otherwise, gzip if it is called .gz.
+    """Yield the file's rows: Parquet if it is called .parquet, the elements of one list if .json, or else JSON lines.
+
+    gzip if it is called .gz.
 
     `name` stands for the path in messages, for a file that has been uploaded.
     """
     name = name or str(path)
-    return _parquet_rows(path, name) if path.suffix.lower() == ".parquet" else _json_rows(path, name)
+    if path.suffix.lower() == ".parquet":
+        for number, line in parquet_lines(path, name):
+            where = f"{name}, row {number}"
+            yield Row(where, parsed(line, where, constant=float))
+    elif path.name.lower().removesuffix(".gz").endswith(".json") and _is_list(path, name):
+        yield from (_row(text, f"{name}, element {number}") for number, text in elements(read_text(path, name), name))
+    else:
+        yield from (
+            _row(line, f"{name}, line {number}") for number, line in read_lines(path, name) if not line.isspace()
+        )
 
 
-def read_lines(path: Path, name: str = "") -> Iterator[tuple[int, str]]:
-    """Yield each line with its number from 1, decoded as strict UTF-8, line end included, byte order mark left out."""
-    name = name or str(path)
-    decoded = 0
-    try:
-        with _opened(path) as file:
-            for number in count(1):
-                line = file.readline(LONGEST_LINE + 1)
-                if not line:
-                    return
-                decoded += len(line)
-                if len(line) > LONGEST_LINE:
-                    raise InputError(
-                        f"{name}, line {number}: found more than {LONGEST_LINE // 2**20} MiB in one line. "
-                        "Write one object a line, or split it."
-                    )
-                if decoded > MOST_BYTES:
-                    raise InputError(f"{name}: found more than {MOST_BYTES // 2**30} GiB. Split the file.")
-                yield number, _as_text(line, number, name)
-    except EOFError:
-        raise InputError(f"{name}: found a gzip file that breaks off before its end. Copy or load it again.") from None
-    except (gzip.BadGzipFile, zlib.error) as error:
-        raise InputError(f"{name}: found no sound gzip data ({error}). Copy it again, or rename it.") from None
-    except OSError as error:
-        raise InputError(f"{name}: the file can't be read ({error.strerror}). Check the path.") from None
+def _row(text: str, where: str) -> Row:
+    value = parsed(text, where)
+    if not isinstance(value, dict):
+        raise InputError(f"{where}: found {described(value)}, not an object. Write one JSON object a line.")
+    return Row(where, value)
 
 
-def _opened(path: Path) -> BinaryIO:
-    return gzip.open(path, "rb") if path.suffix.lower() == ".gz" else path.open("rb")
+def _is_list(path: Path, name: str) -> bool:
+    """Tell a JSON list from JSON lines, both of which are called .json."""
+    return next((piece for piece in read_text(path, name) if not piece.isspace()), "").lstrip().startswith("[")
 
 
-def _as_text(line: bytes, number: int, name: str) -> str:
-    try:
-        return line.removeprefix(b"\xef\xbb\xbf").decode() if number == 1 else line.decode()
-    except UnicodeDecodeError as error:
-        raise InputError(
-            f"{name}, line {number}: found byte 0x{line[error.start]:02x} at {error.start + 1}, which is not UTF-8. "
-            "Save the file as UTF-8; if it is compressed, its name must end in .gz."
-        ) from None
+def parsed(text: str, where: str, field: str = "", constant: Callable[[str], float] | None = None) -> Any:
+    """Return the JSON text's value, checked; `constant` makes something of NaN and Infinity.
 
-
-def _json_rows(path: Path, name: str) -> Iterator[Row]:
-    for number, line in read_lines(path, name):
-        if line.strip():
-            where = f"{name}, line {number}"
-            value = parsed(line.rstrip(), where)
-            if not isinstance(value, dict):
-                raise InputError(f"{where}: found {described(value)}, not an object. Write one JSON object a line.")
-            yield Row(where, value)
-
-
-def parsed(text: str, where: str, field: str = "") -> Any:
-    """Return the JSON text's value, checked.
-
-    Raises InputError at what is no JSON, at a name that stands twice in one object, at NaN and Infinity, at nesting
-    deeper than `DEEPEST`, and at text that no database can keep.
+    Raises InputError at what is no JSON, at a name that stands twice in one object, at NaN and Infinity unless there is
+    a `constant`, at nesting deeper than `DEEPEST`, at more values than `MOST_VALUES`, and at text that no database can
+    keep.
     """
     place = f"{where}, field {field}" if field else where
+    if _marks(text) > MOST_VALUES and _marks(QUOTED.sub("", text)) > MOST_VALUES:
+        raise InputError(f"{place}: found more than {MOST_VALUES:,} values in one line. Split it.")
     try:
-        value = json.loads(text, object_pairs_hook=_each_once, parse_float=_finite, parse_constant=_finite)
+        value = json.loads(text, object_pairs_hook=_each_once, parse_float=_finite, parse_constant=constant or _finite)
     except InputError as error:
         raise InputError(f"{place}{error}") from None
     except RecursionError:
         raise InputError(f"{place}: found lists or objects more than {DEEPEST} deep. Flatten them.") from None
     except json.JSONDecodeError as error:
+        character = min(error.pos, len(text.rstrip())) + 1
         raise InputError(
-            f"{place}, character {error.colno}: found no JSON there ({error.msg}). Write one JSON object a line."
+            f"{place}, character {character}: found no JSON there ({error.msg}). Write one JSON object a line."
         ) from None
     except ValueError:
         raise InputError(f"{place}: found a number of thousands of digits. Shorten it.") from None
     _check(value, where, field, 0)
     return value
+
+
+def _marks(text: str) -> int:
+    """Return how many values there can be at most: each but the first follows one of these marks."""
+    return text.count(",") + text.count("[") + text.count("{")
 
 
 def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -248,46 +237,3 @@ def _check(value: Any, where: str, field: str, depth: int) -> None:
                 check_text(name, f"{where}, the name of a field", LONGEST_LINE)
                 inside = f"{field}.{printable(name)}" if field else printable(name)
             _check(inner, where, inside, depth + 1)
-
-
-def _parquet_rows(path: Path, name: str) -> Iterator[Row]:
-    number = 0
-    try:
-        with path.open("rb") as opened, pq.ParquetFile(opened) as file:
-            names = file.schema_arrow.names
-            if len(set(names)) < len(names):
-                raise InputError(f"{name}: found two columns of one name among {listed(names)}. Rename one.")
-            _check_sizes(file.metadata, name)
-            for batch in file.iter_batches(batch_size=ROWS_AT_ONCE):
-                if batch.nbytes > LONGEST_LINE * ROWS_AT_ONCE:
-                    raise InputError(
-                        f"{name}, after row {number}: found rows of more than {LONGEST_LINE // 2**20} MiB each. "
-                        "Shorten them."
-                    )
-                for place in range(batch.num_rows):  # one at a time: a column may be a dictionary, said many times
-                    (fields,) = batch.slice(place, 1).to_pylist()
-                    number += 1
-                    row = Row(f"{name}, row {number}", fields)
-                    _check(fields, row.where, "", 0)
-                    yield row
-    except UnicodeDecodeError:
-        raise InputError(f"{name}, after row {number}: found text that is not UTF-8. Write it again.") from None
-    except (pa.ArrowException, OSError) as error:
-        if isinstance(error, OSError) and error.strerror:
-            raise InputError(f"{name}: the file can't be read ({error.strerror}). Check the path.") from None
-        reason = str(error).partition("\n")[0].rstrip(".")
-        raise InputError(
-            f"{name}, after row {number}: found no sound Parquet data ({reason}). Copy it again."
-        ) from None
-
-
-def _check_sizes(metadata: pq.FileMetaData, name: str) -> None:
-    for group in range(metadata.num_row_groups):
-        for place in range(metadata.num_columns):
-            column = metadata.row_group(group).column(place)
-            if column.total_uncompressed_size > MOST_COLUMN_BYTES or column.num_values > MOST_COLUMN_VALUES:
-                raise InputError(
-                    f"{name}, row group {group + 1}, column {printable(column.path_in_schema)}: found "
-                    f"{column.num_values:,} values of {column.total_uncompressed_size:,} bytes. "
-                    "Write the file again in smaller row groups."
-                )

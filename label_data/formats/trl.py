@@ -11,7 +11,7 @@ Source: https://huggingface.co/docs/trl/dataset_formats, preference type; TRL 1.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,14 @@ NAME = "trl"
 MESSAGES = pa.list_(pa.struct({"role": pa.string(), "content": pa.string()}))
 SCHEMA = pa.schema(dict.fromkeys(("prompt", "chosen", "rejected"), MESSAGES))
 WITH_MARGIN = SCHEMA.append(pa.field("margin", pa.float64()))
+
+
+def says(fields: Mapping[str, Any]) -> str:
+    """Say what a file is whose first row has these fields, or nothing if it is none of this format."""
+    if not {"chosen", "rejected"} <= fields.keys():
+        return ""
+    shape = "conversational" if isinstance(fields["chosen"], list) else "standard"
+    return f"TRL or OpenRLHF preference, {shape}, prompt {'explicit' if fields.get('prompt') else 'implicit'}"
 
 
 def read(path: Path, left_out: Counter[str] | None = None) -> Iterator[Group]:
@@ -85,7 +93,7 @@ def _rows(groups: Iterable[Group], left_out: Counter[str], with_margin: bool) ->
     for group in groups:
         text = {completion.id: completion.text for completion in group.completions}
         told_apart = group_comparisons(group)
-        implied = sum(len(comparisons(ranking)) for ranking in group.rankings)
+        implied = sum(len(comparisons(ranking)) for ranking in group.rankings if not ranking.tests_annotator)
         _count_silent(group, implied - len(told_apart), left_out)
         for comparison in told_apart:
             row = {
@@ -104,6 +112,9 @@ def _count_silent(group: Group, twins: int, left_out: Counter[str]) -> None:
     left_out["prompt without a ranking"] += not group.rankings
     left_out["comparison of two texts alike but for white space"] += twins
     for ranking in group.rankings:
+        if ranking.tests_annotator:
+            left_out[f"ranking that tests its annotator ({ranking.purpose})"] += 1
+            continue
         if ranking.outcome != "ranked":
             left_out[f"ranking with outcome {ranking.outcome}"] += 1
         left_out["tie"] += sum(len(tied) * (len(tied) - 1) // 2 for tied in ranking.order)

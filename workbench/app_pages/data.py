@@ -11,12 +11,13 @@ from label_data.records import InputError
 from label_data.transfer import export_file
 from workbench.languages import filled
 from workbench.rendering import literal
-from workbench.session import show_problem, store, words
+from workbench.session import project, show_problem, store, words
 
 says = words("data")
 
 st.title(words("pages")["data"])
-counts = store_counts(store())
+chosen = project().id
+counts = store_counts(store(), chosen)
 for column, name in zip(st.columns(3), ("prompts", "completions", "rankings"), strict=True):
     column.metric(says[name], f"{getattr(counts, name):,}", border=True)
 
@@ -29,7 +30,7 @@ if st.button(says["prepare"], type="primary", disabled=not counts.prompts):
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, f"{kind}{suffix}")
         try:
-            written = export_file(store(), path, kind)
+            written = export_file(store(), path, kind, project=chosen)
         except InputError as error:
             show_problem(str(error).replace(f"{folder}/", ""))
         else:
@@ -40,4 +41,4 @@ if st.button(says["prepare"], type="primary", disabled=not counts.prompts):
 
 st.subheader(says["import"])
 st.write(says["how_to_import"])
-st.code("python -m label_data import FILE --format hh-rlhf", language="bash")
+st.code("python -m label_data import FILE --format hh-rlhf", language=None)

@@ -4,19 +4,22 @@ from functools import partial
 
 import streamlit as st
 
+from label_data.gold import mark_gold
 from label_data.progress import rankings_today
 from label_data.projects import project_settings
-from label_data.work import reopened, work_of
+from label_data.records import InputError
+from label_data.work import reopened, retract, work_of
 from workbench.answers import take_answer
 from workbench.languages import filled
 from workbench.ranker import ranker
 from workbench.rendering import visible
-from workbench.session import MORE_WORK, annotator, language, sitting, store, words
+from workbench.session import MORE_WORK, annotator, language, project, show_problem, sitting, store, words
 
 PREVIEW = 160  # characters of a prompt that the list shows
 
 me = annotator()
-settings, _ = project_settings(store())
+chosen = project().id
+settings, _ = project_settings(store(), chosen)
 says = words("my_work")
 here = sitting()
 
@@ -29,22 +32,35 @@ def open_work(token: str | None) -> None:
 st.title(words("pages")["my_work"])
 if here.opened:
     st.button(says["back"], on_click=open_work, args=(None,), icon=":material/arrow_back:")
+    work = reopened(store(), here.opened, me.id)
     ranker(
-        [reopened(store(), here.opened, me.id)],
+        [work],
         settings,
         annotator=me.id,
         saved=here.saved,
         problem=here.problem,
         today=rankings_today(store(), me.id),
         language=language(),
-        on_answer=partial(take_answer, "change", me),
+        on_answer=partial(take_answer, "change", me, chosen),
         key="change",
     )
+    withdraw, gold = st.columns(2)
+    if withdraw.button(says["withdraw"], help=says["withdraw_help"], type="tertiary"):
+        retract(store(), work.ranking.submission, me.id)
+        open_work(None)
+        st.rerun()
+    if settings.gold_share and gold.button(says["gold"], help=says["gold_help"], type="tertiary"):
+        try:
+            mark_gold(store(), work.ranking.submission)
+        except InputError as error:
+            show_problem(error)
+        else:
+            st.toast(says["is_gold"])
     st.stop()
 
 here.search = st.text_input(says["search"], here.search, icon=":material/search:", key="search")
 st.html("<style>@media (width > 640px) { [class*=st-key-row-] { flex-wrap: nowrap } }</style>")  # Open beside long text
-found = work_of(store(), me.id, here.search, here.listed + 1)
+found = work_of(store(), me.id, here.search, here.listed + 1, chosen)
 for work in found[: here.listed]:
     messages = [message.content for message in work.task.prompt.messages if message.role == "user"]
     row = st.container(border=True, horizontal=True, vertical_alignment="center", key=f"row-{work.task.token}")

@@ -5,20 +5,21 @@ from typing import get_args
 
 import streamlit as st
 
-from label_data.projects import project_settings, save_settings
+from label_data.projects import add_project, project_settings, save_settings
 from label_data.records import FEWEST_COMPLETIONS, MOST_COMPLETIONS, InputError
-from label_data.settings import Kind, PolicySettings, ProjectSettings
+from label_data.settings import MOST_TESTS, Kind, Order, PolicySettings, ProjectSettings
 from workbench.jobs import keep_up
 from workbench.languages import filled
-from workbench.session import show_problem, store, words
+from workbench.session import choose_project, project, show_problem, store, words
 
 says = words("project")
 
 st.title(words("pages")["project"])
-current, revision = project_settings(store())
+chosen = project().id
+current, revision = project_settings(store(), chosen)
 st.caption(filled(says["revision"], number=revision))
 
-with st.form("project"):
+with st.form(f"project-{chosen}"):
     name = st.text_input(says["name"], current.name)
     guidelines = st.text_area(says["guidelines"], current.guidelines, height=140)
     left, middle, right = st.columns(3)
@@ -30,6 +31,16 @@ with st.form("project"):
     flags = left.text_input(says["flags"], ", ".join(current.flags), help=says["flags_help"])
     lease = middle.number_input(says["lease"], 1, 1_440, current.lease_minutes)
     seed = right.number_input(says["seed"], 0, 2**31 - 1, current.seed)
+    orders = get_args(Order)
+    order = left.selectbox(says["order"], orders, orders.index(current.order_of_work), says["orders"].get)
+    repeats = middle.number_input(
+        says["repeats"], 0.0, 100 * MOST_TESTS, 100.0 * current.repeat_share, 1.0, help=says["repeats_help"]
+    )
+    gold = right.number_input(
+        says["gold"], 0.0, 100 * MOST_TESTS, 100.0 * current.gold_share, 1.0, help=says["gold_help"]
+    )
+    criteria = st.text_area(says["criteria"], "\n".join(current.criteria), help=says["criteria_help"], height=80)
+    gap = st.number_input(says["gap"], 1, 100_000, current.repeat_gap)
     allow_partial = st.checkbox(says["allow_partial"], current.allow_partial)
     ask_strength = st.checkbox(says["ask_strength"], current.ask_strength)
     ask_ratings = st.checkbox(says["ask_ratings"], current.ask_ratings)
@@ -70,6 +81,11 @@ if asked:
             ready_ahead=ready_ahead,
             annotators_per_prompt=annotators,
             lease_minutes=lease,
+            order_of_work=order,
+            repeat_share=round(repeats / 100, 6),
+            repeat_gap=gap,
+            gold_share=round(gold / 100, 6),
+            criteria=tuple(line.strip() for line in criteria.splitlines() if line.strip()),
             flags=tuple(flag.strip() for flag in flags.split(",") if flag.strip()),
             allow_partial=allow_partial,
             ask_strength=ask_strength,
@@ -78,10 +94,21 @@ if asked:
             demonstrations_join=demonstrations_join,
             reveal_policies=reveal_policies,
         )
-        saved = save_settings(store(), settings)
+        saved = save_settings(store(), settings, chosen)
     except InputError as error:
         show_problem(error)
     else:
-        keep_up(store())
+        keep_up(store(), project=chosen)
         st.toast(filled(says["saved"], number=saved))
         st.rerun()
+
+with st.form("new-project", clear_on_submit=True):
+    st.markdown(words("projects")["new"])
+    new_name = st.text_input(words("projects")["new_name"])
+    if st.form_submit_button(words("projects")["add"]):
+        try:
+            choose_project(add_project(store(), new_name).id)
+        except InputError as error:
+            show_problem(error)
+        else:
+            st.rerun()

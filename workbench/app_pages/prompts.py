@@ -10,27 +10,29 @@ from label_data.progress import item_counts, newest_prompts
 from label_data.records import InputError
 from label_data.samples import retry_failed
 from label_data.store import add_prompts
+from label_data.transfer import saved_upload
 from workbench.job_panel import job_panel
 from workbench.jobs import keep_up, sampling_is_stopped, start_sampling
 from workbench.languages import filled
-from workbench.session import show_problem, store, words
+from workbench.session import project, show_problem, store, words
 from workbench.starter import offer_starter_prompts
 
 says = words("prompts")
 states = says["states"]
 
 st.title(words("pages")["prompts"])
-counts = item_counts(store())
+chosen = project().id
+counts = item_counts(store(), chosen)
 for column, (state, label) in zip(st.columns(len(states)), states.items(), strict=True):
     column.metric(label, f"{counts[state]:,}", border=True)
 
-job_panel("sample")
-if sampling_is_stopped(store()) and counts["waiting"] and st.button(says["start"]):
-    start_sampling(store())
+job_panel("sample", chosen)
+if sampling_is_stopped(store(), chosen) and counts["waiting"] and st.button(says["start"]):
+    start_sampling(store(), chosen)
     st.rerun()
 if counts["failed"] and st.button(filled(says["again"], count=f"{counts['failed']:,}")):
-    retry_failed(store())
-    keep_up(store())
+    retry_failed(store(), chosen)
+    keep_up(store(), project=chosen)
     st.rerun()
 
 if not sum(counts.values()):
@@ -43,26 +45,24 @@ try:
         text = st.text_area(says["one_a_line"], height=160)
         category = st.text_input(says["category"], help=says["category_help"])
         if st.form_submit_button(says["add"]):
-            added = add_prompts(store(), prompts_from_text(text, category))
+            added = add_prompts(store(), prompts_from_text(text, category), chosen)
     with file, st.form("file", clear_on_submit=True):
         upload = st.file_uploader(says["file"], ["txt", "jsonl", "csv"])
         column_name = st.text_input(says["column"], "prompt")
         file_category = st.text_input(says["category"], help=says["file_category_help"], key="file-category")
         if st.form_submit_button(says["add"]) and upload is not None:
             with tempfile.TemporaryDirectory() as folder:
-                copy = Path(folder, "upload" + Path(upload.name).suffix)
-                copy.write_bytes(upload.getvalue())
-                added = add_prompts(
-                    store(), read_prompts(copy, column=column_name, category=file_category, name=upload.name)
-                )
+                copy = saved_upload(Path(folder), upload.name, upload.getvalue())
+                found = read_prompts(copy, column=column_name, category=file_category, name=upload.name)
+                added = add_prompts(store(), found, chosen)
 except InputError as error:
     show_problem(error)
 if added is not None:
-    keep_up(store())
+    keep_up(store(), project=chosen)
     st.toast(filled(says["added"], count=f"{added:,}") if added else says["none_added"])
     st.rerun()
 
-newest = newest_prompts(store(), limit=200)
+newest = newest_prompts(store(), 200, chosen)
 if newest:
     st.subheader(says["newest"])
     st.dataframe(

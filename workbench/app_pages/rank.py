@@ -12,13 +12,14 @@ from workbench.job_panel import job_panel
 from workbench.languages import filled
 from workbench.ranker import ranker
 from workbench.rendering import literal
-from workbench.session import annotator, forget_annotator, language, sitting, store, words
+from workbench.session import annotator, forget_annotator, language, project, sitting, store, words
 from workbench.starter import offer_starter_prompts
 
 me = annotator()
-settings, _ = project_settings(store())
+chosen = project().id
+settings, _ = project_settings(store(), chosen)
 here = sitting()
-tasks = next_tasks(store(), me.id)
+tasks = next_tasks(store(), me.id, chosen)
 today = rankings_today(store(), me.id)
 ranker(  # without tasks it shows nothing, but still sends an answer that could not be sent
     tasks,
@@ -29,16 +30,16 @@ ranker(  # without tasks it shows nothing, but still sends an answer that could 
     today=today,
     language=language(),
     revealed=here.revealed if settings.reveal_policies else None,
-    on_answer=partial(take_answer, "ranker", me),
+    on_answer=partial(take_answer, "ranker", me, chosen),
 )
 if not tasks:
     says = words("rank")
-    counts = item_counts(store())
+    counts = item_counts(store(), chosen)
     if not sum(counts.values()):
         offer_starter_prompts()
     elif counts["waiting"]:
         st.info(filled(says["not_ready"], count=f"{counts['waiting']:,}"))
-        job_panel("sample")
+        job_panel("sample", chosen)
     else:
         st.success(filled(says["all_done"], count=f"{today:,}"))
         st.page_link("app_pages/prompts.py", label=says["add_prompts"])

@@ -10,7 +10,7 @@ from workbench.languages import filled
 from workbench.rendering import visible
 from workbench.report_view import run_label
 from workbench.runs import runs
-from workbench.session import show_problem, store, words
+from workbench.session import project, show_problem, store, words
 
 says = words("score")
 
@@ -45,7 +45,8 @@ with mine:
 
 with fresh, st.form("best-of-n"):
     fresh_prompt = st.text_area(says["prompt"], height=80, key="fresh-prompt")
-    settings, _ = project_settings(store())
+    chosen = project().id
+    settings, _ = project_settings(store(), chosen)
     policy = st.selectbox(says["policy"], [policy.name for policy in settings.policies])
     n = st.slider(says["to_sample"], 2, 32, 8)
     if st.form_submit_button(says["sample_and_score"], type="primary"):
@@ -54,7 +55,7 @@ with fresh, st.form("best-of-n"):
         except InputError as error:
             show_problem(error)
         else:
-            ask(store(), "best_of_n", folder=str(run.folder), messages=messages, n=n, policy=policy)
+            ask(store(), "best_of_n", chosen, folder=str(run.folder), messages=messages, n=n, policy=policy)
 with fresh:
     best = job_panel("best_of_n")
 

@@ -9,18 +9,19 @@ from workbench.languages import filled
 from workbench.rendering import literal
 from workbench.report_view import run_label, show_report
 from workbench.runs import runs
-from workbench.session import store, words
+from workbench.session import project, store, words
 
 says = words("train")
 
 st.title(words("pages")["train"])
-ranked = item_counts(store())["ranked"]
+chosen = project().id
+ranked = item_counts(store(), chosen)["ranked"]
 st.write(filled(says["intro"], count=f"{ranked:,}"))
 start = st.empty()
-job = job_panel("train")
+job = job_panel("train", chosen)
 under_way = job is not None and not job.ended
 if start.button(says["train"], type="primary", disabled=under_way or not ranked):
-    ask(store(), "train")
+    ask(store(), "train", chosen)
     st.rerun()
 
 made = runs()

@@ -98,7 +98,7 @@ def ranker(
             "tasks": [_opened(task) if isinstance(task, Work) else _shown(task, holds) for task in tasks],
             "opened": any(isinstance(task, Work) for task in tasks),
             "flags": list(settings.flags),
-            "guidelines": _guidelines(settings.guidelines, holds),
+            "guidelines": _guidelines(settings, holds),
             "allow_partial": settings.allow_partial,
             "ask_strength": settings.ask_strength,
             "ask_ratings": settings.ask_ratings,
@@ -120,8 +120,11 @@ def _holds(message: Any) -> frozenset[str]:
     return frozenset(held) if _is_held(held) else frozenset()
 
 
-def _guidelines(text: str, holds: Set[str]) -> dict[str, Any] | None:
-    if not text.strip():
+def _guidelines(settings: ProjectSettings, holds: Set[str]) -> dict[str, Any] | None:
+    """Return the criteria, numbered, and the guidelines as HTML, unless the page holds them; None if there are none."""
+    numbered = "\n".join(f"{place}. {criterion}" for place, criterion in enumerate(settings.criteria, start=1))
+    text = "\n\n".join(part for part in (numbered, settings.guidelines.strip()) if part)
+    if not text:
         return None
     token = content_id("guidelines", text)
     return {"token": token} | ({} if token in holds else {"html": rendered(text)})

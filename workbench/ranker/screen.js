@@ -42,6 +42,8 @@ class Screen extends Sheet {
         serverDrafts.send(true);
       } else this.session.resume();
     });
+    // Tasks without a draft go to others in a minute; a reload is back before that.
+    on(window, "pagehide", () => navigator.sendBeacon(new URL("api/leave", document.baseURI)));
     on(document, "selectionchange", () => this.selected());
     on(root, "scroll", (event) => this.scrolled(event.target), { passive: true, capture: true });
     on(root, "scrollend", () => (this.scroller = null), { capture: true });

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from label_data.database import Store
+from label_data.projects import PROJECT
 from label_data.records import Completion, Prompt, content_id
 from label_data.samples import save_samples, waiting_prompts
 from label_data.settings import ProjectSettings
@@ -53,6 +54,7 @@ def sample_batch(
     policies: Sequence[Policy],
     limit: int,
     on_progress: OnProgress = lambda message: None,
+    project: str = PROJECT,
 ) -> Sampled:
     """Sample the first `limit` waiting prompts and save each; a prompt is saved with all it gets, or not at all.
 
@@ -66,12 +68,13 @@ def sample_batch(
         policies: what to sample from.
         limit: most prompts to sample.
         on_progress: gets sentences; what it raises leaves the batch unsaved and its prompts waiting.
+        project: id of the project whose prompts they are.
 
     Raises:
         PolicyError: if a policy can't be used; the prompts go on waiting.
     """
     k = settings.completions_per_prompt
-    drawn = [_Drawn(prompt, missing=list(range(k))) for prompt in waiting_prompts(store, limit)]
+    drawn = [_Drawn(prompt, missing=list(range(k))) for prompt in waiting_prompts(store, limit, project)]
     for redraw in range(REDRAWS + 1):
         for turn, policy in enumerate(policies):
             if redraw and settings.policies[turn].temperature == 0:
@@ -90,7 +93,7 @@ def sample_batch(
                     one.kept[place] = outcome
         for one in drawn:
             _leave_out_repeats(one)
-    return sum((_save(store, one, k) for one in drawn), Sampled())
+    return sum((_save(store, one, k, project) for one in drawn), Sampled())
 
 
 def completion_seed(project_seed: int, prompt_id: str, policy: str, place: int, redraw: int) -> int:
@@ -111,8 +114,8 @@ def _leave_out_repeats(one: _Drawn) -> None:
             seen.add(one.kept[place].folded)
 
 
-def _save(store: Store, one: _Drawn, k: int) -> Sampled:
-    state = save_samples(store, one.prompt, [one.kept[place] for place in sorted(one.kept)])
+def _save(store: Store, one: _Drawn, k: int, project: str) -> Sampled:
+    state = save_samples(store, one.prompt, [one.kept[place] for place in sorted(one.kept)], project)
     if state != "failed":
         return Sampled(ready=1, prompts=(one.prompt.id,), completions=len(one.kept))
     return Sampled(failed=1, reasons=(one.refusal or f"Of {k} completions no two had different texts.",))

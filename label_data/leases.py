@@ -1,0 +1,337 @@
+"""Leases: which items an annotator gets next, for how long, and how they come back.
+
+A lease ends by the database's clock, never by a browser's. What lapses goes back to the queue when anybody next asks
+for work, a few at a time; until then, and as long as nobody else was given it, it is still its annotator's.
+"""
+
+import json
+import secrets
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import BigInteger, Connection, Row, bindparam, func, insert, or_, select, update
+
+from label_data import schema
+from label_data.contents import completion_in
+from label_data.database import Store, reading, writing
+from label_data.queueing import enqueue, last_place
+from label_data.records import MOST_COMPLETIONS, canonical, distinct
+from label_data.settings import ProjectSettings
+from label_data.store import UPSERTING_INSERT
+
+SECOND = 1_000_000
+GRACE = 60 * SECOND
+"""Microseconds that tasks stay with an annotator who left the page: a reload is back by then."""
+LONGEST_LEASE = 24 * 3600 * SECOND
+"""A lease that ends later was given when the clock was wrong."""
+AT_ONCE = 20
+"""Lapsed leases taken back by one call."""
+WINDOW = 50
+"""Prompts, the next there are for an annotator, from which those who work in random order draw."""
+
+_items, _tasks, _cursors = schema.items, schema.tasks, schema.cursors
+_random = secrets.SystemRandom()
+_who = bindparam("who")
+_of = bindparam("of_project")
+
+# Lapsed leases
+
+_has_lapsed = schema.is_open & or_(
+    _tasks.c.expires_us <= schema.now_us(), _tasks.c.expires_us > schema.now_us() + 2 * LONGEST_LEASE
+)
+_LAPSED = (
+    select(_tasks.c.number, _tasks.c.item, _tasks.c.purpose, _tasks.c.project)
+    .where(_has_lapsed, _tasks.c.annotator != _who)
+    .limit(AT_ONCE)
+)
+_LOCK_IF_FREE = (
+    select(_items.c.number)
+    .where(_items.c.number == bindparam("item_number"))
+    .with_for_update(key_share=True, skip_locked=True)
+)
+_TAKE_BACK = update(_tasks).where(_tasks.c.number == bindparam("task_number"), _has_lapsed).values(state=schema.EXPIRED)
+_FREE = update(_items).where(_items.c.number == bindparam("item_number")).values(leased=_items.c.leased - 1, place=None)
+
+
+def take_back_lapsed(store: Store, but_of: str) -> None:
+    """Take back tasks whose lease ran out, those of one annotator aside, so that others get their prompts."""
+    with reading(store) as connection:
+        if connection.execute(_LAPSED, {"who": but_of}).first() is None:
+            return
+    with writing(store, beside_others=True) as connection:
+        freed = set()
+        for task in connection.execute(_LAPSED, {"who": but_of}).all():
+            if connection.execute(_LOCK_IF_FREE, {"item_number": task.item}).first() is None:
+                continue  # somebody submits it just now, or takes it back
+            if connection.execute(_TAKE_BACK, {"task_number": task.number}).rowcount and not task.purpose:
+                connection.execute(_FREE, {"item_number": task.item})
+                freed.add(task.project)
+        for project in sorted(freed):
+            enqueue(connection, project)
+
+
+# The next items for an annotator
+
+_has_place = _items.c.done + _items.c.leased < bindparam("asked")
+_had = (
+    select(_tasks.c.number)
+    .where(
+        _tasks.c.item == _items.c.number,
+        _tasks.c.annotator == _who,
+        or_(_tasks.c.purpose != "", _tasks.c.state != schema.EXPIRED),
+    )
+    .exists()
+)
+_ahead = (
+    select(_items)
+    .where(
+        _items.c.project == _of,
+        _items.c.state == schema.READY,
+        _items.c.place > bindparam("place"),
+        _has_place,
+        ~_had,
+    )
+    .order_by(_items.c.place)
+)
+_FIRST_AHEAD = _ahead.with_only_columns(_items.c.place).limit(1)
+_in_order = _ahead.limit(bindparam("wanted"))
+_window = _ahead.with_only_columns(_items.c.number).limit(WINDOW).subquery()
+_at_random = (
+    select(_items)
+    .join(_window, _window.c.number == _items.c.number)
+    .where(_has_place)
+    .order_by(func.random())
+    .limit(bindparam("wanted"))
+)
+_given_before = (
+    select(_tasks.c.item)
+    .where(
+        _tasks.c.annotator == _who, _tasks.c.state == schema.EXPIRED, _tasks.c.project == _of, _tasks.c.purpose == ""
+    )
+    .order_by(_tasks.c.number.desc())
+    .limit(5)
+    .subquery()
+)
+_mine_again = (
+    select(_items)
+    .join(_given_before, _given_before.c.item == _items.c.number)
+    .where(_items.c.state == schema.READY, _has_place)
+    .order_by(_items.c.number)
+    .limit(bindparam("wanted"))
+)
+_PICK = {
+    order: tuple(pick.with_for_update(key_share=True, of=_items, skip_locked=skips) for skips in (True, False))
+    for order, pick in {"added": _in_order, "fewest": _in_order, "random": _at_random}.items()
+}
+_MINE_AGAIN = _mine_again.with_for_update(key_share=True, of=_items, skip_locked=True)
+_CURSOR = (
+    select(_cursors).where(_cursors.c.project == _of, _cursors.c.annotator == _who).with_for_update(key_share=True)
+)
+_MOVE = (
+    update(_cursors)
+    .where(_cursors.c.project == _of, _cursors.c.annotator == _who)
+    .values(place=bindparam("new_place"), turn=bindparam("new_turn"))
+)
+_expires = schema.now_us() + bindparam("lease", type_=BigInteger)
+_RENEW = (
+    update(_tasks)
+    .where(_tasks.c.annotator == _who, _tasks.c.state == schema.OPEN, _tasks.c.project == _of)
+    .values(expires_us=_expires)
+)
+
+
+_NEW_CURSOR = {
+    dialect: new(_cursors)
+    .values(project=_of, annotator=_who, place=0, turn=bindparam("new_turn"))
+    .on_conflict_do_nothing()
+    for dialect, new in UPSERTING_INSERT.items()
+}
+_TURNS = select(func.coalesce(func.max(_tasks.c.turn), 0)).where(_tasks.c.annotator == _who, _tasks.c.project == _of)
+_TAKE = update(_items).where(_items.c.number == bindparam("item_number")).values(leased=_items.c.leased + 1)
+_TAKE_TO_THE_END = _TAKE.values(place=None)
+_AGAIN = (
+    update(_tasks)
+    .where(
+        _tasks.c.item == bindparam("item_number"),
+        _tasks.c.annotator == _who,
+        _tasks.c.purpose == bindparam("for_purpose"),
+        _tasks.c.state == schema.EXPIRED,
+    )
+    .values(state=schema.OPEN, expires_us=_expires)
+)
+_ANEW = insert(_tasks).values(
+    token=bindparam("token"),
+    item=bindparam("item_number"),
+    annotator=_who,
+    shown=bindparam("shown"),
+    state=schema.OPEN,
+    assigned_us=schema.now_us(),
+    expires_us=_expires,
+    project=_of,
+    purpose=bindparam("for_purpose"),
+    counted=0,
+    turn=bindparam("turn"),
+)
+_COMPLETIONS = (
+    select(schema.completions)
+    .where(schema.completions.c.prompt_id == bindparam("of_prompt"))
+    .order_by(schema.completions.c.number)
+)
+_had_gold = (
+    select(_tasks.c.number)
+    .where(
+        _tasks.c.item == _items.c.number,
+        _tasks.c.annotator == _who,
+        or_(_tasks.c.purpose != "gold", _tasks.c.state != schema.EXPIRED),
+    )
+    .exists()
+)
+_GOLD = (
+    select(_items.c.number.label("item"), schema.rankings.c.shown)
+    .join(schema.rankings, schema.rankings.c.submission == _items.c.gold)
+    .where(_items.c.project == _of, _items.c.gold.is_not(None), ~_had_gold)
+    .order_by(func.random())
+    .limit(1)
+)
+_second = _tasks.alias("second")
+_REPEAT = (
+    select(_tasks.c.item, _tasks.c.shown)
+    .where(
+        _tasks.c.annotator == _who,
+        _tasks.c.project == _of,
+        _tasks.c.turn.between(bindparam("first_turn"), bindparam("last_turn")),
+        _tasks.c.purpose == "",
+        _tasks.c.state == schema.DONE,
+        ~select(_second.c.number)
+        .where(_second.c.item == _tasks.c.item, _second.c.annotator == _who, _second.c.purpose == "repeat")
+        .exists(),
+    )
+    .order_by(_tasks.c.turn)
+    .limit(1)
+)
+
+
+def lease_more(connection: Connection, project: str, annotator: str, settings: ProjectSettings, wanted: int) -> None:
+    """Lease up to `wanted` more items to the annotator, and renew the leases of those they have.
+
+    First what they had before and nobody else was given, then the next of the queue in the project's order of work.
+    In place of some of the latter a repeat or a gold prompt is given, by chance, so that nobody can tell which.
+    """
+    me = {"of_project": project, "who": annotator, "lease": settings.lease_minutes * 60 * SECOND}
+    cursor = _cursor(connection, me)
+    look = me | {"asked": settings.annotators_per_prompt, "place": cursor.place}
+    turn = cursor.turn
+    again = connection.execute(_MINE_AGAIN, look | {"wanted": wanted}).all() if wanted else []
+    for item in again:
+        _give(connection, me, item, settings, turn)
+    if len(again) < wanted:
+        skipping, waiting = _PICK[settings.order_of_work]
+        found = connection.execute(skipping, look | {"wanted": wanted - len(again)}).all()
+        if not found and not again:  # the last items may only be locked, by somebody who will not keep them
+            found = connection.execute(waiting, look | {"wanted": 1}).all()
+        for item in found:
+            turn += 1
+            if not _give_test(connection, me, settings, turn):
+                _give(connection, me, item, settings, turn)
+        if found and settings.order_of_work == "fewest":
+            enqueue(connection, project)
+    connection.execute(_RENEW, me)
+    if wanted:
+        last = last_place(connection, project)
+        first_ahead = connection.scalar(_FIRST_AHEAD, look)
+        place = last if first_ahead is None else first_ahead - 1
+        if (place, turn) != (cursor.place, cursor.turn):
+            connection.execute(_MOVE, me | {"new_place": place, "new_turn": turn})
+
+
+def _cursor(connection: Connection, me: dict[str, Any]) -> Row[Any]:
+    """Return the annotator's cursor in the project, locked: two tabs can't both take tasks at one moment."""
+    found = connection.execute(_CURSOR, me).first()
+    if found is None:
+        turns = connection.scalar(_TURNS, me)
+        connection.execute(_NEW_CURSOR[connection.dialect.name], me | {"new_turn": turns})
+        found = connection.execute(_CURSOR, me).one()
+    return found
+
+
+def _give(connection: Connection, me: dict[str, Any], item: Row[Any], settings: ProjectSettings, turn: int) -> None:
+    """Lease the item: its different completions in an order drawn for this annotator alone.
+
+    Of more than nine the first nine are shown: those of the policies, then as many as fit of those annotators wrote.
+    A task of theirs that had lapsed is opened again as it was, so that a draft or a late answer still fits it.
+    """
+    if not connection.execute(_AGAIN, me | {"item_number": item.number, "for_purpose": ""}).rowcount:
+        rows = connection.execute(_COMPLETIONS, {"of_prompt": item.prompt_id})
+        shown = [completion.id for completion in distinct([completion_in(row) for row in rows])[:MOST_COMPLETIONS]]
+        _random.shuffle(shown)
+        _insert(connection, me, item.number, "", shown, turn)
+    to_the_end = settings.order_of_work == "fewest"
+    connection.execute(_TAKE_TO_THE_END if to_the_end else _TAKE, {"item_number": item.number})
+
+
+def _give_test(connection: Connection, me: dict[str, Any], settings: ProjectSettings, turn: int) -> bool:
+    """Lease a repeat or a gold prompt if the draw says so and there is one; return whether."""
+    draw = _random.random()
+    if draw < settings.gold_share:
+        found = connection.execute(_GOLD, me).first()
+        purpose = "gold"
+    elif draw < settings.gold_share + settings.repeat_share:
+        latest = turn - settings.repeat_gap
+        first = _random.randint(1, latest) if latest > 0 else 1
+        found = connection.execute(_REPEAT, me | {"first_turn": first, "last_turn": latest}).first()
+        purpose = "repeat"
+    else:
+        return False
+    if found is None:
+        return False
+    if not connection.execute(_AGAIN, me | {"item_number": found.item, "for_purpose": purpose}).rowcount:
+        _insert(connection, me, found.item, purpose, _another_order(json.loads(found.shown)), turn)
+    return True
+
+
+def _another_order(shown: Sequence[str]) -> list[str]:
+    while (order := _random.sample(shown, len(shown))) == shown:
+        pass
+    return order
+
+
+def _insert(
+    connection: Connection, me: dict[str, Any], item: int, purpose: str, shown: Sequence[str], turn: int
+) -> None:
+    values = {"item_number": item, "for_purpose": purpose, "shown": canonical(list(shown)), "turn": turn}
+    connection.execute(_ANEW, me | values | {"token": secrets.token_hex(16)})
+
+
+# Leaving
+
+_LOCK_CURSORS = select(_cursors.c.project).where(_cursors.c.annotator == _who).order_by(_cursors.c.project)
+_SHORTEN = (
+    update(_tasks)
+    .where(
+        _tasks.c.annotator == _who,
+        schema.is_open,
+        _tasks.c.expires_us > schema.now_us() + GRACE,
+        ~select(schema.drafts.c.task).where(schema.drafts.c.task == _tasks.c.token).exists(),
+    )
+    .values(expires_us=schema.now_us() + GRACE)
+)
+_RENEW_ONE = (
+    update(_tasks)
+    .where(_tasks.c.token == bindparam("of_token"), _tasks.c.state == schema.OPEN)
+    .values(expires_us=_expires)
+)
+
+
+def leave(store: Store, annotator: str) -> int:
+    """Leave the annotator's open tasks a minute more, those with a draft aside; return how many those are.
+
+    Not at once: a page that is loaded again leaves too, and must find the same task.
+    """
+    with writing(store, beside_others=True) as connection:
+        connection.execute(_LOCK_CURSORS.with_for_update(key_share=True), {"who": annotator})
+        return connection.execute(_SHORTEN, {"who": annotator}).rowcount
+
+
+def renew(connection: Connection, token: str, settings: ProjectSettings) -> None:
+    """Let the lease of an open task start anew."""
+    connection.execute(_RENEW_ONE, {"of_token": token, "lease": settings.lease_minutes * 60 * SECOND})
