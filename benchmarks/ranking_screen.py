@@ -383,6 +383,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="write every single value here")
     chosen = parser.parse_args()
     console, runs = Console(), []
+    console.width = max(console.width, 150)  # a table in a file is not squeezed to 80 columns
     with tempfile.TemporaryDirectory() as folder, chromium() as browser:
         first = chosen.filled or Path(folder, "first")
         os.environ["WORKBENCH_DATA"] = str(first)
