@@ -98,6 +98,20 @@ def test_a_skip_frees_the_place_for_another_and_sampling_goes_on(store, people):
     assert list(problems(store)) == []
 
 
+def test_what_was_skipped_or_withdrawn_comes_to_those_who_walked_past_it(store, people):
+    """Bob asks while Ann has both prompts, and finds none; she skips one, and ranks and withdraws the other."""
+    ann, bob, _ = people
+    add_ready_prompt(store, "Skipped?")
+    add_ready_prompt(store, "Withdrawn?")
+    skipped, withdrawn = next_tasks(store, ann)
+    assert next_tasks(store, bob) == []
+    answer(store, skipped, ann, "skipped")
+    assert [task.prompt for task in next_tasks(store, bob)] == [skipped.prompt]
+    answer(store, withdrawn, ann, key="gone")
+    assert retract(store, "gone", ann)
+    assert [task.prompt for task in next_tasks(store, bob)] == [skipped.prompt, withdrawn.prompt]
+
+
 def test_a_skip_that_becomes_an_order_counts_and_an_order_that_becomes_a_skip_does_not(store, people):
     ann, bob, _ = people
     add_ready_prompt(store, "Which?")
@@ -133,7 +147,7 @@ def test_a_prompt_whose_places_were_all_taken_comes_back_when_more_are_asked_for
     assert len(next_tasks(store, bob)) == 1
 
 
-def test_a_prompt_that_was_let_go_comes_to_those_who_walked_past_it(store, people, monkeypatch):
+def test_a_prompt_that_was_let_go_comes_to_those_who_walked_past_it(store, people):
     ann, bob, _ = people
     add_ready_prompt(store, "Which?")
     next_tasks(store, ann)
