@@ -32,9 +32,9 @@ from typer.testing import CliRunner  # noqa: E402
 
 from hostile_files import FILES, HostileFile  # noqa: E402
 from label_data.__main__ import app  # noqa: E402
+from label_data.contents import groups  # noqa: E402
 from label_data.database import open_store  # noqa: E402
 from label_data.records import Group  # noqa: E402
-from label_data.store import groups  # noqa: E402
 
 MIB = 2**20
 BEFORE = "Was this here before?"
