@@ -26,9 +26,9 @@ NAMED = 9
 """Annotators with a colour of their own in the plot, those with the most rankings; the rest share one."""
 
 
-def when(microseconds: int | None) -> datetime | None:
-    """Return the moment as the table shows it, in UTC: where its reader sits is not known."""
-    return None if microseconds is None else datetime.fromtimestamp(microseconds / 1e6, UTC).replace(tzinfo=None)
+def when(microseconds: int | None) -> str:
+    """Return the moment as the tables show it, in UTC: where its reader sits is not known."""
+    return f"{datetime.fromtimestamp(microseconds / 1e6, UTC):%Y-%m-%d %H:%M}" if microseconds else ""
 
 
 def show_projects() -> None:
@@ -110,11 +110,7 @@ def show_annotators() -> None:
         }
         for one in found
     ]
-    st.dataframe(rows, hide_index=True, width="stretch", column_config={columns["seen"]: _time(columns["seen"])})
-
-
-def _time(title: str) -> object:
-    return st.column_config.DatetimeColumn(title, format="iso8601")
+    st.dataframe(rows, hide_index=True, width="stretch")
 
 
 def show_open_tasks() -> None:
@@ -135,12 +131,10 @@ def show_open_tasks() -> None:
             }
             for task in found
         ]
-        times = {columns[name]: _time(columns[name]) for name in ("since", "until")}
         picked = st.dataframe(
             rows,
             hide_index=True,
             width="stretch",
-            column_config=times,
             on_select="rerun",
             selection_mode="multi-row",
             key=f"tasks-{chosen}",
