@@ -38,6 +38,8 @@ READERS = {module.NAME: module.read for module in FORMATS}
 """Format -> read(path, left_out): yields groups, and counts by reason what it leaves out."""
 WRITERS = {module.NAME: module.write for module in (trl, groups)}
 """Format -> write(path, groups, left_out): returns how many rows it wrote, and counts what it leaves out."""
+PAIR_WRITERS = {module.NAME: module.write_preferred for module in (trl,)}
+"""Format of pairs -> write_preferred(path, pairs, left_out, with_margin): the same of pairs made in another way."""
 
 
 def recognised(path: Path, names: Mapping[str, str] | None = None) -> tuple[str, str]:

@@ -17,9 +17,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from label_data.comparisons import comparisons, group_comparisons
 from label_data.formats.hh_rlhf import TURN, turns
 from label_data.formats.pairs import count_unknown, pair_group
+from label_data.formats.pairs_out import Preferred, margin_of, preferred
 from label_data.formats.rows_in import Row, located, read_rows
 from label_data.formats.rows_out import write_rows
 from label_data.records import Group, Message, messages_from
@@ -80,42 +80,26 @@ def _messages(row: Row, name: str, value: list[Any]) -> tuple[Message, ...]:
 
 
 def write(path: Path, groups: Iterable[Group], left_out: Counter[str] | None = None, with_margin: bool = False) -> int:
-    """Write a row for each comparison and return how many; what TRL has no place for is counted in `left_out`.
+    """Write a row for each comparison and return how many; what TRL has no place for is counted in `left_out`."""
+    left_out = Counter() if left_out is None else left_out
+    return write_preferred(path, preferred(groups, left_out), left_out, with_margin)
 
-    `with_margin` adds the strength between the two as `margin`, for RewardTrainer's -log sigmoid(r - r' - margin).
-    TRL wants it in every row or in none, so a comparison whose strength nobody gave has 0, which asks for no gap.
+
+def write_preferred(
+    path: Path, pairs: Iterable[Preferred], left_out: Counter[str] | None = None, with_margin: bool = False
+) -> int:
+    """Write a row for each pair and return how many.
+
+    `with_margin` adds its margin, by which RewardTrainer's loss is -log sigmoid(r - r' - margin).
     """
     left_out = Counter() if left_out is None else left_out
-    return write_rows(path, _rows(groups, left_out, with_margin), WITH_MARGIN if with_margin else SCHEMA)
-
-
-def _rows(groups: Iterable[Group], left_out: Counter[str], with_margin: bool) -> Iterator[dict[str, Any]]:
-    for group in groups:
-        text = {completion.id: completion.text for completion in group.completions}
-        told_apart = group_comparisons(group)
-        implied = sum(len(comparisons(ranking)) for ranking in group.rankings if not ranking.tests_annotator)
-        _count_silent(group, implied - len(told_apart), left_out)
-        for comparison in told_apart:
-            row = {
-                "prompt": group.prompt.as_dicts,
-                "chosen": [{"role": "assistant", "content": text[comparison.chosen]}],
-                "rejected": [{"role": "assistant", "content": text[comparison.rejected]}],
-            }
-            if with_margin:
-                row["margin"] = float(comparison.strength or 0)
-                left_out["comparison without a strength has margin 0"] += comparison.strength is None
-            yield row
-
-
-def _count_silent(group: Group, twins: int, left_out: Counter[str]) -> None:
-    """Count what gives no row: prompts and rankings without an order, ties, and texts alike but for white space."""
-    left_out["prompt without a ranking"] += not group.rankings
-    left_out["comparison of two texts alike but for white space"] += twins
-    for ranking in group.rankings:
-        if ranking.tests_annotator:
-            left_out[f"ranking that tests its annotator ({ranking.purpose})"] += 1
-            continue
-        if ranking.outcome != "ranked":
-            left_out[f"ranking with outcome {ranking.outcome}"] += 1
-        left_out["tie"] += sum(len(tied) * (len(tied) - 1) // 2 for tied in ranking.order)
-        left_out["completion that was shown and not placed"] += len(ranking.unranked) * (ranking.outcome == "ranked")
+    rows = (
+        {
+            "prompt": pair.prompt.as_dicts,
+            "chosen": [{"role": "assistant", "content": pair.chosen.text}],
+            "rejected": [{"role": "assistant", "content": pair.rejected.text}],
+        }
+        | margin_of(pair, left_out, with_margin)
+        for pair in pairs
+    )
+    return write_rows(path, rows, WITH_MARGIN if with_margin else SCHEMA)
