@@ -122,6 +122,8 @@ def test_export_for_trl_says_what_trl_has_no_place_for(data):
         "Wrote 2 rows to a.jsonl.",
         "Not in the file, 2 x: comparison without a strength has margin 0.",
         "Not in the file, 1 x: tie.",
+        "Format trl has no place for who judged, when and why, ties, flags, ratings, marked parts, categories and "
+        "policies.",
     ]
 
 

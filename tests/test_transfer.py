@@ -186,7 +186,7 @@ def test_trl_gets_the_comparisons_of_current_rankings_alone(ranked_store, tmp_pa
 def test_a_margin_is_for_trl(ranked_store, tmp_path):
     export_file(ranked_store, tmp_path / "a.jsonl", "trl", with_margin=True)
     assert '"margin":0.0' in (tmp_path / "a.jsonl").read_text()
-    with pytest.raises(InputError, match="Format groups keeps every strength by itself"):
+    with pytest.raises(InputError, match=r"Format groups has no margin. Leave it out, or use ms-swift, openrlhf, trl,"):
         export_file(ranked_store, tmp_path / "b.jsonl", "groups", with_margin=True)
 
 
