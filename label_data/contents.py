@@ -115,6 +115,11 @@ def _by_prompt(records: Iterable[Any]) -> dict[str, tuple[Any, ...]]:
     return {prompt: tuple(same) for prompt, same in found.items()}
 
 
+def _value(text: str) -> Any:
+    """Return what a JSON column holds: most often nothing, which need not be parsed."""
+    return [] if text == "[]" else {} if text == "{}" else json.loads(text)
+
+
 def prompt_in(row: Row[Any]) -> Prompt:
     """Return the prompt of a row of its table."""
     messages = tuple(Message(message["role"], message["content"]) for message in json.loads(row.messages))
@@ -128,7 +133,7 @@ def completion_in(row: Row[Any]) -> Completion:
         row.text,
         row.policy,
         row.policy_revision,
-        json.loads(row.sampling),
+        _value(row.sampling),
         row.seed,
         row.finish_reason,
     )
@@ -155,8 +160,8 @@ def _ranking(row: Row[Any], keys: Set[str]) -> Ranking:
         shown=tuple(json.loads(row.shown)),
         order=tuple(tuple(group) for group in json.loads(row.order)),
         outcome=row.outcome,
-        strength=tuple(json.loads(row.strength)),
-        flags={completion: tuple(flags) for completion, flags in json.loads(row.flags).items()},
+        strength=tuple(_value(row.strength)),
+        flags={completion: tuple(flags) for completion, flags in _value(row.flags).items()},
         reason=row.reason,
         seconds=row.seconds,
         started=row.started_us,
@@ -167,7 +172,7 @@ def _ranking(row: Row[Any], keys: Set[str]) -> Ranking:
         project=row.project,
         project_revision=row.project_revision,
         submission=row.submission,
-        ratings=json.loads(row.ratings),
-        spans=tuple(Span(*span) for span in json.loads(row.spans)),
+        ratings=_value(row.ratings),
+        spans=tuple(Span(*span) for span in _value(row.spans)),
         purpose="key" if row.submission in keys else row.purpose,
     )

@@ -22,6 +22,8 @@ Purpose = Literal["", "repeat", "gold", "key"]
 """What a ranking is for. Empty: to say which completions are better. repeat: the same annotator ranks the prompt a
 second time, to see whether they say the same. gold: it is held against a ranking that is known. key: it is that one."""
 
+ROLES, OUTCOMES, SOURCES, PURPOSES = (get_args(named) for named in (Role, Outcome, Source, Purpose))
+
 LONGEST_TEXT = 200_000
 """Characters one message or completion may have."""
 FEWEST_COMPLETIONS, MOST_COMPLETIONS = 2, 9
@@ -46,9 +48,13 @@ class InputError(ValueError):
         super().__init__("".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in message))
 
 
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+"""Kept, because json.dumps makes one at each call, which takes as long as encoding a record."""
+
+
 def canonical(value: Any) -> str:
     """Return the one JSON text that stands for this value on every machine."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return _CANONICAL.encode(value)
 
 
 def content_id(*parts: Any) -> str:
@@ -68,12 +74,13 @@ def check_text(text: Any, what: str, longest: int = LONGEST_TEXT) -> str:
         raise InputError(f"{what} has {len(text):,} characters; at most {longest:,} are kept. Shorten it.")
     if "\0" in text:
         raise InputError(f"{what} holds a NUL character, which no database can keep. Remove it.")
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        raise InputError(
-            f"{what} holds half of a surrogate pair at character {error.start}. Save it again as UTF-8."
-        ) from None
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            raise InputError(
+                f"{what} holds half of a surrogate pair at character {error.start}. Save it again as UTF-8."
+            ) from None
     return text
 
 
@@ -85,8 +92,8 @@ class Message:
     content: str
 
     def __post_init__(self) -> None:
-        if self.role not in get_args(Role):
-            raise InputError(f"A message has role {self.role!r}; use one of {', '.join(get_args(Role))}.")
+        if self.role not in ROLES:
+            raise InputError(f"A message has role {self.role!r}; use one of {', '.join(ROLES)}.")
         check_text(self.content, f"A {self.role} message")
 
 
@@ -253,11 +260,11 @@ class Ranking:
     def __post_init__(self) -> None:
         placed = list(chain.from_iterable(self.order))
         what = f"A ranking of prompt {self.prompt_id!r} by {self.annotator!r}"
-        if self.outcome not in get_args(Outcome):
-            raise InputError(f"{what} has outcome {self.outcome!r}; use one of {', '.join(get_args(Outcome))}.")
-        if self.source not in get_args(Source):
-            raise InputError(f"{what} has source {self.source!r}; use one of {', '.join(get_args(Source))}.")
-        if self.purpose not in get_args(Purpose):
+        if self.outcome not in OUTCOMES:
+            raise InputError(f"{what} has outcome {self.outcome!r}; use one of {', '.join(OUTCOMES)}.")
+        if self.source not in SOURCES:
+            raise InputError(f"{what} has source {self.source!r}; use one of {', '.join(SOURCES)}.")
+        if self.purpose not in PURPOSES:
             raise InputError(f"{what} has purpose {self.purpose!r}; use repeat, gold or key, or leave it empty.")
         if len(set(self.shown)) != len(self.shown) or len(self.shown) < FEWEST_COMPLETIONS:
             raise InputError(f"{what} was shown {list(self.shown)}; show at least two, each once.")
@@ -310,11 +317,16 @@ class Ranking:
             "order": [list(group) for group in self.order],
             "outcome": self.outcome,
             "strength": list(self.strength),
-            "flags": {completion: sorted(flags) for completion, flags in sorted(self.flags.items()) if flags},
+            "flags": self.said_flags,
             "reason": self.reason,
             "revises": self.revises,
         }
         return said | ({"ratings": dict(self.ratings)} if self.ratings else {}) | ({"spans": spans} if spans else {})
+
+    @property
+    def said_flags(self) -> dict[str, list[str]]:
+        """The flags in one order, those of completions that have any."""
+        return {completion: sorted(flags) for completion, flags in sorted(self.flags.items()) if flags}
 
     @property
     def tests_annotator(self) -> bool:
@@ -353,8 +365,8 @@ class Demonstration:
         what = f"A demonstration for prompt {self.prompt_id!r} by {self.annotator!r}"
         if not check_text(self.text, what).strip():
             raise InputError(f"{what} is empty. Write the answer that you would have wanted, or none.")
-        if self.source not in get_args(Source):
-            raise InputError(f"{what} has source {self.source!r}; use one of {', '.join(get_args(Source))}.")
+        if self.source not in SOURCES:
+            raise InputError(f"{what} has source {self.source!r}; use one of {', '.join(SOURCES)}.")
         if not check_text(self.annotator, "An annotator's name", 200):
             raise InputError(f"{what}: no annotator. Say who wrote it, or give the file's name.")
         check_text(self.submission, f"{what}: the submission", 200)
