@@ -116,11 +116,14 @@ def test_a_cell_that_does_not_fit_is_refused_with_its_line(tmp_path, column, cel
     assert said in str(error.value)
 
 
-def test_a_ranking_without_an_end_is_refused(tmp_path):
+@pytest.mark.parametrize(("rows", "text"), [(1_001, ""), (130, "x" * 131_000)])
+def test_a_ranking_without_an_end_is_refused(tmp_path, rows, text):
+    """130 cells of 131,000 characters are more than 16 Mi = 16,777,216."""
     row = {"ranking": "s", "annotator": "ana", "prompt": "Why?", "outcome": "skipped", "source": "person"}
     with (tmp_path / "a.csv").open("w", newline="") as file:
         table = csv.DictWriter(file, spreadsheet.COLUMNS)
         table.writeheader()
-        table.writerows(row | {"completion": str(place), "shown": place} for place in range(1_001))
-    with pytest.raises(InputError, match=r"line 2, field ranking: found the same in more than 1,000 rows"):
+        table.writerows(row | {"completion": f"{place}{text}", "shown": place} for place in range(rows))
+    said = "line 2, field ranking: found the same in more than 1,000 rows, or 16 Mi characters"
+    with pytest.raises(InputError, match=said):
         list(spreadsheet.read(tmp_path / "a.csv"))

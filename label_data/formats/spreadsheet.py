@@ -22,12 +22,13 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
-from itertools import groupby, islice
+from itertools import groupby
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from label_data.formats.csv_in import csv_rows
 from label_data.formats.judged import Verdict, judged, read_judged
+from label_data.formats.lines_in import LONGEST_LINE
 from label_data.formats.rows_in import Row, located, parsed
 from label_data.formats.rows_out import check_ending, check_filled, replacing
 from label_data.records import Completion, Group, Message, Ranking, canonical, messages_from
@@ -69,9 +70,14 @@ def _rankings(path: Path) -> Iterator[Row]:
         for row in csv_rows(path, str(path))
     )
     for _, same in groupby(found, lambda row: [row.fields.get(name) for name in OF_RANKING]):
-        rows = list(islice(same, MOST_ROWS + 1))
-        if len(rows) > MOST_ROWS:
-            rows[0].refuse("ranking", f"the same in more than {MOST_ROWS:,} rows", "Give each ranking its own.")
+        rows: list[Row] = []
+        characters = 0
+        for row in same:
+            rows.append(row)
+            characters += sum(map(len, row.fields.values()))
+            if len(rows) > MOST_ROWS or characters > LONGEST_LINE:
+                most = f"{MOST_ROWS:,} rows, or {LONGEST_LINE // 2**20} Mi characters"
+                rows[0].refuse("ranking", f"the same in more than {most}", "Give each ranking its own.")
         yield Row(rows[0].where, rows[0].fields | {"rows": rows})
 
 
