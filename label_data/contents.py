@@ -115,10 +115,15 @@ def _by_prompt(records: Iterable[Any]) -> dict[str, tuple[Any, ...]]:
     return {prompt: tuple(same) for prompt, same in found.items()}
 
 
+def _value(text: str) -> Any:
+    """Return what a JSON column holds: most often nothing, which need not be parsed."""
+    return [] if text == "[]" else {} if text == "{}" else json.loads(text)
+
+
 def prompt_in(row: Row[Any]) -> Prompt:
     """Return the prompt of a row of its table."""
     messages = tuple(Message(message["role"], message["content"]) for message in json.loads(row.messages))
-    return Prompt(messages, row.category, row.source)
+    return Prompt(messages, row.category, row.source, row.licence)
 
 
 def completion_in(row: Row[Any]) -> Completion:
@@ -156,8 +161,8 @@ def _ranking(row: Row[Any], keys: Set[str]) -> Ranking:
         shown=tuple(json.loads(row.shown)),
         order=tuple(tuple(group) for group in json.loads(row.order)),
         outcome=row.outcome,
-        strength=tuple(json.loads(row.strength)),
-        flags={completion: tuple(flags) for completion, flags in json.loads(row.flags).items()},
+        strength=tuple(_value(row.strength)),
+        flags={completion: tuple(flags) for completion, flags in _value(row.flags).items()},
         reason=row.reason,
         seconds=row.seconds,
         started=row.started_us,
@@ -168,7 +173,7 @@ def _ranking(row: Row[Any], keys: Set[str]) -> Ranking:
         project=row.project,
         project_revision=row.project_revision,
         submission=row.submission,
-        ratings=json.loads(row.ratings),
-        spans=tuple(Span(*span) for span in json.loads(row.spans)),
+        ratings=_value(row.ratings),
+        spans=tuple(Span(*span) for span in _value(row.spans)),
         purpose="key" if row.submission in keys else row.purpose,
     )

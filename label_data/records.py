@@ -8,6 +8,7 @@ Identifiers of prompts and completions are hashes of their content, so importing
 import hashlib
 import json
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
@@ -20,6 +21,8 @@ Source = Literal["person", "import", "model", "derived"]
 Purpose = Literal["", "repeat", "gold", "key"]
 """What a ranking is for. Empty: to say which completions are better. repeat: the same annotator ranks the prompt a
 second time, to see whether they say the same. gold: it is held against a ranking that is known. key: it is that one."""
+
+ROLES, OUTCOMES, SOURCES, PURPOSES = (get_args(named) for named in (Role, Outcome, Source, Purpose))
 
 LONGEST_TEXT = 200_000
 """Characters one message or completion may have."""
@@ -45,9 +48,17 @@ class InputError(ValueError):
         super().__init__("".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in message))
 
 
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+"""Kept, because json.dumps makes one at each call, which takes as long as encoding a record."""
+
+
+_EMPTY = {dict: "{}", list: "[]", tuple: "[]"}
+"""Half of what records hold is one of these."""
+
+
 def canonical(value: Any) -> str:
     """Return the one JSON text that stands for this value on every machine."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return _CANONICAL.encode(value) if value or type(value) not in _EMPTY else _EMPTY[type(value)]
 
 
 def content_id(*parts: Any) -> str:
@@ -67,12 +78,13 @@ def check_text(text: Any, what: str, longest: int = LONGEST_TEXT) -> str:
         raise InputError(f"{what} has {len(text):,} characters; at most {longest:,} are kept. Shorten it.")
     if "\0" in text:
         raise InputError(f"{what} holds a NUL character, which no database can keep. Remove it.")
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        raise InputError(
-            f"{what} holds half of a surrogate pair at character {error.start}. Save it again as UTF-8."
-        ) from None
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            raise InputError(
+                f"{what} holds half of a surrogate pair at character {error.start}. Save it again as UTF-8."
+            ) from None
     return text
 
 
@@ -84,8 +96,8 @@ class Message:
     content: str
 
     def __post_init__(self) -> None:
-        if self.role not in get_args(Role):
-            raise InputError(f"A message has role {self.role!r}; use one of {', '.join(get_args(Role))}.")
+        if self.role not in ROLES:
+            raise InputError(f"A message has role {self.role!r}; use one of {', '.join(ROLES)}.")
         check_text(self.content, f"A {self.role} message")
 
 
@@ -97,6 +109,8 @@ class Prompt:
     category: str = ""
     source: str = ""
     """Where it came from: a file's name, or empty for one written on the page."""
+    licence: str = ""
+    """Under which terms it came, with its completions and rankings; empty when nobody said."""
     id: str = field(init=False)
 
     def __post_init__(self) -> None:
@@ -109,6 +123,7 @@ class Prompt:
             raise InputError("A prompt has a system message after its first message. Put it first, or leave it out.")
         check_text(self.category, "A category", 100)
         check_text(self.source, "A prompt's source", 1_000)
+        check_text(self.licence, "A prompt's licence", 1_000)
         object.__setattr__(self, "id", content_id("prompt", [[m.role, m.content] for m in self.messages]))
 
     @property
@@ -128,13 +143,21 @@ def user_prompt(text: str, category: str = "", source: str = "") -> Prompt:
     return Prompt((Message("user", text),), category, source)
 
 
-def messages_from(value: Any, what: str) -> tuple[Message, ...]:
-    """Return the messages of a JSON list of {"role", "content"} objects; `what` names the field in errors."""
+def messages_from(value: Any, what: str, left_out: Counter[str] | None = None) -> tuple[Message, ...]:
+    """Return the messages of a JSON list of {"role", "content"} objects; `what` names the field in errors.
+
+    Other fields of a message, such as calls of tools, are not kept; they are counted in `left_out`.
+    """
     if not isinstance(value, list) or not value:
         raise InputError(f'{what} is not a list of messages. Write [{{"role": "user", "content": "…"}}].')
     for number, message in enumerate(value, start=1):
         if not isinstance(message, dict) or not {"role", "content"} <= message.keys():
             raise InputError(f'{what}, message {number}: not an object with "role" and "content".')
+        for extra in message.keys() - {"role", "content"} if left_out is not None and len(message) > 2 else ():
+            reason = f"field {extra[:60]!r} of a message is not kept"
+            left_out[reason if len(left_out) < 40 else "another field of a message is not kept"] += (
+                message[extra] is not None
+            )
     return tuple(Message(message["role"], message["content"]) for message in value)
 
 
@@ -241,11 +264,11 @@ class Ranking:
     def __post_init__(self) -> None:
         placed = list(chain.from_iterable(self.order))
         what = f"A ranking of prompt {self.prompt_id!r} by {self.annotator!r}"
-        if self.outcome not in get_args(Outcome):
-            raise InputError(f"{what} has outcome {self.outcome!r}; use one of {', '.join(get_args(Outcome))}.")
-        if self.source not in get_args(Source):
-            raise InputError(f"{what} has source {self.source!r}; use one of {', '.join(get_args(Source))}.")
-        if self.purpose not in get_args(Purpose):
+        if self.outcome not in OUTCOMES:
+            raise InputError(f"{what} has outcome {self.outcome!r}; use one of {', '.join(OUTCOMES)}.")
+        if self.source not in SOURCES:
+            raise InputError(f"{what} has source {self.source!r}; use one of {', '.join(SOURCES)}.")
+        if self.purpose not in PURPOSES:
             raise InputError(f"{what} has purpose {self.purpose!r}; use repeat, gold or key, or leave it empty.")
         if len(set(self.shown)) != len(self.shown) or len(self.shown) < FEWEST_COMPLETIONS:
             raise InputError(f"{what} was shown {list(self.shown)}; show at least two, each once.")
@@ -298,11 +321,16 @@ class Ranking:
             "order": [list(group) for group in self.order],
             "outcome": self.outcome,
             "strength": list(self.strength),
-            "flags": {completion: sorted(flags) for completion, flags in sorted(self.flags.items()) if flags},
+            "flags": self.said_flags,
             "reason": self.reason,
             "revises": self.revises,
         }
         return said | ({"ratings": dict(self.ratings)} if self.ratings else {}) | ({"spans": spans} if spans else {})
+
+    @property
+    def said_flags(self) -> dict[str, list[str]]:
+        """The flags in one order, those of completions that have any."""
+        return {completion: sorted(flags) for completion, flags in sorted(self.flags.items()) if flags}
 
     @property
     def tests_annotator(self) -> bool:
@@ -341,8 +369,8 @@ class Demonstration:
         what = f"A demonstration for prompt {self.prompt_id!r} by {self.annotator!r}"
         if not check_text(self.text, what).strip():
             raise InputError(f"{what} is empty. Write the answer that you would have wanted, or none.")
-        if self.source not in get_args(Source):
-            raise InputError(f"{what} has source {self.source!r}; use one of {', '.join(get_args(Source))}.")
+        if self.source not in SOURCES:
+            raise InputError(f"{what} has source {self.source!r}; use one of {', '.join(SOURCES)}.")
         if not check_text(self.annotator, "An annotator's name", 200):
             raise InputError(f"{what}: no annotator. Say who wrote it, or give the file's name.")
         check_text(self.submission, f"{what}: the submission", 200)

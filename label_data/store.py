@@ -284,6 +284,7 @@ def _prompt_row(prompt: Prompt) -> dict[str, Any]:
         "messages": canonical(prompt.as_dicts),
         "category": prompt.category,
         "source": prompt.source,
+        "licence": prompt.licence,
     }
 
 
@@ -395,7 +396,7 @@ def _ranking_row(ranking: Ranking, digest: str, task: str | None, item: int | No
         "order": canonical(ranking.order),
         "outcome": ranking.outcome,
         "strength": canonical(ranking.strength),
-        "flags": canonical(ranking.judgement["flags"]),
+        "flags": canonical(ranking.said_flags),
         "reason": ranking.reason,
         "seconds": ranking.seconds,
         "started_us": ranking.started,

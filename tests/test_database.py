@@ -203,7 +203,7 @@ def test_a_store_of_every_earlier_version_opens_with_all_that_it_holds(tmp_path,
     (work,) = work_of(store, ann, "sky")
     assert submit(store, Answer(work.task.token, "newer", "all_bad", revises="first-submission"), ann) == "saved"
     assert list(problems(store)) == []
-    assert (tmp_path / "store.db.before-0004").exists()
+    assert (tmp_path / "store.db.before-0005").exists()
     store.dispose()
 
 

@@ -1,10 +1,11 @@
 """What is exported for TRL loads in `datasets` without glue, and TRL's RewardTrainer takes a step on it."""
 
 import math
+from dataclasses import replace
 
 import pytest
 
-from label_data.records import Completion, Group, Ranking, user_prompt
+from label_data.records import Completion, Demonstration, Group, Ranking, user_prompt
 from label_data.store import add_groups
 from label_data.transfer import export_file
 
@@ -45,13 +46,12 @@ def exported(store, tmp_path):
         ranking = Ranking(prompt.id, "ana", ids, tuple((id,) for id in ids), strength=strength)
         return Group(prompt, completions, (ranking,))
 
-    add_groups(
-        store, [ranked("Can pigs fly?", "No.", "Yes.", strength=(2,)), ranked("空はなぜ青い?", "散乱。", "海。", "?")]
-    )
+    pigs, sky = ranked("Can pigs fly?", "No.", "Yes.", strength=(2,)), ranked("空はなぜ青い?", "散乱。", "海。", "?")
+    add_groups(store, [replace(pigs, demonstrations=(Demonstration(pigs.prompt.id, "They can't.", "ana"),)), sky])
 
-    def load(ending, with_margin=False):
+    def load(ending, with_margin=False, format_="trl"):
         path = tmp_path / f"comparisons{ending}"
-        export_file(store, path, "trl", with_margin=with_margin)
+        export_file(store, path, format_, with_margin=with_margin)
         return load_dataset(BUILDER[ending], data_files=str(path), split="train", cache_dir=str(tmp_path / "cache"))
 
     return load
@@ -75,8 +75,16 @@ def test_datasets_loads_the_file_with_one_row_a_comparison(exported, ending):
     ]
 
 
-@pytest.mark.parametrize(("ending", "with_margin"), [(".jsonl", False), (".parquet", True)])
-def test_a_step_of_reward_training_is_taken_on_the_file(exported, tiny_model, tmp_path, ending, with_margin):
+@pytest.mark.parametrize(
+    ("ending", "with_margin", "format_"),
+    [
+        (".jsonl", False, "trl"),
+        (".parquet", True, "trl"),
+        (".jsonl", True, "trl-implicit"),
+        (".jsonl", True, "trl-text"),
+    ],
+)
+def test_a_step_of_reward_training_is_taken_on_the_file(exported, tiny_model, tmp_path, ending, with_margin, format_):
     """A network that can't tell the pairs apart has the mean of -log sigmoid(-margin) as its loss.
 
     Without margins that is log 2 = 0.693. With margins 2, 0, 0, 0 it is (2.127 + 3 * 0.693) / 4 = 1.052. The rewards
@@ -84,7 +92,7 @@ def test_a_step_of_reward_training_is_taken_on_the_file(exported, tiny_model, tm
     """
     from trl import RewardConfig, RewardTrainer
 
-    loaded = exported(ending, with_margin)
+    loaded = exported(ending, with_margin, format_)
     network, tokenizer = tiny_model
     before = network.score.weight.detach().clone()
     config = RewardConfig(
@@ -107,3 +115,38 @@ def test_a_step_of_reward_training_is_taken_on_the_file(exported, tiny_model, tm
     expected = (math.log1p(math.exp(2)) + 3 * math.log(2)) / 4 if with_margin else math.log(2)
     assert loss == pytest.approx(expected, abs=0.1)
     assert (network.score.weight != before).any()
+
+
+@pytest.mark.parametrize("format_", ["trl-implicit", "openrlhf"])
+def test_trl_finds_the_prompt_of_whole_conversations(exported, format_):
+    """TRL's own helper makes the explicit form of them, which is what is exported as that."""
+    from trl.data_utils import extract_prompt
+
+    explicit = exported(".jsonl").to_list()
+    assert [extract_prompt(row) for row in exported(".parquet", format_=format_)] == explicit
+
+
+def test_trl_knows_single_completions_as_its_unpaired_preferences(exported):
+    """Of two the better is good; of three the best is good, the last bad, and the middle is left out."""
+    from trl import unpair_preference_dataset
+    from trl.data_utils import is_conversational
+
+    loaded = exported(".jsonl", format_="trl-unpaired")
+    assert loaded.features == unpair_preference_dataset(exported(".parquet")).features
+    assert is_conversational(loaded[0])
+    assert [(row["completion"][0]["content"], row["label"]) for row in loaded] == [
+        ("No.", True),
+        ("Yes.", False),
+        ("散乱。", True),
+        ("?", False),
+    ]
+
+
+def test_trl_knows_demonstrations_as_conversations(exported, tiny_model):
+    from trl.data_utils import apply_chat_template, is_conversational
+
+    (row,) = exported(".jsonl", format_="trl-sft")
+    assert is_conversational(row)
+    text = apply_chat_template(row, tiny_model[1])["text"]
+    assert "Can pigs fly?" in text
+    assert "They can't." in text

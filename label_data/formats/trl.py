@@ -17,17 +17,14 @@ from typing import Any
 
 import pyarrow as pa
 
-from label_data.comparisons import comparisons, group_comparisons
 from label_data.formats.hh_rlhf import TURN, turns
 from label_data.formats.pairs import count_unknown, pair_group
+from label_data.formats.pairs_out import MESSAGES, Preferred, preferred, said, write_pairs
 from label_data.formats.rows_in import Row, located, read_rows
-from label_data.formats.rows_out import write_rows
 from label_data.records import Group, Message, messages_from
 
 NAME = "trl"
-MESSAGES = pa.list_(pa.struct({"role": pa.string(), "content": pa.string()}))
 SCHEMA = pa.schema(dict.fromkeys(("prompt", "chosen", "rejected"), MESSAGES))
-WITH_MARGIN = SCHEMA.append(pa.field("margin", pa.float64()))
 
 
 def says(fields: Mapping[str, Any]) -> str:
@@ -48,19 +45,19 @@ def read(path: Path, left_out: Counter[str] | None = None) -> Iterator[Group]:
     left_out = Counter() if left_out is None else left_out
     for row in read_rows(path):
         count_unknown(row, SCHEMA.names, left_out)
-        chosen, rejected = _conversation(row, "chosen"), _conversation(row, "rejected")
+        chosen, rejected = (_conversation(row, side, left_out) for side in ("chosen", "rejected"))
         with located(row.where):
             group = pair_group(chosen, rejected, NAME, path.name, left_out)
         if group is not None:
             yield group
 
 
-def _conversation(row: Row, side: str) -> tuple[Message, ...]:
+def _conversation(row: Row, side: str, left_out: Counter[str]) -> tuple[Message, ...]:
     """Return the whole conversation that ends in this side's completion."""
     prompt, end = row.fields.get("prompt"), row.fields.get(side)
     if isinstance(end, list) and (prompt is None or isinstance(prompt, list)):
-        before = () if prompt is None else _messages(row, "prompt", prompt)
-        return before + _messages(row, side, end)
+        before = () if prompt is None else _messages(row, "prompt", prompt, left_out)
+        return before + _messages(row, side, end, left_out)
     end, prompt = row.text(side), row.text("prompt", "")
     if TURN.match(prompt + end):
         return turns(row, side, prompt + end)
@@ -74,48 +71,26 @@ def _conversation(row: Row, side: str) -> tuple[Message, ...]:
         return Message("user", prompt), Message("assistant", end)
 
 
-def _messages(row: Row, name: str, value: list[Any]) -> tuple[Message, ...]:
+def _messages(row: Row, name: str, value: list[Any], left_out: Counter[str]) -> tuple[Message, ...]:
     with located(f"{row.where}, field {name}"):
-        return messages_from(value, "The list")
+        return messages_from(value, "The list", left_out)
 
 
 def write(path: Path, groups: Iterable[Group], left_out: Counter[str] | None = None, with_margin: bool = False) -> int:
-    """Write a row for each comparison and return how many; what TRL has no place for is counted in `left_out`.
-
-    `with_margin` adds the strength between the two as `margin`, for RewardTrainer's -log sigmoid(r - r' - margin).
-    TRL wants it in every row or in none, so a comparison whose strength nobody gave has 0, which asks for no gap.
-    """
+    """Write a row for each comparison and return how many; what TRL has no place for is counted in `left_out`."""
     left_out = Counter() if left_out is None else left_out
-    return write_rows(path, _rows(groups, left_out, with_margin), WITH_MARGIN if with_margin else SCHEMA)
+    return write_preferred(path, preferred(groups, left_out), left_out, with_margin)
 
 
-def _rows(groups: Iterable[Group], left_out: Counter[str], with_margin: bool) -> Iterator[dict[str, Any]]:
-    for group in groups:
-        text = {completion.id: completion.text for completion in group.completions}
-        told_apart = group_comparisons(group)
-        implied = sum(len(comparisons(ranking)) for ranking in group.rankings if not ranking.tests_annotator)
-        _count_silent(group, implied - len(told_apart), left_out)
-        for comparison in told_apart:
-            row = {
-                "prompt": group.prompt.as_dicts,
-                "chosen": [{"role": "assistant", "content": text[comparison.chosen]}],
-                "rejected": [{"role": "assistant", "content": text[comparison.rejected]}],
-            }
-            if with_margin:
-                row["margin"] = float(comparison.strength or 0)
-                left_out["comparison without a strength has margin 0"] += comparison.strength is None
-            yield row
+def write_preferred(
+    path: Path, pairs: Iterable[Preferred], left_out: Counter[str] | None = None, with_margin: bool = False
+) -> int:
+    """Write a row for each pair and return how many.
+
+    `with_margin` adds its margin, by which RewardTrainer's loss is -log sigmoid(r - r' - margin).
+    """
+    return write_pairs(path, pairs, left_out, SCHEMA, _row, with_margin)
 
 
-def _count_silent(group: Group, twins: int, left_out: Counter[str]) -> None:
-    """Count what gives no row: prompts and rankings without an order, ties, and texts alike but for white space."""
-    left_out["prompt without a ranking"] += not group.rankings
-    left_out["comparison of two texts alike but for white space"] += twins
-    for ranking in group.rankings:
-        if ranking.tests_annotator:
-            left_out[f"ranking that tests its annotator ({ranking.purpose})"] += 1
-            continue
-        if ranking.outcome != "ranked":
-            left_out[f"ranking with outcome {ranking.outcome}"] += 1
-        left_out["tie"] += sum(len(tied) * (len(tied) - 1) // 2 for tied in ranking.order)
-        left_out["completion that was shown and not placed"] += len(ranking.unranked) * (ranking.outcome == "ranked")
+def _row(pair: Preferred, left_out: Counter[str]) -> dict[str, Any]:
+    return {"prompt": pair.prompt.as_dicts, "chosen": [said(pair.chosen)], "rejected": [said(pair.rejected)]}
