@@ -1,4 +1,4 @@
-"""python -m label_data: the store from a terminal: data in and out, projects, gold prompts, quality, checks, copies."""
+"""python -m label_data: the store from a terminal: data in and out, versions, projects, quality, checks, copies."""
 
 import sqlite3
 from collections import Counter
@@ -25,8 +25,7 @@ from label_data.check import (
 from label_data.comparisons import group_comparisons
 from label_data.contents import groups
 from label_data.copying import Copied, back_up, copy_store, restore
-from label_data.data_folder import default_store
-from label_data.database import Store, open_store, shown
+from label_data.database import Store, shown
 from label_data.formats import READERS, WRITERS, prompts
 from label_data.formats.rows_out import ENDINGS
 from label_data.gold import gold_prompts, mark_all_gold
@@ -34,33 +33,16 @@ from label_data.progress import item_counts
 from label_data.projects import Project, add_project, project_named, project_settings, projects
 from label_data.records import InputError
 from label_data.store import Added
+from label_data.terminal import ProjectOption, StoreOption, input_errors, opened_store
 from label_data.transfer import export_file, import_files
+from label_data.version_commands import app as versions_app
+from label_data.version_commands import snapshot
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help="The store: data in and out, and checks.")
 Reading = StrEnum("Reading", {name: name for name in READERS})
 Writing = StrEnum("Writing", {name: name for name in WRITERS})
-ProjectOption = Annotated[str, typer.Option("--project", help="name of a project [default: the store's only one]")]
-StoreOption = Annotated[str, typer.Option("--store", help="store file or database URL [default: the data folder's]")]
-
-
-@contextmanager
-def input_errors() -> Iterator[None]:
-    """Print what the person can put right alone, and end with status 1; any other error keeps its traceback."""
-    try:
-        yield
-    except InputError as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(1) from None
-
-
-@contextmanager
-def _opened(address: str, create: bool = False) -> Iterator[Store]:
-    """Open the store, by default the data folder's, and close it after the block."""
-    store = open_store(address or default_store(), create)
-    try:
-        yield store
-    finally:
-        store.dispose()
+app.command()(snapshot)
+app.add_typer(versions_app, name="versions")
 
 
 @app.command("import")
@@ -76,7 +58,7 @@ def import_command(
     """Add what the files hold to a project: all of it, or with an error nothing."""
     with (
         input_errors(),
-        _opened(store, create=True) as opened,
+        opened_store(store, create=True) as opened,
         tqdm(unit=" prompts", disable=None, leave=False) as progress,
     ):
         found = import_files(
@@ -107,7 +89,7 @@ def export_command(
     project: ProjectOption = "",
 ) -> None:
     """Write a project to one file: everything (groups), or the comparisons for TRL's trainers (trl)."""
-    with input_errors(), _opened(store) as opened:
+    with input_errors(), opened_store(store) as opened:
         written = export_file(opened, out, format_, margin, project_named(opened, project).id)
     print(f"Wrote {written.rows:,} rows to {out}.")
     _print_counts("Not in the file", written.left_out)
@@ -116,7 +98,7 @@ def export_command(
 @app.command()
 def stats(store: StoreOption = "", project: ProjectOption = "") -> None:
     """Count what a project holds."""
-    with input_errors(), _opened(store) as opened:
+    with input_errors(), opened_store(store) as opened:
         found = _counts(opened, project_named(opened, project))
     table = Table(box=None, show_header=False)
     table.add_column(justify="right")
@@ -147,7 +129,7 @@ def projects_command(
     add: Annotated[str, typer.Option(help="name of a project to be added, with the default settings")] = "",
 ) -> None:
     """List the store's projects, each with its prompts by state; with --add, add one first."""
-    with input_errors(), _opened(store, create=bool(add)) as opened:
+    with input_errors(), opened_store(store, create=bool(add)) as opened:
         if add:
             add_project(opened, add)
         for project in projects(opened):
@@ -163,7 +145,7 @@ def gold(
     project: ProjectOption = "",
 ) -> None:
     """Make every prompt that this annotator ranked a gold one: others get it as a test, by the project's share."""
-    with input_errors(), _opened(store) as opened:
+    with input_errors(), opened_store(store) as opened:
         mine = project_named(opened, project).id
         new = mark_all_gold(opened, annotator_with_name(opened, annotator).id, mine)
         print(f"{new:,} new gold prompts, {gold_prompts(opened, mine):,} in all.")
@@ -182,7 +164,7 @@ def quality(
     with input_errors():
         if out:
             check_ending(out)
-    with input_errors(), _opened(store) as opened:
+    with input_errors(), opened_store(store) as opened:
         counted = tqdm(groups(opened, ranked_only=True), unit=" prompts", disable=None, leave=False)
         found = quality_report(counted, seed=seed)
         written = write_report(found, out) if out else []
@@ -200,7 +182,7 @@ def check(
     mend: Annotated[bool, typer.Option(help="first count again what is kept counted, from tasks and rankings")] = False,
 ) -> None:
     """Look for damage: the file, references, triggers, counters, ids and hashes. Ends with status 1 if there is any."""
-    with input_errors(), _opened(store) as opened:
+    with input_errors(), opened_store(store) as opened:
         version = database_version(opened)
         print(f"{shown(opened.url)} on {version}, tables at {store_revision(opened)}")
         if opened.dialect.name == "sqlite" and has_wal_reset_fault(sqlite3.sqlite_version_info):
@@ -220,7 +202,7 @@ def copy_command(
     target: Annotated[str, typer.Argument(metavar="TO", help="store file or database URL; new, or never used")],
 ) -> None:
     """Copy a store, whole and proven, to a new one on either back end. Whoever writes meanwhile is not disturbed."""
-    with input_errors(), _opened(source) as old, _opened(target, create=True) as new, _progress() as advance:
+    with input_errors(), opened_store(source) as old, opened_store(target, create=True) as new, _progress() as advance:
         copied = copy_store(old, new, advance)
     _print_copied(copied, "Both export")
 
@@ -228,7 +210,7 @@ def copy_command(
 @app.command()
 def backup(file: Annotated[Path, typer.Argument(help="the file to make")], store: StoreOption = "") -> None:
     """Copy the store, while it is used, into one file, and prove it."""
-    with input_errors(), _opened(store) as opened, _progress() as advance:
+    with input_errors(), opened_store(store) as opened, _progress() as advance:
         copied = back_up(opened, file, advance)
     _print_copied(copied, f"The store and {file} export")
 
@@ -239,7 +221,7 @@ def restore_command(
     store: StoreOption = "",
 ) -> None:
     """Copy a backup into a store that is new; one in use is refused: move its file away, or name another database."""
-    with input_errors(), _opened(store, create=True) as target, _progress() as advance:
+    with input_errors(), opened_store(store, create=True) as target, _progress() as advance:
         copied = restore(file, target, advance)
     _print_copied(copied, f"{file} and {shown(target.url)} export")
 
