@@ -153,7 +153,7 @@ def make_version(
                 raise RuntimeError(f"Prompt {group.prompt.id} is no longer what it was a moment ago.")
             one = _frozen(found, split, compared(found, recipe, voices, left_out))
             digest.update(_line(one))
-            rows.append(_row(one))
+            rows.append({"prompt_id": one.group.prompt.id, "side": one.side, "content": canonical(content_of(one))})
             submissions |= {ranking.submission for ranking in found.rankings}
             _count(one, counts)
     if not counts["comparisons"]:
@@ -331,21 +331,20 @@ def _said(one: VersionGroup) -> dict[str, Any]:
     }
 
 
-def _row(one: VersionGroup) -> dict[str, Any]:
-    """Return the row of the prompt: everything by id."""
+def content_of(one: VersionGroup) -> dict[str, Any]:
+    """Return what the version holds of the prompt as JSON values, everything by id; `thawed` reads it."""
     key = next((ranking.submission for ranking in one.group.rankings if ranking.purpose == "key"), None)
-    content = {
+    return {
         **_said(one),
         "completions": [completion.id for completion in one.group.completions],
         "rankings": [ranking.submission for ranking in one.group.rankings],
         "demonstrations": [demonstration.id for demonstration in one.group.demonstrations],
         "key": key,
     }
-    return {"prompt_id": one.group.prompt.id, "side": one.side, "content": canonical(content)}
 
 
-def _thawed(group: Group, content: Mapping[str, Any]) -> VersionGroup:
-    """Return what the row says, of all that the store has of the prompt."""
+def thawed(group: Group, content: Mapping[str, Any]) -> VersionGroup:
+    """Return what `content_of` says, given a group that has at least all it names."""
     completions = {completion.id: completion for completion in group.completions}
     rankings = {ranking.submission: ranking for ranking in group.rankings}
     demonstrations = {demonstration.id: demonstration for demonstration in group.demonstrations}
@@ -431,7 +430,7 @@ def _all_of(connection: Connection, version: Version) -> Iterator[VersionGroup]:
             connection, [row.prompt_id for row in rows], revised=True, retracted=True, project=version.project
         )
         for group, row in zip(found, rows, strict=True):
-            yield _thawed(group, json.loads(row.content))
+            yield thawed(group, json.loads(row.content))
 
 
 def _row_batches(connection: Connection, version: Version) -> Iterator[Sequence[Row[Any]]]:
