@@ -33,7 +33,8 @@ from label_data.progress import item_counts
 from label_data.projects import Project, add_project, project_named, project_settings, projects
 from label_data.records import InputError
 from label_data.store import Added
-from label_data.terminal import ProjectOption, StoreOption, input_errors, opened_store
+from label_data.terminal import ProjectOption, StoreOption, input_errors
+from label_data.terminal import opened_store as _opened
 from label_data.transfer import export_file, import_files
 from label_data.version_commands import app as versions_app
 from label_data.version_commands import snapshot
@@ -58,7 +59,7 @@ def import_command(
     """Add what the files hold to a project: all of it, or with an error nothing."""
     with (
         input_errors(),
-        opened_store(store, create=True) as opened,
+        _opened(store, create=True) as opened,
         tqdm(unit=" prompts", disable=None, leave=False) as progress,
     ):
         found = import_files(
@@ -89,7 +90,7 @@ def export_command(
     project: ProjectOption = "",
 ) -> None:
     """Write a project to one file: everything (groups), or the comparisons for TRL's trainers (trl)."""
-    with input_errors(), opened_store(store) as opened:
+    with input_errors(), _opened(store) as opened:
         written = export_file(opened, out, format_, margin, project_named(opened, project).id)
     print(f"Wrote {written.rows:,} rows to {out}.")
     _print_counts("Not in the file", written.left_out)
@@ -98,7 +99,7 @@ def export_command(
 @app.command()
 def stats(store: StoreOption = "", project: ProjectOption = "") -> None:
     """Count what a project holds."""
-    with input_errors(), opened_store(store) as opened:
+    with input_errors(), _opened(store) as opened:
         found = _counts(opened, project_named(opened, project))
     table = Table(box=None, show_header=False)
     table.add_column(justify="right")
@@ -129,7 +130,7 @@ def projects_command(
     add: Annotated[str, typer.Option(help="name of a project to be added, with the default settings")] = "",
 ) -> None:
     """List the store's projects, each with its prompts by state; with --add, add one first."""
-    with input_errors(), opened_store(store, create=bool(add)) as opened:
+    with input_errors(), _opened(store, create=bool(add)) as opened:
         if add:
             add_project(opened, add)
         for project in projects(opened):
@@ -145,7 +146,7 @@ def gold(
     project: ProjectOption = "",
 ) -> None:
     """Make every prompt that this annotator ranked a gold one: others get it as a test, by the project's share."""
-    with input_errors(), opened_store(store) as opened:
+    with input_errors(), _opened(store) as opened:
         mine = project_named(opened, project).id
         new = mark_all_gold(opened, annotator_with_name(opened, annotator).id, mine)
         print(f"{new:,} new gold prompts, {gold_prompts(opened, mine):,} in all.")
@@ -164,7 +165,7 @@ def quality(
     with input_errors():
         if out:
             check_ending(out)
-    with input_errors(), opened_store(store) as opened:
+    with input_errors(), _opened(store) as opened:
         counted = tqdm(groups(opened, ranked_only=True), unit=" prompts", disable=None, leave=False)
         found = quality_report(counted, seed=seed)
         written = write_report(found, out) if out else []
@@ -182,7 +183,7 @@ def check(
     mend: Annotated[bool, typer.Option(help="first count again what is kept counted, from tasks and rankings")] = False,
 ) -> None:
     """Look for damage: the file, references, triggers, counters, ids and hashes. Ends with status 1 if there is any."""
-    with input_errors(), opened_store(store) as opened:
+    with input_errors(), _opened(store) as opened:
         version = database_version(opened)
         print(f"{shown(opened.url)} on {version}, tables at {store_revision(opened)}")
         if opened.dialect.name == "sqlite" and has_wal_reset_fault(sqlite3.sqlite_version_info):
@@ -202,7 +203,7 @@ def copy_command(
     target: Annotated[str, typer.Argument(metavar="TO", help="store file or database URL; new, or never used")],
 ) -> None:
     """Copy a store, whole and proven, to a new one on either back end. Whoever writes meanwhile is not disturbed."""
-    with input_errors(), opened_store(source) as old, opened_store(target, create=True) as new, _progress() as advance:
+    with input_errors(), _opened(source) as old, _opened(target, create=True) as new, _progress() as advance:
         copied = copy_store(old, new, advance)
     _print_copied(copied, "Both export")
 
@@ -210,7 +211,7 @@ def copy_command(
 @app.command()
 def backup(file: Annotated[Path, typer.Argument(help="the file to make")], store: StoreOption = "") -> None:
     """Copy the store, while it is used, into one file, and prove it."""
-    with input_errors(), opened_store(store) as opened, _progress() as advance:
+    with input_errors(), _opened(store) as opened, _progress() as advance:
         copied = back_up(opened, file, advance)
     _print_copied(copied, f"The store and {file} export")
 
@@ -221,7 +222,7 @@ def restore_command(
     store: StoreOption = "",
 ) -> None:
     """Copy a backup into a store that is new; one in use is refused: move its file away, or name another database."""
-    with input_errors(), opened_store(store, create=True) as target, _progress() as advance:
+    with input_errors(), _opened(store, create=True) as target, _progress() as advance:
         copied = restore(file, target, advance)
     _print_copied(copied, f"{file} and {shown(target.url)} export")
 
