@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -26,74 +26,126 @@ from label_data.comparisons import group_comparisons
 from label_data.contents import groups
 from label_data.copying import Copied, back_up, copy_store, restore
 from label_data.database import Store, shown
-from label_data.formats import READERS, WRITERS, prompts
-from label_data.formats.rows_out import ENDINGS
+from label_data.export_card import export_card
+from label_data.formats import FILE_ENDINGS, LACKS, READERS, WITH_MARGIN, WRITERS, prompts
 from label_data.gold import gold_prompts, mark_all_gold
-from label_data.progress import item_counts
+from label_data.hub import push
+from label_data.progress import item_counts, origins
 from label_data.projects import Project, add_project, project_named, project_settings, projects
 from label_data.records import InputError
 from label_data.store import Added
 from label_data.terminal import ProjectOption, StoreOption, input_errors
 from label_data.terminal import opened_store as _opened
-from label_data.transfer import export_file, import_files
+from label_data.transfer import Imported, Preview, export_file, import_files, preview
 from label_data.version_commands import app as versions_app
 from label_data.version_commands import snapshot
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help="The store: data in and out, and checks.")
 Reading = StrEnum("Reading", {name: name for name in READERS})
 Writing = StrEnum("Writing", {name: name for name in WRITERS})
+OUT_ENDINGS = dict.fromkeys(ending for endings in FILE_ENDINGS.values() for ending in endings)
 app.command()(snapshot)
 app.add_typer(versions_app, name="versions")
 
 
 @app.command("import")
 def import_command(
-    files: Annotated[list[Path], typer.Argument(help="the files to read")],
+    files: Annotated[
+        list[str], typer.Argument(help="files, folders, and data sets as hub:OWNER/NAME[:CONFIG][:SPLIT]")
+    ],
     format_: Annotated[Reading | None, typer.Option("--format", help="what they hold [default: recognised]")] = None,
     store: StoreOption = "",
     column: Annotated[str, typer.Option(help="prompts: the field or column that holds the prompt")] = prompts.COLUMN,
     category: Annotated[str, typer.Option(help="prompts: their category, where a row names none")] = "",
     project: ProjectOption = "",
     name: Annotated[list[str] | None, typer.Option(help="OUR=THEIRS: what the file calls a field (table, …)")] = None,
+    source: Annotated[
+        str, typer.Option(help="where the prompts come from [default: what the file says, or its name]")
+    ] = "",
+    licence: Annotated[str, typer.Option(help="under which terms [default: what the file or the hub says]")] = "",
+    dry_run: Annotated[bool, typer.Option(help="read everything, show what is there, and store nothing")] = False,
 ) -> None:
     """Add what the files hold to a project: all of it, or with an error nothing."""
-    with (
-        input_errors(),
-        _opened(store, create=True) as opened,
-        tqdm(unit=" prompts", disable=None, leave=False) as progress,
-    ):
-        found = import_files(
-            opened,
-            files,
-            format_ or "",
-            column,
-            category,
-            _mapped(name or []),
-            lambda rows: progress.update(),
-            project_named(opened, project).id,
-        )
+    with input_errors(), tqdm(unit=" prompts", disable=None, leave=False) as progress:
+        how = {"format_": format_ or "", "column": column, "category": category, "names": _mapped(name or [])}
+        how |= {"source": source, "licence": licence, "on_progress": lambda rows: progress.update()}
+        if dry_run:
+            found: Imported | Preview = preview(files, **how)
+        else:
+            with _opened(store, create=True) as opened:
+                found = import_files(opened, files, project=project_named(opened, project).id, **how)
     if format_ is None:
         for file, said, rows in found.files:
             print(f"{file}: {said}; {rows:,} {'row' if rows == 1 else 'rows'} taken.")
-    print(f"Added {_spelled(found.added)}.")
-    if found.repeated != Added():
-        print(f"There already, in the store or earlier in the files: {_spelled(found.repeated)}.")
+    if isinstance(found, Preview):
+        _print_preview(found)
+    else:
+        print(f"Added {_spelled(found.added)}.")
+        if found.repeated != Added():
+            print(f"There already, in the store or earlier in the files: {_spelled(found.repeated)}.")
     _print_counts("Left out", found.left_out)
+
+
+def _print_preview(found: Preview) -> None:
+    print(f"Found {_spelled(found.found)}; stored nothing.")
+    for group in found.first:
+        print(f"\n{_shortened(group.prompt.messages[-1].content)}")
+        rank = {
+            id: place for ranking in group.rankings[:1] for place, tied in enumerate(ranking.order, 1) for id in tied
+        }
+        for completion in group.completions:
+            print(f"  {rank.get(completion.id, '-')}. {_shortened(completion.text)}")
+        for demonstration in group.demonstrations:
+            print(f"  written: {_shortened(demonstration.text)}")
+    print()
+
+
+def _shortened(text: str) -> str:
+    """Return the beginning of a text as one line that a terminal only shows."""
+    line = " ".join(text.split())
+    return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in line[:99]) + "…" * (len(line) > 99)
 
 
 @app.command("export")
 def export_command(
     format_: Annotated[Writing, typer.Option("--format", help="what to write")],
-    out: Annotated[Path, typer.Option(help=f"the file; its name ends in {', '.join(ENDINGS)}")],
+    out: Annotated[Path, typer.Option(help=f"the file; its name ends in {', '.join(OUT_ENDINGS)}")],
     store: StoreOption = "",
-    margin: Annotated[bool, typer.Option(help="trl: write strengths as margins")] = False,
+    margin: Annotated[bool, typer.Option(help=f"write strengths as margins: {', '.join(sorted(WITH_MARGIN))}")] = False,
     project: ProjectOption = "",
+    version: Annotated[str, typer.Option(help="a version of the data instead of what a project holds now")] = "",
+    side: Annotated[
+        Literal["train", "held_out"] | None, typer.Option(help="with --version: one side of its split [default: both]")
+    ] = None,
+    push_to_hub: Annotated[
+        str, typer.Option(help="OWNER/NAME: also put the file and a card there, private if new")
+    ] = "",
+    public: Annotated[bool, typer.Option(help="with --push-to-hub: for everybody to see, if it is new")] = False,
 ) -> None:
-    """Write a project to one file: everything (groups), or the comparisons for TRL's trainers (trl)."""
+    """Write a project to one file: everything (groups), a table to look at (spreadsheet), or what a trainer takes."""
+    described = ""
     with input_errors(), _opened(store) as opened:
-        written = export_file(opened, out, format_, margin, project_named(opened, project).id)
+        if side and not version:
+            raise InputError(f"--side {side}: a side of what? Name a version of the data with --version.")
+        if version:
+            from label_data.snapshots import version_named  # pandas and scipy: for versions alone
+            from label_data.version_export import export_version
+
+            found = version_named(opened, version)
+            mine, described = found.project, found.card
+            written = export_version(opened, found, out, format_, margin, side)
+        else:
+            mine = project_named(opened, project).id
+            written = export_file(opened, out, format_, margin, mine)
+        came_from = origins(opened, mine)
     print(f"Wrote {written.rows:,} rows to {out}.")
     _print_counts("Not in the file", written.left_out)
+    if format_ in LACKS:
+        print(f"Format {format_} has no place for {LACKS[format_]}.")
+    if push_to_hub:
+        card = export_card(out, format_, written.rows, written.left_out, came_from) + f"\n{described}" * bool(described)
+        with input_errors():
+            print(f"On the hub: {push(out, card, push_to_hub, private=not public)}")
 
 
 @app.command()

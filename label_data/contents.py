@@ -118,7 +118,7 @@ def _by_prompt(records: Iterable[Any]) -> dict[str, tuple[Any, ...]]:
 def prompt_in(row: Row[Any]) -> Prompt:
     """Return the prompt of a row of its table."""
     messages = tuple(Message(message["role"], message["content"]) for message in json.loads(row.messages))
-    return Prompt(messages, row.category, row.source)
+    return Prompt(messages, row.category, row.source, row.licence)
 
 
 def completion_in(row: Row[Any]) -> Completion:

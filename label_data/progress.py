@@ -1,5 +1,7 @@
 """How far the work is: counts, and what was added last."""
 
+from collections import Counter
+
 from sqlalchemy import bindparam, func, select
 
 from label_data import schema
@@ -38,6 +40,16 @@ def newest_prompts(store: Store, limit: int, project: str = PROJECT) -> list[tup
     mine = query.where(items.c.project == project).order_by(items.c.number.desc()).limit(limit)
     with reading(store) as connection:
         return [(prompt_in(row), row.state) for row in connection.execute(mine)]
+
+
+def origins(store: Store, project: str | None = None) -> Counter[tuple[str, str]]:
+    """Return how many prompts of the store, or of one project, came from which (source, licence)."""
+    items, prompts = schema.items, schema.prompts
+    query = select(prompts.c.source, prompts.c.licence, func.count()).group_by(prompts.c.source, prompts.c.licence)
+    if project is not None:
+        query = query.where(prompts.c.id.in_(select(items.c.prompt_id).where(items.c.project == project)))
+    with reading(store) as connection:
+        return Counter({(source, licence): number for source, licence, number in connection.execute(query)})
 
 
 _rankings = schema.rankings

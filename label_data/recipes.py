@@ -37,6 +37,7 @@ unwanted."""
 OF_PROMPT: dict[str, Callable[[Group], str]] = {
     "category": lambda group: group.prompt.category,
     "file": lambda group: group.prompt.source,
+    "licence": lambda group: group.prompt.licence,
 }
 CHOICES = {"assisted": ("yes", "no"), "outcome": get_args(Outcome), "source": get_args(Source)}
 BOUNDS = ("since", "until", "voices", "agreement")

@@ -8,6 +8,7 @@ Identifiers of prompts and completions are hashes of their content, so importing
 import hashlib
 import json
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
@@ -97,6 +98,8 @@ class Prompt:
     category: str = ""
     source: str = ""
     """Where it came from: a file's name, or empty for one written on the page."""
+    licence: str = ""
+    """Under which terms it came, with its completions and rankings; empty when nobody said."""
     id: str = field(init=False)
 
     def __post_init__(self) -> None:
@@ -109,6 +112,7 @@ class Prompt:
             raise InputError("A prompt has a system message after its first message. Put it first, or leave it out.")
         check_text(self.category, "A category", 100)
         check_text(self.source, "A prompt's source", 1_000)
+        check_text(self.licence, "A prompt's licence", 1_000)
         object.__setattr__(self, "id", content_id("prompt", [[m.role, m.content] for m in self.messages]))
 
     @property
@@ -128,13 +132,21 @@ def user_prompt(text: str, category: str = "", source: str = "") -> Prompt:
     return Prompt((Message("user", text),), category, source)
 
 
-def messages_from(value: Any, what: str) -> tuple[Message, ...]:
-    """Return the messages of a JSON list of {"role", "content"} objects; `what` names the field in errors."""
+def messages_from(value: Any, what: str, left_out: Counter[str] | None = None) -> tuple[Message, ...]:
+    """Return the messages of a JSON list of {"role", "content"} objects; `what` names the field in errors.
+
+    Other fields of a message, such as calls of tools, are not kept; they are counted in `left_out`.
+    """
     if not isinstance(value, list) or not value:
         raise InputError(f'{what} is not a list of messages. Write [{{"role": "user", "content": "…"}}].')
     for number, message in enumerate(value, start=1):
         if not isinstance(message, dict) or not {"role", "content"} <= message.keys():
             raise InputError(f'{what}, message {number}: not an object with "role" and "content".')
+        for extra in message.keys() - {"role", "content"} if left_out is not None and len(message) > 2 else ():
+            reason = f"field {extra[:60]!r} of a message is not kept"
+            left_out[reason if len(left_out) < 40 else "another field of a message is not kept"] += (
+                message[extra] is not None
+            )
     return tuple(Message(message["role"], message["content"]) for message in value)
 
 

@@ -89,6 +89,7 @@ prompts = Table(
     Column("category", String(100), nullable=False),
     Column("source", Text, nullable=False),
     Column("added_us", BigInteger, nullable=False),
+    Column("licence", Text, nullable=False, server_default=""),
 )
 
 completions = Table(

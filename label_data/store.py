@@ -284,6 +284,7 @@ def _prompt_row(prompt: Prompt) -> dict[str, Any]:
         "messages": canonical(prompt.as_dicts),
         "category": prompt.category,
         "source": prompt.source,
+        "licence": prompt.licence,
     }
 
 

@@ -2,19 +2,26 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from label_data.contents import groups as stored_groups
 from label_data.database import Store
-from label_data.formats import MAPPED, READERS, WRITERS, groups, prompts, recognised, trl
+from label_data.formats import MAPPED, READERS, WITH_MARGIN, WRITERS, groups, prompts, recognised
+from label_data.hub import fetch, is_on_hub
 from label_data.projects import PROJECT
 from label_data.records import Group, InputError
 from label_data.store import Added, GroupError, add_groups
 
 UPLOAD_ENDINGS = (".jsonl", ".jsonl.gz", ".csv", ".csv.gz", ".txt", ".txt.gz", ".parquet")
 """Ends of names that say how a file is read; of any other it is read as JSON lines."""
+FOLDER_ENDINGS = (*UPLOAD_ENDINGS, ".json", ".json.gz")
+"""Ends of names of the files that are read of a folder."""
+NOT_READ = f"file in a folder that ends in none of {', '.join(FOLDER_ENDINGS)}"
+SHOWN = 3
+"""Groups of a preview."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +38,18 @@ class Imported:
 
 
 @dataclass(frozen=True, slots=True)
+class Preview:
+    """What some files hold, and nothing of it stored."""
+
+    found: Added
+    """A prompt that stands in several rows is counted in each."""
+    left_out: Counter[str]
+    files: tuple[tuple[str, str, int], ...]
+    """Path, what it was read as, and how many groups it gave, for each file."""
+    first: tuple[Group, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Exported:
     """What became of the content of the store."""
 
@@ -39,52 +58,127 @@ class Exported:
     """What the format has no place for -> how many."""
 
 
+@dataclass(slots=True)
+class _Reading:
+    """Files that are being read, and what was found so far."""
+
+    files: Iterable[Path | str]
+    format_: str
+    column: str
+    category: str
+    names: Mapping[str, str] | None
+    source: str
+    licence: str
+    left_out: Counter[str] = field(default_factory=Counter)
+    offered: Counter[str] = field(default_factory=Counter)
+    read_as: list[tuple[str, str, int]] = field(default_factory=list)
+    begun: list[tuple[int, str]] = field(default_factory=list)
+    """How many groups were read before each file."""
+
+    def groups(self) -> Iterator[Group]:
+        """Yield the groups of all files, each with its source and licence."""
+        for file in self.files:
+            if is_on_hub(file):
+                with TemporaryDirectory() as folder:
+                    fetched = fetch(str(file), Path(folder), self.left_out)
+                    origin = self.source or str(file), self.licence or fetched.licence
+                    yield from self._groups_of(fetched.file, str(file), *origin)
+            else:
+                for path in files_in(Path(file), self.left_out):
+                    yield from self._groups_of(path, str(path), self.source, self.licence)
+
+    def _groups_of(self, path: Path, shown: str, source: str, licence: str) -> Iterator[Group]:
+        before = self.offered["prompts"]
+        self.begun.append((before, shown))
+        name, said = (self.format_, self.format_) if self.format_ else recognised(path, self.names)
+        read = READERS[name]
+        if name == prompts.NAME:
+            read = partial(prompts.read, column=self.column, category=self.category)
+        elif name in {module.NAME for module in MAPPED}:
+            read = partial(read, names=self.names)
+        elif self.names:
+            raise InputError(f"{shown}: format {name} has fields of fixed names. Leave the mapping out.")
+        origin = {name: told for name, told in (("source", source), ("licence", licence)) if told}
+        for group in read(path, self.left_out):
+            self.offered.update(prompts=1, completions=len(group.completions), rankings=len(group.rankings))
+            yield replace(group, prompt=replace(group.prompt, **origin)) if origin else group
+        self.read_as.append((shown, said, self.offered["prompts"] - before))
+
+    @property
+    def found(self) -> Added:
+        """What the files held so far."""
+        return Added(*(self.offered[name] for name in ("prompts", "completions", "rankings")))
+
+
 def import_files(
     store: Store,
-    files: Iterable[Path],
+    files: Iterable[Path | str],
     format_: str = "",
     column: str = prompts.COLUMN,
     category: str = "",
     names: Mapping[str, str] | None = None,
     on_progress: Callable[[int], object] = lambda groups: None,
     project: str = PROJECT,
+    source: str = "",
+    licence: str = "",
 ) -> Imported:
     """Add what the files hold to the project, in one transaction: with an InputError nothing is added.
 
-    `format_` is one of `label_data.formats.READERS`, or empty to recognise each file by its first row; `column` and
-    `category` are for prompts (see `read_prompts`), `names` for the formats in `label_data.formats.MAPPED`.
-    `on_progress` gets the number of rows so far.
+    `files` are files, folders (see `files_in`) and data sets on the hub (see `label_data.hub`). `format_` is one of
+    `label_data.formats.READERS`, or empty to recognise each file by its first row; `column` and `category` are for
+    prompts (see `read_prompts`), `names` for the formats in `label_data.formats.MAPPED`. `source` and `licence` say
+    where the prompts come from and under which terms, in place of what the files say; a prompt that the store has
+    keeps its own. `on_progress` gets the number of rows so far.
     """
-    left_out: Counter[str] = Counter()
-    offered: Counter[str] = Counter()
-    read_as: list[tuple[str, str, int]] = []
-    begun: list[tuple[int, Path]] = []
-    """Groups read before each file."""
-
-    def found() -> Iterator[Group]:
-        for file in files:
-            before = offered["prompts"]
-            begun.append((before, file))
-            name, said = (format_, format_) if format_ else recognised(file, names)
-            read = READERS[name]
-            if name == prompts.NAME:
-                read = partial(prompts.read, column=column, category=category)
-            elif name in {module.NAME for module in MAPPED}:
-                read = partial(read, names=names)
-            elif names:
-                raise InputError(f"{file}: format {name} has fields of fixed names. Leave the mapping out.")
-            for group in read(file, left_out):
-                offered.update(prompts=1, completions=len(group.completions), rankings=len(group.rankings))
-                yield group
-            read_as.append((str(file), said, offered["prompts"] - before))
-
+    reading = _Reading(files, format_, column, category, names, source, licence)
     try:
-        added = add_groups(store, found(), project, on_progress)
+        added = add_groups(store, reading.groups(), project, on_progress)
     except GroupError as error:
-        before, file = max(start for start in begun if start[0] < error.number)
+        before, file = max(start for start in reading.begun if start[0] < error.number)
         raise InputError(f"{file}, {error.number - before} rows read: {error}") from None
-    repeated = Added(*(offered[name] - getattr(added, name) for name in ("prompts", "completions", "rankings")))
-    return Imported(added, repeated, +left_out, tuple(read_as))
+    offered = reading.found
+    names_of = ("prompts", "completions", "rankings")
+    repeated = Added(*(getattr(offered, name) - getattr(added, name) for name in names_of))
+    return Imported(added, repeated, +reading.left_out, tuple(reading.read_as))
+
+
+def preview(
+    files: Iterable[Path | str],
+    format_: str = "",
+    column: str = prompts.COLUMN,
+    category: str = "",
+    names: Mapping[str, str] | None = None,
+    on_progress: Callable[[int], object] = lambda groups: None,
+    source: str = "",
+    licence: str = "",
+) -> Preview:
+    """Read all that the files hold, as `import_files` does, store nothing, and return what was found.
+
+    Raises InputError where an import would, save for a ranking that contradicts one in a store.
+    """
+    reading, first = _Reading(files, format_, column, category, names, source, licence), []
+    for number, group in enumerate(reading.groups(), start=1):
+        if number <= SHOWN:
+            first.append(group)
+        on_progress(number)
+    return Preview(reading.found, +reading.left_out, tuple(reading.read_as), tuple(first))
+
+
+def files_in(path: Path, left_out: Counter[str]) -> list[Path]:
+    """Return the path itself, or of a folder and those in it the files that can be read, sorted by name.
+
+    Files of other endings are counted in `left_out`; what is hidden by a leading dot is passed by. Raises InputError
+    at a folder with nothing to read.
+    """
+    if not path.is_dir():
+        return [path]
+    inside = [file for file in sorted(path.rglob("*")) if file.is_file()]
+    seen = [file for file in inside if not any(part.startswith(".") for part in file.relative_to(path).parts)]
+    known = [file for file in seen if file.name.lower().endswith(FOLDER_ENDINGS)]
+    left_out[NOT_READ] += len(seen) - len(known)
+    if not known:
+        raise InputError(f"{path}: found no file in this folder that ends in one of {', '.join(FOLDER_ENDINGS)}.")
+    return known
 
 
 def saved_upload(folder: Path, name: str, content: bytes) -> Path:
@@ -105,14 +199,15 @@ def export_file(
 
     `project`: only its prompts, and the rankings made for it; by default those of all projects.
 
-    "groups" gets all there is, revised rankings included; "trl" the comparisons of current rankings, `with_margin`
-    their strengths too. Raises InputError if the file can't be written, or if the store holds nothing for it.
+    "groups" gets all there is, revised rankings included; others what they have a place for of current rankings,
+    `with_margin` their strengths too. Raises InputError if the file can't be written, or if the store holds nothing
+    for it.
     """
     left_out: Counter[str] = Counter()
     write = WRITERS[format_]
     if with_margin:
-        if format_ != trl.NAME:
-            raise InputError(f"Format {format_} keeps every strength by itself. Leave the margin out.")
-        write = partial(trl.write, with_margin=True)
+        if format_ not in WITH_MARGIN:
+            raise InputError(f"Format {format_} has no margin. Leave it out, or use {', '.join(sorted(WITH_MARGIN))}.")
+        write = partial(write, with_margin=True)
     rows = write(file, stored_groups(store, revised=format_ == groups.NAME, project=project), left_out)
     return Exported(rows, +left_out)

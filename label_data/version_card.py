@@ -78,8 +78,10 @@ The same store and command give the same sha256, on SQLite and on PostgreSQL.
 
 {sources}
 
-Licences: the store keeps none. What a source allows is to be looked up there, and what a policy's licence says of its
-output, before this is passed on.
+{licences}
+
+A licence is what the imported file, the hub or whoever imported it said. What a policy's licence says of its output is
+to be looked up before this is passed on.
 
 Languages: the store keeps none, unless as a category. Prompts by their script: {scripts}.
 
@@ -117,6 +119,7 @@ class Described:
     """By pseudonym, rankings."""
     policies: Counter[str] = field(default_factory=Counter)
     categories: Counter[str] = field(default_factory=Counter)
+    licences: Counter[str] = field(default_factory=Counter)
     sources: Counter[str] = field(default_factory=Counter)
     """By where they came from, prompts."""
     ranking_sources: Counter[str] = field(default_factory=Counter)
@@ -131,6 +134,7 @@ class Described:
         self.policies.update(completion.policy for completion in group.completions)
         self.categories[group.prompt.category] += 1
         self.sources[group.prompt.source] += 1
+        self.licences[group.prompt.licence] += 1
         self.scripts[script_of("".join(one.content for one in group.prompt.messages if one.role == "user"))] += 1
         for ranking in group.rankings:
             self.annotators[pseudonym(ranking.annotator)] += 1
@@ -147,6 +151,7 @@ class Described:
             "policies",
             "categories",
             "sources",
+            "licences",
             "ranking_sources",
             "outcomes",
             "scripts",
@@ -189,6 +194,7 @@ def card_of(manifest: Mapping[str, Any], measured: Quality) -> str:
         + (" " + _sentence("Made with rewards, an order or names of policies in sight", manifest["assisted"])),
         policies=_listed("policy", "completions", manifest["policies"]),
         categories=_listed("category", "prompts", manifest["categories"]),
+        licences=_listed("licence", "prompts", manifest["licences"]),
         sources=_listed("source", "prompts", manifest["sources"]),
         scripts=_sentence("", manifest["scripts"]).removeprefix(": ").removesuffix("."),
         left_out="\n".join(f"- {times:,} x: {reason}." for reason, times in manifest["left_out"].items()) or "Nothing.",

@@ -16,7 +16,7 @@ AT_HOME = {
     "torch": {"reward", "workbench"},
     "transformers": {"reward", "workbench"},
     "sklearn": {"reward"},
-    "datasets": set(),
+    "datasets": {"label_data"},
     "trl": set(),
 }
 

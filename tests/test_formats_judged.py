@@ -123,6 +123,17 @@ READ = [
         ["", ""],
         [(SCORES, NO_FIRST, (), "model")],
     ),
+    ("axolotl", "axolotl, Bradley-Terry", PIGS, NO_YES, ["", ""], [("axolotl", NO_FIRST, (), "import")]),
+    (
+        "llama_factory",
+        "LLaMA-Factory pairs, sharegpt form",
+        PIGS,
+        NO_YES,
+        ["", ""],
+        [("llama-factory", NO_FIRST, (), "import")],
+    ),
+    ("ms_swift", "ms-swift pairs", PIGS, NO_YES, ["", ""], [("ms-swift", NO_FIRST, (), "import")]),
+    ("trl_sft", "demonstrations, as conversations", PIGS, [], [], []),
     ("hh_rlhf", "hh-rlhf, whole transcripts", PIGS, ["No, they have no wings.", "Yes."], ["", ""], None),
     ("trl", "TRL or OpenRLHF preference, conversational, prompt explicit", PIGS, None, ["", ""], None),
     ("groups", "groups, this project's own format", PIGS, ["No.", "Yes.", "Pigs have no wings, so no."], None, None),
@@ -147,7 +158,7 @@ def file_of(tmp_path, *records, name="data.jsonl"):
 
 def test_every_sample_of_every_format_is_among_the_cases():
     for module in formats.FORMATS:
-        if module not in (formats.prompts, formats.pairs_table):
+        if module not in (formats.prompts, formats.pairs_table, formats.spreadsheet):
             assert len(samples(module)) == NTH[module.__name__.rpartition(".")[2]], module.__name__
 
 

@@ -72,6 +72,31 @@ def test_import_without_a_format_recognises_each_file_and_says_it(data):
     assert said.startswith("other.jsonl, line 1: found fields that no format has: a. If it is one of these, name it")
 
 
+def test_a_dry_run_shows_the_first_groups_and_makes_no_store(data):
+    assert run("import", "hand.jsonl", "--dry-run") == (
+        0,
+        "hand.jsonl: groups, this project's own format; 1 row taken.\n"
+        "Found 1 prompts, 3 completions and 1 rankings; stored nothing.\n"
+        "\n"
+        "Can pigs fly?\n"
+        "  2. No.\n"
+        "  2. Yes.\n"
+        "  1. Pigs have no wings.\n"
+        "\n",
+        "",
+    )
+    assert not data.exists()
+    Path("odd.jsonl").write_text(json.dumps({"prompt": "\x1b[31m" + "x" * 200}))
+    shown = run("import", "odd.jsonl", "--dry-run")[1]
+    assert "\n\\x1b[31m" + "x" * 94 + "…\n" in shown
+
+
+def test_import_keeps_source_and_licence(data):
+    run("import", "hand.jsonl", "--source", "a farm", "--licence", "CC0")
+    (group,) = groups(open_store(data / "workbench.db"))
+    assert (group.prompt.source, group.prompt.licence) == ("a farm", "CC0")
+
+
 def test_import_maps_the_columns_of_a_table(data):
     Path("a.csv").write_text("question,better,worse\nHi?,a,b\n")
     names = ("--name=prompt=question", "--name=chosen=better", "--name=rejected=worse")
@@ -122,6 +147,8 @@ def test_export_for_trl_says_what_trl_has_no_place_for(data):
         "Wrote 2 rows to a.jsonl.",
         "Not in the file, 2 x: comparison without a strength has margin 0.",
         "Not in the file, 1 x: tie.",
+        "Format trl has no place for who judged, when and why, ties, flags, ratings, marked parts, categories and "
+        "policies.",
     ]
 
 

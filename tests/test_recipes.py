@@ -135,4 +135,4 @@ def test_margins_are_named_for_each_strength():
         with pytest.raises(InputError, match="name a margin for each"):
             margins_from(text)
     with pytest.raises(InputError, match="A margin is a number"):
-        Recipe("default", margins=margins_from("1=a,2=1,3=1"))
+        Recipe("default", margins=margins_from("1=-1,2=1,3=1"))

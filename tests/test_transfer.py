@@ -11,14 +11,16 @@ import pytest
 from label_data.check import problems
 from label_data.contents import groups
 from label_data.database import open_store
-from label_data.formats.pairs import SAME
-from label_data.progress import store_counts
+from label_data.formats.pairs import NO_QUESTION, PART_EARLY, SAME
+from label_data.progress import origins, store_counts
 from label_data.records import InputError, Ranking
 from label_data.store import Added, add_groups, save_ranking
-from label_data.transfer import export_file, import_files, saved_upload
+from label_data.transfer import NOT_READ, export_file, import_files, preview, saved_upload
 
 TURN = "\n\nHuman: Can pigs fly?\n\nAssistant: "
 GOOD = {"chosen": TURN + "No.", "rejected": TURN + "Yes."}
+ASKED = {"role": "user", "content": "Hi"}
+NO, YES = {"role": "assistant", "content": "No."}, {"role": "assistant", "content": "Yes."}
 
 
 def hh_file(tmp_path, *lines, name="pairs.jsonl"):
@@ -186,7 +188,7 @@ def test_trl_gets_the_comparisons_of_current_rankings_alone(ranked_store, tmp_pa
 def test_a_margin_is_for_trl(ranked_store, tmp_path):
     export_file(ranked_store, tmp_path / "a.jsonl", "trl", with_margin=True)
     assert '"margin":0.0' in (tmp_path / "a.jsonl").read_text()
-    with pytest.raises(InputError, match="Format groups keeps every strength by itself"):
+    with pytest.raises(InputError, match=r"Format groups has no margin. Leave it out, or use ms-swift, openrlhf, trl,"):
         export_file(ranked_store, tmp_path / "b.jsonl", "groups", with_margin=True)
 
 
@@ -204,3 +206,80 @@ def test_an_empty_store_has_nothing_to_export(store, tmp_path):
     with pytest.raises(InputError, match="there is nothing to put into it"):
         export_file(store, tmp_path / "a.jsonl", "groups")
     assert not (tmp_path / "a.jsonl").exists()
+
+
+def test_a_preview_is_what_an_import_finds_and_stores_nothing(store, tmp_path):
+    """Four rows of which two are alike and one has no preference; each prompt that was read counts."""
+    same = {"chosen": TURN, "rejected": TURN}
+    path = hh_file(tmp_path, GOOD, GOOD, same, GOOD | {"chosen": TURN + "Never."})
+    told = []
+    seen = preview([path], on_progress=told.append)
+    assert (seen.found, seen.left_out, told) == (Added(3, 6, 3), {SAME: 1}, [1, 2, 3])
+    assert seen.files == ((str(path), "hh-rlhf, whole transcripts", 3),)
+    assert [group.completions[0].text for group in seen.first] == ["No.", "No.", "Never."]
+    assert store_counts(store) == Added()
+    found = import_files(store, [path])
+    assert found.added + found.repeated == seen.found
+    assert (found.files, found.left_out) == (seen.files, seen.left_out)
+
+
+def test_a_preview_shows_three_groups_and_refuses_what_an_import_does(tmp_path):
+    rows = [{"chosen": TURN + str(place), "rejected": TURN + "No."} for place in range(5)]
+    assert [group.completions[0].text for group in preview([hh_file(tmp_path, *rows)]).first] == ["0", "1", "2"]
+    with pytest.raises(InputError, match=r"pairs.jsonl, line 2, field rejected"):
+        preview([hh_file(tmp_path, GOOD, {"chosen": TURN + "x"})])
+
+
+def test_a_folder_is_every_file_of_a_known_ending_in_it_each_by_its_own_format(store, tmp_path):
+    """Sorted by path; the table is read as one, the hidden copy is passed by, the picture and the licence counted."""
+    folder = tmp_path / "set"
+    (folder / "data" / ".cache").mkdir(parents=True)
+    hh_file(folder / "data", GOOD, name="b.jsonl.gz")
+    hh_file(folder / "data" / ".cache", {"a": 1}, name="c.jsonl")
+    (folder / "a.csv").write_text("prompt,chosen,rejected\nCan pigs fly?,No.,Yes.\n")
+    (folder / "LICENSE").write_text("MIT")
+    (folder / "pig.png").write_bytes(b"\x89PNG")
+    found = import_files(store, [folder])
+    assert [(path, said) for path, said, _ in found.files] == [
+        (str(folder / "a.csv"), "table of pairs"),
+        (str(folder / "data" / "b.jsonl.gz"), "hh-rlhf, whole transcripts"),
+    ]
+    assert found.added == Added(1, 2, 2)
+    assert found.left_out == {NOT_READ: 2}
+    (folder / "empty").mkdir()
+    with pytest.raises(InputError, match=r"empty: found no file in this folder that ends in one of .jsonl"):
+        preview([folder / "empty"])
+
+
+def test_source_and_licence_are_kept_with_a_prompt_the_first_time_it_comes(store, tmp_path):
+    path = hh_file(tmp_path, GOOD)
+    import_files(store, [path], source="Anthropic/hh-rlhf", licence="MIT")
+    import_files(store, [path], source="a copy", licence="unknown")
+    (group,) = groups(store)
+    assert (group.prompt.source, group.prompt.licence) == ("Anthropic/hh-rlhf", "MIT")
+    line = {"prompt": "Why?", "source": "hand", "licence": "CC0", "completions": []}
+    (tmp_path / "hand.jsonl").write_text(json.dumps(line))
+    import_files(store, [tmp_path / "hand.jsonl"], "groups")
+    assert origins(store) == {("Anthropic/hh-rlhf", "MIT"): 1, ("hand", "CC0"): 1}
+    export_file(store, tmp_path / "all.jsonl", "groups")
+    assert {line.partition('"licence":"')[2][:3] for line in (tmp_path / "all.jsonl").read_text().splitlines()} == {
+        "MIT",
+        "CC0",
+    }
+    assert [group.prompt.licence for group in preview([tmp_path / "all.jsonl"]).first] == ["MIT", "CC0"]
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"chosen": [{"role": "user", "content": "Hi", "tool_calls": []}, NO], "rejected": [ASKED, YES]},
+        {"prompt": [ASKED], "chosen": [NO | {"name": "x", "weight": None}], "rejected": [YES | {"tool_calls": [1]}]},
+        {"messages": [ASKED | {"tool_calls": [1], "name": "ann"}]},
+        {"messages": [ASKED | {"tool_calls": [1]}], "completions": [{"text": "No."}], "rankings": []},
+    ],
+)
+def test_fields_of_a_message_that_no_record_has_are_counted_in_every_format(tmp_path, row):
+    """Each row has one call of tools, an empty list of them too; what is null counts as not there."""
+    counted = preview([hh_file(tmp_path, row)]).left_out
+    assert counted.pop("field 'tool_calls' of a message is not kept") == 1
+    assert set(counted) <= {"field 'name' of a message is not kept", PART_EARLY, NO_QUESTION}

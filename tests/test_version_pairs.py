@@ -18,9 +18,7 @@ def made(group, voices=None, **recipe):
     left_out = Counter()
     found = compared(group, Recipe("default", **recipe), voices, left_out)
     text = {completion.id: completion.text for completion in group.completions}
-    pairs = sorted(
-        (f"{text[one.chosen]}>{text[one.rejected]}", one.weight, one.margin) for one in found.comparisons
-    )
+    pairs = sorted((f"{text[one.chosen]}>{text[one.rejected]}", one.weight, one.margin) for one in found.comparisons)
     ties = sorted(("=".join(sorted((text[one.first], text[one.second]))), one.weight) for one in found.ties)
     return pairs, ties, +left_out
 

@@ -5,25 +5,37 @@ from pathlib import Path
 
 from label_data.formats import (
     argilla,
+    axolotl,
     groups,
     helpsteer,
     hh_rlhf,
     label_studio,
+    llama_factory,
     lmarena,
+    ms_swift,
     multipref,
     nectar,
     nemo_rl,
+    nemo_rl_pairs,
     open_assistant,
+    openrlhf,
+    pairs_out,
     pairs_table,
     prompts,
     rewardbench,
     shp,
+    spreadsheet,
     summaries,
     trl,
+    trl_implicit,
+    trl_sft,
+    trl_text,
+    trl_unpaired,
     ultrafeedback,
 )
 from label_data.formats.csv_in import csv_rows
 from label_data.formats.rows_in import listed, read_rows
+from label_data.formats.rows_out import ENDINGS
 from label_data.records import InputError
 
 MAPPED = (argilla, label_studio, pairs_table)
@@ -31,15 +43,28 @@ MAPPED = (argilla, label_studio, pairs_table)
 FORMATS = (
     *(argilla, label_studio),
     *(helpsteer, lmarena, multipref, nectar, nemo_rl, open_assistant, rewardbench, shp, summaries, ultrafeedback),
+    *(axolotl, llama_factory, ms_swift, spreadsheet, trl_sft),
     *(hh_rlhf, trl, groups, pairs_table, prompts),
 )
 """Those whose first row only they can have go first; one that would take any pair, or any prompt, goes last."""
 READERS = {module.NAME: module.read for module in FORMATS}
 """Format -> read(path, left_out): yields groups, and counts by reason what it leaves out."""
-WRITERS = {module.NAME: module.write for module in (trl, groups)}
+MARGIN_FORMATS = (trl, trl_implicit, trl_text, openrlhf, ms_swift)
+PAIR_FORMATS = (*MARGIN_FORMATS, nemo_rl_pairs, llama_factory, axolotl)
+PAIR_WRITERS = {module.NAME: module.write_preferred for module in PAIR_FORMATS}
+"""Format of pairs -> write_preferred(path, pairs, left_out): writes pairs made in any way, and returns how many."""
+WITH_MARGIN = frozenset(module.NAME for module in MARGIN_FORMATS)
+"""Formats whose write and write_preferred take `with_margin`."""
+WRITERS = {module.NAME: module.write for module in (*PAIR_FORMATS, nemo_rl, trl_unpaired, trl_sft, spreadsheet, groups)}
 """Format -> write(path, groups, left_out): returns how many rows it wrote, and counts what it leaves out."""
-PAIR_WRITERS = {module.NAME: module.write_preferred for module in (trl,)}
-"""Format of pairs -> write_preferred(path, pairs, left_out, with_margin): the same of pairs made in another way."""
+LACKS = dict.fromkeys(PAIR_WRITERS, pairs_out.LACKS) | {
+    module.NAME: module.LACKS for module in (nemo_rl, trl_unpaired, trl_sft, spreadsheet)
+}
+"""Format -> what it has no place for at all; "groups", which has a place for everything, is not named."""
+FILE_ENDINGS = dict.fromkeys(WRITERS, ENDINGS) | {
+    module.NAME: module.ENDINGS for module in (llama_factory, ms_swift, spreadsheet)
+}
+"""Format -> how the name of a file written in it may end."""
 
 
 def recognised(path: Path, names: Mapping[str, str] | None = None) -> tuple[str, str]:
@@ -57,7 +82,8 @@ def recognised(path: Path, names: Mapping[str, str] | None = None) -> tuple[str,
     if pairs_table.says(first.fields, names) and (names or ending == "csv"):
         return pairs_table.NAME, pairs_table.says(first.fields, names)
     if ending == "csv":
-        return prompts.NAME, "prompts"
+        said = spreadsheet.says(first.fields)
+        return (spreadsheet.NAME, said) if said else (prompts.NAME, "prompts")
     for module in FORMATS:
         said = module.says(first.fields)
         if said:

@@ -26,7 +26,7 @@ from label_data.formats.rows_out import write_rows
 from label_data.records import Completion, Demonstration, Group, Prompt, Ranking, Span, canonical, check_text
 
 NAME = "groups"
-LINE = ("prompt", "messages", "category", "source", "completions", "rankings", "demonstrations")
+LINE = ("prompt", "messages", "category", "source", "licence", "completions", "rankings", "demonstrations")
 COMPLETION = ("id", "text", "policy", "policy_revision", "sampling", "seed", "finish_reason")
 RANKING = (
     "annotator",
@@ -71,6 +71,7 @@ SCHEMA = pa.schema(
         "messages": pa.list_(pa.struct({"role": pa.string(), "content": pa.string()})),
         "category": pa.string(),
         "source": pa.string(),
+        "licence": pa.string(),
         "completions": pa.list_(
             pa.struct({name: pa.int64() if name == "seed" else pa.string() for name in COMPLETION}),
         ),
@@ -112,7 +113,8 @@ def read(path: Path, left_out: Counter[str] | None = None) -> Iterator[Group]:
     left_out = Counter() if left_out is None else left_out
     for row in read_rows(path):
         row.allow_only(*LINE)
-        prompt = prompt_of(row, row.text("category", ""), row.text("source", path.name))
+        told = row.text("category", ""), row.text("source", path.name)
+        prompt = prompt_of(row, *told, left_out=left_out, licence=row.text("licence", ""))
         ids: dict[str, str] = {}
         completions: dict[str, Completion] = {}
         for place, inner in enumerate(_at_most(row, "completions", MOST_COMPLETIONS), start=1):
@@ -283,6 +285,7 @@ def line_of(group: Group) -> dict[str, Any]:
         "messages": group.prompt.as_dicts,
         **_filled(category=group.prompt.category),
         "source": group.prompt.source,
+        **_filled(licence=group.prompt.licence),
         "completions": [
             {
                 "id": names[completion.id],

@@ -7,21 +7,33 @@
 Equal ranks are ties. A completion of more than one turn is no completion of this prompt; such rows are left out with a
 count. The files do not say who judged: the annotator is the format's name.
 
-Source: https://github.com/NVIDIA-NeMo/RL, docs/guides/dpo.md, preference datasets
+Written is a row a ranking, however many completions it has, ties as equal ranks. NeMo-RL's own trainers take rows of
+two completions without a tie and stop at others: nemo_rl_pairs.py writes those.
+
+Source: https://github.com/NVIDIA-NeMo/RL, docs/guides/dpo.md, preference datasets; nemo_rl/data/datasets/
+preference_datasets/preference_dataset.py (commit 07cd9a1bcf) and nemo_rl/data/processors.py, preference_preprocessor
+(commit 006a7dadfd)
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from label_data.formats.judged import Verdict, by_rank, judged, messages_of, number_of, read_judged
 from label_data.formats.pairs import PART_EARLY
+from label_data.formats.pairs_out import MESSAGES, count_without_order, said
 from label_data.formats.rows_in import Row
+from label_data.formats.rows_out import write_rows
 from label_data.records import Group
 
 NAME = "nemo-rl"
-KNOWN = ("context", "completions")
+LACKS = "who judged, when and why, strengths, flags, ratings, marked parts, categories and policies"
+RANKED = pa.list_(pa.struct({"rank": pa.int64(), "completion": MESSAGES}))
+SCHEMA = pa.schema({"context": MESSAGES, "completions": RANKED})
+KNOWN = SCHEMA.names
 
 
 def says(fields: Mapping[str, Any]) -> str:
@@ -45,3 +57,26 @@ def _groups(row: Row, source: str, left_out: Counter[str]) -> Iterator[Group]:
         answers.append((said[0].content, ""))
     asked = messages_of(row, "context", left_out)
     return judged(asked, answers, [Verdict(NAME, by_rank(ranks))], left_out, source)
+
+
+def write(path: Path, groups: Iterable[Group], left_out: Counter[str] | None = None) -> int:
+    """Write a row for each ranking and return how many; what NeMo-RL has no place for is counted in `left_out`."""
+    return write_rows(path, _rows(groups, Counter() if left_out is None else left_out), SCHEMA)
+
+
+def _rows(groups: Iterable[Group], left_out: Counter[str]) -> Iterator[dict[str, Any]]:
+    for group in groups:
+        count_without_order(group, left_out)
+        completions = {completion.id: completion for completion in group.completions}
+        for ranking in group.rankings:
+            if ranking.tests_annotator or not ranking.order:
+                continue
+            left_out["ranking with strengths, which ranks do not tell"] += any(ranking.strength)
+            yield {
+                "context": group.prompt.as_dicts,
+                "completions": [
+                    {"rank": rank, "completion": [said(completions[id])]}
+                    for rank, tied in enumerate(ranking.order)
+                    for id in tied
+                ],
+            }

@@ -1,12 +1,21 @@
 """Comparisons as every trainer of pairs takes them: a prompt, the completion preferred, the other, and a margin."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
 
 from label_data.comparisons import comparisons, group_comparisons
+from label_data.formats.rows_out import ENDINGS, write_rows
 from label_data.records import Completion, Group, Prompt
 
+MESSAGE = pa.struct({"role": pa.string(), "content": pa.string()})
+MESSAGES = pa.list_(MESSAGE)
+LACKS = "who judged, when and why, ties, flags, ratings, marked parts, categories and policies"
+"""What no format of pairs has a place for."""
 NO_STRENGTH = "comparison without a strength has margin 0"
 STRENGTH_LOST = "strength of a comparison, which only a margin tells"
 WEIGHT_LOST = "weight of a comparison other than 1"
@@ -57,6 +66,36 @@ def count_without_order(group: Group, left_out: Counter[str]) -> None:
             left_out[f"ranking with outcome {ranking.outcome}"] += 1
         left_out["completion that was shown and not placed"] += len(ranking.unranked) * (ranking.outcome == "ranked")
         left_out[SAID_BESIDE] += bool(ranking.reason or ranking.flags or ranking.ratings or ranking.spans)
+
+
+def said(completion: Completion) -> dict[str, str]:
+    """Return the completion as a message."""
+    return {"role": "assistant", "content": completion.text}
+
+
+def write_pairs(
+    path: Path,
+    pairs: Iterable[Preferred],
+    left_out: Counter[str] | None,
+    schema: pa.Schema,
+    row_of: Callable[[Preferred, Counter[str]], dict[str, Any] | None],
+    with_margin: bool = False,
+    endings: Sequence[str] = ENDINGS,
+) -> int:
+    """Write the row that `row_of` makes of each pair and return how many; it counts in `left_out` where it makes none.
+
+    `with_margin` adds the column `margin`. See `write_rows` for the file, and `margin_of`.
+    """
+    left_out = Counter() if left_out is None else left_out
+
+    def rows() -> Iterator[dict[str, Any]]:
+        for pair in pairs:
+            row = row_of(pair, left_out)
+            if row is not None:
+                yield row | margin_of(pair, left_out, with_margin)
+
+    schema = schema.append(pa.field("margin", pa.float64())) if with_margin else schema
+    return write_rows(path, rows(), schema, endings)
 
 
 def margin_of(pair: Preferred, left_out: Counter[str], with_margin: bool) -> dict[str, float]:

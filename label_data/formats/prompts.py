@@ -54,7 +54,7 @@ def read_prompts(
         return
     for row in csv_rows(path, name) if ending == "csv" else read_rows(path, name):
         count_unknown(row, (column, "messages", "category"), left_out)
-        yield prompt_of(row, row.text("category", category) or category, source, column)
+        yield prompt_of(row, row.text("category", category) or category, source, column, left_out)
 
 
 def prompts_from_text(text: str, category: str = "") -> list[Prompt]:
@@ -63,8 +63,18 @@ def prompts_from_text(text: str, category: str = "") -> list[Prompt]:
     return [user_prompt(line.strip(), category) for line in text.splitlines() if line.strip()]
 
 
-def prompt_of(row: Row, category: str, source: str, column: str = COLUMN) -> Prompt:
-    """Return the row's prompt: the text or messages in `column`, or else the messages in "messages"."""
+def prompt_of(
+    row: Row,
+    category: str,
+    source: str,
+    column: str = COLUMN,
+    left_out: Counter[str] | None = None,
+    licence: str = "",
+) -> Prompt:
+    """Return the row's prompt: the text or messages in `column`, or else the messages in "messages".
+
+    Fields of a message that no record has are counted in `left_out`.
+    """
     given = [name for name in dict.fromkeys((column, "messages")) if row.fields.get(name) is not None]
     if len(given) > 1:
         row.refuse(column, "both this field and messages", "Leave one of the two.")
@@ -73,4 +83,4 @@ def prompt_of(row: Row, category: str, source: str, column: str = COLUMN) -> Pro
     if not isinstance(value, list):
         value = [{"role": "user", "content": row.text(field)}]
     with located(f"{row.where}, field {row.within}{field}"):
-        return Prompt(messages_from(value, "The value"), category, source)
+        return Prompt(messages_from(value, "The value", left_out), category, source, licence)

@@ -3,7 +3,7 @@
 import gzip
 import os
 import secrets
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
@@ -19,15 +19,16 @@ ROWS_A_GROUP = 1_000
 """Rows of one Parquet row group."""
 
 
-def write_rows(path: Path, rows: Iterable[dict[str, Any]], schema: pa.Schema) -> int:
+def write_rows(path: Path, rows: Iterable[dict[str, Any]], schema: pa.Schema, endings: Sequence[str] = ENDINGS) -> int:
     """Write the rows as the path's ending says (.jsonl, .jsonl.gz or .parquet) and return how many they were.
+
+    `endings` are those of them that the format's readers know.
 
     Equal rows give equal bytes: canonical JSON, no time in the gzip header, and for Parquet, whose bytes also depend
     on pyarrow's version, this schema and row groups of `ROWS_A_GROUP`. A file that was there is replaced when all is
     written, and left as it was if anything fails.
     """
-    if not path.name.endswith(ENDINGS):
-        raise InputError(f"{path}: the ending says no format. Name the file with one of {', '.join(ENDINGS)}.")
+    check_ending(path, endings)
     with replacing(path) as file:
         if path.suffix == ".parquet":
             number = _write_parquet(file, rows, schema)
@@ -36,9 +37,20 @@ def write_rows(path: Path, rows: Iterable[dict[str, Any]], schema: pa.Schema) ->
                 number = _write_lines(compressed, rows)
         else:
             number = _write_lines(file, rows)
-        if not number:
-            raise InputError(f"{path}: not written, because there is nothing to put into it. Rank or import first.")
+        check_filled(path, number)
     return number
+
+
+def check_ending(path: Path, endings: Sequence[str]) -> None:
+    """Raise InputError if the path ends in none of these."""
+    if not path.name.endswith(tuple(endings)):
+        raise InputError(f"{path}: the ending says no format. Name the file with one of {', '.join(endings)}.")
+
+
+def check_filled(path: Path, rows: int) -> None:
+    """Raise InputError if nothing was written to the new file, which leaves the old one as it was."""
+    if not rows:
+        raise InputError(f"{path}: not written, because there is nothing to put into it. Rank or import first.")
 
 
 def _write_lines(file: BinaryIO | gzip.GzipFile, rows: Iterable[dict[str, Any]]) -> int:

@@ -19,15 +19,12 @@ import pyarrow as pa
 
 from label_data.formats.hh_rlhf import TURN, turns
 from label_data.formats.pairs import count_unknown, pair_group
-from label_data.formats.pairs_out import Preferred, margin_of, preferred
+from label_data.formats.pairs_out import MESSAGES, Preferred, preferred, said, write_pairs
 from label_data.formats.rows_in import Row, located, read_rows
-from label_data.formats.rows_out import write_rows
 from label_data.records import Group, Message, messages_from
 
 NAME = "trl"
-MESSAGES = pa.list_(pa.struct({"role": pa.string(), "content": pa.string()}))
 SCHEMA = pa.schema(dict.fromkeys(("prompt", "chosen", "rejected"), MESSAGES))
-WITH_MARGIN = SCHEMA.append(pa.field("margin", pa.float64()))
 
 
 def says(fields: Mapping[str, Any]) -> str:
@@ -48,19 +45,19 @@ def read(path: Path, left_out: Counter[str] | None = None) -> Iterator[Group]:
     left_out = Counter() if left_out is None else left_out
     for row in read_rows(path):
         count_unknown(row, SCHEMA.names, left_out)
-        chosen, rejected = _conversation(row, "chosen"), _conversation(row, "rejected")
+        chosen, rejected = (_conversation(row, side, left_out) for side in ("chosen", "rejected"))
         with located(row.where):
             group = pair_group(chosen, rejected, NAME, path.name, left_out)
         if group is not None:
             yield group
 
 
-def _conversation(row: Row, side: str) -> tuple[Message, ...]:
+def _conversation(row: Row, side: str, left_out: Counter[str]) -> tuple[Message, ...]:
     """Return the whole conversation that ends in this side's completion."""
     prompt, end = row.fields.get("prompt"), row.fields.get(side)
     if isinstance(end, list) and (prompt is None or isinstance(prompt, list)):
-        before = () if prompt is None else _messages(row, "prompt", prompt)
-        return before + _messages(row, side, end)
+        before = () if prompt is None else _messages(row, "prompt", prompt, left_out)
+        return before + _messages(row, side, end, left_out)
     end, prompt = row.text(side), row.text("prompt", "")
     if TURN.match(prompt + end):
         return turns(row, side, prompt + end)
@@ -74,9 +71,9 @@ def _conversation(row: Row, side: str) -> tuple[Message, ...]:
         return Message("user", prompt), Message("assistant", end)
 
 
-def _messages(row: Row, name: str, value: list[Any]) -> tuple[Message, ...]:
+def _messages(row: Row, name: str, value: list[Any], left_out: Counter[str]) -> tuple[Message, ...]:
     with located(f"{row.where}, field {name}"):
-        return messages_from(value, "The list")
+        return messages_from(value, "The list", left_out)
 
 
 def write(path: Path, groups: Iterable[Group], left_out: Counter[str] | None = None, with_margin: bool = False) -> int:
@@ -92,14 +89,8 @@ def write_preferred(
 
     `with_margin` adds its margin, by which RewardTrainer's loss is -log sigmoid(r - r' - margin).
     """
-    left_out = Counter() if left_out is None else left_out
-    rows = (
-        {
-            "prompt": pair.prompt.as_dicts,
-            "chosen": [{"role": "assistant", "content": pair.chosen.text}],
-            "rejected": [{"role": "assistant", "content": pair.rejected.text}],
-        }
-        | margin_of(pair, left_out, with_margin)
-        for pair in pairs
-    )
-    return write_rows(path, rows, WITH_MARGIN if with_margin else SCHEMA)
+    return write_pairs(path, pairs, left_out, SCHEMA, _row, with_margin)
+
+
+def _row(pair: Preferred, left_out: Counter[str]) -> dict[str, Any]:
+    return {"prompt": pair.prompt.as_dicts, "chosen": [said(pair.chosen)], "rejected": [said(pair.rejected)]}

@@ -1,0 +1,109 @@
+"""What LLaMA-Factory trains on: pairs in its sharegpt form, with the entry that its dataset_info.json needs.
+
+{"conversations": [{"from": "human", "value": "Can pigs fly?"}],
+ "chosen":   {"from": "gpt", "value": "No."},
+ "rejected": {"from": "gpt", "value": "Yes."}}
+
+JSON lines (.jsonl) or Parquet. Beside the file, dataset_info.json gets an entry named like the file, and keeps those it
+has: `dataset_dir` is the folder, `dataset` the file's name without its ending. After a system message LLaMA-Factory
+wants the human and the assistant by turns, and skips a conversation that is otherwise; those are left out here, with a
+count. It has no margin.
+
+Source: https://github.com/hiyouga/LLaMA-Factory, src/llamafactory/data/converter.py, SharegptDatasetConverter (commit
+02e2fb34bf), parser.py, DatasetAttr, and data/README.md
+"""
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import cycle
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from label_data.formats.judged import Verdict, judged, leaning, read_judged
+from label_data.formats.pairs_out import Preferred, preferred, write_pairs
+from label_data.formats.rows_in import Row
+from label_data.formats.rows_out import check_ending, replacing
+from label_data.records import Group, InputError, Message
+
+NAME = "llama-factory"
+ENDINGS = (".jsonl", ".parquet")
+FROM = {"system": "system", "user": "human", "assistant": "gpt"}
+ROLES = {spoken: role for role, spoken in FROM.items()}
+TURN = pa.struct({"from": pa.string(), "value": pa.string()})
+SCHEMA = pa.schema({"conversations": pa.list_(TURN), "chosen": TURN, "rejected": TURN})
+INFO = "dataset_info.json"
+ENTRY = {
+    "formatting": "sharegpt",
+    "ranking": True,
+    "columns": {"messages": "conversations", "chosen": "chosen", "rejected": "rejected"},
+}
+NOT_BY_TURNS = "comparison whose prompt has not user and assistant by turns, which LLaMA-Factory skips"
+
+
+def says(fields: Mapping[str, Any]) -> str:
+    """Say what a file is whose first row has these fields, or nothing if it is none of this format."""
+    pair = all(isinstance(fields.get(side), dict) for side in ("chosen", "rejected"))
+    return "LLaMA-Factory pairs, sharegpt form" if pair and isinstance(fields.get("conversations"), list) else ""
+
+
+def read(path: Path, left_out: Counter[str] | None = None) -> Iterator[Group]:
+    """Yield a group a row; see `read_judged`."""
+    return read_judged(path, left_out, SCHEMA.names, _groups)
+
+
+def _groups(row: Row, source: str, left_out: Counter[str]) -> Iterator[Group]:
+    asked = [_message(turn) for turn in row.inner("conversations")]
+    answers = [(_message(row.object(side)).content, "") for side in ("chosen", "rejected")]
+    return judged(asked, answers, [Verdict(NAME, **leaning(-1))], left_out, source)
+
+
+def _message(turn: Row) -> Message:
+    spoken = turn.text("from")
+    if spoken not in ROLES:
+        turn.refuse("from", repr(spoken), f"Use one of {', '.join(ROLES)}.")
+    return Message(ROLES[spoken], turn.text("value"))
+
+
+def write(path: Path, groups: Iterable[Group], left_out: Counter[str] | None = None) -> int:
+    """Write a row for each comparison and return how many; what there is no place for is counted in `left_out`."""
+    left_out = Counter() if left_out is None else left_out
+    return write_preferred(path, preferred(groups, left_out), left_out)
+
+
+def write_preferred(path: Path, pairs: Iterable[Preferred], left_out: Counter[str] | None = None) -> int:
+    """Write a row for each pair, and the file's entry in dataset_info.json, and return how many rows."""
+    check_ending(path, ENDINGS)
+    info = _info(path)
+    rows = write_pairs(path, pairs, left_out, SCHEMA, _row, endings=ENDINGS)
+    with replacing(path.with_name(INFO)) as file:
+        entry = {path.stem: {"file_name": path.name, **ENTRY}}
+        file.write(f"{json.dumps(info | entry, indent=2, ensure_ascii=False)}\n".encode())
+    return rows
+
+
+def _info(path: Path) -> dict[str, Any]:
+    """Return what dataset_info.json beside the path holds."""
+    try:
+        known = json.loads(path.with_name(INFO).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError):
+        known = None
+    if not isinstance(known, dict):
+        raise InputError(f"{path.with_name(INFO)}: found no JSON object in it. Mend it, or write into another folder.")
+    return known
+
+
+def _row(pair: Preferred, left_out: Counter[str]) -> dict[str, Any] | None:
+    turns = [message for message in pair.prompt.messages if message.role != "system"]
+    if any(turn.role != expected for turn, expected in zip(turns, cycle(("user", "assistant")), strict=False)):
+        left_out[NOT_BY_TURNS] += 1
+        return None
+    return {
+        "conversations": [{"from": FROM[turn.role], "value": turn.content} for turn in pair.prompt.messages],
+        "chosen": {"from": "gpt", "value": pair.chosen.text},
+        "rejected": {"from": "gpt", "value": pair.rejected.text},
+    }
