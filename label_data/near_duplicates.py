@@ -15,6 +15,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
+from itertools import pairwise
 
 from label_data.records import Prompt
 
@@ -33,7 +34,7 @@ def word_pairs(text: str) -> frozenset[str]:
     """
     folded = " ".join(text.casefold().split())
     words = ["", *(_WORDS.findall(folded) or [folded]), ""]
-    return frozenset(f"{one} {other}" for one, other in zip(words, words[1:], strict=False))
+    return frozenset(f"{one} {other}" for one, other in pairwise(words))
 
 
 def overlap(one: frozenset[str], other: frozenset[str]) -> Fraction:
@@ -94,21 +95,21 @@ def _join_overlapping(sets: Sequence[frozenset[str]], least: Fraction, families:
     Sets that overlap so have one of their rarest members in common: of n members it is enough to look at the rarest
     n - ceil(least n) + 1, because without any of those fewer than least n are left.
     """
+    of, least_of = least.denominator, least.numerator  # whole numbers: exact as fractions are, and many times as fast
     rarity = Counter(member for members in sets for member in members)
     with_rare: dict[str, list[int]] = defaultdict(list)
     for number in sorted(range(len(sets)), key=lambda at: len(sets[at])):
         members = sets[number]
         rarest = sorted(members, key=lambda member: (rarity[member], member))
         seen: set[int] = set()
-        for member in rarest[: len(members) - _ceil(least * len(members)) + 1]:
+        family, fewest = families.of(number), least_of * len(members)
+        for member in rarest[: len(members) - -(-fewest // of) + 1]:
             for other in with_rare[member]:
-                if other in seen or families.of(other) == families.of(number):
+                if other in seen or len(sets[other]) * of < fewest or families.of(other) == family:
                     continue
                 seen.add(other)
-                if len(sets[other]) >= least * len(members) and overlap(members, sets[other]) >= least:
+                common = len(members & sets[other])
+                if common * of >= least_of * (len(members) + len(sets[other]) - common):
                     families.join(other, number)
+                    family = families.of(number)
             with_rare[member].append(number)
-
-
-def _ceil(number: Fraction) -> int:
-    return -(-number.numerator // number.denominator)

@@ -104,7 +104,7 @@ def test_a_bound_stands_once_and_a_value_that_nothing_has_is_probably_misspelt()
         Selection(Recipe("default", ("voices=1", "voices=2")))
     selection = Selection(Recipe("default", ("annotator!=anna",)))
     selection.of(GROUP)
-    with pytest.raises(InputError, match="annotator=anna: no ranking has it. Those there are have 'ana', 'ben', 'cem'"):
+    with pytest.raises(InputError, match=r"annotator=anna: no ranking has it\. Those there are have 'ana', 'ben'"):
         selection.check_seen()
 
 

@@ -269,5 +269,5 @@ def test_a_version_is_of_one_project_and_of_what_conditions_let_through(store):
     assert {ranking.annotator for one in found for ranking in one.group.rankings} == {"ana"}
     assert {one.group.prompt.category for one in found} == {"category 0"} and len(found) == 10
     assert f"annotator!={ann}" in made.recipe.where and "aNN" not in canonical(made.manifest)
-    with pytest.raises(InputError, match="category=categry 0: no ranking has it. Those there are have 'category 0'"):
+    with pytest.raises(InputError, match=r"category=categry 0: no ranking has it\. Those there are have 'category 0'"):
         held(store, "v2", where=("category=categry 0",))

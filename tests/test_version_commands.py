@@ -64,7 +64,7 @@ def test_the_command_in_the_card_makes_the_same_again(store):
     words = made.manifest["command"].replace(" v1 ", " v2 ").split()
     assert run(*words[3:])[0] == 0
     assert version_named(store, "v2").sha256 == made.sha256
-    status, shown, _ = run("versions", "compare", "v1", "v2")
+    _, shown, _ = run("versions", "compare", "v1", "v2")
     assert shown.startswith(f"v1 and v2 hold the same, byte for byte: sha256 {made.sha256}.\n")
     assert json.loads(json.dumps(made.manifest))["command"] == made.manifest["command"]
 
@@ -78,7 +78,7 @@ def test_what_cannot_be_is_one_sentence_and_status_one(store):
         (("versions", "show", "v9"), "There is no version 'v9' in this store. It has v1."),
         (("export", "--format", "trl", "--out", "a.jsonl", "--side", "train"), "--side train: a side of what?"),
     ):
-        status, shown, error = run(*arguments)
+        status, _, error = run(*arguments)
         assert (status, error.count("\n")) == (1, 1) and error.startswith(said), error
 
 
