@@ -1,6 +1,6 @@
 """Do annotators agree with themselves, with gold answers, and with logic?
 
-`tests_in` finds repeats and gold answers, by the purpose of a ranking; what measures them takes pairs of rankings.
+`gathering_tests` finds repeats and gold answers by the purpose of a ranking; what measures them takes pairs of rankings.
 """
 
 from collections import defaultdict
@@ -27,7 +27,7 @@ class Transitivity:
     """The share if every judgement were drawn at random with the same share of ties."""
 
 
-def tests_in(
+def gathering_tests(
     groups: Iterable[Group], repeats: list[tuple[Ranking, Ranking]], gold: list[tuple[Ranking, Ranking]]
 ) -> Iterator[Group]:
     """Yield the groups as they come, and append the tests of annotators that are in them to the two lists.

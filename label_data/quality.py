@@ -21,7 +21,7 @@ from label_data.agreement import (
     meetings,
 )
 from label_data.bias import Leanings, Pull, length_leanings, markup_leanings, place_ranks, position_leanings, pull
-from label_data.consistency import Transitivity, gold_accuracy, self_consistency, tests_in, transitivity
+from label_data.consistency import Transitivity, gathering_tests, gold_accuracy, self_consistency, transitivity
 from label_data.effort import Outcomes, Speed, StraightLine, outcomes, speeds, straight_lines
 from label_data.findings import Finding
 from label_data.intervals import Estimate
@@ -77,7 +77,7 @@ def quality(groups: Iterable[Group], seed: int = 0) -> Quality:
     """
     repeats: list[tuple[Ranking, Ranking]] = []
     gold: list[tuple[Ranking, Ranking]] = []
-    return quality_of(judgements(tests_in(groups, repeats, gold)), repeats, gold, seed)
+    return quality_of(judgements(gathering_tests(groups, repeats, gold)), repeats, gold, seed)
 
 
 def quality_of(
@@ -86,7 +86,7 @@ def quality_of(
     gold: Iterable[tuple[Ranking, Ranking]] = (),
     seed: int = 0,
 ) -> Quality:
-    """As `quality`, of tables and of tests of annotators (`consistency.tests_in`) found already."""
+    """As `quality`, of tables and of tests of annotators (`consistency.gathering_tests`) found already."""
     met = meetings(judged)
     overall, by_annotator = agreement(met, seed), agreement_by_annotator(met, seed)
     annotators = dawid_skene(judged, seed=seed).annotators

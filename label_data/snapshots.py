@@ -27,7 +27,7 @@ from sqlalchemy import Connection, Row, insert, select
 
 from label_data import schema
 from label_data.comparisons import is_held_out
-from label_data.consistency import tests_in
+from label_data.consistency import gathering_tests
 from label_data.contents import groups_in
 from label_data.database import Store, reading, writing
 from label_data.formats.groups import line_of
@@ -136,7 +136,7 @@ def make_version(
 
         repeats: list[tuple[Ranking, Ranking]] = []
         gold: list[tuple[Ranking, Ranking]] = []
-        judged = judgements(tests_in(kept(), repeats, gold))
+        judged = judgements(gathering_tests(kept(), repeats, gold))
         selection.check_seen()
         split = _split(connection, recipe, prompts)
         voices = None

@@ -8,10 +8,10 @@ import pytest
 
 from label_data.consistency import (
     FITTING,
+    gathering_tests,
     gold_accuracy,
     intransitive_by_chance,
     self_consistency,
-    tests_in,
     transitivity,
 )
 from label_data.judgements import judgements
@@ -37,7 +37,7 @@ def test_repeats_and_gold_answers_are_found_by_their_purpose():
     lost = with_purposes(judged("s", {"ana": "a>b", "ben": "a>b"}), "repeat", "gold")
     repeats, gold = [], []
     groups = [repeated, golden, lost]
-    assert list(tests_in(groups, repeats, gold)) == groups
+    assert list(gathering_tests(groups, repeats, gold)) == groups
     assert repeats == [repeated.rankings[1:]]
     ben, cem, ana = golden.rankings
     assert gold == [(cem, ben), (cem, ana)]
@@ -48,7 +48,7 @@ def test_a_repeat_is_held_against_what_was_said_for_the_same_project():
     rankings = replace(first, project="p"), replace(other, project="o"), replace(again, project="p", purpose="repeat")
     repeats = []
     group = replace(judged("q", {"ana": "a>b"}), rankings=rankings)
-    list(tests_in([group], repeats, []))
+    list(gathering_tests([group], repeats, []))
     assert repeats == [(rankings[0], rankings[2])]
 
 
