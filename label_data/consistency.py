@@ -1,6 +1,6 @@
 """Do annotators agree with themselves, with gold answers, and with logic?
 
-`gathering_tests` finds repeats and gold answers by the purpose of a ranking; what measures them takes pairs of rankings.
+`gathering_tests` finds repeats and gold answers by the purpose of a ranking; what measures them takes pairs of these.
 """
 
 from collections import defaultdict
