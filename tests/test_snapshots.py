@@ -1,5 +1,6 @@
 """Versions: the same bytes everywhere, never changed, split without leaks, refused once something is withdrawn."""
 
+import hashlib
 import json
 from itertools import combinations
 
@@ -152,11 +153,17 @@ def test_a_prompt_stays_on_its_side_though_new_ones_join_its_family(store):
 
 
 def test_a_held_out_prompt_that_new_ones_tie_to_trained_ones_moves_and_is_named(store):
-    """A bridge between two families is at 0.7 or more to both of them; whatever was trained on stays so."""
+    """A bridge between two families is at 0.7 or more to both of them. The hash alone would hold all of them out."""
     ends = {"how do bees find their way home in", "how do bees find their way home in the deep"}
     bridge = "how do bees find their way home in the"
     add_groups(store, [asked(end) for end in sorted(ends)])
-    seed = next(seed for seed in range(50) if len({is_held_out(asked(end), 0.5, seed) for end in ends}) == 2)
+    stands_for_all = min({*ends, bridge}, key=lambda text: hashlib.sha256(text.encode()).digest())
+    seed = next(
+        seed
+        for seed in range(100)
+        if len({is_held_out(asked(end), 0.5, seed) for end in ends}) == 2
+        and is_held_out(asked(stands_for_all), 0.5, seed)
+    )
     first = held(store, "first", held_out=0.5, seed=seed)
     (out,) = (one.group.prompt.id for one in version_groups(store, first, "held_out"))
     add_groups(store, [asked(bridge)])
