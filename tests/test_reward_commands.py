@@ -135,7 +135,8 @@ def test_every_setting_is_a_flag_with_the_same_default():
         default = parameters[field.name].default
         empty = field.name in ("annotator_weights", "report_to")
         assert default == (None if empty else getattr(DEFAULTS, field.name)), field.name
-    assert parameters.keys() - {field.name for field in fields(Settings)} == {"store", "out", "project", "resume"}
+    others = {"store", "out", "project", "resume", "version"}
+    assert parameters.keys() - {field.name for field in fields(Settings)} == others
 
 
 @pytest.mark.parametrize("said", ["ana", "=1", "ana=much"])
