@@ -156,7 +156,7 @@ def measure(side: str, task: dict[str, Any]) -> dict[str, Any]:
     from reward.backbones import load_tokenizer
     from reward.batches import encode
     from reward.model import RewardModel
-    from reward.training import side as side_of
+    from reward.sides import side as side_of
 
     groups, held_out = (list(groups_format.read(Path(task[name]))) for name in ("train", "held_out"))
     folder = Path(task["network"])

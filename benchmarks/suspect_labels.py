@@ -24,7 +24,7 @@ from label_data.suspects import recall, suspects
 from reward.batches import encode
 from reward.features import input_features, open_backbone
 from reward.head import fit_head, fit_weights
-from reward.training import side
+from reward.sides import side
 
 FOLDS = 5
 

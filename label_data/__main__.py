@@ -1,4 +1,4 @@
-"""python -m label_data: the store from a terminal: data in and out, projects, gold prompts, quality, checks, copies."""
+"""python -m label_data: the store from a terminal: data in and out, versions, projects, quality, checks, copies."""
 
 import sqlite3
 from collections import Counter
@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -25,8 +25,7 @@ from label_data.check import (
 from label_data.comparisons import group_comparisons
 from label_data.contents import groups
 from label_data.copying import Copied, back_up, copy_store, restore
-from label_data.data_folder import default_store
-from label_data.database import Store, open_store, shown
+from label_data.database import Store, shown
 from label_data.export_card import export_card
 from label_data.formats import FILE_ENDINGS, LACKS, READERS, WITH_MARGIN, WRITERS, prompts
 from label_data.gold import gold_prompts, mark_all_gold
@@ -35,34 +34,18 @@ from label_data.progress import item_counts, origins
 from label_data.projects import Project, add_project, project_named, project_settings, projects
 from label_data.records import InputError
 from label_data.store import Added
+from label_data.terminal import ProjectOption, StoreOption, input_errors
+from label_data.terminal import opened_store as _opened
 from label_data.transfer import Imported, Preview, export_file, import_files, preview
+from label_data.version_commands import app as versions_app
+from label_data.version_commands import snapshot
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help="The store: data in and out, and checks.")
 Reading = StrEnum("Reading", {name: name for name in READERS})
 Writing = StrEnum("Writing", {name: name for name in WRITERS})
 OUT_ENDINGS = dict.fromkeys(ending for endings in FILE_ENDINGS.values() for ending in endings)
-ProjectOption = Annotated[str, typer.Option("--project", help="name of a project [default: the store's only one]")]
-StoreOption = Annotated[str, typer.Option("--store", help="store file or database URL [default: the data folder's]")]
-
-
-@contextmanager
-def input_errors() -> Iterator[None]:
-    """Print what the person can put right alone, and end with status 1; any other error keeps its traceback."""
-    try:
-        yield
-    except InputError as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(1) from None
-
-
-@contextmanager
-def _opened(address: str, create: bool = False) -> Iterator[Store]:
-    """Open the store, by default the data folder's, and close it after the block."""
-    store = open_store(address or default_store(), create)
-    try:
-        yield store
-    finally:
-        store.dispose()
+app.command()(snapshot)
+app.add_typer(versions_app, name="versions")
 
 
 @app.command("import")
@@ -130,22 +113,37 @@ def export_command(
     store: StoreOption = "",
     margin: Annotated[bool, typer.Option(help=f"write strengths as margins: {', '.join(sorted(WITH_MARGIN))}")] = False,
     project: ProjectOption = "",
+    version: Annotated[str, typer.Option(help="a version of the data instead of what a project holds now")] = "",
+    side: Annotated[
+        Literal["train", "held_out"] | None, typer.Option(help="with --version: one side of its split [default: both]")
+    ] = None,
     push_to_hub: Annotated[
         str, typer.Option(help="OWNER/NAME: also put the file and a card there, private if new")
     ] = "",
     public: Annotated[bool, typer.Option(help="with --push-to-hub: for everybody to see, if it is new")] = False,
 ) -> None:
     """Write a project to one file: everything (groups), a table to look at (spreadsheet), or what a trainer takes."""
+    described = ""
     with input_errors(), _opened(store) as opened:
-        mine = project_named(opened, project).id
-        written = export_file(opened, out, format_, margin, mine)
+        if side and not version:
+            raise InputError(f"--side {side}: a side of what? Name a version of the data with --version.")
+        if version:
+            from label_data.snapshots import version_named  # pandas and scipy: for versions alone
+            from label_data.version_export import export_version
+
+            found = version_named(opened, version)
+            mine, described = found.project, found.card
+            written = export_version(opened, found, out, format_, margin, side)
+        else:
+            mine = project_named(opened, project).id
+            written = export_file(opened, out, format_, margin, mine)
         came_from = origins(opened, mine)
     print(f"Wrote {written.rows:,} rows to {out}.")
     _print_counts("Not in the file", written.left_out)
     if format_ in LACKS:
         print(f"Format {format_} has no place for {LACKS[format_]}.")
     if push_to_hub:
-        card = export_card(out, format_, written.rows, written.left_out, came_from)
+        card = export_card(out, format_, written.rows, written.left_out, came_from) + f"\n{described}" * bool(described)
         with input_errors():
             print(f"On the hub: {push(out, card, push_to_hub, private=not public)}")
 

@@ -6,7 +6,7 @@ most one comparison, and the comparisons of one prompt the weight of one ranking
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -26,10 +26,12 @@ class Aggregated:
 
     comparisons: list[Comparison]
     left_out: Counter[str]
+    tied: dict[tuple[str, str], float] = field(default_factory=dict)
+    """Pairs that are a tie rather than either side -> how sure, above 0 to 1; they weigh nothing in the comparisons."""
 
 
 Decide = Callable[[Mapping[str, int]], tuple[int, float]]
-"""From what each annotator said of a pair (1, 0, -1) to which side it is (1, 0 undecided, -1) and how sure, 0 to 1."""
+"""From what each annotator said of a pair (1, 0, -1) to which it is (1, 0, -1) and how sure; 0, 0.0: undecided."""
 
 
 def raw(group: Group) -> Aggregated:
@@ -58,6 +60,8 @@ def weighted_votes(group: Group, reliabilities: Mapping[str, Reliability], tied:
 def _most_votes(said: Mapping[str, int]) -> tuple[int, float]:
     votes = Counter(said.values())
     side = 1 if votes[1] > votes[-1] else -1
+    if votes[0] > votes[side]:
+        return 0, 1.0
     return (side, 1.0) if votes[side] > max(votes[-side], votes[0]) else (0, 0.0)
 
 
@@ -68,6 +72,8 @@ def _most_probable(said: Mapping[str, int], annotators: Mapping[str, Reliability
             logs += np.log(_given_truths(annotators[name], judgement))
     better, tie, worse = np.exp(logs - logs.max()) / np.exp(logs - logs.max()).sum()
     side = 1 if better > worse else -1
+    if tie > max(better, worse):
+        return 0, float(tie - max(better, worse))
     return (side, abs(better - worse)) if max(better, worse) > tie and better != worse else (0, 0.0)
 
 
@@ -99,7 +105,8 @@ def _aggregated(group: Group, name: str, decide: Decide) -> Aggregated:
         for pair, sure in sides.items()
     ]
     undecided = len(votes) - len(sides)
-    return Aggregated(made, Counter({UNDECIDED: undecided} if undecided else {}))
+    tied = {pair: sure for pair, (side, sure) in decided.items() if not side and sure}
+    return Aggregated(made, Counter({UNDECIDED: undecided} if undecided else {}), tied)
 
 
 def _common_strength(strengths: list[int | None]) -> int | None:

@@ -11,6 +11,7 @@ from label_data.contents import groups
 from label_data.database import Store, reading, writing
 from label_data.queueing import enqueue
 from label_data.records import InputError, canonical
+from label_data.snapshots import digest_problems
 
 APPEND_ONLY = {
     "sqlite": "SELECT tbl_name, count(*) FROM sqlite_master WHERE type = 'trigger' GROUP BY tbl_name",
@@ -85,6 +86,7 @@ def problems(store: Store) -> Iterator[str]:
     for table, left in stored.items():
         for id in sorted(left):
             yield f"{table.name}: {id} is not the hash of what is stored under it."
+    yield from digest_problems(store)
 
 
 def _file_problems(connection: Connection) -> Iterator[str]:
@@ -95,7 +97,7 @@ def _file_problems(connection: Connection) -> Iterator[str]:
 
 def _trigger_problems(connection: Connection) -> Iterator[str]:
     found = dict(connection.exec_driver_sql(APPEND_ONLY[connection.dialect.name]).all())
-    for table in (schema.rankings, schema.demonstrations, schema.retractions):
+    for table in schema.APPEND_ONLY:
         if not found.get(table.name):
             yield f"{table.name}: nothing keeps its rows from being changed; the triggers that did are gone."
 

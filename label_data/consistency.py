@@ -1,10 +1,10 @@
 """Do annotators agree with themselves, with gold answers, and with logic?
 
-Repeats and gold answers are passed as pairs of rankings, so that nothing here depends on how a store marks them.
+`gathering_tests` finds repeats and gold answers by the purpose of a ranking; what measures them takes pairs of these.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import combinations, product
 
@@ -14,7 +14,7 @@ import pandas as pd
 from label_data.agreement import Agreement, agreement
 from label_data.intervals import Estimate, estimates, of_sums, rate
 from label_data.judgements import Judgements, judged_pairs
-from label_data.records import Ranking
+from label_data.records import Group, Ranking
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +25,29 @@ class Transitivity:
     """Share of triples; its count is how many triples one annotator judged pair by pair."""
     by_chance: float
     """The share if every judgement were drawn at random with the same share of ties."""
+
+
+def gathering_tests(
+    groups: Iterable[Group], repeats: list[tuple[Ranking, Ranking]], gold: list[tuple[Ranking, Ranking]]
+) -> Iterator[Group]:
+    """Yield the groups as they come, and append the tests of annotators that are in them to the two lists.
+
+    Args:
+        repeats: gets (first, again): two rankings by one annotator, the second made as a hidden repeat.
+        gold: gets (gold answer, annotator's) of each prompt whose ranking is known.
+
+    A prompt may be ranked for several projects: a repeat is held against what was said for the same one.
+    """
+    for group in groups:
+        first = {(one.project, one.annotator): one for one in reversed(group.rankings) if not one.tests_annotator}
+        key = next((one for one in group.rankings if one.purpose == "key"), None)
+        for ranking in group.rankings:
+            whose = (ranking.project, ranking.annotator)
+            if ranking.purpose == "repeat" and whose in first:
+                repeats.append((first[whose], ranking))
+            elif ranking.purpose == "gold" and key is not None:
+                gold.append((key, ranking))
+        yield group
 
 
 def self_consistency(repeats: Iterable[tuple[Ranking, Ranking]], seed: int = 0) -> dict[str, Agreement]:

@@ -21,7 +21,7 @@ from label_data.agreement import (
     meetings,
 )
 from label_data.bias import Leanings, Pull, length_leanings, markup_leanings, place_ranks, position_leanings, pull
-from label_data.consistency import Transitivity, gold_accuracy, self_consistency, transitivity
+from label_data.consistency import Transitivity, gathering_tests, gold_accuracy, self_consistency, transitivity
 from label_data.effort import Outcomes, Speed, StraightLine, outcomes, speeds, straight_lines
 from label_data.findings import Finding
 from label_data.intervals import Estimate
@@ -68,21 +68,16 @@ class Quality:
         return {"format": FORMAT, **_json(self)}
 
 
-def quality(
-    groups: Iterable[Group],
-    repeats: Iterable[tuple[Ranking, Ranking]] = (),
-    gold: Iterable[tuple[Ranking, Ranking]] = (),
-    seed: int = 0,
-) -> Quality:
-    """Return the report on the rankings of these groups.
+def quality(groups: Iterable[Group], seed: int = 0) -> Quality:
+    """Return the report on the rankings of these groups, hidden repeats and gold answers among them included.
 
     Args:
         groups: read once, texts not kept.
-        repeats: (first, again) by one annotator, as `consistency.self_consistency` takes them.
-        gold: (gold answer, annotator's), as `consistency.gold_accuracy` takes them.
         seed: decides the resamples of every interval.
     """
-    return quality_of(judgements(groups), repeats, gold, seed)
+    repeats: list[tuple[Ranking, Ranking]] = []
+    gold: list[tuple[Ranking, Ranking]] = []
+    return quality_of(judgements(gathering_tests(groups, repeats, gold)), repeats, gold, seed)
 
 
 def quality_of(
@@ -91,7 +86,7 @@ def quality_of(
     gold: Iterable[tuple[Ranking, Ranking]] = (),
     seed: int = 0,
 ) -> Quality:
-    """As `quality`, of tables made already."""
+    """As `quality`, of tables and of tests of annotators (`consistency.gathering_tests`) found already."""
     met = meetings(judged)
     overall, by_annotator = agreement(met, seed), agreement_by_annotator(met, seed)
     annotators = dawid_skene(judged, seed=seed).annotators

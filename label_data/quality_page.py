@@ -214,6 +214,11 @@ def headline(found: Quality) -> list[str]:
             f"Where two both prefer a side it is the same one in {decided} of {decided.count:,} meetings. The accuracy "
             f"of the best possible model, against one of them, lies within {found.ceiling}.",
         ]
+    again, right = found.self_consistency[""].decided, found.gold[""]
+    if again.count:
+        said.append(f"Asked again, annotators prefer the same side in {again} of {again.count:,} comparisons.")
+    if right.count:
+        said.append(f"Of {right.count:,} gold comparisons annotators order {right} rightly.")
     said += [f"Left out, {times:,} x: {reason}." for reason, times in found.left_out.most_common()]
     return said
 

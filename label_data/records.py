@@ -419,3 +419,5 @@ class Comparison:
     """Steps of strength between the two, summed; None when any step between them has none."""
     weight: float = 1.0
     """One ranking weighs 1 in all, however many comparisons it implies."""
+    margin: float | None = None
+    """Gap asked of the rewards of the two, where a version of the data says so; see `label_data.snapshots`."""

@@ -1,5 +1,5 @@
-"""The tables. Rankings, demonstrations and retractions are append-only, by trigger; the rest can be rebuilt from them
-or is bookkeeping.
+"""The tables. Rankings, demonstrations, retractions and versions are append-only, by trigger; the rest can be rebuilt
+from them or is bookkeeping.
 
 Times are integers: microseconds since 1970, UTC, from the database's own clock. JSON columns hold canonical text.
 A change here goes with a numbered revision in migrations/versions; a test compares the two.
@@ -241,6 +241,45 @@ retractions = Table(
     Column("retracted_us", BigInteger, nullable=False),
 )
 """Rankings that their annotator withdrew, every revision of one by itself."""
+
+versions = Table(
+    "versions",
+    metadata,
+    Column("number", Counter, primary_key=True),
+    Column("name", String(100), nullable=False, unique=True),
+    Column("project", String(100), nullable=False),
+    Column("sha256", String(64), nullable=False),
+    Column("manifest", Text, nullable=False),
+    Column("card", Text, nullable=False),
+    Column("made_us", BigInteger, nullable=False),
+)
+"""Versions of a project's data; see `label_data.snapshots`."""
+
+version_rows = Table(
+    "version_rows",
+    metadata,
+    Column("version", Counter, ForeignKey("versions.number"), primary_key=True, autoincrement=False),
+    Column("place", BigInteger, primary_key=True, autoincrement=False),
+    Column("prompt_id", String(32), ForeignKey("prompts.id"), nullable=False),
+    Column("side", String(10), nullable=False),
+    Column("content", Text, nullable=False),
+)
+"""A prompt of a version, and what the version holds of it, by id: no text is there twice."""
+
+version_models = Table(
+    "version_models",
+    metadata,
+    Column("number", Counter, primary_key=True),
+    Column("version", Counter, ForeignKey("versions.number"), nullable=False, index=True),
+    Column("folder", Text, nullable=False),
+    Column("report_sha256", String(64), nullable=False),
+    Column("summary", Text, nullable=False),
+    Column("trained_us", BigInteger, nullable=False),
+)
+"""Reward models that were trained on a version."""
+
+APPEND_ONLY = (rankings, demonstrations, retractions, versions, version_rows, version_models)
+"""Tables whose rows triggers keep from being changed or deleted."""
 
 drafts = Table(
     "drafts",

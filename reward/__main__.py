@@ -109,8 +109,11 @@ def train(
         bool, typer.Option("--resume", help="go on with the run to OUT that was stopped, with its own settings")
     ] = False,
     project: Annotated[str, typer.Option(help="whose rankings; by default the store's only project's")] = "",
+    version: Annotated[
+        str, typer.Option(help="a version of the data to learn from, with its own split, weights and margins")
+    ] = "",
 ) -> None:
-    """Train a reward model on a project's rankings, and report how it does on prompts it never saw."""
+    """Train a reward model on a project's rankings, or a version of them, and report how it does on unseen prompts."""
     with _user_errors():
         settings = Settings(
             method=method,
@@ -138,13 +141,16 @@ def train(
         opened = None if resume else open_store(store or default_store(), create=False)
         try:
             with _progress() as show:
-                found = _trained(opened, out, settings, project, show)
+                found = _trained(opened, out, settings, project, version, show)
         except (Stopped, KeyboardInterrupt):
             typer.echo("Stopped. What was done is kept" + _how_to_go_on(out), err=True)
             raise typer.Exit(130) from None
     if found is None:  # another of the processes that train together says it
         return
     _print_markdown(found.as_markdown())
+    if resume and found.version:
+        with _user_errors():
+            _told_after_all(open_store(store or default_store(), create=False), found, out)
     typer.echo(f"The model is in {out}. Score with it: python -m reward score {out} --prompt … --completion …")
     if method == "head" and not resume and found.counts.train_comparisons >= MANY_COMPARISONS:
         typer.echo(
@@ -153,16 +159,33 @@ def train(
         )
 
 
-def _trained(store: Store | None, out: Path, settings: Settings, project: str, show: Any) -> "Report | None":
+def _trained(
+    store: Store | None, out: Path, settings: Settings, project: str, version: str, show: Any
+) -> "Report | None":
     """Train by the method; what brings in torch, which takes seconds, is imported here: not for --help."""
-    chosen = None if store is None else project_named(store, project).id
+    chosen = None if store is None or version else project_named(store, project).id
+    if version:
+        from reward.versions import check_settings
+
+        check_settings(settings)
     if store is not None and settings.method == "head":
         from reward.training import train_reward_model
 
-        return train_reward_model(store, out, settings.backbone, settings.seed, settings.held_out, show, chosen)
+        share = settings.held_out
+        return train_reward_model(store, out, settings.backbone, settings.seed, share, show, chosen, version)
     from reward.tuning import resume_tuning, tune_reward_model
 
-    return resume_tuning(out, show) if store is None else tune_reward_model(store, out, settings, show, chosen)
+    if store is None:
+        return resume_tuning(out, show)
+    return tune_reward_model(store, out, settings, show, chosen, version)
+
+
+def _told_after_all(store: Store, found: "Report", out: Path) -> None:
+    """Tell the store of a model that was resumed, which needs no store otherwise; say so if it has not the version."""
+    from reward.versions import tell_version
+
+    if not tell_version(store, found, out):
+        typer.echo(f"This store has no version with the hash of {found.version}, so it does not know of the model.")
 
 
 def _how_to_go_on(out: Path) -> str:

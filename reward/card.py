@@ -47,8 +47,8 @@ With the workbench: `python -m reward score FOLDER --prompt "…" --completion "
 
 ## Where it came from
 
-Data: sha256 `{data}` over {comparisons:,} comparisons. Chat template: sha256 `{template}`. Base model: {base_model},
-revision `{revision}`. The same store, seed ({seed}) and versions (`workbench.json`) give the same model.
+Data: {version}sha256 `{data}` over {comparisons:,} comparisons. Chat template: sha256 `{template}`. Base model:
+{base_model}, revision `{revision}`. The same store, seed ({seed}) and versions (`workbench.json`) give the same model.
 """
 
 
@@ -68,6 +68,7 @@ def model_card(report: Report, plots: Sequence[Path], longest: int) -> str:
         plots=images,
         longest=longest,
         data=report.data_sha256,
+        version=f"version `{report.version}` (sha256 `{report.version_sha256}`), " if report.version else "",
         comparisons=report.counts.train_comparisons + report.counts.held_out_comparisons,
         template=report.template_sha256,
         revision=report.base_revision,

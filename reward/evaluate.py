@@ -14,6 +14,7 @@ import numpy as np
 
 from label_data.records import InputError
 from reward import metrics
+from reward.ceiling import Human, human_verdict
 from reward.metrics import CalibrationBin, Estimate
 
 FEWEST_HELD_OUT = 20
@@ -130,6 +131,11 @@ class Report:
     curve: tuple[CurvePoint, ...]
     tuning: Tuning | None = None
     """None for a head on a frozen backbone."""
+    human: Human | None = None
+    """None in a report from before this was measured."""
+    version: str = ""
+    """Name of the version of the data that it was trained and judged on; empty: what the store held."""
+    version_sha256: str = ""
 
     @property
     def missing_prompts(self) -> int:
@@ -227,6 +233,9 @@ def report_from(value: dict[str, Any]) -> Report:
     )
     if value.get("tuning") is not None:
         fields["tuning"] = Tuning(**{name: _number(found) for name, found in value["tuning"].items()})
+    if value.get("human") is not None:
+        human = value["human"]
+        fields["human"] = Human(_estimate(human["agreement"]), _number(human["low"]), _number(human["high"]))
     if value["held_out"] is not None:
         found = {
             name: _estimate(field) if isinstance(field, dict) else _number(field)
@@ -287,6 +296,8 @@ def _lines(report: Report) -> list[str]:
             f"Spearman correlation of reward and length within a prompt: {_text(held_out.reward_length)}. "
             f"Exact ties of the model, counted half: {held_out.ties:,}.",
         ]
+    if report.human is not None:
+        lines += ["", human_verdict(report.human)]
     if report.curve:
         lines += ["", "| training prompts | accuracy | 95 % interval | log-loss |", "| ---: | ---: | :---: | ---: |"]
         lines += [
@@ -309,6 +320,14 @@ def _count_lines(report: Report) -> list[str]:
         f"were tied, {counts.twins:,} comparisons of equal texts were left out, and the prompts of {counts.trimmed:,} "
         "completions were trimmed. Prompts that share their first turn count as one and stay on one side.",
         *([f"{counts.tests:,} more rankings test annotators and were left out."] if counts.tests else []),
+        *(
+            [
+                f"All of it is version `{report.version}` of the data, sha256 `{report.version_sha256}`: its split, "
+                "pairs, weights and margins."
+            ]
+            if report.version
+            else []
+        ),
         "",
         _made(report),
     ]

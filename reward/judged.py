@@ -9,6 +9,7 @@ from transformers import PreTrainedTokenizerBase
 
 from label_data.comparisons import comparisons
 from label_data.records import Group, Ranking
+from label_data.snapshots import VersionGroup
 from reward.batches import Input, encode
 from reward.losses import bradley_terry, centring, davidson, plackett_luce, tie_strength
 from reward.settings import Settings
@@ -24,6 +25,8 @@ class Pair:
     weight: float
     strength: int = 0
     """Steps of strength between the two; 0 where it was not told."""
+    margin: float = 0.0
+    """Gap asked of the rewards of the two by a version of the data, whatever the strength."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +45,9 @@ class Judged:
 def judge(group: Group, tokenizer: PreTrainedTokenizerBase, settings: Settings) -> Judged | None:
     """Return the group as training reads it, or None if nothing in it teaches anything.
 
-    Every ranking weighs 1, times its annotator's weight, however many comparisons it implies. A comparison or tie of
-    equal texts is left out, and completions that nobody placed are not read. Only Davidson's loss learns from ties.
+    Every ranking weighs 1, times its annotator's weight, however many comparisons it implies; one that tests its
+    annotator teaches nothing. A comparison or tie of equal texts is left out, and completions that nobody placed are
+    not read. Only Davidson's loss learns from ties.
     """
     text = {completion.id: completion.text for completion in group.completions}
     folded = {completion.id: completion.folded for completion in group.completions}
@@ -56,6 +60,8 @@ def judge(group: Group, tokenizer: PreTrainedTokenizerBase, settings: Settings) 
     tied: list[Pair] = []
     orders = []
     for ranking in group.rankings:
+        if ranking.tests_annotator:
+            continue
         weight = settings.annotator_weights.get(ranking.annotator, 1.0)
         pairs = [one for one in comparisons(ranking) if folded[one.chosen] != folded[one.rejected]]
         ties = [pair for pair in _ties(ranking) if folded[pair[0]] != folded[pair[1]]]
@@ -75,6 +81,27 @@ def judge(group: Group, tokenizer: PreTrainedTokenizerBase, settings: Settings) 
         total = sum(pair.weight for pair in compared)
     inputs = tuple(encode(tokenizer, group.prompt.messages, text[completion]) for completion in place)
     return Judged(inputs, tuple(compared), tuple(tied), tuple(orders), total)
+
+
+def judge_version(one: VersionGroup, tokenizer: PreTrainedTokenizerBase, settings: Settings) -> Judged | None:
+    """Return what a version of the data holds of a prompt as training reads it: its pairs, weights and margins.
+
+    None if nothing in it teaches anything. Ties, which a version has if it keeps them, are for Davidson's loss alone.
+    """
+    text = {completion.id: completion.text for completion in one.group.completions}
+    place: dict[str, int] = {}
+
+    def at(completion: str) -> int:
+        return place.setdefault(completion, len(place))
+
+    compared = tuple(Pair(at(of.chosen), at(of.rejected), of.weight, margin=of.margin or 0.0) for of in one.comparisons)
+    tied = ()
+    if settings.loss == "davidson":
+        tied = tuple(Pair(at(of.first), at(of.second), of.weight) for of in one.ties)
+    if not compared + tied:
+        return None
+    inputs = tuple(encode(tokenizer, one.group.prompt.messages, text[completion]) for completion in place)
+    return Judged(inputs, compared, tied, (), sum(pair.weight for pair in compared + tied))
 
 
 def _ties(ranking: Ranking) -> list[tuple[str, str]]:
@@ -130,7 +157,8 @@ def summed_loss(
             is_tie = torch.tensor([tie for _, _, tie in pairs], device=rewards.device)
             losses = davidson(rewards, first, second, is_tie, strength)
         else:
-            margin = settings.margin * rewards.new_tensor([pair.strength for pair, _, _ in pairs])
+            asked = [settings.margin * pair.strength + pair.margin for pair, _, _ in pairs]
+            margin = rewards.new_tensor(asked)
             losses = bradley_terry(rewards, first, second, margin, settings.smoothing)
         loss = (weight * losses).sum()
     if settings.centring:

@@ -11,14 +11,15 @@ from pathlib import Path
 
 import numpy as np
 
-from label_data.comparisons import comparisons, group_comparisons, split_by_prompt
+from label_data.comparisons import comparisons, split_by_prompt
 from label_data.contents import groups as stored_groups
 from label_data.database import Store
-from label_data.records import Comparison, Group, InputError, canonical, content_id
+from label_data.records import Comparison, Group, InputError, canonical
 from label_data.settings import PACKAGED_MODEL
 from reward import metrics
 from reward.batches import LONGEST_INPUT, Input, encode
 from reward.card import model_card
+from reward.ceiling import human_agreement
 from reward.evaluate import FEWEST_HELD_OUT, REPORT_FILE, Counts, CurvePoint, HeldOut, Report, held_out_measures
 from reward.features import Backbone, OnProgress, input_features, open_backbone
 from reward.folders import check_free, whole_folder
@@ -26,6 +27,8 @@ from reward.head import Head, fit_head, fit_weights
 from reward.model import RewardModel
 from reward.plots import write_plots
 from reward.settings import Settings
+from reward.sides import Side, side
+from reward.versions import frozen_version, tell_version
 
 FEWEST_TRAIN = 10
 """Training prompts with comparisons below which there is nothing to cross-validate on."""
@@ -33,38 +36,6 @@ CURVE = (0.25, 0.5, 0.75)
 """Shares of the training prompts at which the learning curve is drawn, besides all of them."""
 PROVENANCE_FILE = "workbench.json"
 PACKAGES = ("numpy", "scikit-learn", "torch", "transformers")
-
-
-@dataclass(frozen=True, slots=True)
-class Side:
-    """The train or the held-out side as arrays: one row a comparison."""
-
-    groups: tuple[Group, ...]
-    """Those with comparisons."""
-    comparisons: tuple[Comparison, ...]
-    clusters: np.ndarray
-    """Hash of the first turn of each comparison's prompt: what folds and intervals keep together."""
-    weights: np.ndarray
-
-    @property
-    def prompts(self) -> int:
-        """How many prompts it has, those that share their first turn counted once."""
-        return len(set(self.clusters))
-
-    @property
-    def rankings(self) -> int:
-        """How many rankings say something here."""
-        said = (one for group in self.groups for one in group.rankings if not one.tests_annotator)
-        return sum(bool(comparisons(ranking)) for ranking in said)
-
-
-def side(groups: Sequence[Group]) -> Side:
-    """Return the comparisons of the groups as arrays; groups without any are left out."""
-    with_some = [(group, found) for group in groups if (found := group_comparisons(group))]
-    every = tuple(comparison for _, found in with_some for comparison in found)
-    clusters = np.array([content_id(group.prompt.first_turn) for group, found in with_some for _ in found], dtype=str)
-    weights = np.array([comparison.weight for comparison in every])
-    return Side(tuple(group for group, _ in with_some), every, clusters, weights)
 
 
 def train_reward_model(
@@ -75,6 +46,7 @@ def train_reward_model(
     held_out: float = 0.2,
     on_progress: OnProgress = lambda done, total, message: None,
     project: str | None = None,
+    version: str = "",
 ) -> Report:
     """Train on the store's rankings, write the model with its report to the new folder `out`, return the report.
 
@@ -85,6 +57,8 @@ def train_reward_model(
         held_out: share of the prompts kept for the report, above 0 and below 1.
         on_progress: gets (done, total, message); it may raise to stop, and no folder is made then.
         project: id of the project whose rankings are learned from; by default those of all.
+        version: name of a version of the data that is learned from instead, with its split, weights and margins. The
+            store then knows of the model.
 
     Raises:
         InputError: if `out` is taken, `held_out` is no share, or there are too few rankings to train on.
@@ -92,8 +66,12 @@ def train_reward_model(
     check_free(out)
     if not 0 < held_out < 1:
         raise InputError(f"The held-out share is {held_out}; give a number between 0 and 1, for example 0.2.")
-    groups = list(stored_groups(store, ranked_only=True, project=project))
-    train, test = (side(some) for some in split_by_prompt(groups, held_out, seed))
+    frozen = frozen_version(store, version) if version else None
+    if frozen is None:
+        groups = list(stored_groups(store, ranked_only=True, project=project))
+        train, test = (side(some) for some in split_by_prompt(groups, held_out, seed))
+    else:
+        groups, (train, test), held_out = frozen.groups, frozen.sides, frozen.held_out
     check_enough(train, held_out)
     on_progress(0, 0, "Opening the backbone; the packaged one is converted once, in about 40 seconds.")
     opened = open_backbone(backbone)
@@ -102,7 +80,7 @@ def train_reward_model(
 
     on_progress(0, 0, "Fitting the head and choosing its layer.")
     differences = features.differences(train.comparisons)
-    head = fit_head(differences, train.weights, train.clusters, seed)
+    head = fit_head(differences, train.weights, train.clusters, seed, train.margins)
     report = Report(
         base_model=backbone,
         base_revision=opened.revision,
@@ -114,12 +92,17 @@ def train_reward_model(
         held_out_share=held_out,
         data_sha256=data_hash([*train.comparisons, *test.comparisons]),
         template_sha256=hashlib.sha256(opened.tokenizer.chat_template.encode()).hexdigest(),
-        counts=counts_of(groups, train, test, trimmed),
+        counts=counts_of(groups, train, test, trimmed, None if frozen is None else frozen.twins),
         held_out=_measures(head, features, test, seed) if enough else None,
         curve=_learning_curve(head, differences, features, train, test, seed) if enough else (),
+        human=human_agreement(groups, seed),
+        version="" if frozen is None else frozen.name,
+        version_sha256="" if frozen is None else frozen.sha256,
     )
     on_progress(0, 0, "Writing the model and its report.")
     _write(out, opened, head, report, features, test if enough else train)
+    if frozen is not None:
+        tell_version(store, report, out)
     return report
 
 
@@ -136,7 +119,10 @@ def check_enough(train: Side, held_out: float) -> None:
 
 def data_hash(compared: Sequence[Comparison]) -> str:
     """Return the sha256 of the comparisons, in any order: what exactly was learned from and judged on."""
-    rows = sorted(canonical([c.prompt_id, c.chosen, c.rejected, c.annotator, c.weight]) for c in compared)
+    rows = sorted(
+        canonical([c.prompt_id, c.chosen, c.rejected, c.annotator, c.weight, *([c.margin] if c.margin else [])])
+        for c in compared
+    )
     return hashlib.sha256("\n".join(rows).encode()).hexdigest()
 
 
@@ -189,8 +175,11 @@ def other_prompts(groups: Sequence[Group], seed: int) -> list[tuple[Group, Group
 # The report
 
 
-def counts_of(groups: Sequence[Group], train: Side, test: Side, trimmed: int) -> Counts:
-    """Return what the groups held and what became of it; `trimmed` is the number of completions that did not fit."""
+def counts_of(groups: Sequence[Group], train: Side, test: Side, trimmed: int, twins: int | None = None) -> Counts:
+    """Return what the groups held and what became of it; `trimmed` is the number of completions that did not fit.
+
+    `twins`: comparisons of equal texts, where a version of the data has counted them; else they are what is missing.
+    """
     every = [ranking for group in groups for ranking in group.rankings]
     rankings = [ranking for ranking in every if not ranking.tests_annotator]
     implied = [len(comparisons(ranking)) for ranking in rankings]
@@ -198,7 +187,7 @@ def counts_of(groups: Sequence[Group], train: Side, test: Side, trimmed: int) ->
         rankings=len(rankings),
         without_order=implied.count(0),
         tied=sum(comb(len(tied), 2) for ranking in rankings for tied in ranking.order),
-        twins=sum(implied) - len(train.comparisons) - len(test.comparisons),
+        twins=sum(implied) - len(train.comparisons) - len(test.comparisons) if twins is None else twins,
         trimmed=trimmed,
         tests=len(every) - len(rankings),
         train_prompts=train.prompts,
@@ -255,7 +244,8 @@ def _learning_curve(
         some = np.isin(train.clusters, prompts)
         if some.sum() < 2:
             continue
-        found = fit_weights(differences[some, head.layer], train.weights[some], [head.regularisation])[0]
+        learned = differences[some, head.layer], train.weights[some], [head.regularisation], train.margins[some]
+        found = fit_weights(*learned)[0]
         margins = of_test @ found
         right = metrics.mean_with_interval(metrics.correct(margins), test.weights, test.clusters, seed)
         points.append(CurvePoint(len(prompts), right, metrics.log_loss(margins, test.weights)))
@@ -319,6 +309,7 @@ def provenance(report: Report) -> dict[str, object]:
         "base_revision": report.base_revision,
         "seed": report.seed,
         "held_out_share": report.held_out_share,
+        **({"version": report.version, "version_sha256": report.version_sha256} if report.version else {}),
         "versions": {name: version(name) for name in PACKAGES},
     }
 

@@ -19,32 +19,34 @@ from label_data.comparisons import split_by_prompt
 from label_data.contents import groups as stored_groups
 from label_data.database import Store
 from label_data.formats import groups as groups_format
-from label_data.records import Group, InputError
+from label_data.records import Group, InputError, canonical
+from label_data.snapshots import content_of, thawed
 from reward.backbones import load_config, load_tokenizer, model_folder, model_revision
 from reward.batches import Input, encode
+from reward.ceiling import human_agreement
 from reward.evaluate import FEWEST_HELD_OUT, HeldOut, Report, Tuning
 from reward.features import OnProgress
 from reward.folders import check_free, whole_folder
-from reward.judged import Judged, judge
+from reward.judged import Judged, judge, judge_version
 from reward.model import RewardModel
 from reward.networks import LoraNetwork, effective_dropout, fine_tunable
 from reward.ranked_network import RankedNetwork
 from reward.settings import UNFINISHED, Settings
+from reward.sides import Side, side
 from reward.top_layers import TopNetwork, top_network, whole_network
 from reward.trainer import FEWEST_VALIDATION, LOG_FILE, fit
 from reward.training import (
-    Side,
     check_enough,
     counts_of,
     data_hash,
     measures,
     other_prompts,
     pretty,
-    side,
     write_model,
 )
+from reward.versions import Frozen, check_settings, frozen_version, tell_version
 
-SETTINGS_FILE, DATA_FILE = "settings.json", "rankings.jsonl.gz"
+SETTINGS_FILE, DATA_FILE, VERSION_FILE = "settings.json", "rankings.jsonl.gz", "version.json"
 
 
 def unfinished_folder(out: Path) -> Path:
@@ -58,6 +60,7 @@ def tune_reward_model(
     settings: Settings,
     on_progress: OnProgress = lambda done, total, message: None,
     project: str | None = None,
+    version: str = "",
 ) -> Report | None:
     """Fine-tune on the store's rankings, write the model with its report to the new folder `out`, return the report.
 
@@ -68,6 +71,8 @@ def tune_reward_model(
         settings: with a method other than head.
         on_progress: gets (done, total, message); it may raise to stop, and `resume_tuning` goes on from there.
         project: whose rankings; by default those of all projects.
+        version: name of a version of the data that is learned from instead, with its split, weights and margins. The
+            store then knows of the model.
 
     Raises:
         InputError: if `out` is taken or half done, or there are too few rankings to train on.
@@ -81,22 +86,53 @@ def tune_reward_model(
                     f"{folder} holds a run that did not finish. Go on with it: python -m reward train --resume --out "
                     f"{out}. Or remove it."
                 )
-            groups = list(stored_groups(store, ranked_only=True, project=project))
-            train, _ = split_by_prompt(groups, settings.held_out, settings.seed)
-            check_enough(side(train), settings.held_out)
+            frozen = None
+            if version:
+                check_settings(settings)
+                frozen = frozen_version(store, version)
+                groups = frozen.groups
+                check_enough(frozen.sides[0], frozen.held_out)
+            else:
+                groups = list(stored_groups(store, ranked_only=True, project=project))
+                train, _ = split_by_prompt(groups, settings.held_out, settings.seed)
+                check_enough(side(train), settings.held_out)
             with whole_folder(folder) as made:
                 groups_format.write(made / DATA_FILE, groups)
+                if frozen is not None:
+                    _write_version(made / VERSION_FILE, frozen)
                 (made / SETTINGS_FILE).write_text(pretty(asdict(settings)), encoding="utf-8")
-    return _run(out, False, on_progress)
+    report = _run(out, False, on_progress)
+    if report is not None and version:
+        tell_version(store, report, out)
+    return report
 
 
 def resume_tuning(out: Path, on_progress: OnProgress = lambda done, total, message: None) -> Report | None:
     """Go on with the run that was to become `out`, with its own settings and rankings; return as `tune_reward_model`.
 
+    If those are a version of the data, the store that has it is not told: see `versions.tell_version`.
+
     Raises InputError if there is no such run.
     """
     check_free(out)
     return _run(out, True, on_progress)
+
+
+def _write_version(file: Path, frozen: Frozen) -> None:
+    """Keep what a version says beside its rankings: which are compared, on which side, for how much."""
+    said = {one.group.prompt.id: content_of(one) for one in frozen.prompts}
+    whole = {"name": frozen.name, "sha256": frozen.sha256, "held_out": frozen.held_out, "twins": frozen.twins}
+    file.write_text(canonical({**whole, "prompts": said}), encoding="utf-8")
+
+
+def _kept_version(folder: Path, groups: Sequence[Group]) -> Frozen | None:
+    """Return the version that the run in this folder learns from; None if it learns from rankings as they were."""
+    file = folder / VERSION_FILE
+    if not file.exists():
+        return None
+    kept = json.loads(file.read_text(encoding="utf-8"))
+    said = kept.pop("prompts")
+    return Frozen(prompts=tuple(thawed(group, said[group.prompt.id]) for group in groups), **kept)
 
 
 def read_settings(folder: Path) -> Settings:
@@ -122,10 +158,17 @@ def _run(out: Path, resume: bool, on_progress: OnProgress) -> Report | None:
     with _processes().main_process_first():
         base = model_folder(settings.backbone)
     tokenizer = load_tokenizer(base)
-    learned_from, held_out = split_by_prompt(groups, settings.held_out, settings.seed)
-    fitted_on, validated_on = split_by_prompt(learned_from, settings.validation, settings.seed + 1)
     on_progress(0, 0, "Turning prompts and completions into tokens.")
-    fitted, validated = ([judge(one, tokenizer, settings) for one in some] for some in (fitted_on, validated_on))
+    frozen = _kept_version(folder, groups)
+    if frozen is None:
+        learned_from, held_out = split_by_prompt(groups, settings.held_out, settings.seed)
+        train, test = side(learned_from), side(held_out)
+        parts = split_by_prompt(learned_from, settings.validation, settings.seed + 1)
+        fitted, validated = ([judge(one, tokenizer, settings) for one in some] for some in parts)
+    else:
+        train, test = frozen.sides
+        parts = frozen.validation(settings.validation, settings.seed + 1)
+        fitted, validated = ([judge_version(one, tokenizer, settings) for one in some] for some in parts)
     fitted, validated = ([one for one in some if one is not None] for some in (fitted, validated))
     if len(validated) < FEWEST_VALIDATION:  # too few to stop by: learn from them
         fitted, validated = fitted + validated, []
@@ -143,10 +186,9 @@ def _run(out: Path, resume: bool, on_progress: OnProgress) -> Report | None:
         ranked = _network(base, tokenizer, settings, [*fitted, *validated], on_progress)
         ranked.load_state_dict(found.weights)
     model = RewardModel(_plain(base, ranked, settings).eval(), tokenizer)
-    train, test = side(learned_from), side(held_out)
     enough = test.prompts >= FEWEST_HELD_OUT
     own = _inputs(tokenizer, [(group, group) for group in (*train.groups, *test.groups)])
-    asked = test if enough else train
+    asked, trimmed = test if enough else train, sum(one.trimmed for one in own.values())
     report = Report(
         base_model=settings.backbone,
         base_revision=model_revision(base),
@@ -155,10 +197,10 @@ def _run(out: Path, resume: bool, on_progress: OnProgress) -> Report | None:
         regularisation=None,
         cross_validated=None,
         seed=settings.seed,
-        held_out_share=settings.held_out,
+        held_out_share=settings.held_out if frozen is None else frozen.held_out,
         data_sha256=data_hash([*train.comparisons, *test.comparisons]),
         template_sha256=hashlib.sha256(tokenizer.chat_template.encode()).hexdigest(),
-        counts=counts_of(groups, train, test, sum(one.trimmed for one in own.values())),
+        counts=counts_of(groups, train, test, trimmed, None if frozen is None else frozen.twins),
         held_out=_measured(model, own, test, settings) if enough else None,
         curve=(),
         tuning=Tuning(
@@ -177,6 +219,9 @@ def _run(out: Path, resume: bool, on_progress: OnProgress) -> Report | None:
             layout=found.layout,
             fallback=found.fallback,
         ),
+        human=human_agreement(groups, settings.seed),
+        version="" if frozen is None else frozen.name,
+        version_sha256="" if frozen is None else frozen.sha256,
     )
     on_progress(0, 0, "Writing the model and its report.")
     some = [own[one.chosen] for one in asked.comparisons[:4]]

@@ -1,11 +1,19 @@
 """Annotators against themselves, gold answers and logic."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from label_data.consistency import FITTING, gold_accuracy, intransitive_by_chance, self_consistency, transitivity
+from label_data.consistency import (
+    FITTING,
+    gathering_tests,
+    gold_accuracy,
+    intransitive_by_chance,
+    self_consistency,
+    transitivity,
+)
 from label_data.judgements import judgements
 from label_data.records import Completion, Group, Ranking, user_prompt
 from planted_people import judged
@@ -14,6 +22,34 @@ from planted_people import judged
 def two(question, first, second, name="ana"):
     """Two rankings of one prompt."""
     return judged(question, {name: first, f"{name}/2": second}).rankings
+
+
+def with_purposes(group, *purposes):
+    """The group, its rankings for these purposes."""
+    rankings = zip(group.rankings, purposes, strict=True)
+    return replace(group, rankings=tuple(replace(one, purpose=purpose) for one, purpose in rankings))
+
+
+def test_repeats_and_gold_answers_are_found_by_their_purpose():
+    """Ana's repeat is held against her own first ranking; Ben's and Ana's answers against the known one, Cem's."""
+    repeated = with_purposes(judged("q", {"ben": "a>b", "ana": "a>b", "ana/2": "b>a"}), "", "", "repeat")
+    golden = with_purposes(judged("r", {"ben": "a>b", "cem": "a>b", "ana": "b>a"}), "gold", "key", "gold")
+    lost = with_purposes(judged("s", {"ana": "a>b", "ben": "a>b"}), "repeat", "gold")
+    repeats, gold = [], []
+    groups = [repeated, golden, lost]
+    assert list(gathering_tests(groups, repeats, gold)) == groups
+    assert repeats == [repeated.rankings[1:]]
+    ben, cem, ana = golden.rankings
+    assert gold == [(cem, ben), (cem, ana)]
+
+
+def test_a_repeat_is_held_against_what_was_said_for_the_same_project():
+    first, other, again = judged("q", {"ana": "a>b", "ana/2": "b>a", "ana/3": "a>b"}).rankings
+    rankings = replace(first, project="p"), replace(other, project="o"), replace(again, project="p", purpose="repeat")
+    repeats = []
+    group = replace(judged("q", {"ana": "a>b"}), rankings=rankings)
+    list(gathering_tests([group], repeats, []))
+    assert repeats == [(rankings[0], rankings[2])]
 
 
 def test_self_consistency_is_the_share_of_pairs_judged_alike_both_times():

@@ -18,9 +18,11 @@ from label_data.drafts import save_draft
 from label_data.jobs import add_job, unfinished_jobs
 from label_data.progress import store_counts
 from label_data.projects import project_settings, save_settings
+from label_data.recipes import Recipe
 from label_data.records import InputError, user_prompt
 from label_data.schema import metadata
 from label_data.settings import ProjectSettings
+from label_data.snapshots import make_version, record_model
 from label_data.store import add_prompts
 from label_data.transfer import export_file
 from label_data.work import retract
@@ -29,7 +31,7 @@ from store_fixtures import add_ready_prompt
 
 @pytest.fixture
 def full_store(ranked_store):
-    """A store with something in every table: settings, a revised ranking, a demonstration, one withdrawn, a draft."""
+    """A store with something in every table: settings, a revised ranking, a demonstration, a draft, a version …"""
     save_settings(ranked_store, ProjectSettings(name="Moved", annotators_per_prompt=2))
     ann = annotator_named(ranked_store, "Ann").id
     (old,) = next(groups(ranked_store)).rankings
@@ -47,6 +49,7 @@ def full_store(ranked_store):
     (task,) = next_tasks(ranked_store, ann)
     assert save_draft(ranked_store, task.token, ann, {"at": 1, "revises": None})
     add_job(ranked_store, "train", {"x": 1})
+    record_model(ranked_store, make_version(ranked_store, "v1", Recipe("default")), "runs/one", "a" * 64, {})
     assert old.submission == "first-submission"
     return ranked_store
 

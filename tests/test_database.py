@@ -21,7 +21,7 @@ from label_data.records import InputError, Ranking, user_prompt
 from label_data.schema import metadata
 from label_data.store import add_prompts, save_ranking
 from label_data.work import work_of
-from store_fixtures import add_ready_prompt
+from store_fixtures import NEWEST, add_ready_prompt
 
 
 def test_a_store_is_made_where_there_is_none_with_its_folders(tmp_path):
@@ -203,7 +203,7 @@ def test_a_store_of_every_earlier_version_opens_with_all_that_it_holds(tmp_path,
     (work,) = work_of(store, ann, "sky")
     assert submit(store, Answer(work.task.token, "newer", "all_bad", revises="first-submission"), ann) == "saved"
     assert list(problems(store)) == []
-    assert (tmp_path / "store.db.before-0005").exists()
+    assert (tmp_path / f"store.db.before-{NEWEST}").exists()
     store.dispose()
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from label_data.records import InputError
+from reward.ceiling import Human
 from reward.evaluate import (
     Counts,
     CurvePoint,
@@ -83,6 +84,20 @@ def test_the_baselines_are_those_counted_by_hand():
     assert (found.shorter_chosen.value, found.shorter_chosen.comparisons) == (0, 1)
     assert found.prompt_shuffled.value == pytest.approx(1.5 / 5)
     assert found.over_shuffled.value == pytest.approx(0.3)
+
+
+def test_how_far_people_agree_and_the_version_stand_in_the_report_and_are_read_back():
+    """a = 0.8: between 0.8 and (1 + sqrt(0.6)) / 2 = 0.887. A report from before either was measured says neither."""
+    before = report(None)
+    assert "annotators both take a side" not in before.as_markdown() and "version" not in before.as_markdown()
+    old = {name: value for name, value in before.as_dict().items() if not name.startswith(("human", "version"))}
+    assert report_from(json.loads(json.dumps(old))) == before
+    human = Human(Estimate(0.8, 0.6, 0.9, 10, 10), 0.8, 0.887)
+    found = replace(before, human=human, version="v1", version_sha256="a" * 64)
+    said = found.as_markdown()
+    assert "So the best possible model would order 80.0% to 88.7% as one annotator did." in said
+    assert f"All of it is version `v1` of the data, sha256 `{'a' * 64}`" in said
+    assert report_from(json.loads(json.dumps(found.as_dict()))) == found
 
 
 def test_a_reward_that_is_length_is_seen_to_be_so():

@@ -26,6 +26,20 @@ def test_one_feature_and_two_comparisons_give_the_weight_worked_out_by_hand():
     assert weights == pytest.approx([0.3374], abs=1e-3)
 
 
+def test_a_margin_that_is_asked_for_gives_the_weight_worked_out_by_hand():
+    """As before with a margin of 1: w = 2 / (1 + exp(w - 1)); at w = 1, 2 / (1 + 1) = 1. Folded back: 1 / 2."""
+    (weights,) = fit_weights(np.array([[2.0], [2.0]]), np.ones(2), [1.0], np.ones(2))
+    assert weights == pytest.approx([0.5], abs=1e-6)
+
+
+@pytest.mark.parametrize("comparisons", [4, 50])
+def test_margins_of_next_to_nothing_change_next_to_nothing(comparisons):
+    """Two ways to the same minimum, with fewer comparisons than features and with more."""
+    differences, weights = differences_of(comparisons, 6), np.linspace(0.5, 1, comparisons)
+    without, tiny = (fit_weights(differences, weights, [0.1, 1.0], margin) for margin in (0.0, 1e-9))
+    assert tiny == pytest.approx(without, abs=1e-4)
+
+
 def test_every_comparison_may_say_the_same():
     """All are "chosen", one class, which scikit-learn itself refuses."""
     (weights,) = fit_weights(np.ones((5, 1)), np.ones(5), [0.1])

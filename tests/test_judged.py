@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -59,6 +60,23 @@ def test_only_davidson_learns_from_ties_and_every_ranking_still_weighs_one(token
     assert pairs(found.compared) == [(0, 1, 1 / 3), (0, 2, 1 / 3)]
     assert pairs(found.tied) == [(1, 2, 1 / 3)] and found.weight == 1
     assert judged(tokenizer, ranking).tied == ()
+
+
+def test_what_tests_its_annotator_teaches_nothing(tokenizer):
+    first = Ranking(PROMPT.id, "ann", SHOWN, ((A.id,), (B.id,)))
+    again = Ranking(PROMPT.id, "ann", SHOWN, ((B.id,), (A.id,)), purpose="repeat")
+    gold = Ranking(PROMPT.id, "bob", SHOWN, ((B.id,), (A.id,)), purpose="gold")
+    assert judged(tokenizer, first, again, gold) == judged(tokenizer, first)
+    assert judged(tokenizer, again) is None
+
+
+def test_a_margin_of_a_pair_is_asked_for_as_one_by_strength_is():
+    """Rewards 2 and 1 with a margin of 0.5: -log sigmoid(2 - 1 - 0.5) = 0.4741; by a strength of 2 at 0.25 the same."""
+    rewards = torch.tensor([2.0, 1.0])
+    for pair, margin in ((Pair(0, 1, 1.0, margin=0.5), 0.0), (Pair(0, 1, 1.0, 2), 0.25)):
+        group = Judged((), (pair,), (), (), 1.0)
+        found = summed_loss(rewards, [replace(group, inputs=(None, None))], Settings(margin=margin, centring=0.0))
+        assert found.item() == pytest.approx(0.4741, abs=1e-4)
 
 
 def test_no_difference_is_a_tie_of_all_that_was_shown(tokenizer):

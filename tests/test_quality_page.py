@@ -3,6 +3,7 @@
 import json
 import re
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 
 import pytest
 from typer.testing import CliRunner
@@ -86,6 +87,34 @@ def test_the_command_prints_what_to_do_and_writes_the_report(tmp_path, monkeypat
     assert said[0] == "6 rankings of 3 prompts by 2 annotators: 6 judged pairs, 0 of them tied."
     assert "What to do:" in said and said[-1] == "The report is quality.json, with 0 plots."
     assert json.loads((tmp_path / "quality.json").read_text())["counts"]["rankings"] == 6
+
+
+def test_the_command_says_what_the_stores_repeats_and_gold_prompts_show(tmp_path, monkeypatch):
+    """Ana is asked ten prompts again and says the same of eight, and gets nine of ten gold prompts right."""
+    monkeypatch.chdir(tmp_path)
+
+    def tested(question, answers, *purposes):
+        group = judged(question, answers)
+        given = zip(group.rankings, purposes, strict=True)
+        return replace(group, rankings=tuple(replace(one, purpose=purpose) for one, purpose in given))
+
+    groups = [
+        tested(f"q{number}", {"ana": "a>b", "ana/2": "a>b" if number < 8 else "b>a"}, "", "repeat")
+        for number in range(10)
+    ]
+    groups += [
+        tested(f"g{number}", {"rae": "a>b", "ana": "a>b" if number < 9 else "b>a"}, "key", "gold")
+        for number in range(10)
+    ]
+    add_groups(open_store(tmp_path / "store.db"), groups)
+    result = CliRunner().invoke(app, ["quality", "store.db", "--out", "quality.json"])
+    assert result.exit_code == 0, result.output
+    assert "Asked again, annotators prefer the same side in 0.800 [" in result.stdout
+    assert "Of 10 gold comparisons annotators order 0.900 [" in result.stdout
+    report = json.loads((tmp_path / "quality.json").read_text())
+    assert report["self_consistency"]["ana"]["decided"]["value"] == 0.8
+    assert report["gold"]["ana"] == report["gold"][""]
+    assert report["gold"]["ana"]["value"] == 0.9
 
 
 def test_the_command_refuses_another_ending_before_it_works_anything_out(tmp_path, monkeypatch):

@@ -10,6 +10,8 @@ import pytest
 from typer.testing import CliRunner
 
 from label_data.database import open_store
+from label_data.recipes import Recipe
+from label_data.snapshots import make_version, models_of
 from label_data.store import add_groups
 from reward.__main__ import app, train
 from reward.model import RewardModel
@@ -29,6 +31,19 @@ def test_train_writes_the_folder_and_prints_the_report(run, tmp_path, tiny_backb
     assert done.exit_code == 0, done.output
     assert "Too few held-out prompts" in done.stdout and "Features" in done.stderr
     assert run("report", tmp_path / "model").stdout.strip() in done.stdout
+
+
+def test_train_on_a_version_says_so_and_the_version_knows(run, tmp_path, tiny_backbone_folder):
+    store = open_store(tmp_path / "data" / "workbench.db")
+    add_groups(store, planted_groups(40))
+    made = make_version(store, "v1", Recipe("default", held_out=0.4))
+    said = run("train", "--out", tmp_path / "model", "--version", "v1", "--margin", "0.5")
+    assert said.exit_code == 1 and "Leave --margin out." in said.stderr
+    done = run("train", "--out", tmp_path / "model", "--version", "v1", "--backbone", tiny_backbone_folder)
+    assert done.exit_code == 0, done.output
+    assert f"version `v1` of the data, sha256 `{made.sha256}`" in done.stdout
+    assert [model.folder for model in models_of(store, made)] == [str(tmp_path / "model")]
+    store.dispose()
 
 
 def test_score_prints_rewards_and_their_order(run, trained):
@@ -120,7 +135,8 @@ def test_every_setting_is_a_flag_with_the_same_default():
         default = parameters[field.name].default
         empty = field.name in ("annotator_weights", "report_to")
         assert default == (None if empty else getattr(DEFAULTS, field.name)), field.name
-    assert parameters.keys() - {field.name for field in fields(Settings)} == {"store", "out", "project", "resume"}
+    others = {"store", "out", "project", "resume", "version"}
+    assert parameters.keys() - {field.name for field in fields(Settings)} == others
 
 
 @pytest.mark.parametrize("said", ["ana", "=1", "ana=much"])

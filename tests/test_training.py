@@ -13,7 +13,8 @@ from label_data.store import add_groups
 from reward.evaluate import read_report
 from reward.features import missing_features, open_backbone
 from reward.model import RewardModel
-from reward.training import data_hash, other_prompts, side, train_reward_model
+from reward.sides import side
+from reward.training import data_hash, other_prompts, train_reward_model
 from reward_fixtures import planted_groups
 
 

@@ -8,6 +8,7 @@ import altair as alt
 import pandas as pd
 import streamlit as st
 
+from reward.ceiling import Human
 from reward.evaluate import FEWEST_HELD_OUT, Counts, HeldOut, Report
 from reward.metrics import Estimate
 from workbench.languages import filled
@@ -48,6 +49,8 @@ def show_report(report: Report) -> None:
         with curve:
             st.markdown(says["curve_title"])
             st.altair_chart(curve_chart(report, says), width="stretch")
+    if report.human is not None:
+        st.markdown(human_verdict(report.human, says))
     with st.expander(says["every_number"], expanded=held_out is None):
         if held_out is not None:
             st.markdown(prompt_verdict(held_out, says))
@@ -73,6 +76,18 @@ def prompt_verdict(held_out: HeldOut, says: dict[str, Any]) -> str:
     """Return one sentence: does the model use the prompt, as far as these comparisons can tell?"""
     over = held_out.over_shuffled
     return filled(says["reads_prompt"], points=f"{100 * over.value:.1f}") if over.low > 0 else says["ignores_prompt"]
+
+
+def human_verdict(human: Human, says: dict[str, Any]) -> str:
+    """Return how far people agree, and so between what the accuracy of the best possible model lies."""
+    found = human.agreement
+    if math.isnan(found.value):
+        return says["human_none"]
+    counted = {"cases": f"{found.comparisons:,}", "prompts": f"{found.prompts:,}", "share": f"{found.value:.1%}"}
+    ends = "" if math.isnan(found.low) else f" ({filled(says['to'], low=f'{found.low:.1%}', high=f'{found.high:.1%}')})"
+    if math.isnan(human.high):
+        return filled(says["human_contradict"], ends=ends, **counted)
+    return filled(says["human"], ends=ends, low=f"{human.low:.1%}", high=f"{human.high:.1%}", **counted)
 
 
 def measures(held_out: HeldOut, says: dict[str, Any]) -> str:
@@ -128,6 +143,7 @@ def origin(report: Report, says: dict[str, Any]) -> str:
     """Return what was left out, and how the head was chosen."""
     names = ("rankings", "without_order", "tied", "twins", "trimmed", "tests")
     left_out = {name: f"{getattr(report.counts, name):,}" for name in names}
+    version = filled(says["version"], name=literal(report.version), sha256=report.version_sha256)
     head = filled(
         says["head"],
         layer=report.layer,
@@ -138,7 +154,8 @@ def origin(report: Report, says: dict[str, Any]) -> str:
         loss=_text(report.cross_validated, says),
         seed=report.seed,
     )
-    return f"{filled(says['left_out'], **left_out)}\n\n{head}"
+    parts = [filled(says["left_out"], **left_out), *([version] if report.version else []), head]
+    return "\n\n".join(parts)
 
 
 def _table(heads: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:

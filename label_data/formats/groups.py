@@ -266,19 +266,20 @@ def write(path: Path, groups: Iterable[Group], left_out: Counter[str] | None = N
     JSON lines leave out fields that are empty or null; Parquet has a column for each.
     """
     if path.suffix == ".parquet":
-        return write_rows(path, (_for_arrow(_line(group)) for group in groups), SCHEMA)
-    return write_rows(path, (_line(group) for group in groups), SCHEMA)
+        return write_rows(path, (_for_arrow(line_of(group)) for group in groups), SCHEMA)
+    return write_rows(path, (line_of(group) for group in groups), SCHEMA)
 
 
 def export_digest(groups: Iterable[Group]) -> str:
     """Return the sha256 of the .jsonl file that `write` makes of the groups, without making it."""
     digest = hashlib.sha256()
     for group in groups:
-        digest.update(f"{canonical(_line(group))}\n".encode())
+        digest.update(f"{canonical(line_of(group))}\n".encode())
     return digest.hexdigest()
 
 
-def _line(group: Group) -> dict[str, Any]:
+def line_of(group: Group) -> dict[str, Any]:
+    """Return the line of the group as a JSON value. Versions are told by its hash: what it gives now stays so."""
     names = {completion.id: str(place) for place, completion in enumerate(group.completions, start=1)}
     return {
         "messages": group.prompt.as_dicts,

@@ -1,0 +1,93 @@
+"""What is different between two versions: what came, what went, what changed."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from label_data.intervals import Estimate
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """How many there are in both versions, only in the second, only in the first, and in both but different."""
+
+    same: int
+    came: int
+    went: int
+    changed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What is different between two versions."""
+
+    settings: dict[str, tuple[Any, Any]]
+    """Settings that differ -> the first's and the second's."""
+    prompts: Change
+    """Changed: on the other side of the split."""
+    rankings: Change
+    comparisons: Change
+    """Told by prompt, chosen, rejected and annotator. Changed: another weight or margin."""
+    agreement: dict[str, tuple[str, str]]
+    """Measure -> the first's and the second's, with interval."""
+
+
+Rows = Mapping[str, Mapping[str, Any]]
+"""Prompt -> what a version holds of it, as `snapshots.frozen_rows` reads it."""
+
+
+def changes(first: Mapping[str, Any], rows: Rows, second: Mapping[str, Any], other_rows: Rows) -> Changes:
+    """Return what is different, given the manifest and rows of one version and of another."""
+    one, other = first["recipe"], second["recipe"]
+    measures = {name: (_shown(first, name), _shown(second, name)) for name in first["agreement"]}
+    return Changes(
+        settings={name: (one[name], other[name]) for name in one if one[name] != other[name]},
+        prompts=_change(*({prompt: row["side"] for prompt, row in some.items()} for some in (rows, other_rows))),
+        rankings=_change(
+            *({said: "" for row in some.values() for said in row["rankings"]} for some in (rows, other_rows))
+        ),
+        comparisons=_change(*(_comparisons(some) for some in (rows, other_rows))),
+        agreement=measures,
+    )
+
+
+def _shown(manifest: Mapping[str, Any], measure: str) -> str:
+    found = {name: float("nan") if value is None else value for name, value in manifest["agreement"][measure].items()}
+    return str(Estimate(**found))
+
+
+def _sides(rows: Rows) -> dict[str, str]:
+    return {prompt: row["side"] for prompt, row in rows.items()}
+
+
+def _rankings(rows: Rows) -> dict[str, None]:
+    return {submission: None for row in rows.values() for submission in row["rankings"]}
+
+
+def _comparisons(rows: Rows) -> dict[tuple[str, str, str, str], Any]:
+    found: dict[tuple[str, str, str, str], list[Any]] = {}
+    for prompt, row in rows.items():
+        ids = row["completions"]
+        for chosen, rejected, annotator, _, weight, margin in row["comparisons"]:
+            found.setdefault((prompt, ids[chosen - 1], ids[rejected - 1], annotator), []).append((weight, margin))
+    return found
+
+
+def _change(first: Mapping[Any, Any], second: Mapping[Any, Any]) -> Change:
+    """Compare two tables by key: what is in both counts as changed if its values differ."""
+    both = first.keys() & second.keys()
+    changed = sum(first[key] != second[key] for key in both)
+    return Change(len(both) - changed, len(second.keys() - both), len(first.keys() - both), changed)
+
+
+def lines(names: tuple[str, str], found: Changes) -> list[str]:
+    """Return the differences in lines for a terminal."""
+    one, other = names
+    said = [f"{'':<12} {'same':>9} {'came':>9} {'went':>9} {'changed':>9}   (from {one} to {other})"]
+    for name in ("prompts", "rankings", "comparisons"):
+        change: Change = getattr(found, name)
+        cells = (change.same, change.came, change.went, change.changed)
+        said.append(f"{name:<12} " + " ".join(f"{cell:>9,}" for cell in cells))
+    said += [f"agreement, {name}: {was} -> {now}" for name, (was, now) in found.agreement.items()]
+    said += [f"setting {name}: {was} -> {now}" for name, (was, now) in found.settings.items()]
+    return said if found.settings else [*said, "The settings are the same."]

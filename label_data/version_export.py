@@ -1,0 +1,57 @@
+"""A version of the data into a file: the same rows every time, or none once a ranking in it was withdrawn."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from label_data.database import Store
+from label_data.formats import PAIR_WRITERS, WITH_MARGIN, WRITERS, nemo_rl
+from label_data.formats.pairs_out import Preferred
+from label_data.records import Group, InputError
+from label_data.snapshots import Side, Version, VersionGroup, version_groups
+from label_data.transfer import Exported
+
+TIED_DROPPED = "ranking with a tie, which the version drops"
+
+
+def export_version(
+    store: Store, version: Version, file: Path, format_: str, with_margin: bool = False, side: Side | None = None
+) -> Exported:
+    """Write the version, or one side of it, in a format of `label_data.formats.WRITERS`, whole or not at all.
+
+    A format of pairs gets the version's pairs: aggregated, with ties both ways if it has them so, `with_margin` with
+    their margins; weights have no place there and are counted. Whole orders are those that annotators gave, without
+    those that hold a tie if the version drops ties. Any other format gets all that the version holds.
+
+    Raises InputError if a ranking in it was withdrawn, the store is damaged, or the file can't be written.
+    """
+    left_out: Counter[str] = Counter()
+    found = version_groups(store, version, side)
+    if with_margin and format_ not in WITH_MARGIN:
+        raise InputError(f"Format {format_} has no margin. Leave it out, or use {', '.join(sorted(WITH_MARGIN))}.")
+    if format_ in PAIR_WRITERS:
+        write = PAIR_WRITERS[format_]
+        write = partial(write, with_margin=True) if with_margin else write
+        return Exported(write(file, _pairs(found, left_out), left_out), +left_out)
+    groups = (one.group for one in found)
+    if format_ == nemo_rl.NAME and version.recipe.ties == "drop":
+        groups = _without_ties(groups, left_out)
+    return Exported(WRITERS[format_](file, groups, left_out), +left_out)
+
+
+def _pairs(found: Iterable[VersionGroup], left_out: Counter[str]) -> Iterator[Preferred]:
+    for one in found:
+        completions = {completion.id: completion for completion in one.group.completions}
+        left_out["tie"] += len(one.ties)
+        for of in one.comparisons:
+            chosen, rejected = completions[of.chosen], completions[of.rejected]
+            yield Preferred(one.group.prompt, chosen, rejected, of.margin, of.weight)
+
+
+def _without_ties(groups: Iterable[Group], left_out: Counter[str]) -> Iterator[Group]:
+    for group in groups:
+        strict = tuple(ranking for ranking in group.rankings if all(len(tied) == 1 for tied in ranking.order))
+        left_out[TIED_DROPPED] += len(group.rankings) - len(strict)
+        yield replace(group, rankings=strict)

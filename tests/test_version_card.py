@@ -1,0 +1,76 @@
+"""The data card says in numbers what is in a version, and names nobody."""
+
+import pytest
+
+from label_data.recipes import Recipe
+from label_data.snapshots import make_version
+from label_data.store import add_groups
+from label_data.version_card import plain, pseudonym, script_of
+from planted_people import judged
+
+
+@pytest.fixture
+def card(store):
+    """Eight prompts that Ann and Ben rank alike and two that they rank the other way round, with a tie in each."""
+    groups = [
+        judged(
+            f"question {number}",
+            {"Ann Lee": "a>b=c", "ben": "a>b=c" if number < 8 else "b>a=c"},
+            category="facts | <b>" if number % 2 else "",
+        )
+        for number in range(10)
+    ]
+    add_groups(store, groups)
+    return make_version(store, "v1", Recipe("default", ("outcome=ranked",), margins=(0.25, 0.5, 1.0)))
+
+
+def test_its_numbers_are_those_counted_by_hand(card):
+    """Each ranking gives two comparisons and a tie: 40 and 20.
+
+    Of the three pairs of a prompt, both say the same of all three in eight prompts. In the other two: a>b against b>a;
+    a>c against a tie; a tie against b>c. So the same answer in 24 of 30, and of the 18 in which both took a side (two
+    in each of eight prompts, one in each of two) the same one in 16.
+    """
+    held_out = card.manifest["counts"]["held-out prompts"]
+    assert f"| train | {10 - held_out} | {40 - 4 * held_out} |" in card.card
+    assert f"| held out | {held_out} | {4 * held_out} |" in card.card
+    assert "30 completions, 20 rankings by 2 annotators, 0 ties, 0 demonstrations." in card.card
+    assert "Two annotators judged the same pair 30 times." in card.card
+    assert card.manifest["agreement"]["same"]["value"] == pytest.approx(24 / 30)
+    assert card.manifest["agreement"]["decided"]["value"] == pytest.approx(16 / 18)
+    assert "Same answer: 80 % (" in card.card and "Same side where both took one: 89 % (" in card.card
+    assert "- 20 x: tied pairs." in card.card
+
+
+def test_it_names_the_command_the_hash_and_what_was_decided(card):
+    assert card.sha256 in card.card
+    assert card.manifest["command"] in card.card
+    assert "--where outcome=ranked" in card.card and "--margin 1=0.25,2=0.5,3=1" in card.card
+    assert "0.25 for strength 1, 0.5 for strength 2, 1 for strength 3" in card.card
+    assert "10 families, the largest of\n  1 prompts." in card.card
+
+
+def test_it_names_no_annotator_and_shows_other_names_as_text(card):
+    assert "Ann" not in card.card and "ben" not in card.card
+    assert f"| {pseudonym('Ann Lee')} | 10 |" in card.card
+    assert "| facts \\| \\<b\\> | 5 |" in card.card and "| not known | 5 |" in card.card
+    assert "| policy a | 10 |" in card.card and "Known biases" in card.card
+    assert "- Of two completions, the one shown earlier wins" in card.card
+
+
+def test_a_pseudonym_of_the_store_is_shortened_and_a_name_is_hashed():
+    assert pseudonym("0123456789abcdef" * 2) == "01234567"
+    assert pseudonym("ana") != "ana" and len(pseudonym("ana")) == 8
+
+
+def test_scripts_are_those_of_most_letters():
+    assert (script_of("Why is it? 为"), script_of("为什么呢 A"), script_of("почему"), script_of("12 ?")) == (
+        "Latin",
+        "Cjk",
+        "Cyrillic",
+        "none",
+    )
+
+
+def test_text_of_others_stays_one_short_line():
+    assert plain("a\n`b` " + "x" * 100).startswith("a \\`b\\` xxx") and plain("x" * 100).endswith("…")
