@@ -18,6 +18,7 @@ from store_fixtures import (  # noqa: F401 - fixtures are found by name
     address,
     empty_database,
     empty_store_file,
+    new_store,
     postgres,
     postgres_store,
     ranked_store,

@@ -13,7 +13,7 @@ from tests.nothing_lost.history import History
 from tests.nothing_lost.kills import prepare
 from tests.nothing_lost.writer import Writer
 
-PROMPTS = 400
+PROMPTS = 80
 STEPS_A_LIFE = 25
 
 
