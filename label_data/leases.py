@@ -60,7 +60,7 @@ def take_back_lapsed(store: Store, but_of: str) -> None:
             return
     with writing(store, beside_others=True) as connection:
         freed = set()
-        for task in connection.execute(_LAPSED, {"who": but_of}).all():
+        for task in sorted(connection.execute(_LAPSED, {"who": but_of}).all(), key=lambda task: task.number):
             if connection.execute(_LOCK_IF_FREE, {"item_number": task.item}).first() is None:
                 continue  # somebody submits it just now, or takes it back
             if connection.execute(_TAKE_BACK, {"task_number": task.number}).rowcount and not task.purpose:
@@ -132,6 +132,13 @@ _MOVE = (
     .where(_cursors.c.project == _of, _cursors.c.annotator == _who)
     .values(place=bindparam("new_place"), turn=bindparam("new_turn"))
 )
+_LOCK_OPEN = (
+    select(_tasks.c.number)
+    .where(_tasks.c.annotator == _who, _tasks.c.state == schema.OPEN)
+    .order_by(_tasks.c.number)
+    .with_for_update(key_share=True)
+)
+"""Before several tasks are changed by one statement, which would lock them in any order."""
 _expires = schema.now_us() + bindparam("lease", type_=BigInteger)
 _RENEW = (
     update(_tasks)
@@ -224,6 +231,7 @@ def lease_more(connection: Connection, project: str, annotator: str, settings: P
     again = connection.execute(_MINE_AGAIN, look | {"wanted": wanted}).all() if wanted else []
     for item in again:
         _give(connection, me, item, settings, turn)
+    found: Sequence[Row[Any]] = ()
     if len(again) < wanted:
         skipping, waiting = _PICK[settings.order_of_work]
         found = connection.execute(skipping, look | {"wanted": wanted - len(again)}).all()
@@ -233,9 +241,10 @@ def lease_more(connection: Connection, project: str, annotator: str, settings: P
             turn += 1
             if not _give_test(connection, me, settings, turn):
                 _give(connection, me, item, settings, turn)
-        if found and settings.order_of_work == "fewest":
-            enqueue(connection, project)
+    connection.execute(_LOCK_OPEN, me)
     connection.execute(_RENEW, me)
+    if (again or found) and settings.order_of_work == "fewest":
+        enqueue(connection, project)
     if wanted:
         last = last_place(connection, project)
         first_ahead = connection.scalar(_FIRST_AHEAD, look)
@@ -329,6 +338,7 @@ def leave(store: Store, annotator: str) -> int:
     """
     with writing(store, beside_others=True) as connection:
         connection.execute(_LOCK_CURSORS.with_for_update(key_share=True), {"who": annotator})
+        connection.execute(_LOCK_OPEN, {"who": annotator})
         return connection.execute(_SHORTEN, {"who": annotator}).rowcount
 
 
