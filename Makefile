@@ -16,6 +16,7 @@ run: $(VENV)/installed
 test: $(VENV)/installed-for-tests
 	@tests/find_chromium.sh --install
 	@tests/find_postgres.sh --install
+	@tests/find_strace.sh --install
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder

@@ -3,6 +3,7 @@
 What is copied is one moment of the store, whoever writes meanwhile; it is there whole and proven, or not at all.
 """
 
+import errno
 import os
 import sqlite3
 import tempfile
@@ -95,6 +96,8 @@ def back_up(store: Store, file: Path, on_progress: Callable[[str, int], object] 
                 copied = copy_store(store, target, on_progress)
             finally:
                 target.dispose()  # the last connection writes everything into the one file
+            if made.with_name(f"{made.name}-wal").exists():  # closing it says nothing when the disk is full
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             flush(made)
             os.link(made, file)  # unlike a rename it replaces nothing
             flush(file.parent)

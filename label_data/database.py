@@ -12,6 +12,7 @@ it decides by, in the order that everybody keeps. An advisory lock tells the two
 """
 
 import os
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,9 +22,10 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import URL, Connection, Engine, create_engine, event, func, make_url, select
+from sqlalchemy import URL, Connection, Engine, ExceptionContext, create_engine, event, func, make_url, select
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
+from label_data.disk import is_full
 from label_data.gate import Gate
 from label_data.records import InputError
 
@@ -54,14 +56,16 @@ def open_store(address: str | Path, create: bool = True) -> Store:
     else:
         path = None
         engine = _postgresql(url)
+    event.listen(engine, "handle_error", _say_that_the_disk_is_full)
     try:
         _upgrade(engine, path, create)
     except (DBAPIError, InputError) as error:
         engine.dispose()
         if isinstance(error, InputError):
             raise
-        why = str(error.orig).strip().replace("\n", " ")
-        raise InputError(f"{shown(url)}: this is not a store that can be opened ({why}). Name another.") from None
+        raise InputError(
+            f"{shown(url)}: this is not a store that can be opened ({_one_line(error.orig)}). Name another."
+        ) from None
     return engine
 
 
@@ -147,6 +151,19 @@ def _prepare_postgresql(connection: Any, _record: Any) -> None:
     connection.commit()
 
 
+def _say_that_the_disk_is_full(context: ExceptionContext) -> None:
+    error = context.original_exception
+    if is_full(error) and context.engine is not None:
+        raise InputError(
+            f"{shown(context.engine.url)}: the disk took no more ({_one_line(error)}). This was not stored, all else "
+            "is as it was. Free some space, and do it again."
+        )
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())
+
+
 @contextmanager
 def reading(store: Store) -> Iterator[Connection]:
     """Open a transaction that sees one moment of the store and waits for no writer."""
@@ -208,11 +225,18 @@ def _keep_as_it_was(engine: Engine, path: Path, backup: Path) -> None:
     """Copy the file before it is upgraded; the copy is there whole or not at all."""
     made = backup.with_name(f".{backup.name}")
     made.unlink(missing_ok=True)
-    with engine.connect() as connection:  # the driver's own call: SQLAlchemy would begin a transaction first
-        connection.connection.driver_connection.execute("VACUUM INTO ?", (str(made),))
-    flush(made)
-    made.replace(backup)
-    flush(path.parent)
+    try:
+        with engine.connect() as connection:  # the driver's own call: SQLAlchemy would begin a transaction first
+            connection.connection.driver_connection.execute("VACUUM INTO ?", (str(made),))
+        flush(made)
+        made.replace(backup)
+        flush(path.parent)
+    except (sqlite3.Error, OSError) as error:
+        made.unlink(missing_ok=True)
+        raise InputError(
+            f"{backup}: the store can't be copied there before it is upgraded ({_one_line(error)}), and so is left as "
+            "it was. Free some space, and open it again."
+        ) from None
 
 
 def flush(path: Path) -> None:

@@ -9,7 +9,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 
 from label_data import schema
 from label_data.assignment import task_in
@@ -22,6 +22,10 @@ from label_data.work import current_submission
 
 LONGEST_DRAFT = 500_000
 """Characters; room for a demonstration of the greatest length and all that goes with it."""
+
+_LOCK_TASK = (
+    select(schema.tasks.c.number).where(schema.tasks.c.token == bindparam("of_token")).with_for_update(key_share=True)
+)
 
 
 def save_draft(store: Store, token: str, annotator: str, draft: Mapping[str, Any]) -> bool:
@@ -42,6 +46,7 @@ def save_draft(store: Store, token: str, annotator: str, draft: Mapping[str, Any
     drafts = schema.drafts
     with writing(store, beside_others=True) as connection:
         task = task_in(connection, token, annotator)
+        connection.execute(_LOCK_TASK, {"of_token": token})
         if current_submission(connection, token) != draft.get("revises"):
             return False
         now = connection.scalar(select(schema.now_us()))

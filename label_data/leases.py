@@ -13,8 +13,9 @@ from sqlalchemy import BigInteger, Connection, Row, Update, bindparam, func, ins
 
 from label_data import schema
 from label_data.contents import completion_in
-from label_data.counting import LOCKED_ITEM
+from label_data.counting import LOCKED_ITEM, settle_again
 from label_data.database import Store, writing
+from label_data.projects import settings_in
 from label_data.queueing import enqueue
 from label_data.records import MOST_COMPLETIONS, canonical, distinct
 from label_data.settings import ProjectSettings
@@ -66,7 +67,7 @@ def take_back_lapsed(store: Store, but_of: str) -> None:
     In a transaction of its own: it locks items before cursors, so one that holds its cursor can't do it.
     """
     with writing(store, beside_others=True) as connection:
-        lapsed = connection.execute(_LAPSED, {"who": but_of}).all()
+        lapsed = sorted(connection.execute(_LAPSED, {"who": but_of}).all(), key=lambda task: task.number)
         # One whose item is locked is just being submitted, or taken back.
         free = [task for task in lapsed if connection.execute(_LOCK_IF_FREE, {"item_number": task.item}).first()]
         _take_back(connection, free, _TAKE_BACK_LAPSED)
@@ -81,20 +82,25 @@ def take_back(store: Store, tokens: Sequence[str]) -> int:
         found = connection.execute(_OF_TOKENS, {"tokens": list(tokens)}).all()
         for task in found:
             connection.execute(LOCKED_ITEM, {"item_number": task.item}).one()
-        return _take_back(connection, found, _TAKE_BACK_OPEN)
+        return _take_back(connection, sorted(found, key=lambda task: task.number), _TAKE_BACK_OPEN)
 
 
 def _take_back(connection: Connection, tasks: Sequence[Row[Any]], take: Update) -> int:
-    """Take back those of the tasks, whose items are locked, that `take` still fits; return how many."""
+    """Take back those of the tasks, whose items are locked, that `take` still fits; return how many.
+
+    A ranking that came late to one of their prompts, and had found its place taken, counts now.
+    """
     taken, freed = 0, set()
     for task in tasks:
         if connection.execute(take, {"task_number": task.number}).rowcount:
             taken += 1
             if not task.purpose:
                 connection.execute(_FREE, {"item_number": task.item})
-                freed.add(task.project)
-    for project in sorted(freed):
-        enqueue(connection, project)
+                freed.add((task.project, task.item))
+    for project, number in sorted(freed):
+        settings, _ = settings_in(connection, project)
+        item = connection.execute(LOCKED_ITEM, {"item_number": number}).one()
+        settle_again(connection, item, settings.annotators_per_prompt)
     return taken
 
 
@@ -168,6 +174,13 @@ _OUTLOOK = select(
     _mine.where(_tasks.c.state == schema.EXPIRED).exists().label("had_lapse"),
     (schema.projects.c.next_place - 1).label("last_place"),
 ).where(schema.projects.c.id == _of)
+_LOCK_OPEN = (
+    select(_tasks.c.number)
+    .where(_tasks.c.annotator == _who, _tasks.c.state == schema.OPEN)
+    .order_by(_tasks.c.number)
+    .with_for_update(key_share=True)
+)
+"""Before several tasks are changed by one statement, which would lock them in any order."""
 _expires = schema.now_us() + bindparam("lease", type_=BigInteger)
 _RENEW = (
     update(_tasks)
@@ -262,15 +275,30 @@ def lease_more(connection: Connection, project: str, annotator: str, settings: P
     cursor = _cursor(connection, me)
     outlook = connection.execute(_OUTLOOK, me).one()  # after the cursor is locked: two tabs don't lease twice
     wanted = count - outlook.held
+    has_given = wanted > 0 and _lease(connection, me, settings, cursor, outlook, wanted)
+    if outlook.held > 1:
+        connection.execute(_LOCK_OPEN, me)
     if outlook.held:
         connection.execute(_RENEW, me)
-    if wanted <= 0:
-        return
+    if has_given and settings.order_of_work == "fewest":  # what was given out goes to the end
+        enqueue(connection, project)
+
+
+def _lease(
+    connection: Connection,
+    me: dict[str, Any],
+    settings: ProjectSettings,
+    cursor: Row[Any],
+    outlook: Row[Any],
+    wanted: int,
+) -> bool:
+    """Lease up to `wanted` more, move the cursor past them, and return whether there were any."""
     look = me | {"asked": settings.annotators_per_prompt, "place": cursor.place}
     turn = cursor.turn
     again = connection.execute(_MINE_AGAIN, look | {"wanted": wanted}).all() if outlook.had_lapse else []
     for item in again:
         _give(connection, me, item, settings, turn, outlook.had_lapse)
+    found: Sequence[Row[Any]] = ()
     if len(again) < wanted:
         skipping, waiting = _PICK[settings.order_of_work]
         found = connection.execute(skipping, look | {"wanted": wanted - len(again)}).all()
@@ -280,9 +308,8 @@ def lease_more(connection: Connection, project: str, annotator: str, settings: P
             turn += 1
             if not _give_test(connection, me, settings, turn):
                 _give(connection, me, item, settings, turn, outlook.had_lapse)
-    if settings.order_of_work == "fewest":  # what was given out goes to the end
-        enqueue(connection, project)
     connection.execute(_MOVE, look | {"last_place": outlook.last_place, "new_turn": turn})
+    return bool(again or found)
 
 
 def _cursor(connection: Connection, me: dict[str, Any]) -> Row[Any]:
@@ -379,6 +406,7 @@ def leave(store: Store, annotator: str) -> int:
     """
     with writing(store, beside_others=True) as connection:
         connection.execute(_LOCK_CURSORS.with_for_update(key_share=True), {"who": annotator})
+        connection.execute(_LOCK_OPEN, {"who": annotator})
         return connection.execute(_SHORTEN, {"who": annotator}).rowcount
 
 

@@ -5,7 +5,8 @@ for, goes to the end. So whatever lies behind an annotator's cursor is nothing f
 found by one look at the index, whether ten prompts are behind it or fifty thousand. Places are given out under a lock
 that is held until they are committed; else a cursor could pass one that another connection had not committed yet.
 
-Locks are taken in one order everywhere: cursor, item, task, project.
+Locks are taken in one order everywhere: cursor, item, task, draft, project; of several tasks that of the lowest number
+first.
 """
 
 from sqlalchemy import Connection, bindparam, func, select, update

@@ -17,6 +17,7 @@ import torch
 from transformers import AutoModel, PreTrainedModel, PreTrainedTokenizerBase
 
 from label_data.data_folder import data_folder
+from label_data.disk import is_full
 from label_data.records import Group, InputError
 from label_data.settings import PACKAGED_MODEL
 from reward.backbones import default_device, load_config, load_model, load_tokenizer, model_folder, model_revision
@@ -118,6 +119,11 @@ def _opened(path: Path) -> Iterator[sqlite3.Connection]:
             )
             yield connection
     except sqlite3.DatabaseError as error:
+        if is_full(error):
+            raise InputError(
+                f"{path}: the disk took no more features ({error}); those kept so far stay. Free some space, and do it "
+                "again."
+            ) from None
         raise InputError(
             f"{path}: the kept features can't be used ({error}). Delete the file, and try again."
         ) from error

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from label_data.disk import is_full
 from label_data.records import InputError
 
 
@@ -20,8 +21,21 @@ def whole_folder(folder: Path) -> Iterator[Path]:
     """Yield an empty folder to write into; when the block ends well, what it holds takes the name `folder`.
 
     It is written beside `folder`, flushed to the disk and renamed, so `folder` never holds half of anything. When two
-    processes do this at once the first one's content stays and FileExistsError tells the other.
+    processes do this at once the first one's content stays and FileExistsError tells the other. InputError if the disk
+    is full: what was written is removed.
     """
+    try:
+        yield from _written_beside(folder)
+    except Exception as error:
+        if not is_full(error):
+            raise
+        raise InputError(
+            f"{folder}: the disk took no more ({error}), and nothing is there. Free some space, or name a folder on "
+            "another disk."
+        ) from error
+
+
+def _written_beside(folder: Path) -> Iterator[Path]:
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as beside:
         made = Path(beside) / folder.name

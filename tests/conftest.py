@@ -7,6 +7,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # a core for each worker; torch r
 import pytest
 
 from chat_server import chat_server  # noqa: F401 - fixtures are found by name
+from full_disks import disk  # noqa: F401 - fixtures are found by name
 from reward_fixtures import (  # noqa: F401 - fixtures are found by name
     planted_store,
     tiny_backbone_folder,
@@ -17,6 +18,7 @@ from store_fixtures import (  # noqa: F401 - fixtures are found by name
     address,
     empty_database,
     empty_store_file,
+    new_store,
     postgres,
     postgres_store,
     ranked_store,

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
+import psutil
 import psycopg
 import pytest
 
@@ -73,6 +74,19 @@ class PostgresServer:
         if self._process is not None:
             self._process.send_signal(signal.SIGQUIT)
             self._process.wait()
+            self._process = None
+
+    def crash(self) -> None:
+        """Kill the server and every process of it with SIGKILL: none has a chance to tidy up."""
+        if self._process is not None:
+            parent = psutil.Process(self._process.pid)
+            all_of_it = [parent, *parent.children(recursive=True)]
+            for process in all_of_it:
+                process.send_signal(signal.SIGSTOP)  # else the others would end in order when the first is gone
+            for process in all_of_it:
+                process.kill()
+            self._process.wait()
+            psutil.wait_procs(all_of_it)
             self._process = None
 
     def run(self, statement: str) -> None:

@@ -1,7 +1,8 @@
 """Stores that tests start from, on SQLite and on PostgreSQL."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from itertools import count
 from pathlib import Path
 
 import psycopg
@@ -75,6 +76,11 @@ def postgres_store(postgres: PostgresServer) -> Iterator[str]:
     changed is made anew.
     """
     yield postgres.dsn("empty")
+    empty(postgres)
+
+
+def empty(postgres: PostgresServer) -> None:
+    """Empty the database "empty" again."""
     with psycopg.connect(postgres.dsn("empty", "postgres"), autocommit=True) as connection:
         connection.execute("SET lock_timeout = '20s'")
         connection.execute("SET session_replication_role = replica")  # neither triggers nor references hold
@@ -88,6 +94,22 @@ def postgres_store(postgres: PostgresServer) -> Iterator[str]:
         postgres.drop_database("empty")
         postgres.make_database("empty")
         open_store(postgres.dsn("empty")).dispose()
+
+
+@pytest.fixture(params=BACK_ENDS)
+def new_store(request: pytest.FixtureRequest, tmp_path: Path, empty_store_file: Path) -> Iterator[Callable[[], Store]]:
+    """Return what opens a new empty store as often as it is asked, on either back end; one at a time is used."""
+    if request.param == "sqlite":
+        numbers = count()
+        yield lambda: open_store(shutil.copy(empty_store_file, tmp_path / f"{next(numbers)}.db"))
+        return
+    server, address = request.getfixturevalue("postgres"), request.getfixturevalue("postgres_store")
+
+    def opened() -> Store:
+        empty(server)
+        return open_store(address)
+
+    yield opened
 
 
 @pytest.fixture

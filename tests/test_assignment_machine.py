@@ -1,20 +1,24 @@
 """Whatever annotators do in whatever order, and whatever the clock does: nothing lost, nothing doubled, none over N.
 
-A state machine beside a model in plain Python. Small here; at large with
+A state machine beside a model in plain Python, on both back ends. Small here; at large with
 WORKBENCH_EXAMPLES=2000 python -m pytest tests/test_assignment_machine.py
 """
 
 import os
-import shutil
-import tempfile
 from dataclasses import dataclass, field
 from itertools import combinations
-from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 from sqlalchemy import select
 
 from label_data import schema
@@ -22,7 +26,7 @@ from label_data.annotators import annotator_named
 from label_data.assignment import Answer, next_tasks, submit
 from label_data.check import problems
 from label_data.contents import groups
-from label_data.database import open_store, reading
+from label_data.database import reading
 from label_data.drafts import save_draft
 from label_data.gold import mark_gold, unmark_gold
 from label_data.leases import leave
@@ -60,10 +64,9 @@ class ModelTask:
 class Assignment(RuleBasedStateMachine):
     """Annotators, a project whose settings change, and a clock that jumps."""
 
-    def __init__(self):
+    def __init__(self, store):
         super().__init__()
-        self.folder = tempfile.TemporaryDirectory()
-        self.store = open_store(Path(self.folder.name, "store.db"))
+        self.store = store
         self.clock = Clock(self.store)
         self.tasks: dict[str, ModelTask] = {}
         self.gold: dict[str, str] = {}
@@ -74,7 +77,6 @@ class Assignment(RuleBasedStateMachine):
     def teardown(self):
         found = list(problems(self.store))
         self.store.dispose()
-        self.folder.cleanup()
         assert found == []
 
     @initialize(order=st.sampled_from(["added", "random", "fewest"]), tests=st.booleans())
@@ -110,6 +112,7 @@ class Assignment(RuleBasedStateMachine):
             lapsed = task.expires <= self.clock.seconds or task.expires > self.clock.seconds + TOO_LONG
             if task.state == "open" and lapsed and task.who != who:
                 task.state = "expired"
+                self.count_late(task.item)
         held = [task for task in self.tasks.values() if task.who == who and task.state == "open"]
         found = next_tasks(self.store, self.ids[who])
         assert len(found) <= 2
@@ -296,10 +299,15 @@ class Assignment(RuleBasedStateMachine):
         assert list(problems(self.store)) == []
 
 
-TestAssignment = Assignment.TestCase
-TestAssignment.settings = settings(
-    max_examples=EXAMPLES, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
-)
+def test_whatever_annotators_do_the_store_is_as_the_model_says(new_store, request):
+    on_postgresql = request.node.callspec.params["new_store"] == "postgresql"
+    run = settings(
+        max_examples=max(1, EXAMPLES // 4) if on_postgresql else EXAMPLES,
+        stateful_step_count=30,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    run_state_machine_as_test(lambda: Assignment(new_store()), settings=run)
 
 
 # Two sessions in every order
@@ -313,14 +321,17 @@ def orders(first, second):
 
 
 @pytest.fixture
-def every_order(empty_store_file, tmp_path):
-    """Return what does two lists of steps in every order, each on a store of its own with two prompts."""
+def every_order(new_store, request):
+    """Return what does two lists of steps in every order, each on a store of its own with two prompts.
+
+    Of more than twenty orders PostgreSQL, where each takes longer, gets every seventh.
+    """
+    on_postgresql = request.node.callspec.params["new_store"] == "postgresql"
 
     def run(first, second, check, asked=1):
-        for number, steps in enumerate(orders(first, second)):
-            path = tmp_path / f"{number}.db"
-            shutil.copy(empty_store_file, path)
-            store = open_store(path)
+        every = list(orders(first, second))
+        for steps in every[:: 7 if on_postgresql and len(every) > 20 else 1]:
+            store = new_store()
             session = {"clock": Clock(store)}
             save_settings(store, ProjectSettings(annotators_per_prompt=asked))
             for question in ("One?", "Two?"):

@@ -158,3 +158,18 @@ def test_counters_that_were_damaged_are_counted_again(store, two_late):
     assert mend_counters(store) == 1
     assert counters(store) == [(1, 0, 0)]
     assert list(problems(store)) == []
+
+
+def test_late_work_counts_as_soon_as_the_lease_that_took_its_place_runs_out_too(store, people):
+    """Ann's lease runs out, Bob has her place when she submits; then his runs out, and her ranking is the one asked."""
+    add_ready_prompt(store, "Which?")
+    ann, bob, cyn = people
+    (task,) = next_tasks(store, ann)
+    let_leases_run_out(store)
+    assert len(next_tasks(store, bob)) == 1
+    answer(store, task, ann)
+    assert item_counts(store)["ranked"] == 0
+    let_leases_run_out(store)
+    assert next_tasks(store, cyn) == []
+    assert item_counts(store)["ranked"] == 1
+    assert list(problems(store)) == []

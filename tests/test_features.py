@@ -1,9 +1,11 @@
 import sqlite3
 import threading
+from contextlib import closing
 
 import numpy as np
 import pytest
 
+from full_disks import KIB, SAID, refusal
 from label_data.records import InputError, Message
 from reward.batches import Input, encode
 from reward.features import compute_features, featurize, input_features, missing_features, open_backbone
@@ -152,3 +154,18 @@ def test_the_cache_is_one_file_of_float32_vectors(backbone, tmp_path):
     kept = rows.execute("SELECT layer, length(vector) FROM features ORDER BY layer").fetchall()
     rows.close()
     assert kept == [(3, 256), (4, 256), (5, 256), (6, 256)]  # width 64, 4 bytes each
+
+
+def test_features_that_the_disk_did_not_take_are_computed_again_and_those_kept_stay(disk, backbone):
+    inputs = inputs_of(backbone, *(f"No, {number}." for number in range(60)))
+    expected = input_features(backbone, inputs, disk.folder / "whole.db")
+    for room in (0, 16 * KIB, 48 * KIB):
+        cache = disk.folder / f"{room}.db"
+        input_features(backbone, inputs[:2], cache)
+        with disk.full(room), pytest.raises(InputError) as error:
+            input_features(backbone, inputs, cache)
+        assert SAID in refusal(error)
+        with closing(sqlite3.connect(cache)) as connection:
+            assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+            assert connection.execute("SELECT count(*) FROM features").fetchone()[0] >= 2 * len(backbone.layers)
+        assert np.allclose(input_features(backbone, inputs, cache), expected, atol=1e-5)

@@ -2,9 +2,13 @@
 
 import dataclasses
 import itertools
+import threading
 
+import psycopg
 import pytest
+from sqlalchemy import bindparam, select
 
+from label_data import schema
 from label_data.annotators import annotator_named
 from label_data.assignment import Answer, next_tasks, submit
 from label_data.check import problems
@@ -19,7 +23,7 @@ from label_data.settings import ProjectSettings
 from label_data.store import add_groups
 from label_data.work import retract
 from moving_clock import Clock
-from store_fixtures import completions_of, let_leases_run_out
+from store_fixtures import add_ready_prompt, completions_of, let_leases_run_out
 
 
 @pytest.fixture
@@ -276,3 +280,74 @@ def give_rankings(store, who, count):
             "FROM tasks JOIN items ON items.number = tasks.item",
             (sha, who),
         )
+
+
+def test_what_an_annotator_had_before_goes_to_the_end_too_when_it_is_given_again(store, ann):
+    """In the order "fewest": Ann's two lapse, are taken back when Bob asks, and are hers again when she does."""
+    save_settings(store, ProjectSettings(annotators_per_prompt=2, order_of_work="fewest"))
+    for question in ("One?", "Two?"):
+        add_ready_prompt(store, question, "a", "b")
+    hers = {task.token for task in next_tasks(store, ann)}
+    with writing(store) as connection:
+        connection.exec_driver_sql("UPDATE tasks SET expires_us = 0")
+    assert len(next_tasks(store, annotator_named(store, "Bob").id)) == 2
+    assert {task.token for task in next_tasks(store, ann)} == hers
+    assert list(problems(store)) == []
+
+
+# Locks of PostgreSQL: whoever waits for a lock must hold none that its holder will want
+
+
+@pytest.fixture
+def waits(postgres_store):
+    """Return what starts a call beside an open transaction and returns its thread once it waits for a lock."""
+
+    def start(call):
+        thread = threading.Thread(target=call)
+        thread.start()
+        waiting = (
+            "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+        )
+        with psycopg.connect(postgres_store, autocommit=True) as connection:
+            while not connection.execute(waiting).fetchone()[0]:
+                assert thread.is_alive(), "it did not wait"
+        return thread
+
+    return start
+
+
+@pytest.fixture
+def two_tasks(postgres_store):
+    """A store and Ann's two tasks, of which the first was changed last: PostgreSQL finds the other one first."""
+    store = open_store(postgres_store)
+    for question in ("One?", "Two?"):
+        add_ready_prompt(store, question, "a", "b")
+    ann = annotator_named(store, "Ann").id
+    tasks = next_tasks(store, ann)
+    for at, task in enumerate(tasks[::-1]):
+        assert save_draft(store, task.token, ann, {"at": at, "revises": None})
+    yield store, ann, [task.token for task in tasks]
+    store.dispose()
+
+
+_LOCKED = select(schema.tasks.c.token).where(schema.tasks.c.token == bindparam("one"))
+
+
+@pytest.mark.parametrize("call", [next_tasks, leave])
+def test_who_changes_several_tasks_locks_that_of_the_lowest_number_first(two_tasks, waits, call):
+    store, ann, (first, second) = two_tasks
+    with writing(store, beside_others=True) as connection:
+        connection.execute(_LOCKED.with_for_update(), {"one": first})
+        thread = waits(lambda: call(store, ann))
+        connection.execute(_LOCKED.with_for_update(nowait=True), {"one": second})
+    thread.join()
+
+
+def test_a_draft_locks_its_task_before_itself_as_a_ranking_does(two_tasks, waits):
+    store, ann, (token, _) = two_tasks
+    with writing(store, beside_others=True) as connection:
+        connection.execute(_LOCKED.with_for_update(), {"one": token})
+        thread = waits(lambda: save_draft(store, token, ann, {"at": 5, "revises": None}))
+        of_task = schema.drafts.c.task == token
+        connection.execute(select(schema.drafts).where(of_task).with_for_update(nowait=True))
+    thread.join()

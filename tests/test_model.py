@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 from safetensors import safe_open
 
+from full_disks import KIB, SAID, refusal
 from label_data.records import InputError, user_prompt
 from reward.features import compute_features, encode, open_backbone
+from reward.folders import whole_folder
 from reward.model import RewardModel
 from stock_classifier import stock_rewards
 
@@ -73,3 +75,18 @@ def test_a_folder_that_is_no_reward_model_is_refused(tmp_path, tiny_backbone_fol
         RewardModel.load(tmp_path)
     with pytest.raises(InputError, match="2 labels"):
         RewardModel.load(tiny_backbone_folder)
+
+
+def test_a_model_that_the_disk_did_not_take_leaves_no_folder(disk, tiny_backbone_folder):
+    backbone = open_backbone(str(tiny_backbone_folder))
+    model = RewardModel.from_head(backbone, backbone.layers[0], np.ones(64, np.float32))
+    runs = disk.folder / "runs"
+    runs.mkdir()
+    for room in (0, 4 * KIB, 64 * KIB, 128 * KIB):
+        with disk.full(room), pytest.raises(InputError) as error, whole_folder(runs / "model") as folder:
+            model.save(folder)
+        assert SAID in refusal(error)
+        assert list(runs.iterdir()) == []
+    with whole_folder(runs / "model") as folder:
+        model.save(folder)
+    assert len(RewardModel.load(runs / "model").score(PROMPT.messages, COMPLETIONS)) == len(COMPLETIONS)

@@ -1,0 +1,34 @@
+"""The PostgreSQL server killed with SIGKILL, all of its processes at one moment, while writers write."""
+
+import random
+import time
+from collections import Counter
+from pathlib import Path
+
+from tests.nothing_lost.history import histories_in
+from tests.nothing_lost.kills import Crew, Outcome, checked
+from tests.postgres_server import PostgresServer
+
+CALLS_BETWEEN = 60
+"""Calls that are asked between two kills at least."""
+PROMPTS = 400
+
+
+def kill_server(server: PostgresServer, address: str, folder: Path, kills: int, seed: int) -> Outcome:
+    """Kill the server so many times and a writer with it, start both again, and check what is there."""
+    chance = random.Random(seed)
+    crew = Crew(address, folder, PROMPTS, outlasts_server=True)
+    in_doubt = 0
+    for _ in range(kills):
+        enough = len(histories_in(folder)) + CALLS_BETWEEN
+        while len(histories_in(folder)) < enough:
+            time.sleep(0.05)
+        time.sleep(chance.uniform(0, 0.2))
+        server.crash()
+        in_doubt += crew.in_doubt()
+        slot = chance.choice(crew.slots)
+        crew.kill(slot)
+        server.start()
+        crew.start(slot)
+    crew.end()
+    return checked(address, folder, crew, Counter({"kills of the server": kills, "calls in doubt": in_doubt}))
