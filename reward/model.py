@@ -17,6 +17,7 @@ from reward.backbones import load_config, load_model, load_tokenizer, one_label_
 from reward.batches import LONGEST_INPUT, Input, Messages, batches, encode, tokens_at_once
 from reward.features import Backbone
 from reward.ranked_network import RankedNetwork, layout_for
+from reward.uncertainty import Posterior
 
 HEADS = ("score.", "classifier.")
 """What the weights of a head are called, of a decoder and of an encoder."""
@@ -28,6 +29,8 @@ class RewardModel:
 
     network: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
+    posterior: Posterior | None = None
+    """How sure the head is of its weights; None where nobody knows, as for a network that was fine-tuned."""
 
     @classmethod
     def load(cls, folder: Path | str, device: str | None = None) -> "RewardModel":
@@ -43,10 +46,12 @@ class RewardModel:
                 " Name one that python -m reward train made."
             )
         network = load_model(AutoModelForSequenceClassification, folder, device)
-        return cls(network, load_tokenizer(folder))
+        return cls(network, load_tokenizer(folder), Posterior.load(folder))
 
     @classmethod
-    def from_head(cls, backbone: Backbone, layer: int, weights: np.ndarray) -> "RewardModel":
+    def from_head(
+        cls, backbone: Backbone, layer: int, weights: np.ndarray, posterior: Posterior | None = None
+    ) -> "RewardModel":
         """Return the backbone cut to its first `layer` layers, with the weights, shape (width,), as its head."""
         config = one_label_config(backbone.folder, backbone.tokenizer.pad_token_id, slice(layer))
         network = AutoModelForSequenceClassification.from_config(config).eval()
@@ -55,7 +60,7 @@ class RewardModel:
         body.load_state_dict({name: tensor for name, tensor in backbone.network.state_dict().items() if name in wanted})
         with torch.no_grad():
             network.score.weight.copy_(torch.from_numpy(weights)[None])
-        return cls(network.to(backbone.network.device), backbone.tokenizer)
+        return cls(network.to(backbone.network.device), backbone.tokenizer, posterior)
 
     def save(self, folder: Path) -> None:
         """Write network, tokenizer and chat template into an empty folder that exists.
@@ -72,16 +77,32 @@ class RewardModel:
         tokenizer.model_max_length = min(LONGEST_INPUT, tokenizer.model_max_length)
         tokenizer.truncation_side = "left"
         tokenizer.save_pretrained(folder)
+        if self.posterior is not None:
+            self.posterior.save(folder)
 
     @torch.inference_mode()
-    def rewards(self, inputs: Sequence[Input]) -> np.ndarray:
-        """Return the rewards of encoded prompts and completions, shape (inputs,), float32."""
+    def rewards_with_deviations(self, inputs: Sequence[Input]) -> tuple[np.ndarray, np.ndarray | None]:
+        """Return the rewards of encoded prompts and completions, shape (inputs,), float32, and how sure they are.
+
+        The standard deviations, of the same shape, are those of `Posterior.deviations`; None where nobody knows.
+        """
         found = np.empty(len(inputs), dtype=np.float32)
+        deviations = None if self.posterior is None else np.empty_like(found)
         layout = layout_for(self.network, None, checkpointing=False)
         ranked = RankedNetwork(self.network, self.tokenizer.pad_token_id, layout)
         for batch in batches(inputs, tokens_at_once(self.network.device.type, layout), layout):
-            found[batch] = ranked([inputs[at] for at in batch]).float().cpu().numpy()
-        return found
+            some = [inputs[at] for at in batch]
+            if deviations is None:
+                found[batch] = ranked(some).float().cpu().numpy()
+            else:
+                features = ranked.features(some)
+                found[batch] = ranked.rewards_of(features).float().cpu().numpy()
+                deviations[batch] = self.posterior.deviations(features.float().cpu().numpy())
+        return found, deviations
+
+    def rewards(self, inputs: Sequence[Input]) -> np.ndarray:
+        """Return the rewards of encoded prompts and completions, shape (inputs,), float32."""
+        return self.rewards_with_deviations(inputs)[0]
 
     def score(self, messages: Messages, completions: Sequence[str]) -> list[float]:
         """Return the reward of each completion of one prompt: log-odds, of use only against one another.
@@ -89,7 +110,21 @@ class RewardModel:
         A reward does not depend on the other completions. The reward of one prompt's completion says nothing beside
         that of another prompt's: training compares completions of one prompt only.
         """
-        return self.rewards([encode(self.tokenizer, messages, text) for text in completions]).tolist()
+        return self.score_with_deviations(messages, completions)[0]
+
+    def score_with_deviations(
+        self, messages: Messages, completions: Sequence[str]
+    ) -> tuple[list[float], list[float] | None]:
+        """Return the same rewards, and the standard deviation of each; None if the model has none.
+
+        A deviation says how far the reward, less that of the mean training completion, may be off for want of
+        comparisons. It says nothing of a taste that the annotators do not share, nor of texts unlike any it was
+        fitted on in ways that its features do not show.
+        """
+        rewards, deviations = self.rewards_with_deviations(
+            [encode(self.tokenizer, messages, text) for text in completions]
+        )
+        return rewards.tolist(), None if deviations is None else deviations.tolist()
 
 
 def _smallest_exact(tensor: torch.Tensor) -> torch.Tensor:
