@@ -1,4 +1,4 @@
-"""How well a head's standard deviations are calibrated: Laplace's approximation against two others, on real rankings.
+"""How well a head's standard deviations are calibrated, against two other ways to get them, on real rankings.
 
     python -m benchmarks.head_uncertainty hh-rlhf-harmless.jsonl.gz [--repeats 5] [--resamples 30]
 
@@ -10,8 +10,8 @@ promises too much. A smaller one need not be a fault: both halves shrink alike, 
 Beside that the held-out log-loss and calibration error when the choice's probability is averaged over what the weights
 may be, sigmoid(m / sqrt(1 + pi s² / 8)) (MacKay 1992, Neural Computation 4, eq. 10), against sigmoid(m).
 
-laplace: as `reward.uncertainty` has it. sandwich: its covariance with the spread of prompts' gradients in the middle
-(Liang and Zeger 1986, Biometrika 73, eq. 3). bootstrap: the spread of heads refitted on resampled prompts.
+prompts: as `reward.uncertainty` has it. laplace: the inverse of the objective's second derivative (MacKay, section 2).
+bootstrap: the spread of heads refitted on resampled prompts.
 """
 
 from collections.abc import Callable
@@ -29,28 +29,23 @@ from reward.checkup import read_data
 from reward.features import input_features, open_backbone
 from reward.head import Head, feature_scale, fit_head, fit_weights
 from reward.training import side
-from reward.uncertainty import laplace
+from reward.uncertainty import over_prompts
 
 Method = Callable[[np.ndarray, np.ndarray, np.ndarray, Head, np.ndarray], np.ndarray]
 """Differences, weights, clusters, head, held-out differences -> standard deviations of the held-out margins."""
 
 
-def by_laplace(differences: np.ndarray, weights: np.ndarray, _c: object, head: Head, asked: np.ndarray) -> np.ndarray:
-    return laplace(differences, weights, head, np.zeros(differences.shape[1])).margin_deviations(asked)
-
-
-def by_sandwich(
+def by_prompts(
     differences: np.ndarray, weights: np.ndarray, clusters: np.ndarray, head: Head, asked: np.ndarray
 ) -> np.ndarray:
-    scale = feature_scale(differences, weights)
-    rows, missing = differences * scale, expit(-(differences @ head.weights))
-    precision = (rows * (weights * missing * (1 - missing))[:, None]).T @ rows + np.eye(
-        len(scale)
-    ) / head.regularisation
-    _, cluster = np.unique(clusters, return_inverse=True)
-    gradients = np.zeros((cluster.max() + 1, rows.shape[1]))
-    np.add.at(gradients, cluster, rows * (weights * missing)[:, None])
-    return np.linalg.norm(gradients @ np.linalg.solve(precision, (asked * scale).T), axis=0)
+    return over_prompts(differences, weights, clusters, head, np.zeros(differences.shape[1])).margin_deviations(asked)
+
+
+def by_laplace(differences: np.ndarray, weights: np.ndarray, _c: object, head: Head, asked: np.ndarray) -> np.ndarray:
+    scale, probability = feature_scale(differences, weights), expit(differences @ head.weights)
+    rows = differences * scale * np.sqrt(weights * probability * (1 - probability))[:, None]
+    precision = rows.T @ rows + np.eye(len(scale)) / head.regularisation
+    return np.sqrt(np.sum((asked * scale) * np.linalg.solve(precision, (asked * scale).T).T, axis=1))
 
 
 def by_bootstrap(
@@ -98,8 +93,8 @@ def main(
     print(f"layer {backbone.layers[whole.layer]}, C {whole.regularisation:.2g}")
 
     methods: dict[str, Method] = {
+        "prompts": by_prompts,
         "laplace": by_laplace,
-        "sandwich": by_sandwich,
         "bootstrap": partial(by_bootstrap, resamples),
     }
     margins = asked @ whole.weights

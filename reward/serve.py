@@ -261,7 +261,7 @@ class Scorer:
             "status": state,
             "model": self.name,
             "revision": self.revision,
-            "standard_deviations": self.model.posterior is not None,
+            "standard_deviations": self.model.uncertainty is not None,
         }
         return JSONResponse(said, status_code=503 if self.stopping else 200)
 

@@ -24,16 +24,15 @@ from reward.evaluate import FEWEST_HELD_OUT, REPORT_FILE, Counts, CurvePoint, He
 from reward.features import Backbone, OnProgress, input_features, open_backbone
 from reward.folders import check_free, whole_folder
 from reward.head import Head, fit_head, fit_weights
-from reward.model import RewardModel
+from reward.model import PROVENANCE_FILE, RewardModel
 from reward.plots import write_plots
 from reward.settings import Settings
-from reward.uncertainty import laplace
+from reward.uncertainty import over_prompts
 
 FEWEST_TRAIN = 10
 """Training prompts with comparisons below which there is nothing to cross-validate on."""
 CURVE = (0.25, 0.5, 0.75)
 """Shares of the training prompts at which the learning curve is drawn, besides all of them."""
-PROVENANCE_FILE = "workbench.json"
 LEARNED_FILE = "learned_from.txt"
 """A line for every prompt that the model learned from: the hash of its first turn, as in `Side.clusters`."""
 PACKAGES = ("numpy", "scikit-learn", "torch", "transformers")
@@ -125,8 +124,8 @@ def train_reward_model(
     on_progress(0, 0, "Writing the model and its report.")
     completions = [one.id for group in train.groups for one in group.completions]
     origin = np.mean([features.own[id][head.layer] for id in completions], axis=0)
-    posterior = laplace(differences[:, head.layer], train.weights, head, origin)
-    model = RewardModel.from_head(opened, report.layer, head.weights, posterior)
+    uncertainty = over_prompts(differences[:, head.layer], train.weights, train.clusters, head, origin)
+    model = RewardModel.from_head(opened, report.layer, head.weights, uncertainty)
     checked = [one.chosen for one in (test if enough else train).comparisons[:4]]
     expected = [float(features.own[id][head.layer] @ head.weights) for id in checked]
     write_model(out, model, report, train, [features.inputs[id] for id in checked], expected)
