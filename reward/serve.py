@@ -335,6 +335,7 @@ def serve_model(model_name: str, host: str, port: int, limits: Limits | None = N
         listening = config.bind_socket()
     except SystemExit:  # it has said why
         raise InputError(f"Nothing can listen on {host}, port {port}. Name another --port.") from None
+    listening.listen(CONNECTIONS)  # from here on clients may come: they wait until the loop takes them
     address = f"http://{host}:{listening.getsockname()[1]}"
     print(f"{name} answers at {address} (Ctrl-C stops it)", flush=True)
     # uvicorn raises the signal that stopped it once more at the end; with this it is then ignored, and we leave with 0.
