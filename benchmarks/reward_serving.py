@@ -2,9 +2,9 @@
 
     python -m benchmarks.reward_serving MODEL [--completions 16] [--repeats 5] [--quick]
 
-MODEL is a folder that `python -m reward train` made. Both sides read the same texts with the same network in float32; the
-pipeline pads them to one batch, as whoever serves a reward model with it does. Sides take turns, and the ratio is that
-of the medians. `tokens` is the ratio of tokens read, padding included: K (P + C) for P + K C.
+MODEL is a folder that `python -m reward train` made. Both sides read the same texts with the same network in float32;
+the pipeline pads them to one batch, as whoever serves a reward model with it does. Sides take turns, and the ratio is
+that of the medians. `tokens` is the ratio of tokens read, padding included: K (P + C) for P + K C.
 """
 
 import time
@@ -18,6 +18,7 @@ from transformers import pipeline
 
 from reward.model import RewardModel
 
+WORDS = ("the", "a", "cat", "dog", "runs", "over", "under", "moon", "tea", "why", "how", "never", "blue", "red")
 PROMPTS = {"short": 20, "medium": 80, "long": 780}
 """Words of the prompt."""
 
@@ -33,11 +34,10 @@ def main(
     tokenizer = loaded.tokenizer
     padded = pipeline("text-classification", model=loaded.network, tokenizer=tokenizer)
     chance = np.random.default_rng(0)
-    words = "the a cat dog runs over under moon sun tea why how never always blue red".split()
     print("| prompt | pipeline, s | here, s | ratio | tokens | same order |\n| --- | ---: | ---: | ---: | ---: | --- |")
     for name, length in PROMPTS.items():
-        turns = [{"role": "user", "content": " ".join(chance.choice(words, length))}]
-        texts = [" ".join(chance.choice(words, chance.integers(20, 60))) for _ in range(completions)]
+        turns = [{"role": "user", "content": " ".join(chance.choice(WORDS, length))}]
+        texts = [" ".join(chance.choice(WORDS, chance.integers(20, 60))) for _ in range(completions)]
         whole = [
             tokenizer.apply_chat_template([*turns, {"role": "assistant", "content": text}], tokenize=False)
             for text in texts
