@@ -116,6 +116,7 @@ class Scorer:
 
         async def respond(request: Request) -> Response:
             start = time.perf_counter()
+            self.metrics.in_progress += 1
             try:
                 response: Response = JSONResponse(await answer(await self._body(request)))
             except Refused as error:
@@ -131,6 +132,8 @@ class Scorer:
                 frames = "".join(traceback.format_tb(error.__traceback__)).rstrip()
                 log.error("%s failed: %s\n%s", path, type(error).__name__, frames)
                 response = _error(HTTPStatus.INTERNAL_SERVER_ERROR, f"This went wrong ({type(error).__name__}).")
+            finally:
+                self.metrics.in_progress -= 1
             if response.status_code == HTTPStatus.SERVICE_UNAVAILABLE:
                 response.headers["Retry-After"] = "1"
             self.metrics.answered(path, response.status_code, time.perf_counter() - start)

@@ -17,6 +17,8 @@ class ServingMetrics:
     seconds: dict[str, list[int]] = field(default_factory=dict)
     """By path: how many requests took at most each bound, and more than all (last)."""
     total_seconds: Counter[str] = field(default_factory=Counter)
+    in_progress: int = 0
+    """Requests that came and are not answered yet."""
     completions: int = 0
     tokens: int = 0
     """Of everything scored, prompts counted with each completion."""
@@ -50,6 +52,7 @@ class ServingMetrics:
             ("reward_tokens_total", "counter", "Tokens scored, prompts counted with each completion.", self.tokens),
             ("reward_trimmed_total", "counter", "Completions whose prompt lost its start.", self.trimmed),
             ("reward_batches_total", "counter", "Times the network was asked.", self.batches),
+            ("reward_in_progress", "gauge", "Requests that came and are not answered yet.", self.in_progress),
             ("reward_queue", "gauge", "Requests that wait for the network.", queue),
         ):
             lines += [*_head(name, kind, what), f"{name} {value}"]

@@ -238,8 +238,9 @@ def test_a_request_that_is_being_answered_when_it_is_stopped_is_answered(trained
         body = {"prompt": SECRET * 50, "completions": [SECRET * number for number in range(1, 60)]}
         with ThreadPoolExecutor(1) as client:
             answer = client.submit(ask, address, "/score", body)
-            while metric(address, "reward_queue") == 0 and not answer.done():
+            while metric(address, "reward_in_progress") == 0 and not answer.done():
                 pass
+            assert not answer.done()
             process.send_signal(signal.SIGTERM)
             status, _, found = answer.result(timeout=120)
         assert status == 200 and len(found["rewards"]) == 59
