@@ -366,14 +366,15 @@ def _tau_lines(held_out: HeldOut) -> list[str]:
 
 
 def _best_of_lines(held_out: HeldOut) -> list[str]:
-    if len(held_out.best_of) < 2:
+    told = [one for one in held_out.best_of if one.beaten.prompts >= FEWEST_HELD_OUT]
+    if len(told) < 2:
         return []
     lines = [
         "",
         "| best of n by the model | KL bound, nats | beats of the others | 95 % interval | best possible | prompts |",
         "| ---: | ---: | ---: | :---: | ---: | ---: |",
     ]
-    for one in held_out.best_of:
+    for one in told:
         beaten = f"{_text(one.beaten.value)} | {_interval(one.beaten)}"
         lines.append(f"| {one.drawn} | {one.kl_bound:.3f} | {beaten} | {_text(one.people)} | {one.beaten.prompts:,} |")
     return lines
