@@ -1,4 +1,4 @@
-"""python -m reward train | score | report."""
+"""python -m reward train | report | score | evaluate | compare | rewardbench | serve."""
 
 import json
 import signal
@@ -22,6 +22,9 @@ from reward.settings import DEFAULTS, UNFINISHED, Layout, Loss, Method, Settings
 if TYPE_CHECKING:
     from reward.evaluate import Report
 
+MODEL = "folder or hub name of a sequence classifier with one label"
+DATA = "store file, database URL, or a file of rankings; by default the app's store"
+LEARNED_TOO = "judge by prompts as well that the model learned from"
 MANY_COMPARISONS = 2_000
 """From about here on fine-tuning has been found to beat a head."""
 
@@ -226,7 +229,7 @@ def score(
     completion: Annotated[list[str] | None, typer.Option(help="a text that answers it; repeat for each")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="print JSON lines")] = False,
 ) -> None:
-    """Print the reward of every completion, best first."""
+    """Print the reward of every completion, best first, with its standard deviation where the model has one."""
     with _user_errors():
         if (file is None) == (prompt is None):
             raise InputError("Give either a FILE (- for standard input) or --prompt with --completion, once for each.")
@@ -235,14 +238,95 @@ def score(
 
         model = RewardModel.load(folder)
         for conversation, completions in asked:
-            rewards = model.score(conversation.messages, completions)
+            rewards, deviations = model.score_with_deviations(conversation.messages, completions)
             order = sorted(range(len(rewards)), key=lambda at: -rewards[at])
             if as_json:
-                line = {"rewards": rewards, "order": [at + 1 for at in order]}
+                line = {"rewards": rewards, "order": [at + 1 for at in order], "standard_deviations": deviations}
                 typer.echo(json.dumps(line, ensure_ascii=False))
                 continue
             for place, at in enumerate(order, start=1):
-                typer.echo(f"{place}. {rewards[at]:+.4f}  completion {at + 1}: {_first_line(completions[at])}")
+                sure = "" if deviations is None else f" ± {deviations[at]:.4f}"
+                typer.echo(f"{place}. {rewards[at]:+.4f}{sure}  completion {at + 1}: {_first_line(completions[at])}")
+
+
+@app.command()
+def evaluate(
+    model: Annotated[str, typer.Argument(help=MODEL)],
+    data: Annotated[str | None, typer.Argument(help=DATA)] = None,
+    project: Annotated[str, typer.Option(help="of a store; by default its only one")] = "",
+    out: Annotated[Path | None, typer.Option(help="new folder for the report and every reward")] = None,
+    learned_too: Annotated[bool, typer.Option("--learned-too", help=LEARNED_TOO)] = False,
+    seed: Annotated[int, typer.Option(help="decides intervals and shuffled prompts")] = 0,
+) -> None:
+    """Report how a model does on rankings: of a store, or of a file in any format that import recognises."""
+    with _user_errors():
+        from reward.checkup import check_up, read_data
+
+        found = read_data(data or default_store(), project)
+        with _stoppable(out), _progress() as show:
+            report = check_up(model, found, out, learned_too, seed, show)
+        _print_markdown(report.as_markdown())
+
+
+@app.command()
+def compare(
+    first: Annotated[str, typer.Argument(help=MODEL)],
+    second: Annotated[str, typer.Argument(help="another")],
+    data: Annotated[str | None, typer.Argument(help=DATA)] = None,
+    project: Annotated[str, typer.Option(help="of a store; by default its only one")] = "",
+    out: Annotated[Path | None, typer.Option(help="new folder for the reports and every reward")] = None,
+    learned_too: Annotated[bool, typer.Option("--learned-too", help=LEARNED_TOO)] = False,
+    seed: Annotated[int, typer.Option(help="decides intervals, signs and shuffled prompts")] = 0,
+) -> None:
+    """Show two models side by side on the same rankings, with a test of the difference that pairs comparisons."""
+    with _user_errors():
+        from reward.checkup import read_data
+        from reward.paired import side_by_side
+
+        found = read_data(data or default_store(), project)
+        with _stoppable(out), _progress() as show:
+            both = side_by_side((first, second), found, out, learned_too, seed, show)
+        _print_markdown(both.as_markdown())
+
+
+@app.command()
+def rewardbench(
+    model: Annotated[str, typer.Argument(help=MODEL)],
+    files: Annotated[list[Path], typer.Argument(help="rows of RewardBench 1 or 2: JSON lines or Parquet")],
+    out: Annotated[Path | None, typer.Option(help="new folder for results.json and scores.jsonl")] = None,
+) -> None:
+    """Score RewardBench 1 or 2, as its files are, by its own protocol."""
+    with _user_errors():
+        from reward.rewardbench import read_benchmark, run_benchmark
+
+        benchmark = read_benchmark(files)
+        with _stoppable(out), _progress() as show:
+            result = run_benchmark(model, benchmark, out, show)
+        _print_markdown(result.as_markdown())
+
+
+@app.command()
+def serve(
+    model: Annotated[str, typer.Argument(help=MODEL)],
+    host: Annotated[str, typer.Option(help="address to listen on; whoever reaches it may ask")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="0 takes a free one")] = 8600,
+) -> None:
+    """Answer over HTTP: POST /score, OpenRLHF's /get_reward and vLLM's /classify; GET /health and /metrics."""
+    with _user_errors():
+        from reward.serve import serve_model
+
+        serve_model(model, host, port)
+
+
+@contextmanager
+def _stoppable(out: Path | None) -> Iterator[None]:
+    """Leave with 130 when somebody stopped the work, and say how it goes on."""
+    try:
+        yield
+    except (Stopped, KeyboardInterrupt):
+        kept = "What was done is lost without --out." if out is None else "The same command goes on from there."
+        typer.echo(f"Stopped. {kept}", err=True)
+        raise typer.Exit(130) from None
 
 
 def _asked(file: Path) -> list[tuple[Prompt, list[str]]]:

@@ -61,12 +61,30 @@ def encode(tokenizer: PreTrainedTokenizerBase, messages: Messages, completion: s
     encoder has places for so many tokens and no more: it keeps its first token, and may lose a completion's end.
     """
     turns = [{"role": m.role, "content": m.content} if isinstance(m, Message) else dict(m) for m in messages]
-    asked = _tokens(tokenizer, turns, add_generation_prompt=True)
-    ids = _tokens(tokenizer, [*turns, {"role": "assistant", "content": completion}], add_generation_prompt=False)
+    asked = written(tokenizer, turns, add_generation_prompt=True)
+    whole = written(tokenizer, [*turns, {"role": "assistant", "content": completion}], add_generation_prompt=False)
+    return encode_text(tokenizer, whole, asked)
+
+
+def encode_text(tokenizer: PreTrainedTokenizerBase, text: str, prompt: str = "") -> Input:
+    """Return the tokens of a conversation that is written out already, special tokens and all, as `encode` does.
+
+    `prompt` is what the text begins with, if that is known: it is read once for all texts that begin with it. If it is
+    not, a text over LONGEST_INPUT tokens loses its start, wherever its completion may begin.
+
+    Raises InputError at a text of fewer than two tokens.
+    """
+    asked, ids = (tokenizer(one, add_special_tokens=False, verbose=False).input_ids for one in (prompt, text))
     # Tokens may join across the seam, so the prompt is what both begin with, not what the prompt alone gives.
     pairs = enumerate(zip(asked, ids, strict=False))
     shared = next((place for place, (one, other) in pairs if one != other), min(len(asked), len(ids)))
     longest = min(LONGEST_INPUT, tokenizer.model_max_length)
+    if len(ids) < 2:
+        raise InputError(
+            "A text has fewer than two tokens. Send the whole conversation, as the chat template writes it."
+        )
+    if not prompt:
+        shared = max(1, len(ids) - longest)
     if tokenizer.cls_token_id is not None and ids[0] == tokenizer.cls_token_id:
         return _for_encoder(ids, shared, longest)
     cut = max(0, len(ids) - max(longest, len(ids) - shared))
@@ -81,16 +99,19 @@ def _for_encoder(ids: Sequence[int], shared: int, longest: int) -> Input:
     return Input(tuple(kept), max(1, min(shared - start + 1, len(kept) - 1)), trimmed=len(kept) < len(ids))
 
 
-def _tokens(tokenizer: PreTrainedTokenizerBase, turns: list[dict[str, str]], **options: bool) -> list[int]:
+def written(tokenizer: PreTrainedTokenizerBase, turns: list[dict[str, str]], add_generation_prompt: bool) -> str:
+    """Return the conversation as the chat template writes it.
+
+    Raises InputError if the template refuses it.
+    """
     try:
-        text = tokenizer.apply_chat_template(turns, tokenize=False, **options)
+        return tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=add_generation_prompt)
     except jinja2.TemplateError as error:
         roles = ", ".join(turn["role"] for turn in turns)
         raise InputError(
             f"The model's chat template refuses a conversation of {roles}: {error}. Use another backbone, "
             "or leave out what it names."
         ) from None
-    return tokenizer(text, add_special_tokens=False, verbose=False).input_ids
 
 
 @dataclass(frozen=True, slots=True)

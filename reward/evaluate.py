@@ -20,6 +20,8 @@ from reward.metrics import CalibrationBin, Estimate
 FEWEST_HELD_OUT = 20
 """Held-out prompts below which an accuracy says nothing: its interval would span some 40 points."""
 REPORT_FILE = "report.json"
+MOST_PARTS = 12
+"""Annotators, or categories, that a table has rows for; report.json has all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,33 @@ class Counts:
     held_out_comparisons: int
     tests: int = 0
     """Repeats and answers to gold prompts, which test annotators: not among the rankings above."""
+
+
+NO_DATA = Estimate(math.nan, math.nan, math.nan, 0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Accuracy on some of the comparisons."""
+
+    kind: str
+    """strength, annotator or category."""
+    name: str
+    accuracy: Estimate
+
+
+@dataclass(frozen=True, slots=True)
+class BestOf:
+    """What people think of the completion that the model takes from several drawn by chance."""
+
+    drawn: int
+    kl_bound: float
+    """log n - (n - 1) / n, in nats: that taking the best of n moves a policy at most so far from itself. An upper bound
+    only: Beirami et al. 2024, arXiv:2401.01879, theorem 1."""
+    beaten: Estimate
+    """Share of the prompt's other completions that annotators placed below it, a tie half; about 0.5 at one drawn."""
+    people: float
+    """The same if the annotators themselves had taken it: no model can have more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +103,10 @@ class HeldOut:
     reward_length: float
     """Spearman correlation of reward and length over completions, both less their prompt's mean."""
     bins: tuple[CalibrationBin, ...]
+    tau: Estimate = NO_DATA
+    """Mean Kendall tau-b of the model's order and each ranking's; here and below nothing in reports of old."""
+    parts: tuple[Part, ...] = ()
+    best_of: tuple[BestOf, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +178,7 @@ class Report:
 
     def as_dict(self) -> dict[str, Any]:
         """Return the report as JSON values; what is not a number is null."""
-        return _without_nan(asdict(self)) | {"missing_prompts": self.missing_prompts}
+        return without_nan(asdict(self)) | {"missing_prompts": self.missing_prompts}
 
     def as_markdown(self) -> str:
         """Return the report as markdown, for the model card, the terminal and the page."""
@@ -236,14 +269,22 @@ def report_from(value: dict[str, Any]) -> Report:
     if value.get("human") is not None:
         human = value["human"]
         fields["human"] = Human(_estimate(human["agreement"]), _number(human["low"]), _number(human["high"]))
-    if value["held_out"] is not None:
-        found = {
-            name: _estimate(field) if isinstance(field, dict) else _number(field)
-            for name, field in value["held_out"].items()
-        }
-        found["bins"] = tuple(CalibrationBin(**one) for one in value["held_out"]["bins"])
-        fields["held_out"] = HeldOut(**found)
+    fields["held_out"] = held_out_from(value["held_out"])
     return Report(**fields)
+
+
+def held_out_from(value: dict[str, Any] | None) -> HeldOut | None:
+    """Return the measures in a report's JSON, None if there were too few prompts for any."""
+    if value is None:
+        return None
+    found = {name: _estimate(field) if isinstance(field, dict) else _number(field) for name, field in value.items()}
+    found["bins"] = tuple(CalibrationBin(**one) for one in value["bins"])
+    found["parts"] = tuple(Part(one["kind"], one["name"], _estimate(one["accuracy"])) for one in value.get("parts", ()))
+    found["best_of"] = tuple(
+        BestOf(one["drawn"], one["kl_bound"], _estimate(one["beaten"]), one["people"])
+        for one in value.get("best_of", ())
+    )
+    return HeldOut(**found)
 
 
 def _estimate(value: dict[str, Any]) -> Estimate:
@@ -254,11 +295,12 @@ def _number(value: Any) -> Any:
     return math.nan if value is None else value
 
 
-def _without_nan(value: Any) -> Any:
+def without_nan(value: Any) -> Any:
+    """Return JSON values with null for what is not a number."""
     if isinstance(value, dict):
-        return {name: _without_nan(inner) for name, inner in value.items()}
+        return {name: without_nan(inner) for name, inner in value.items()}
     if isinstance(value, list | tuple):
-        return [_without_nan(inner) for inner in value]
+        return [without_nan(inner) for inner in value]
     return None if isinstance(value, float) and math.isnan(value) else value
 
 
@@ -274,28 +316,7 @@ def _lines(report: Report) -> list[str]:
             "Until then nobody knows how good its rewards are."
         ]
     else:
-        lines = [
-            f"{verdict(held_out)} {prompt_verdict(held_out)}",
-            "",
-            "| on prompts it never saw | value | 95 % interval | comparisons | prompts |",
-            "| --- | ---: | :---: | ---: | ---: |",
-            _row("**accuracy of the model**", held_out.accuracy),
-            _row("accuracy: chance", held_out.chance),
-            _row("accuracy: longer wins", held_out.longer_wins),
-            _row("accuracy: shorter wins", held_out.shorter_wins),
-            _row("accuracy: the model, prompts shuffled", held_out.prompt_shuffled),
-            _row(f"model less {held_out.best_baseline}", held_out.over_baseline),
-            _row("model less prompts shuffled", held_out.over_shuffled),
-            _row("accuracy where the longer was chosen", held_out.longer_chosen),
-            _row("accuracy where the shorter was chosen", held_out.shorter_chosen),
-            _row("log-loss (0.693 knows nothing)", held_out.log_loss),
-            _row("Brier score (0.25 knows nothing)", held_out.brier),
-            _row("calibration error (ECE, 15 bins)", _bare(held_out.ece, held_out.accuracy)),
-            _row("temperature that would fit best", _bare(held_out.temperature, held_out.accuracy)),
-            "",
-            f"Spearman correlation of reward and length within a prompt: {_text(held_out.reward_length)}. "
-            f"Exact ties of the model, counted half: {held_out.ties:,}.",
-        ]
+        lines = held_out_lines(held_out, "prompts it never saw")
     if report.human is not None:
         lines += ["", human_verdict(report.human)]
     if report.curve:
@@ -308,6 +329,68 @@ def _lines(report: Report) -> list[str]:
     return [*lines, "", *_count_lines(report)]
 
 
+def held_out_lines(held_out: HeldOut, where: str) -> list[str]:
+    """Return the verdict and the tables of the measures as lines of markdown; `where` names the prompts."""
+    return [
+        f"{verdict(held_out)} {prompt_verdict(held_out)}",
+        "",
+        f"| on {where} | value | 95 % interval | comparisons | prompts |",
+        "| --- | ---: | :---: | ---: | ---: |",
+        _row("**accuracy of the model**", held_out.accuracy),
+        _row("accuracy: chance", held_out.chance),
+        _row("accuracy: longer wins", held_out.longer_wins),
+        _row("accuracy: shorter wins", held_out.shorter_wins),
+        _row("accuracy: the model, prompts shuffled", held_out.prompt_shuffled),
+        _row(f"model less {held_out.best_baseline}", held_out.over_baseline),
+        _row("model less prompts shuffled", held_out.over_shuffled),
+        _row("accuracy where the longer was chosen", held_out.longer_chosen),
+        _row("accuracy where the shorter was chosen", held_out.shorter_chosen),
+        *(_row(f"accuracy: {part.kind} {part.name}", part.accuracy) for part in _shown(held_out.parts)),
+        _row("log-loss (0.693 knows nothing)", held_out.log_loss),
+        _row("Brier score (0.25 knows nothing)", held_out.brier),
+        _row("calibration error (ECE, 15 bins)", _bare(held_out.ece, held_out.accuracy)),
+        _row("temperature that would fit best", _bare(held_out.temperature, held_out.accuracy)),
+        "",
+        f"Spearman correlation of reward and length within a prompt: {_text(held_out.reward_length)}. "
+        f"Exact ties of the model, counted half: {held_out.ties:,}.",
+        *_tau_lines(held_out),
+        *_best_of_lines(held_out),
+    ]
+
+
+def _shown(parts: Sequence[Part]) -> list[Part]:
+    """Return the parts that a table has room for: of each kind the largest, where there is more than one."""
+    found = []
+    for kind in dict.fromkeys(part.kind for part in parts):
+        of_kind = sorted((one for one in parts if one.kind == kind), key=lambda one: -one.accuracy.comparisons)
+        if len(of_kind) > 1:
+            largest = of_kind[:MOST_PARTS]
+            found += [one for one in parts if one in largest]
+    return found
+
+
+def _tau_lines(held_out: HeldOut) -> list[str]:
+    if not held_out.tau.comparisons:
+        return []
+    found = f"{_text(held_out.tau.value)} (95 % interval {_interval(held_out.tau)})"
+    return [f"Kendall tau-b with a ranking: {found}, the mean over {held_out.tau.comparisons:,} rankings."]
+
+
+def _best_of_lines(held_out: HeldOut) -> list[str]:
+    told = [one for one in held_out.best_of if one.beaten.prompts >= FEWEST_HELD_OUT]
+    if len(told) < 2:
+        return []
+    lines = [
+        "",
+        "| best of n by the model | KL bound, nats | beats of the others | 95 % interval | best possible | prompts |",
+        "| ---: | ---: | ---: | :---: | ---: | ---: |",
+    ]
+    for one in told:
+        beaten = f"{_text(one.beaten.value)} | {_interval(one.beaten)}"
+        lines.append(f"| {one.drawn} | {one.kl_bound:.3f} | {beaten} | {_text(one.people)} | {one.beaten.prompts:,} |")
+    return lines
+
+
 def _count_lines(report: Report) -> list[str]:
     counts = report.counts
     return [
@@ -316,10 +399,7 @@ def _count_lines(report: Report) -> list[str]:
         f"| train | {counts.train_prompts:,} | {counts.train_rankings:,} | {counts.train_comparisons:,} |",
         f"| held out | {counts.held_out_prompts:,} | {counts.held_out_rankings:,} | {counts.held_out_comparisons:,} |",
         "",
-        f"Of {counts.rankings:,} rankings {counts.without_order:,} place nothing above anything. {counts.tied:,} pairs "
-        f"were tied, {counts.twins:,} comparisons of equal texts were left out, and the prompts of {counts.trimmed:,} "
-        "completions were trimmed. Prompts that share their first turn count as one and stay on one side.",
-        *([f"{counts.tests:,} more rankings test annotators and were left out."] if counts.tests else []),
+        *left_out_lines(counts),
         *(
             [
                 f"All of it is version `{report.version}` of the data, sha256 `{report.version_sha256}`: its split, "
@@ -330,6 +410,16 @@ def _count_lines(report: Report) -> list[str]:
         ),
         "",
         _made(report),
+    ]
+
+
+def left_out_lines(counts: Counts) -> list[str]:
+    """Return what was left out and why, as lines of markdown."""
+    return [
+        f"Of {counts.rankings:,} rankings {counts.without_order:,} place nothing above anything. {counts.tied:,} pairs "
+        f"were tied, {counts.twins:,} comparisons of equal texts were left out, and the prompts of {counts.trimmed:,} "
+        "completions were trimmed. Prompts that share their first turn count as one and stay on one side.",
+        *([f"{counts.tests:,} more rankings test annotators and were left out."] if counts.tests else []),
     ]
 
 

@@ -37,6 +37,12 @@ class Head:
     """Log-loss on prompts left out of the fit, by grouped cross-validation: what layer and C were chosen by."""
 
 
+def feature_scale(differences: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Return one over each feature's root mean square over the differences, shape (width,); 0 if it never differs."""
+    spread = np.sqrt(np.average(differences**2, axis=0, weights=weights))
+    return np.divide(1.0, spread, out=np.zeros_like(spread), where=spread > 0)
+
+
 def fit_weights(
     differences: np.ndarray, weights: np.ndarray, regularisation: Sequence[float], margins: np.ndarray | float = 0.0
 ) -> np.ndarray:
@@ -55,8 +61,7 @@ def fit_weights(
         Shape (len(regularisation), width). A feature that never differs gets weight 0.
     """
     differences = np.asarray(differences, dtype=np.float64)
-    spread = np.sqrt(np.average(differences**2, axis=0, weights=weights))
-    scale = np.divide(1.0, spread, out=np.zeros_like(spread), where=spread > 0)
+    scale = feature_scale(differences, weights)
     standardised, basis = differences * scale, None
     if len(differences) < differences.shape[1]:
         # The best w is a sum of the rows: with fewer rows than features, solving in their span is exact and cheaper.

@@ -7,6 +7,7 @@ measure is nan.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import comb
 
 import numpy as np
 from scipy.optimize import minimize_scalar
@@ -140,3 +141,23 @@ def spearman(first: np.ndarray, second: np.ndarray) -> float:
     if len(first) < 2 or np.ptp(first) == 0 or np.ptp(second) == 0:
         return float("nan")
     return float(spearmanr(first, second).statistic)
+
+
+def best_of_weights(rewards: np.ndarray, drawn: int) -> np.ndarray:
+    """Return how probable it is that each completion has the highest reward of `drawn` that chance takes from them.
+
+    Of N completions the one with the i-th lowest reward is it in C(i - 1, n - 1) of the C(N, n) draws. Equal rewards
+    share what they have together, as if chance took one of them. Shape (completions,), sums to 1.
+
+    Source: Stiennon et al. 2020, arXiv:2009.01325, section 4.3, for the procedure; the estimator that uses every draw
+    is that of Nakano et al. 2021, arXiv:2112.09332, appendix I.
+
+    Raises:
+        ValueError: if `drawn` is below 1 or above the number of completions.
+    """
+    if not 1 <= drawn <= len(rewards):
+        raise ValueError(f"{drawn} of {len(rewards)} completions can't be drawn.")
+    of_rank = np.array([comb(below, drawn - 1) for below in range(len(rewards))]) / comb(len(rewards), drawn)
+    _, level, ties = np.unique(rewards, return_inverse=True, return_counts=True)
+    of_level = np.bincount(np.sort(level), weights=of_rank) / ties
+    return of_level[level]

@@ -6,7 +6,7 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from reward.evaluate import Report
+from reward.evaluate import HeldOut, Report
 
 GREY, BLUE = "#808080", "#3b82c4"
 STYLE = {
@@ -28,20 +28,21 @@ def write_plots(report: Report, folder: Path) -> list[Path]:
     drawn = []
     with matplotlib.rc_context(STYLE):
         if report.held_out is not None and report.held_out.bins:
-            drawn.append(_saved(_calibration(report), folder / CALIBRATION_FILE))
+            drawn.append(calibration_plot(report.held_out, folder / CALIBRATION_FILE))
         if report.curve:
             drawn.append(_saved(_learning_curve(report), folder / LEARNING_CURVE_FILE))
     return drawn
 
 
-def _calibration(report: Report) -> Figure:
+def calibration_plot(held_out: HeldOut, path: Path) -> Path:
+    """Draw how often the model was right against how sure it was."""
     figure, axes = _figure()
-    bins = report.held_out.bins
+    bins = held_out.bins
     axes.plot([0.5, 1], [0.5, 1], color=GREY, linestyle="--", linewidth=1)
     axes.plot([one.confidence for one in bins], [one.accuracy for one in bins], "o-", color=BLUE)
     axes.set(xlabel="probability the model gave", ylabel="share it got right", xlim=(0.48, 1.02), ylim=(-0.02, 1.02))
-    axes.set_title(f"Calibration, {report.counts.held_out_comparisons:,} held-out comparisons", fontsize=11)
-    return figure
+    axes.set_title(f"Calibration, {held_out.accuracy.comparisons:,} comparisons", fontsize=11)
+    return _saved(figure, path)
 
 
 def _learning_curve(report: Report) -> Figure:

@@ -41,10 +41,18 @@ class RankedNetwork(nn.Module):
         if not hasattr(network, "score"):  # an encoder: its own head reads its first token
             arguments, _ = padded(inputs, self.pad, network.device)
             return network(input_ids=arguments["input_ids"], attention_mask=arguments["attention_mask"]).logits[:, 0]
+        return self.rewards_of(self.features(inputs))
+
+    def features(self, inputs: Sequence[Input]) -> torch.Tensor:
+        """Return what a decoder's head reads of each input: its last token's hidden state, shape (inputs, width)."""
         hidden, rows, last = self._hidden(inputs)
-        with torch.autocast(hidden.device.type, enabled=False):  # the head in full precision: small steps count
+        return hidden[rows, last]
+
+    def rewards_of(self, features: torch.Tensor) -> torch.Tensor:
+        """Return the head of the features, shape (inputs,)."""
+        with torch.autocast(features.device.type, enabled=False):  # the head in full precision: small steps count
             precise = [weight.dtype for weight in self.head.parameters()][-1]
-            return self.head(hidden[rows, last].to(precise))[:, 0]
+            return self.head(features.to(precise))[:, 0]
 
     def _hidden(self, inputs: Sequence[Input]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Return the hidden states, and of every input the row and the place of its last token in them."""

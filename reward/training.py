@@ -4,7 +4,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from math import ceil, comb
 from pathlib import Path
@@ -14,27 +14,30 @@ import numpy as np
 from label_data.comparisons import comparisons, split_by_prompt
 from label_data.contents import groups as stored_groups
 from label_data.database import Store
-from label_data.records import Comparison, Group, InputError, canonical
+from label_data.records import Comparison, Group, InputError, canonical, content_id
 from label_data.settings import PACKAGED_MODEL
 from reward import metrics
 from reward.batches import LONGEST_INPUT, Input, encode
+from reward.breakdown import best_of, mean_tau, parts
 from reward.card import model_card
 from reward.ceiling import human_agreement
 from reward.evaluate import FEWEST_HELD_OUT, REPORT_FILE, Counts, CurvePoint, HeldOut, Report, held_out_measures
 from reward.features import Backbone, OnProgress, input_features, open_backbone
 from reward.folders import check_free, whole_folder
 from reward.head import Head, fit_head, fit_weights
-from reward.model import RewardModel
+from reward.model import PROVENANCE_FILE, RewardModel
 from reward.plots import write_plots
 from reward.settings import Settings
 from reward.sides import Side, side
+from reward.uncertainty import over_prompts
 from reward.versions import frozen_version, tell_version
 
 FEWEST_TRAIN = 10
 """Training prompts with comparisons below which there is nothing to cross-validate on."""
 CURVE = (0.25, 0.5, 0.75)
 """Shares of the training prompts at which the learning curve is drawn, besides all of them."""
-PROVENANCE_FILE = "workbench.json"
+LEARNED_FILE = "learned_from.txt"
+"""A line for every prompt that the model learned from: the hash of its first turn, as in `Side.clusters`."""
 PACKAGES = ("numpy", "scikit-learn", "torch", "transformers")
 
 
@@ -100,7 +103,13 @@ def train_reward_model(
         version_sha256="" if frozen is None else frozen.sha256,
     )
     on_progress(0, 0, "Writing the model and its report.")
-    _write(out, opened, head, report, features, test if enough else train)
+    completions = [one.id for group in train.groups for one in group.completions]
+    origin = np.mean([features.own[id][head.layer] for id in completions], axis=0)
+    uncertainty = over_prompts(differences[:, head.layer], train.weights, train.clusters, head, origin, train.margins)
+    model = RewardModel.from_head(opened, report.layer, head.weights, uncertainty)
+    checked = [one.chosen for one in (test if enough else train).comparisons[:4]]
+    expected = [float(features.own[id][head.layer] @ head.weights) for id in checked]
+    write_model(out, model, report, train, [features.inputs[id] for id in checked], expected)
     if frozen is not None:
         tell_version(store, report, out)
     return report
@@ -214,7 +223,7 @@ def measures(rewards: Mapping[str, float], shuffled: Mapping[str, float], test: 
         name: np.concatenate([_centred([values[c.id] for c in group.completions]) for group in test.groups])
         for name, values in (("rewards", rewards), ("lengths", length))
     }
-    return held_out_measures(
+    found = held_out_measures(
         chosen=np.array([rewards[one.chosen] for one in test.comparisons]),
         rejected=np.array([rewards[one.rejected] for one in test.comparisons]),
         shuffled_margins=np.array([shuffled[one.chosen] - shuffled[one.rejected] for one in test.comparisons]),
@@ -225,6 +234,13 @@ def measures(rewards: Mapping[str, float], shuffled: Mapping[str, float], test: 
         centred_rewards=centred["rewards"],
         centred_lengths=centred["lengths"],
         seed=seed,
+    )
+    right = metrics.correct(np.array([rewards[one.chosen] - rewards[one.rejected] for one in test.comparisons]))
+    return replace(
+        found,
+        tau=mean_tau(test.groups, rewards, seed),
+        parts=parts(test.groups, test.comparisons, right, test.clusters, seed),
+        best_of=best_of(test.groups, rewards, seed),
     )
 
 
@@ -255,17 +271,11 @@ def _learning_curve(
 # The folder
 
 
-def _write(out: Path, backbone: Backbone, head: Head, report: Report, features: _Features, checked: Side) -> None:
-    model = RewardModel.from_head(backbone, report.layer, head.weights)
-    some = [one.chosen for one in checked.comparisons[:4]]
-    expected = [float(features.own[id][head.layer] @ head.weights) for id in some]
-    write_model(out, model, report, [features.inputs[id] for id in some], expected)
-
-
 def write_model(
     out: Path,
     model: RewardModel,
     report: Report,
+    train: Side,
     inputs: Sequence[Input],
     expected: Sequence[float],
     settings: Settings | None = None,
@@ -274,6 +284,7 @@ def write_model(
     """Write model, report, plots and card to the new folder `out`, which appears whole or not at all.
 
     Args:
+        train: what was learned from; hashes of its prompts' first turns are kept, so that nobody takes them for new.
         inputs, expected: a few inputs and the rewards that the report is about: the folder must give the same.
         settings: kept in `workbench.json`.
         log: a file to keep beside the model.
@@ -287,6 +298,8 @@ def write_model(
             (folder / REPORT_FILE).write_text(pretty(report.as_dict()), encoding="utf-8")
             said = provenance(report) | ({"settings": asdict(settings)} if settings else {})
             (folder / PROVENANCE_FILE).write_text(pretty(said), encoding="utf-8")
+            learned = {content_id(group.prompt.first_turn) for group in train.groups}
+            (folder / LEARNED_FILE).write_text("".join(f"{one}\n" for one in sorted(learned)), "ascii")
             plots = write_plots(report, folder)
             (folder / "README.md").write_text(model_card(report, plots, LONGEST_INPUT), encoding="utf-8")
             if log is not None:

@@ -225,7 +225,7 @@ def _run(out: Path, resume: bool, on_progress: OnProgress) -> Report | None:
     )
     on_progress(0, 0, "Writing the model and its report.")
     some = [own[one.chosen] for one in asked.comparisons[:4]]
-    write_model(out, model, report, some, model.rewards(some).tolist(), settings, folder / LOG_FILE)
+    write_model(out, model, report, train, some, model.rewards(some).tolist(), settings, folder / LOG_FILE)
     shutil.rmtree(folder)
     return report
 

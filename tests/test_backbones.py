@@ -66,7 +66,9 @@ def test_a_tokenizer_without_chat_template_is_refused(tiny_backbone_folder, tmp_
         load_tokenizer(folder)
 
 
-def test_a_chat_template_that_writes_todays_date_gives_the_same_text_on_every_day(tiny_backbone_folder, tmp_path):
+def test_trap_6_a_chat_template_that_writes_todays_date_gives_the_same_text_on_every_day(
+    tiny_backbone_folder, tmp_path
+):
     folder = shutil.copytree(tiny_backbone_folder, tmp_path / "dated")
     (folder / "chat_template.jinja").write_text("Today is {{ strftime_now('%d %b %Y') }}. {{ messages[0].content }}")
     turns = [{"role": "user", "content": "Hi"}]

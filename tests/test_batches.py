@@ -20,7 +20,7 @@ def inputs_of(tokenizer, *completions):
 # Text to tokens
 
 
-def test_the_tokens_are_those_of_the_chat_template_with_one_first_token(tokenizer):
+def test_trap_5_the_tokens_are_those_of_the_chat_template_with_one_first_token(tokenizer):
     """In this template every turn begins with <|start|>, the BOS: twice in two turns, once at the front."""
     (one,) = inputs_of(tokenizer, "No.")
     text = "<|start|>user\nCan pigs fly?<|end|>\n<|start|>assistant\nNo.<|end|>\n"
@@ -42,7 +42,7 @@ def test_messages_may_be_records_or_objects(tokenizer):
     assert encode(tokenizer, objects, "No.") == inputs_of(tokenizer, "No.")[0]
 
 
-def test_a_long_prompt_loses_its_start_and_the_completion_nothing(tokenizer):
+def test_trap_8_a_long_prompt_loses_its_start_and_the_completion_nothing(tokenizer):
     long = (Message("user", "x" * 5_000),)
     first, second = (encode(tokenizer, long, text) for text in ("yes", "no"))
     assert first.trimmed and len(first.ids) == LONGEST_INPUT
@@ -70,7 +70,7 @@ def test_the_prompt_is_what_every_completion_begins_with(tokenizer):
     assert tokenizer.decode(second.completion) == "Yes.<|end|>\n"
 
 
-def test_a_token_across_the_seam_belongs_to_the_completion(packaged_model_folder):
+def test_trap_7_a_token_across_the_seam_belongs_to_the_completion(packaged_model_folder):
     """Line breaks that a completion begins with join the one that ends the prompt in a single token."""
     tokenizer = load_tokenizer(packaged_model_folder)
     plain, broken = inputs_of(tokenizer, "No.", "\n\nNo.")

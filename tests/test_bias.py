@@ -46,7 +46,7 @@ def test_without_any_leaning_one_annotator_in_twenty_seems_to_have_one():
     assert len(found) == 51 and sum(found) <= 8
 
 
-def test_places_without_bias_have_a_half_within_their_intervals():
+def test_trap_18_places_without_bias_have_a_half_within_their_intervals():
     found = place_ranks(judgements(planted({"ana": careful(), "ben": careful()}, prompts=200, completions=4)))
     assert [place for _, place in found] == [1, 2, 3, 4]
     assert sum(one.low <= 0.5 <= one.high for one in found.values()) >= 3

@@ -100,7 +100,7 @@ def test_how_far_people_agree_and_the_version_stand_in_the_report_and_are_read_b
     assert report_from(json.loads(json.dumps(found.as_dict()))) == found
 
 
-def test_a_reward_that_is_length_is_seen_to_be_so():
+def test_trap_20_a_reward_that_is_length_is_seen_to_be_so():
     assert measures([1, 2, 3, 4], [10, 20, 30, 40]).reward_length == pytest.approx(1)
 
 
@@ -122,7 +122,7 @@ def test_the_verdict_is_better_only_if_the_interval_says_so():
         assert said in verdict(measures([1] * right + [-1] * (100 - right), [0] * 100))
 
 
-def test_a_model_that_does_as_well_under_another_prompt_is_said_to_ignore_it():
+def test_trap_19_a_model_that_does_as_well_under_another_prompt_is_said_to_ignore_it():
     """Right 80 of 100 times under its own prompts; under others as often, or half as often."""
     margins = [1] * 80 + [-1] * 20
     assert "about completions alone" in prompt_verdict(measures(margins, [0] * 100, shuffled=margins))

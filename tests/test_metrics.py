@@ -81,7 +81,7 @@ def test_the_best_temperature_undoes_too_much_confidence():
     assert metrics.temperature(margins, ones(4)) == pytest.approx(10 / math.log(3), rel=1e-3)
 
 
-def test_the_interval_resamples_prompts_not_comparisons():
+def test_trap_21_the_interval_resamples_prompts_not_comparisons():
     """Two prompts of fifty equal comparisons each, one all right, one all wrong: by prompt anything from 0 to 1."""
     values, clusters = np.repeat([1.0, 0.0], 50), np.repeat(["a", "b"], 50)
     by_prompt = metrics.mean_with_interval(values, ones(100), clusters)

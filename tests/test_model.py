@@ -1,4 +1,5 @@
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ PROMPT = user_prompt("Can pigs fly?")
 COMPLETIONS = ["No.", "Yes, if they are thrown hard enough.", "aaaa bbbb <|end|> cccc", "", "<|none|>"]
 
 
-def test_stock_transformers_gives_the_same_rewards_in_a_fresh_process(trained):
+def test_traps_13_15_stock_transformers_gives_the_same_rewards_in_a_fresh_process(trained):
     rewards = RewardModel.load(trained).score(PROMPT.messages, COMPLETIONS)
     stock = stock_rewards(trained, PROMPT.messages[0].content, COMPLETIONS)
     assert np.ptp(rewards) > 0.1
@@ -24,7 +25,7 @@ def test_stock_transformers_gives_the_same_rewards_in_a_fresh_process(trained):
         assert stock[way] == pytest.approx(rewards, abs=1e-5), way
 
 
-def test_a_reward_does_not_depend_on_the_other_completions(trained):
+def test_trap_18_a_reward_depends_neither_on_the_other_completions_nor_on_their_order(trained):
     model = RewardModel.load(trained)
     together = model.score(PROMPT.messages, COMPLETIONS)
     alone = [model.score(PROMPT.messages, [text])[0] for text in COMPLETIONS]
@@ -66,6 +67,14 @@ def test_saving_what_was_loaded_gives_the_same_rewards(trained, tmp_path):
     model.save(tmp_path)
     again = RewardModel.load(tmp_path).score(PROMPT.messages, COMPLETIONS)
     assert again == model.score(PROMPT.messages, COMPLETIONS)
+
+
+def test_trap_6_a_folder_whose_chat_template_was_changed_is_refused(trained, tmp_path):
+    folder = shutil.copytree(trained, tmp_path / "changed")
+    with (folder / "chat_template.jinja").open("a") as file:
+        file.write("Be kind.")
+    with pytest.raises(InputError, match="chat template is another"):
+        RewardModel.load(folder)
 
 
 def test_a_folder_that_is_no_reward_model_is_refused(tmp_path, tiny_backbone_folder):

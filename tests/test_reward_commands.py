@@ -49,10 +49,11 @@ def test_train_on_a_version_says_so_and_the_version_knows(run, tmp_path, tiny_ba
 def test_score_prints_rewards_and_their_order(run, trained):
     done = run("score", trained, "--prompt", "Why?", "--completion", "vvv www", "--completion", "abc abc")
     first, second = done.stdout.splitlines()
-    rewards = RewardModel.load(trained).score([{"role": "user", "content": "Why?"}], ["vvv www", "abc abc"])
+    asked = ([{"role": "user", "content": "Why?"}], ["vvv www", "abc abc"])
+    rewards, deviations = RewardModel.load(trained).score_with_deviations(*asked)
     assert rewards[1] > rewards[0]
-    assert first == f"1. {rewards[1]:+.4f}  completion 2: abc abc"
-    assert second == f"2. {rewards[0]:+.4f}  completion 1: vvv www"
+    assert first == f"1. {rewards[1]:+.4f} ± {deviations[1]:.4f}  completion 2: abc abc"
+    assert second == f"2. {rewards[0]:+.4f} ± {deviations[0]:.4f}  completion 1: vvv www"
 
 
 def test_score_reads_json_lines_from_a_file_or_standard_input_and_writes_them(run, trained, tmp_path):
@@ -68,6 +69,7 @@ def test_score_reads_json_lines_from_a_file_or_standard_input_and_writes_them(ru
     first, second = map(json.loads, piped.stdout.splitlines())
     assert first["order"] == [2, 1]
     assert first["rewards"][1] == pytest.approx(second["rewards"][0], abs=1e-5)
+    assert first["standard_deviations"][1] == pytest.approx(second["standard_deviations"][0], rel=1e-3)
 
 
 @pytest.mark.parametrize(

@@ -131,7 +131,7 @@ def test_progress_counts_every_completion(small):
     assert counted[-1][0] == counted[-1][1] >= 120
 
 
-def test_no_prompt_is_on_both_sides(planted_store):
+def test_trap_10_no_prompt_is_on_both_sides(planted_store):
     train, held_out = (side(some) for some in split_by_prompt(groups(planted_store)))
     assert train.prompts + held_out.prompts == 120
     assert not set(train.clusters) & set(held_out.clusters)

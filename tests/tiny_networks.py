@@ -35,21 +35,19 @@ def tiny_decoder(
     """Return a decoder with random weights, the same every time; large ones, so that attention does something."""
     torch.manual_seed(0)
     config, network = DECODERS[kind]
-    return network(
-        config(
-            vocab_size=100,
-            hidden_size=32,
-            intermediate_size=64,
-            num_hidden_layers=layers,
-            num_attention_heads=4,
-            num_key_value_heads=2,
-            max_position_embeddings=512,
-            initializer_range=0.3,
-            num_labels=1,
-            pad_token_id=PAD,
-            **options,
-        )
-    ).to(dtype)
+    small = {
+        "vocab_size": 100,
+        "hidden_size": 32,
+        "intermediate_size": 64,
+        "num_hidden_layers": layers,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "max_position_embeddings": 512,
+        "initializer_range": 0.3,
+        "num_labels": 1,
+        "pad_token_id": PAD,
+    }
+    return network(config(**small | options)).to(dtype)
 
 
 def tiny_encoder(**options) -> PreTrainedModel:
