@@ -62,7 +62,7 @@ SHOWN = {
         "My work": "Open",
         "Reward model": "training prompts",
         "Score": "Rewards are log-odds",
-        "Data": "Export",
+        "Data": "newest first",
         "Overview": "Prompts with annotators",
         "Project": "Policies",
     },
@@ -72,7 +72,7 @@ SHOWN = {
         "My work": "You have ranked nothing yet",
         "Reward model": "Rank some prompts",
         "Score": "Train a reward model",
-        "Data": "There is no ranking yet",
+        "Data": "There is no prompt in this project yet",
         "Overview": "Nothing was asked of the workers yet",
     },
 }
