@@ -222,6 +222,13 @@ def _names(connection: Connection, annotators: set[str]) -> dict[str, str]:
     return {one: found.get(one, one) for one in annotators}
 
 
+def annotator_names(store: Store) -> dict[str, str]:
+    """Return pseudonym -> name of everybody who ranks in this store."""
+    table = schema.annotators
+    with reading(store) as connection:
+        return dict(connection.execute(select(table.c.id, table.c.name)).all())
+
+
 def history(store: Store, project: str, prompt_id: str) -> History:
     """Return all that is known of the prompt in the project; InputError if it is none of the project's."""
     with reading(store) as connection:

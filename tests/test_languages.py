@@ -20,7 +20,7 @@ pytest_plugins = ["browser_fixtures"]
 ROOT = Path(__file__).parent.parent
 WORKBENCH = ROOT / "workbench"
 PAGES = sorted((WORKBENCH / "app_pages").glob("*.py"))
-SHOWS = ("app", "session", "starter", "job_panel", "report_view", "export_view", "record_view")
+SHOWS = ("app", "session", "starter", "job_panel", "report_view", "export_view", "record_view", "quality_view")
 SHOWING = [*PAGES, *(WORKBENCH / f"{name}.py" for name in SHOWS)]
 """Every file that shows something with Streamlit."""
 REFUSING = [
