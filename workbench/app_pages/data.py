@@ -74,6 +74,7 @@ def show_prompts() -> None:
         rows,
         hide_index=True,
         width="stretch",
+        height="content",
         column_config=wide,
         on_select="rerun",
         selection_mode="single-row",

@@ -247,9 +247,10 @@ st.title(words("pages")["versions"])
 chosen = project().id
 there_are = [one for one in versions(store()) if one.project == chosen]
 st.caption(says["intro"])
+message = st.container()  # always there: what comes and goes above tabs would bring the first one to the front
 made_now = st.session_state.pop("version-made", None)
 if made_now:
-    st.success(filled(says["made"], name=literal(made_now)))
+    message.success(filled(says["made"], name=literal(made_now)))
 listed, new, compared = st.tabs([says["list"], says["new"], says["compare"]])
 with listed:
     show_list(there_are)
