@@ -20,7 +20,8 @@ from workbench.session import said, words
 MOST_ROWS = 40
 """Annotators or policies that a plot draws, those with the most judgements; the tables have all."""
 ROW = 26
-"""Pixels of a row of a plot."""
+"""Pixels of a row of a plot; an axis and its title take `AXIS` more."""
+AXIS = 60
 SHARE = alt.Scale(domain=[0, 1])
 
 Names = Mapping[str, str]
@@ -151,8 +152,8 @@ def forest(
         ]
     )
     scale = scale or alt.Scale(zero=False)
-    base = alt.Chart(frame, height=max(80, ROW * len(frame))).encode(
-        y=alt.Y("name:N", sort=list(frame["name"]), title=None, axis=alt.Axis(labelLimit=180))
+    base = alt.Chart(frame, height=ROW * len(frame) + AXIS).encode(
+        y=alt.Y("name:N", sort=list(frame["name"]), title=None, axis=alt.Axis(labelLimit=180, labelOverlap=False))
     )
     tooltip = [
         alt.Tooltip("name:N", title=says["name"]),
@@ -181,7 +182,7 @@ def places_plot(places: Mapping[tuple[int, int], Estimate]) -> alt.LayerChart | 
     )
     if frame.empty:
         return None
-    base = alt.Chart(frame, height=ROW * 8).encode(
+    base = alt.Chart(frame, height=ROW * 6 + AXIS).encode(
         x=alt.X("place:O", title=says["axes"]["place"], axis=alt.Axis(labelAngle=0)),
         color=alt.Color("of:N", title=says["axes"]["of"]),
     )
@@ -246,9 +247,9 @@ def win_matrix(board: Leaderboard) -> alt.LayerChart:
                 won = (board.wins[row, column] + ties / 2) / pairs
                 counted = {"wins": int(board.wins[row, column]), "ties": int(ties), "pairs": int(pairs)}
                 cells.append({"row": name, "column": other, "won": won, "shown": f"{won:.0%}", **counted})
-    base = alt.Chart(pd.DataFrame(cells), height=max(160, ROW * len(names))).encode(
-        x=alt.X("column:N", sort=names, title=axes["loser"], axis=alt.Axis(labelLimit=120)),
-        y=alt.Y("row:N", sort=names, title=axes["winner"], axis=alt.Axis(labelLimit=120)),
+    base = alt.Chart(pd.DataFrame(cells), height=ROW * len(names) + 3 * AXIS).encode(
+        x=alt.X("column:N", sort=names, title=axes["loser"], axis=alt.Axis(labelLimit=120, labelOverlap=False)),
+        y=alt.Y("row:N", sort=names, title=axes["winner"], axis=alt.Axis(labelLimit=120, labelOverlap=False)),
     )
     colour = alt.Color("won:Q", scale=alt.Scale(scheme="blueorange", domain=[1, 0]), legend=None)
     tooltip = [

@@ -101,7 +101,8 @@ def show_history(found: History) -> None:
         )
     if rows:
         st.caption(says["rankings_help"])
-        st.dataframe(rows, hide_index=True, width="stretch")
+        told = [name for name in rows[0] if any(row[name] for row in rows)]
+        st.dataframe([{name: row[name] for name in told} for row in rows], hide_index=True, width="stretch")
     written = [
         {
             columns["when"]: when(one.written),

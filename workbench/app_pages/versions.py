@@ -38,7 +38,7 @@ CARD = """<style>
   .card { max-width: 60rem; line-height: 1.5; overflow-x: auto; overflow-wrap: anywhere }
   .card table { border-collapse: collapse; font-size: .875rem; margin: .5rem 0 1rem }
   .card th, .card td { text-align: left; padding: .2rem .8rem .2rem 0; border-bottom: 1px solid #8884 }
-  .card .right { text-align: right } .card pre { white-space: pre-wrap }
+  .card .right { text-align: right } .card pre { white-space: pre-wrap } .card code { font-size: .875rem }
   .card h1 { font-size: 1.4rem } .card h2 { font-size: 1.15rem; margin-top: 1.2rem }
 </style>"""
 
@@ -182,11 +182,12 @@ def asked_conditions() -> tuple[str, ...]:
     ):
         picked = place.multiselect(label, options, format_func=shown, placeholder=words("data")["any"])
         where += [f"{field}={value}" for value in picked]
+    voices = right.number_input(says["voices"], 1, 100, 1, help=says["voices_help"])
+    left, right = st.columns(2)
     days = (("since", left.date_input(says["since"], None)), ("until", right.date_input(says["until"], None)))
     where += [f"{field}={day.isoformat()}" for field, day in days if isinstance(day, date)]
-    voices = left.number_input(says["voices"], 1, 100, 1, help=says["voices_help"])
-    agreement = right.slider(says["agreement"], 0.0, 1.0, 0.0, 0.05, help=says["agreement_help"])
-    where += [f"voices={voices}"] * (voices > 1) + [f"agreement={agreement}"] * (agreement > 0)
+    agreement = left.slider(says["agreement"], 0.0, 1.0, 0.0, 0.05, help=says["agreement_help"])
+    where += [f"voices={voices}"] * (voices > 1) + [f"agreement={agreement:g}"] * (agreement > 0)
     more = st.text_area(says["more"], help=says["more_help"])
     return (*where, *(line.strip() for line in more.splitlines() if line.strip()))
 
