@@ -190,7 +190,7 @@ _OPEN = (
     select(
         _tasks.c["token", "assigned_us", "expires_us"],
         schema.annotators.c.name,
-        schema.prompts,
+        schema.prompts.c["messages", "category", "source", "licence"],
         _drafts.c.task.is_not(None).label("has_draft"),
         (_tasks.c.expires_us <= schema.now_us()).label("has_lapsed"),
     )

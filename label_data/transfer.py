@@ -15,11 +15,9 @@ from label_data.projects import PROJECT
 from label_data.records import Group, InputError
 from label_data.store import Added, GroupError, add_groups
 
-UPLOAD_ENDINGS = (".jsonl", ".jsonl.gz", ".csv", ".csv.gz", ".txt", ".txt.gz", ".parquet")
-"""Ends of names that say how a file is read; of any other it is read as JSON lines."""
-FOLDER_ENDINGS = (*UPLOAD_ENDINGS, ".json", ".json.gz")
-"""Ends of names of the files that are read of a folder."""
-NOT_READ = f"file in a folder that ends in none of {', '.join(FOLDER_ENDINGS)}"
+ENDINGS = (".jsonl", ".jsonl.gz", ".json", ".json.gz", ".csv", ".csv.gz", ".txt", ".txt.gz", ".parquet")
+"""Ends of names that say how a file is read; of a folder only these are, and of any other one as JSON lines."""
+NOT_READ = f"file in a folder that ends in none of {', '.join(ENDINGS)}"
 SHOWN = 3
 """Groups of a preview."""
 
@@ -69,6 +67,8 @@ class _Reading:
     names: Mapping[str, str] | None
     source: str
     licence: str
+    called: str = ""
+    """What its owner calls the one file, where it has another name here."""
     left_out: Counter[str] = field(default_factory=Counter)
     offered: Counter[str] = field(default_factory=Counter)
     read_as: list[tuple[str, str, int]] = field(default_factory=list)
@@ -101,6 +101,8 @@ class _Reading:
         origin = {name: told for name, told in (("source", source), ("licence", licence)) if told}
         for group in read(path, self.left_out):
             self.offered.update(prompts=1, completions=len(group.completions), rankings=len(group.rankings))
+            if self.called and group.prompt.source == path.name and not source:
+                group = replace(group, prompt=replace(group.prompt, source=self.called))
             yield replace(group, prompt=replace(group.prompt, **origin)) if origin else group
         self.read_as.append((shown, said, self.offered["prompts"] - before))
 
@@ -121,6 +123,7 @@ def import_files(
     project: str = PROJECT,
     source: str = "",
     licence: str = "",
+    called: str = "",
 ) -> Imported:
     """Add what the files hold to the project, in one transaction: with an InputError nothing is added.
 
@@ -128,9 +131,10 @@ def import_files(
     `label_data.formats.READERS`, or empty to recognise each file by its first row; `column` and `category` are for
     prompts (see `read_prompts`), `names` for the formats in `label_data.formats.MAPPED`. `source` and `licence` say
     where the prompts come from and under which terms, in place of what the files say; a prompt that the store has
-    keeps its own. `on_progress` gets the number of rows so far.
+    keeps its own. `called` is the name of a file whose copy is read: it stands as the source where the copy's would.
+    `on_progress` gets the number of rows so far.
     """
-    reading = _Reading(files, format_, column, category, names, source, licence)
+    reading = _Reading(files, format_, column, category, names, source, licence, called)
     try:
         added = add_groups(store, reading.groups(), project, on_progress)
     except GroupError as error:
@@ -151,12 +155,13 @@ def preview(
     on_progress: Callable[[int], object] = lambda groups: None,
     source: str = "",
     licence: str = "",
+    called: str = "",
 ) -> Preview:
     """Read all that the files hold, as `import_files` does, store nothing, and return what was found.
 
     Raises InputError where an import would, save for a ranking that contradicts one in a store.
     """
-    reading, first = _Reading(files, format_, column, category, names, source, licence), []
+    reading, first = _Reading(files, format_, column, category, names, source, licence, called), []
     for number, group in enumerate(reading.groups(), start=1):
         if number <= SHOWN:
             first.append(group)
@@ -174,10 +179,10 @@ def files_in(path: Path, left_out: Counter[str]) -> list[Path]:
         return [path]
     inside = [file for file in sorted(path.rglob("*")) if file.is_file()]
     seen = [file for file in inside if not any(part.startswith(".") for part in file.relative_to(path).parts)]
-    known = [file for file in seen if file.name.lower().endswith(FOLDER_ENDINGS)]
+    known = [file for file in seen if file.name.lower().endswith(ENDINGS)]
     left_out[NOT_READ] += len(seen) - len(known)
     if not known:
-        raise InputError(f"{path}: found no file in this folder that ends in one of {', '.join(FOLDER_ENDINGS)}.")
+        raise InputError(f"{path}: found no file in this folder that ends in one of {', '.join(ENDINGS)}.")
     return known
 
 
@@ -186,7 +191,7 @@ def saved_upload(folder: Path, name: str, content: bytes) -> Path:
 
     A name that a browser sends may be "../../x", hold a NUL, or be longer than a disk allows: it is never a path.
     """
-    ending = next((ending for ending in UPLOAD_ENDINGS if name.lower().endswith(ending)), "")
+    ending = next((ending for ending in ENDINGS if name.lower().endswith(ending)), "")
     path = folder / f"upload{ending}"
     path.write_bytes(content)
     return path

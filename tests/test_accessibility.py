@@ -62,7 +62,9 @@ SHOWN = {
         "My work": "Open",
         "Reward model": "training prompts",
         "Score": "Rewards are log-odds",
-        "Data": "Export",
+        "Data": "newest first",
+        "Versions": "There is no version yet",
+        "Quality": "Compute the report",
         "Overview": "Prompts with annotators",
         "Project": "Policies",
     },
@@ -72,7 +74,9 @@ SHOWN = {
         "My work": "You have ranked nothing yet",
         "Reward model": "Rank some prompts",
         "Score": "Train a reward model",
-        "Data": "There is no ranking yet",
+        "Data": "There is no prompt in this project yet",
+        "Versions": "There is no version yet",
+        "Quality": "There is no ranking yet",
         "Overview": "Nothing was asked of the workers yet",
     },
 }
@@ -98,6 +102,10 @@ def test_no_page_has_a_serious_violation(browser, served, state, scheme):
             page.get_by_test_id("stMain").get_by_role("button", name="Open").first.click()
             expect(page.locator(".ranker .changing")).to_be_visible()
             found[f"{link}, opened"] = violations(page, MAIN)
+        if link == "Quality" and state == "filled":
+            page.get_by_role("button", name="Compute the report").click()
+            expect(page.get_by_text("The tables behind")).to_be_visible()
+            found[f"{link}, report"] = violations(page, MAIN)
         if link == "Reward model" and state == "filled":
             page.get_by_text("Every number").click()
             expect(page.get_by_text("Head on layer")).to_be_visible()

@@ -3,6 +3,7 @@
 Two layers are asked one by one: what the pages make of the text, and the policy under which they are served.
 """
 
+import json
 import re
 import threading
 from contextlib import contextmanager
@@ -19,7 +20,7 @@ from label_data.annotators import annotator_named
 from label_data.database import open_store
 from label_data.projects import add_project
 from label_data.settings import PolicySettings, ProjectSettings
-from page_fixtures import REPORT, fill_pages
+from page_fixtures import REPORT, conversation, fill_pages
 from ranking_steps import press
 from workbench.rendering import visible
 from workbench.session import MORE_WORK
@@ -167,6 +168,20 @@ def unread(page, texts, selector):
     return [text for text in texts if folded(text) not in shown]
 
 
+def hostile_file(texts):
+    """Return an upload whose name, texts, annotator, policies and reasons are hostile; it has one row."""
+    row = {
+        "prompt": "\n\n".join(texts),
+        "chosen": texts[0],
+        "rejected": texts[1],
+        "annotator": texts[2][:100],
+        "category": texts[3][:100],
+        "policy_chosen": texts[4][:100],
+        "policy_rejected": SHORT[1],
+    }
+    return {"name": f"{SHORT[1]} {SHORT[0]}.jsonl", "mimeType": "text/html", "buffer": json.dumps(row).encode()}
+
+
 def test_nothing_runs_and_nothing_calls_out_on_any_page_and_all_that_was_written_is_read(
     hostile_browser, hostile_app, beacon, texts
 ):
@@ -245,7 +260,15 @@ def test_nothing_runs_and_nothing_calls_out_on_any_page_and_all_that_was_written
         expect(page.get_by_role("alert")).to_be_visible()
         look(page, wrong, "project, refused", [], "[data-testid=stMain]")
 
-        page.goto(f"{address}/data")
+        page.goto(f"{address}/data?prompt={conversation(everything).id}")
+        expect(page.get_by_text("The prompt and its history")).to_be_visible()
+        expect(page.get_by_test_id("stExpander").filter(has_text="Settings of")).to_be_visible()
+        look(page, wrong, "data, history", texts, "[data-testid=stCode]")
+        page.get_by_role("tab", name="Import").click()
+        page.locator("input[type=file]").set_input_files(hostile_file(texts))
+        expect(page.get_by_text("Nothing is stored yet")).to_be_visible()
+        look(page, wrong, "data, preview", texts, "[data-testid=stCode]")
+        page.get_by_role("tab", name="Export").click()
         page.get_by_role("button", name="Prepare the file").click()
         with page.expect_download() as download, page.expect_response(lambda one: "/media/" in one.url) as response:
             page.get_by_role("button", name="Download groups.jsonl").click()

@@ -11,6 +11,8 @@ from playwright.sync_api import expect
 from browser import PATIENCE, app_server, free_port, open_app
 from label_data.annotators import annotator_named
 from label_data.database import open_store
+from label_data.findings import percent
+from label_data.intervals import Estimate
 from label_data.settings import ProjectSettings
 from page_fixtures import fill_pages
 from store_fixtures import add_ready_prompt
@@ -20,12 +22,24 @@ pytest_plugins = ["browser_fixtures"]
 ROOT = Path(__file__).parent.parent
 WORKBENCH = ROOT / "workbench"
 PAGES = sorted((WORKBENCH / "app_pages").glob("*.py"))
-SHOWING = [*PAGES, *(WORKBENCH / f"{name}.py" for name in ("app", "session", "starter", "job_panel", "report_view"))]
+SHOWS = ("app", "session", "starter", "job_panel", "report_view", "export_view", "record_view", "quality_view")
+SHOWING = [*PAGES, *(WORKBENCH / f"{name}.py" for name in SHOWS)]
 """Every file that shows something with Streamlit."""
 REFUSING = [
     *(
         ROOT / "label_data" / f"{name}.py"
-        for name in ("annotators", "assignment", "drafts", "gold", "projects", "queueing", "settings", "store", "work")
+        for name in (
+            "annotators",
+            "assignment",
+            "browsing",
+            "drafts",
+            "gold",
+            "projects",
+            "queueing",
+            "settings",
+            "store",
+            "work",
+        )
     ),
     WORKBENCH / "ranker" / "__init__.py",
 ]
@@ -176,6 +190,35 @@ def refusals():
                 text = "".join(part.value if isinstance(part, ast.Constant) else "7" for part in parts)
                 found[text] = f"{path.name}, line {call.lineno}"
     return found
+
+
+def found_and_asked():
+    """Return both sentences of every Finding in findings.py: each value in them is a 7, each rate a rate."""
+    tree = ast.walk(ast.parse((ROOT / "label_data" / "findings.py").read_text()))
+    calls = [call for call in tree if isinstance(call, ast.Call) and getattr(call.func, "id", "") == "Finding"]
+    for call in calls:
+        for sentence in call.args[1:]:
+            parts = sentence.values if isinstance(sentence, ast.JoinedStr) else [sentence]
+            yield "".join(part.value if isinstance(part, ast.Constant) else _value(part) for part in parts)
+
+
+def _value(part):
+    is_rate = isinstance(part.value, ast.Call) and getattr(part.value.func, "id", "") == "percent"
+    return (
+        percent(Estimate(0.5, 0.4, 0.6, 12, 10))
+        if is_rate
+        else "longer"
+        if getattr(part.value, "id", "") == "what"
+        else "7"
+    )
+
+
+@pytest.mark.parametrize("language", sorted(set(LANGUAGES) - {"en"}))
+def test_what_a_quality_report_finds_and_asks_for_comes_in_the_language_of_its_reader(language):
+    sentences_found = list(found_and_asked())
+    assert len(sentences_found) > 30
+    told = {text: translated(text, language) for text in sentences_found}
+    assert {text: said for text, said in told.items() if re.search("[A-Za-z]{4}", said.replace("alpha", ""))} == {}
 
 
 @pytest.mark.parametrize("language", sorted(set(LANGUAGES) - {"en"}))

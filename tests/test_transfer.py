@@ -140,6 +140,7 @@ def test_a_ranking_that_contradicts_the_stored_one_of_its_name_is_refused_with_t
         ("", ""),
         ("pairs.jsonl.gz", ".jsonl.gz"),
         ("\ud800.parquet", ".parquet"),
+        ("pairs.JSON", ".json"),
         ("x.zip", ""),
     ],
 )
@@ -152,6 +153,15 @@ def test_an_uploads_name_never_becomes_a_path(tmp_path, name, ending):
         f"inside/upload{ending}",
     ]
     assert path.read_bytes() == b"content"
+
+
+def test_a_copy_of_a_file_gives_its_prompts_the_name_that_its_owner_knows(store, tmp_path):
+    copy = saved_upload(tmp_path, "mine.jsonl", b'{"prompt": "Can pigs fly?"}')
+    import_files(store, [copy], called="mine.jsonl")
+    (group,) = groups(store)
+    assert group.prompt.source == "mine.jsonl"
+    (first,) = preview([copy], called="mine.jsonl", source="the archive").first
+    assert first.prompt.source == "the archive"
 
 
 def revise(store):

@@ -18,6 +18,8 @@ ICONS = {
     "train": ":material/model_training:",
     "score": ":material/speed:",
     "data": ":material/database:",
+    "versions": ":material/inventory_2:",
+    "quality": ":material/query_stats:",
     "overview": ":material/monitoring:",
     "project": ":material/tune:",
 }

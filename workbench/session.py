@@ -1,6 +1,7 @@
 """What pages share: the store, who is here, and the one place that knows session state and cookies."""
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import streamlit as st
@@ -142,6 +143,11 @@ def words(section: str) -> dict[str, Any]:
 def said(message: str) -> str:
     """Return a message of the floors below in the language of who is here, as markdown that shows it as it is."""
     return literal(translated(message, language()))
+
+
+def when(microseconds: int | None) -> str:
+    """Return the moment as tables show it, in UTC: where its reader sits is not known."""
+    return f"{datetime.fromtimestamp(microseconds / 1e6, UTC):%Y-%m-%d %H:%M}" if microseconds else ""
 
 
 def show_problem(error: InputError | str) -> None:

@@ -1,44 +1,281 @@
-"""Take the data away."""
+"""The data: look through it, bring some in, take it away."""
 
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import streamlit as st
 
-from label_data.formats.rows_out import ENDINGS
+from label_data.browsing import MOST_COUNTED, Choices, Filter, choices, count_like, history, prompts_like
+from label_data.data_folder import default_store
+from label_data.formats import READERS, prompts
 from label_data.progress import store_counts
 from label_data.records import InputError
-from label_data.transfer import export_file
+from label_data.transfer import ENDINGS, Exported, Imported, Preview, export_file, import_files, preview, saved_upload
+from workbench.export_view import offer_export, show_left_out
+from workbench.jobs import keep_up
 from workbench.languages import filled
+from workbench.record_view import judged, show_group, show_history
 from workbench.rendering import literal
 from workbench.session import project, show_problem, store, words
 
 says = words("data")
+LISTED = 20
+"""Prompts of a page of the list."""
+EXCERPT = 200
+"""Characters of a prompt in the list."""
+NOW_AND_THEN = 200
+"""Rows between two steps of a progress bar."""
+
+
+# Browse
+
+
+def show_prompts() -> None:
+    """List the prompts that fit, a page at a time, and show the whole history of the one that is picked."""
+    wanted = asked_for()
+    if not counts.prompts:
+        st.info(says["empty"])
+        return
+    pages = st.session_state.setdefault("data-pages", {})
+    if pages.get("of") != (chosen, wanted):
+        pages.clear()
+        pages |= {"of": (chosen, wanted), "below": [None]}
+    found = prompts_like(store(), chosen, wanted, LISTED + 1, pages["below"][-1])
+    listed, is_last = found[:LISTED], len(found) <= LISTED
+    told, before, after = st.columns([6, 1, 1], vertical_alignment="bottom")
+    told.caption(how_many(wanted, LISTED * (len(pages["below"]) - 1), len(listed)))
+    if before.button(says["newer"], disabled=len(pages["below"]) == 1, width="stretch"):
+        pages["below"].pop()
+        st.rerun()
+    if after.button(says["older"], disabled=is_last, width="stretch"):
+        pages["below"].append(listed[-1].number)
+        st.rerun()
+    if not listed:
+        st.info(says["none_found"])
+        return
+    columns = says["columns"]
+    rows = [
+        {
+            columns["prompt"]: " ".join(one.text.split())[:EXCERPT],
+            columns["category"]: one.category,
+            columns["source"]: one.source,
+            columns["state"]: words("prompts")["states"][one.state],
+            columns["turns"]: one.turns,
+            columns["completions"]: one.completions,
+            columns["rankings"]: one.rankings,
+        }
+        for one in listed
+    ]
+    wide = {columns["prompt"]: st.column_config.TextColumn(width="large")}
+    picked = st.dataframe(
+        rows,
+        hide_index=True,
+        width="stretch",
+        height="content",
+        column_config=wide,
+        on_select="rerun",
+        selection_mode="single-row",
+        key=f"data-{chosen}-{listed[0].number}-{len(listed)}",
+    ).selection.rows
+    if picked and picked[0] < len(listed):
+        st.query_params["prompt"] = listed[picked[0]].prompt_id
+    opened = st.query_params.get("prompt")
+    if not opened:
+        st.caption(says["pick"])
+        return
+    try:
+        found_one = history(store(), chosen, opened)
+    except InputError as error:
+        show_problem(error)
+        return
+    st.subheader(says["record"])
+    show_history(found_one)
+
+
+@st.cache_data(ttl=60, show_spinner=False)
+def offered(address: str, of_project: str) -> Choices:
+    """Return what the filters offer; counted once a minute, for a large store takes seconds."""
+    return choices(store(), of_project)
+
+
+def asked_for() -> Filter:
+    """Let who is here say which prompts they want."""
+    there = offered(str(default_store()), chosen)
+    text = st.text_input(says["search"], key="data-text")
+    row = st.columns(6)
+
+    def one_of(place: int, name: str, options: list[str], shown: Any = str) -> str:
+        label = says["filters"][name]
+        found = row[place].selectbox(label, ["", *options], format_func=lambda one: shown(one) if one else says["any"])
+        return found or ""
+
+    states, outcomes = words("prompts")["states"], words("my_work")["outcomes"]
+    return Filter(
+        text,
+        one_of(0, "category", list(there.categories)),
+        one_of(1, "source", list(there.sources)),
+        one_of(2, "policy", list(there.policies)),
+        one_of(3, "annotator", list(there.annotators), there.annotators.get),
+        one_of(4, "outcome", list(outcomes), outcomes.get),
+        one_of(5, "state", list(states), states.get),
+    )
+
+
+def how_many(wanted: Filter, before: int, listed: int) -> str:
+    """Return how many prompts fit, and which of them are listed."""
+    total = counts.prompts if wanted == Filter() else count_like(store(), chosen, wanted)
+    is_more = wanted != Filter() and total >= MOST_COUNTED
+    told = {"first": f"{min(before + 1, total):,}", "last": f"{before + listed:,}", "count": f"{total:,}"}
+    return filled(says["listed_of_more" if is_more else "listed"], **told)
+
+
+# Import
+
+
+def show_import() -> None:
+    """Take a file, say what it is and what is in it, and store it when asked."""
+    st.markdown(says["import_intro"])
+    done = st.session_state.pop("data-imported", None)
+    if done is not None:
+        show_imported(done)
+    number = st.session_state.setdefault("data-upload", 0)
+    kinds = sorted({ending.rpartition(".")[2] for ending in ENDINGS})
+    upload = st.file_uploader(says["upload"], kinds, key=f"data-upload-{number}")
+    how = how_to_read()
+    if upload is None:
+        st.caption(says["how_to_import"])
+        st.code("python -m label_data import FILE …", language=None)
+        return
+    name = upload.name.replace("\0", "")[:200]
+    key = (upload.file_id, *how.items())
+    with copied(upload.name, upload.getvalue()) as path:
+        try:
+            kept = st.session_state.get("data-preview")
+            how["names"] = mapped(how["names"])
+            if kept is None or kept[0] != key:
+                told = st.empty()
+                found = preview([path], called=name, on_progress=lambda rows: counted(told, rows), **how)
+                told.empty()
+                kept = st.session_state["data-preview"] = (key, found)
+            if show_preview(kept[1], name):
+                bar = st.progress(0.0)
+                total = kept[1].found.prompts
+                made = import_files(
+                    store(), [path], project=chosen, called=name, on_progress=lambda rows: step(bar, rows, total), **how
+                )
+                keep_up(store(), project=chosen)
+                st.session_state["data-imported"] = made
+                st.session_state["data-upload"] = number + 1
+                offered.clear()
+                st.rerun()
+        except InputError as error:
+            show_problem(str(error).replace(str(path), name).replace("--format", says["as_format"]))
+
+
+def how_to_read() -> dict[str, Any]:
+    """Let who is here say what the file itself does not."""
+    with st.expander(says["options"]):
+        one, other = st.columns(2)
+        kind = one.selectbox(
+            says["as_format"], ["", *sorted(READERS)], format_func=lambda name: name or says["recognised"]
+        )
+        source = other.text_input(says["source"], help=says["source_help"])
+        licence = other.text_input(says["licence"], help=says["licence_help"])
+        column = one.text_input(says["column"], prompts.COLUMN, help=says["column_help"])
+        category = one.text_input(says["category"], help=says["category_help"])
+        names = other.text_input(says["names"], help=says["names_help"])
+    return {
+        "format_": kind,
+        "source": source,
+        "licence": licence,
+        "column": column,
+        "category": category,
+        "names": names,
+    }
+
+
+def mapped(text: str) -> dict[str, str]:
+    """Return what "chosen=better, rejected=worse" says: our name of a field -> the file's."""
+    pairs = [pair.partition("=") for pair in text.split(",") if pair.strip()]
+    if not all(sign and ours.strip() and theirs.strip() for ours, sign, theirs in pairs):
+        raise InputError(filled(says["names_wrong"], text=text))
+    return {ours.strip(): theirs.strip() for ours, _, theirs in pairs}
+
+
+@contextmanager
+def copied(name: str, content: bytes) -> Iterator[Path]:
+    """Yield a copy of the upload, as a file that is gone afterwards."""
+    with tempfile.TemporaryDirectory() as folder:
+        yield saved_upload(Path(folder), name, content)
+
+
+def counted(told: Any, rows: int) -> None:
+    """Say how far a file is read whose length nobody knows yet."""
+    if rows % NOW_AND_THEN == 0:
+        told.caption(filled(says["read_so_far"], count=f"{rows:,}"))
+
+
+def step(bar: Any, rows: int, total: int) -> None:
+    """Move the bar on."""
+    if rows % NOW_AND_THEN == 0 or rows == total:
+        bar.progress(min(1.0, rows / total), text=filled(says["storing"], done=f"{rows:,}", total=f"{total:,}"))
+
+
+def show_preview(found: Preview, name: str) -> bool:
+    """Show what a file holds, and return whether to store it."""
+    kind = ", ".join(dict.fromkeys(said for _, said, _ in found.files))
+    st.success(filled(says["is_a"], name=literal(name), kind=literal(kind)))
+    for column, field in zip(st.columns(3), ("prompts", "completions", "rankings"), strict=True):
+        column.metric(says[field], f"{getattr(found.found, field):,}", border=True)
+    st.caption(says["repeats_counted"])
+    show_left_out(found.left_out)
+    wants = st.button(
+        filled(says["store"], count=f"{found.found.prompts:,}"), type="primary", disabled=not found.found.prompts
+    )
+    for place, group in enumerate(found.first, start=1):
+        with st.expander(filled(says["sample"], number=place), expanded=place == 1):
+            show_group(group)
+            if group.rankings:
+                st.dataframe(judged(group), hide_index=True, width="stretch")
+    return wants
+
+
+def show_imported(made: Imported) -> None:
+    """Say what became of a file."""
+    numbers = {name: f"{getattr(made.added, name):,}" for name in ("prompts", "completions", "rankings")}
+    st.success(filled(says["imported"], **numbers))
+    again = {name: f"{getattr(made.repeated, name):,}" for name in numbers}
+    if set(again.values()) != {"0"}:
+        st.caption(filled(says["repeated"], **again))
+    show_left_out(made.left_out)
+
+
+# Export
+
+
+def show_export() -> None:
+    """Offer a file of all that there is."""
+    if not counts.rankings:
+        st.info(says["no_ranking"])
+
+    def write(path: Path, kind: str, margin: bool) -> Exported:
+        return export_file(store(), path, kind, margin, chosen)
+
+    offer_export(write, "data", disabled=not counts.prompts)
+
 
 st.title(words("pages")["data"])
 chosen = project().id
 counts = store_counts(store(), chosen)
-for column, name in zip(st.columns(3), ("prompts", "completions", "rankings"), strict=True):
-    column.metric(says[name], f"{getattr(counts, name):,}", border=True)
-
-st.subheader(says["export"])
-kind = st.radio(says["format"], says["formats"], format_func=says["formats"].get)
-suffix = st.segmented_control(says["file"], ENDINGS, default=ENDINGS[0], required=True)
-if not counts.rankings:
-    st.info(says["no_ranking"])
-if st.button(says["prepare"], type="primary", disabled=not counts.prompts):
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, f"{kind}{suffix}")
-        try:
-            written = export_file(store(), path, kind, project=chosen)
-        except InputError as error:
-            show_problem(str(error).replace(f"{folder}/", ""))
-        else:
-            st.success(filled(says["rows"], count=f"{written.rows:,}"))
-            for reason, times in written.left_out.most_common():
-                st.caption(filled(says["left_out"], count=f"{times:,}", reason=literal(reason)))
-            st.download_button(filled(says["download"], name=path.name), path.read_bytes(), path.name)
-
-st.subheader(says["import"])
-st.write(says["how_to_import"])
-st.code("python -m label_data import FILE --format hh-rlhf", language=None)
+for place, field in zip(st.columns(3), ("prompts", "completions", "rankings"), strict=True):
+    place.metric(says[field], f"{getattr(counts, field):,}", border=True)
+browse, bring_in, take_away = st.tabs([says["browse"], says["import"], says["export"]])
+with bring_in:
+    show_import()
+with take_away:
+    show_export()
+with browse:
+    show_prompts()

@@ -16,7 +16,7 @@ from workbench.jobs import again, keep_up
 from workbench.languages import filled
 from workbench.logs import job_lines
 from workbench.rendering import literal
-from workbench.session import project, said, store, words
+from workbench.session import project, said, store, when, words
 
 says = words("overview")
 JOBS = 12
@@ -24,11 +24,6 @@ JOBS = 12
 DAYS = 30
 NAMED = 9
 """Annotators with a colour of their own in the plot, those with the most rankings; the rest share one."""
-
-
-def when(microseconds: int | None) -> str:
-    """Return the moment as the tables show it, in UTC: where its reader sits is not known."""
-    return f"{datetime.fromtimestamp(microseconds / 1e6, UTC):%Y-%m-%d %H:%M}" if microseconds else ""
 
 
 def show_projects() -> None:

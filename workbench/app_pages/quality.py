@@ -1,0 +1,41 @@
+"""How much to believe the rankings, and which policy they prefer."""
+
+import streamlit as st
+
+from label_data.browsing import annotator_names, judged_so_far
+from label_data.contents import groups
+from label_data.data_folder import default_store
+from label_data.quality import Quality
+from label_data.quality import quality as quality_of
+from workbench.languages import filled
+from workbench.quality_view import show_quality
+from workbench.session import project, store, words
+
+says = words("quality")
+Mark = tuple[int, int, int, int]
+
+
+@st.cache_data(max_entries=8, show_spinner=False)
+def report(address: str, of_project: str, mark: Mark) -> Quality:
+    """Return the report on the project's rankings as they are at this mark; kept, for a large store takes minutes."""
+    return quality_of(groups(store(), ranked_only=True, project=of_project))
+
+
+st.title(words("pages")["quality"])
+chosen = project().id
+now = judged_so_far(store(), chosen)
+st.caption(says["intro"])
+asked = st.session_state.get("quality")
+if not now[1]:
+    st.info(says["no_ranking"])
+    st.stop()
+is_old = asked is None or asked != (chosen, now)
+if st.button(says["compute"], type="primary" if is_old else "secondary", disabled=not is_old):
+    st.session_state["quality"] = asked = (chosen, now)
+    with st.spinner(filled(says["computing"], count=f"{now[1]:,}")):
+        report(str(default_store()), chosen, now)
+    st.rerun()
+if asked is not None and asked[0] == chosen:
+    if is_old:
+        st.info(filled(says["since"], count=f"{now[1] - asked[1][1]:,}"))
+    show_quality(report(str(default_store()), chosen, asked[1]), annotator_names(store()))
