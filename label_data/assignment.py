@@ -5,7 +5,7 @@ here tells which policy wrote what. Leases end by the database's clock; work tha
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ from label_data import schema
 from label_data.contents import completion_in, groups_in, prompt_in
 from label_data.counting import LOCKED_ITEM, settle
 from label_data.database import Store, writing
-from label_data.leases import lease_more, take_back_lapsed
+from label_data.leases import have_lapsed, lease_more, take_back_lapsed
 from label_data.projects import PROJECT, settings_in
 from label_data.records import Completion, Demonstration, Group, InputError, Prompt, Ranking, Span
 from label_data.settings import ProjectSettings
@@ -27,16 +27,23 @@ ANNOTATOR_POLICY = "annotator"
 """Policy of a completion that an annotator wrote. It names nobody: who wrote it is in the demonstration."""
 
 _items, _tasks, _rankings, _drafts = schema.items, schema.tasks, schema.rankings, schema.drafts
-_token, _annotator, _prompt = bindparam("of_token"), bindparam("who"), bindparam("of_prompt")
+_token, _annotator = bindparam("of_token"), bindparam("who")
+_my_open = (
+    (_tasks.c.annotator == _annotator) & (_tasks.c.state == schema.OPEN) & (_tasks.c.project == bindparam("of_project"))
+)
 _HELD = (
-    select(_tasks, _items.c.prompt_id)
+    select(_tasks.c["token", "annotator", "shown", "assigned_us"], schema.prompts, _drafts.c.content.label("draft"))
     .join(_items, _items.c.number == _tasks.c.item)
-    .where(_tasks.c.annotator == _annotator, _tasks.c.state == schema.OPEN, _tasks.c.project == bindparam("of_project"))
+    .join(schema.prompts, schema.prompts.c.id == _items.c.prompt_id)
+    .outerjoin(_drafts, _drafts.c.task == _tasks.c.token)
+    .where(_my_open)
     .order_by(_tasks.c.assigned_us, _tasks.c.number)
 )
-_PROMPT = select(schema.prompts).where(schema.prompts.c.id == _prompt)
-_COMPLETIONS = (
-    select(schema.completions).where(schema.completions.c.prompt_id == _prompt).order_by(schema.completions.c.number)
+_HELD_COMPLETIONS = (
+    select(schema.completions)
+    .join(_items, _items.c.prompt_id == schema.completions.c.prompt_id)
+    .join(_tasks, _tasks.c.item == _items.c.number)
+    .where(_my_open)
 )
 _DRAFT = select(_drafts.c.content).where(_drafts.c.task == _token)
 _DROP_DRAFT = delete(_drafts).where(_drafts.c.task == _token)
@@ -46,6 +53,14 @@ _TASK = (
     .where(_tasks.c.token == _token, _tasks.c.annotator == _annotator)
 )
 _LOCKED_TASK = _TASK.with_for_update(key_share=True, of=_tasks)
+_LOCKED_ITEM_OF_TASK = (
+    select(_items)
+    .where(
+        _items.c.number
+        == select(_tasks.c.item).where(_tasks.c.token == _token, _tasks.c.annotator == _annotator).scalar_subquery()
+    )
+    .with_for_update(key_share=True)
+)
 _CHAIN = select(_rankings.c.submission).where(
     _rankings.c.item == bindparam("item_number"),  # the index; a prompt has few rankings
     _rankings.c.task == _token,
@@ -75,30 +90,32 @@ def next_tasks(store: Store, annotator: str, project: str = PROJECT, count: int 
     Asked twice it gives the same tasks: a reload or a second tab shows what the first showed. Each lease starts
     anew when its task is asked for. Some tasks are repeats or gold prompts; nothing in a Task tells which.
     """
-    take_back_lapsed(store, but_of=annotator)
-    mine = {"who": annotator, "of_project": project}
     with writing(store, beside_others=True) as connection:
-        settings, _ = settings_in(connection, project)
-        held = connection.execute(_HELD, mine).all()
-        lease_more(connection, project, annotator, settings, max(0, count - len(held)))
-        if len(held) < count:
-            held = connection.execute(_HELD, mine).all()
-        return [_task(connection, row) for row in held[:count]]
+        if not have_lapsed(connection, but_of=annotator):
+            return _leased(connection, annotator, project, count)
+    take_back_lapsed(store, but_of=annotator)
+    with writing(store, beside_others=True) as connection:
+        return _leased(connection, annotator, project, count)
 
 
-def _task(connection: Connection, row: Row[Any]) -> Task:
-    of_prompt = {"of_prompt": row.prompt_id}
-    prompt = prompt_in(connection.execute(_PROMPT, of_prompt).one())
-    completions = tuple(completion_in(found) for found in connection.execute(_COMPLETIONS, of_prompt))
-    return task_of(connection, row, Group(prompt, completions))
+def _leased(connection: Connection, annotator: str, project: str, count: int) -> list[Task]:
+    settings, _ = settings_in(connection, project)
+    lease_more(connection, project, annotator, settings, count)
+    mine = {"who": annotator, "of_project": project}
+    by_id = {row.id: completion_in(row) for row in connection.execute(_HELD_COMPLETIONS, mine)}
+    return [_task(row, prompt_in(row), by_id, row.draft or "") for row in connection.execute(_HELD, mine).all()[:count]]
+
+
+def _task(row: Row[Any], prompt: Prompt, by_id: Mapping[str, Completion], draft: str) -> Task:
+    shown = tuple(by_id[completion] for completion in json.loads(row.shown))
+    return Task(row.token, prompt, shown, row.annotator, row.assigned_us, draft)
 
 
 def task_of(connection: Connection, row: Row[Any], group: Group) -> Task:
     """Return the task of a row of its table, whose group is given."""
     by_id = {completion.id: completion for completion in group.completions}
-    shown = tuple(by_id[completion] for completion in json.loads(row.shown))
     draft = connection.scalar(_DRAFT, {"of_token": row.token}) or ""
-    return Task(row.token, group.prompt, shown, row.annotator, row.assigned_us, draft)
+    return _task(row, group.prompt, by_id, draft)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,8 +153,9 @@ def submit(store: Store, answer: Answer, annotator: str) -> str:
     """
     of_task = {"of_token": answer.token, "who": annotator}
     with writing(store, beside_others=True) as connection:
-        number = task_in(connection, answer.token, annotator).item
-        item = connection.execute(LOCKED_ITEM, {"item_number": number}).one()
+        item = connection.execute(_LOCKED_ITEM_OF_TASK, of_task).first()
+        if item is None:
+            raise _not_given()
         task = connection.execute(_LOCKED_TASK, of_task).one()
         settings, revision = settings_in(connection, task.project)
         if not answer.submission:
@@ -162,7 +180,7 @@ def submit(store: Store, answer: Answer, annotator: str) -> str:
         if item.gold is not None and item.gold == ranking.revises:
             gold = None if ranking.outcome == "skipped" else ranking.submission
             connection.execute(_GOLD, {"item_number": item.number, "new_gold": gold})
-            item = connection.execute(LOCKED_ITEM, {"item_number": number}).one()
+            item = connection.execute(LOCKED_ITEM, {"item_number": item.number}).one()
         state = schema.SKIPPED if ranking.outcome == "skipped" else schema.DONE
         settle(connection, item, task, state, settings.annotators_per_prompt)
         return "saved"
@@ -172,8 +190,12 @@ def task_in(connection: Connection, token: str, annotator: str) -> Row[Any]:
     """Return the row of the annotator's task, with its prompt_id; InputError if it is not theirs."""
     task = connection.execute(_TASK, {"of_token": token, "who": annotator}).first()
     if task is None:
-        raise InputError("This task was not given to you, or its prompt went to another. Reload the page.")
+        raise _not_given()
     return task
+
+
+def _not_given() -> InputError:
+    return InputError("This task was not given to you, or its prompt went to another. Reload the page.")
 
 
 def _add_demonstration(connection: Connection, answer: Answer, ranking: Ranking, settings: ProjectSettings) -> None:

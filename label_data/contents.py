@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Iterator, Sequence, Set
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 from sqlalchemy import Connection, Row, Select, Table, bindparam, select
@@ -123,15 +123,16 @@ def prompt_in(row: Row[Any]) -> Prompt:
 
 def completion_in(row: Row[Any]) -> Completion:
     """Return the completion of a row of its table."""
-    return Completion(
-        row.prompt_id,
-        row.text,
-        row.policy,
-        row.policy_revision,
-        json.loads(row.sampling),
-        row.seed,
-        row.finish_reason,
-    )
+    kept = (row.prompt_id, row.text, row.policy, row.policy_revision, row.sampling, row.seed, row.finish_reason)
+    return _completion(*kept)
+
+
+@lru_cache(maxsize=4_096)
+def _completion(
+    prompt_id: str, text: str, policy: str, revision: str, sampling: str, seed: int | None, finish_reason: str
+) -> Completion:
+    """Return the completion, made and checked once: a task's are read three times while an annotator has it."""
+    return Completion(prompt_id, text, policy, revision, json.loads(sampling), seed, finish_reason)
 
 
 def _demonstration(row: Row[Any]) -> Demonstration:

@@ -107,7 +107,7 @@ def _sqlite(url: URL, path: Path, create: bool) -> Store:
     except OSError as error:
         raise InputError(f"{path.parent}: the folder for the store can't be made ({error.strerror}).") from None
     # Readers wait for nobody; writers wait in the gate, and so never for a connection.
-    options = {"pool_size": READERS, "max_overflow": -1, "connect_args": {"timeout": 30}}
+    options = {"pool_size": READERS, "max_overflow": -1, "pool_use_lifo": True, "connect_args": {"timeout": 30}}
     engine = create_engine(url, execution_options={"gate": gate}, **options)
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
@@ -131,6 +131,7 @@ def _postgresql(url: URL) -> Store:
         execution_options={"gate": Gate(WRITERS)},
         pool_size=WRITERS,
         max_overflow=READERS,
+        pool_use_lifo=True,  # the connection that was used last has its statements prepared
         pool_pre_ping=True,  # a server that was restarted is found again without an error
         connect_args={"connect_timeout": CONNECT_SECONDS, "application_name": "workbench"},
     )

@@ -120,6 +120,16 @@ def unfinished_jobs(store: Store) -> list[Job]:
         return [_job(row) for row in connection.execute(query.order_by(schema.jobs.c.number))]
 
 
+def newest_jobs(store: Store, limit: int, project: str | None = None) -> list[Job]:
+    """Return the newest jobs, those of no project among them, newest first."""
+    jobs = schema.jobs
+    query = select(jobs, schema.now_us().label("now_us")).order_by(jobs.c.number.desc()).limit(limit)
+    if project is not None:
+        query = query.where(jobs.c.project.in_((project, "")))
+    with reading(store) as connection:
+        return [_job(row) for row in connection.execute(query)]
+
+
 def start_job(store: Store, job: str, worker: str | None = None) -> Job | None:
     """Make the queued job this worker's and return it; None if it is not queued any more, or was asked to stop before.
 

@@ -9,12 +9,13 @@ import secrets
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import BigInteger, Connection, Row, bindparam, func, insert, or_, select, update
+from sqlalchemy import BigInteger, Connection, Row, Update, bindparam, func, insert, or_, select, update
 
 from label_data import schema
 from label_data.contents import completion_in
-from label_data.database import Store, reading, writing
-from label_data.queueing import enqueue, last_place
+from label_data.counting import LOCKED_ITEM
+from label_data.database import Store, writing
+from label_data.queueing import enqueue
 from label_data.records import MOST_COMPLETIONS, canonical, distinct
 from label_data.settings import ProjectSettings
 from label_data.store import UPSERTING_INSERT
@@ -49,25 +50,52 @@ _LOCK_IF_FREE = (
     .where(_items.c.number == bindparam("item_number"))
     .with_for_update(key_share=True, skip_locked=True)
 )
-_TAKE_BACK = update(_tasks).where(_tasks.c.number == bindparam("task_number"), _has_lapsed).values(state=schema.EXPIRED)
+_TAKE_BACK = update(_tasks).where(_tasks.c.number == bindparam("task_number")).values(state=schema.EXPIRED)
+_TAKE_BACK_LAPSED, _TAKE_BACK_OPEN = _TAKE_BACK.where(_has_lapsed), _TAKE_BACK.where(schema.is_open)
 _FREE = update(_items).where(_items.c.number == bindparam("item_number")).values(leased=_items.c.leased - 1, place=None)
+_OF_TOKENS = (
+    select(_tasks.c.number, _tasks.c.item, _tasks.c.purpose, _tasks.c.project)
+    .where(schema.is_open, _tasks.c.token.in_(bindparam("tokens", expanding=True)))
+    .order_by(_tasks.c.item)
+)
 
 
 def take_back_lapsed(store: Store, but_of: str) -> None:
-    """Take back tasks whose lease ran out, those of one annotator aside, so that others get their prompts."""
-    with reading(store) as connection:
-        if connection.execute(_LAPSED, {"who": but_of}).first() is None:
-            return
+    """Take back tasks whose lease ran out, those of one annotator aside, so that others get their prompts.
+
+    In a transaction of its own: it locks items before cursors, so one that holds its cursor can't do it.
+    """
     with writing(store, beside_others=True) as connection:
-        freed = set()
-        for task in connection.execute(_LAPSED, {"who": but_of}).all():
-            if connection.execute(_LOCK_IF_FREE, {"item_number": task.item}).first() is None:
-                continue  # somebody submits it just now, or takes it back
-            if connection.execute(_TAKE_BACK, {"task_number": task.number}).rowcount and not task.purpose:
+        lapsed = connection.execute(_LAPSED, {"who": but_of}).all()
+        # One whose item is locked is just being submitted, or taken back.
+        free = [task for task in lapsed if connection.execute(_LOCK_IF_FREE, {"item_number": task.item}).first()]
+        _take_back(connection, free, _TAKE_BACK_LAPSED)
+
+
+def take_back(store: Store, tokens: Sequence[str]) -> int:
+    """Take these tasks back from their annotators, so that others get the prompts at once; return how many those were.
+
+    For whoever runs the project. What their annotators still send is kept, as that of any lease that ran out.
+    """
+    with writing(store, beside_others=True) as connection:
+        found = connection.execute(_OF_TOKENS, {"tokens": list(tokens)}).all()
+        for task in found:
+            connection.execute(LOCKED_ITEM, {"item_number": task.item}).one()
+        return _take_back(connection, found, _TAKE_BACK_OPEN)
+
+
+def _take_back(connection: Connection, tasks: Sequence[Row[Any]], take: Update) -> int:
+    """Take back those of the tasks, whose items are locked, that `take` still fits; return how many."""
+    taken, freed = 0, set()
+    for task in tasks:
+        if connection.execute(take, {"task_number": task.number}).rowcount:
+            taken += 1
+            if not task.purpose:
                 connection.execute(_FREE, {"item_number": task.item})
                 freed.add(task.project)
-        for project in sorted(freed):
-            enqueue(connection, project)
+    for project in sorted(freed):
+        enqueue(connection, project)
+    return taken
 
 
 # The next items for an annotator
@@ -93,7 +121,7 @@ _ahead = (
     )
     .order_by(_items.c.place)
 )
-_FIRST_AHEAD = _ahead.with_only_columns(_items.c.place).limit(1)
+_first_ahead = _ahead.with_only_columns(_items.c.place).limit(1).scalar_subquery()
 _in_order = _ahead.limit(bindparam("wanted"))
 _window = _ahead.with_only_columns(_items.c.number).limit(WINDOW).subquery()
 _at_random = (
@@ -130,8 +158,16 @@ _CURSOR = (
 _MOVE = (
     update(_cursors)
     .where(_cursors.c.project == _of, _cursors.c.annotator == _who)
-    .values(place=bindparam("new_place"), turn=bindparam("new_turn"))
+    .values(
+        place=func.coalesce(_first_ahead - 1, bindparam("last_place", type_=BigInteger)), turn=bindparam("new_turn")
+    )
 )
+_mine = select(_tasks.c.number).where(_tasks.c.annotator == _who, _tasks.c.project == _of)
+_OUTLOOK = select(
+    _mine.where(_tasks.c.state == schema.OPEN).with_only_columns(func.count()).scalar_subquery().label("held"),
+    _mine.where(_tasks.c.state == schema.EXPIRED).exists().label("had_lapse"),
+    (schema.projects.c.next_place - 1).label("last_place"),
+).where(schema.projects.c.id == _of)
 _expires = schema.now_us() + bindparam("lease", type_=BigInteger)
 _RENEW = (
     update(_tasks)
@@ -211,19 +247,30 @@ _REPEAT = (
 )
 
 
-def lease_more(connection: Connection, project: str, annotator: str, settings: ProjectSettings, wanted: int) -> None:
-    """Lease up to `wanted` more items to the annotator, and renew the leases of those they have.
+def have_lapsed(connection: Connection, but_of: str) -> bool:
+    """Say whether there are tasks to take back."""
+    return connection.execute(_LAPSED, {"who": but_of}).first() is not None
+
+
+def lease_more(connection: Connection, project: str, annotator: str, settings: ProjectSettings, count: int) -> None:
+    """Lease items to the annotator until they have `count` tasks, and renew the leases of those they have.
 
     First what they had before and nobody else was given, then the next of the queue in the project's order of work.
     In place of some of the latter a repeat or a gold prompt is given, by chance, so that nobody can tell which.
     """
     me = {"of_project": project, "who": annotator, "lease": settings.lease_minutes * 60 * SECOND}
     cursor = _cursor(connection, me)
+    outlook = connection.execute(_OUTLOOK, me).one()  # after the cursor is locked: two tabs don't lease twice
+    wanted = count - outlook.held
+    if outlook.held:
+        connection.execute(_RENEW, me)
+    if wanted <= 0:
+        return
     look = me | {"asked": settings.annotators_per_prompt, "place": cursor.place}
     turn = cursor.turn
-    again = connection.execute(_MINE_AGAIN, look | {"wanted": wanted}).all() if wanted else []
+    again = connection.execute(_MINE_AGAIN, look | {"wanted": wanted}).all() if outlook.had_lapse else []
     for item in again:
-        _give(connection, me, item, settings, turn)
+        _give(connection, me, item, settings, turn, outlook.had_lapse)
     if len(again) < wanted:
         skipping, waiting = _PICK[settings.order_of_work]
         found = connection.execute(skipping, look | {"wanted": wanted - len(again)}).all()
@@ -232,16 +279,10 @@ def lease_more(connection: Connection, project: str, annotator: str, settings: P
         for item in found:
             turn += 1
             if not _give_test(connection, me, settings, turn):
-                _give(connection, me, item, settings, turn)
-        if found and settings.order_of_work == "fewest":
-            enqueue(connection, project)
-    connection.execute(_RENEW, me)
-    if wanted:
-        last = last_place(connection, project)
-        first_ahead = connection.scalar(_FIRST_AHEAD, look)
-        place = last if first_ahead is None else first_ahead - 1
-        if (place, turn) != (cursor.place, cursor.turn):
-            connection.execute(_MOVE, me | {"new_place": place, "new_turn": turn})
+                _give(connection, me, item, settings, turn, outlook.had_lapse)
+    if settings.order_of_work == "fewest":  # what was given out goes to the end
+        enqueue(connection, project)
+    connection.execute(_MOVE, look | {"last_place": outlook.last_place, "new_turn": turn})
 
 
 def _cursor(connection: Connection, me: dict[str, Any]) -> Row[Any]:
@@ -254,13 +295,22 @@ def _cursor(connection: Connection, me: dict[str, Any]) -> Row[Any]:
     return found
 
 
-def _give(connection: Connection, me: dict[str, Any], item: Row[Any], settings: ProjectSettings, turn: int) -> None:
+def _give(
+    connection: Connection,
+    me: dict[str, Any],
+    item: Row[Any],
+    settings: ProjectSettings,
+    turn: int,
+    had_lapse: bool,
+) -> None:
     """Lease the item: its different completions in an order drawn for this annotator alone.
 
     Of more than nine the first nine are shown: those of the policies, then as many as fit of those annotators wrote.
-    A task of theirs that had lapsed is opened again as it was, so that a draft or a late answer still fits it.
+    A task of theirs that had lapsed (`had_lapse`: there are such tasks) is opened again as it was, so that a draft or a
+    late answer still fits it.
     """
-    if not connection.execute(_AGAIN, me | {"item_number": item.number, "for_purpose": ""}).rowcount:
+    again = me | {"item_number": item.number, "for_purpose": ""}
+    if not (had_lapse and connection.execute(_AGAIN, again).rowcount):
         rows = connection.execute(_COMPLETIONS, {"of_prompt": item.prompt_id})
         shown = [completion.id for completion in distinct([completion_in(row) for row in rows])[:MOST_COMPLETIONS]]
         _random.shuffle(shown)

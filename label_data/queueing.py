@@ -41,8 +41,3 @@ def enqueue(connection: Connection, project: str) -> None:
     placed = connection.execute(_PLACE, {"of_project": project, "first_place": first}).rowcount
     if placed:
         connection.execute(_ADVANCE, {"of_project": project, "place_after": first + placed})
-
-
-def last_place(connection: Connection, project: str) -> int:
-    """Return the last place that was given out; whatever has one up to it is committed."""
-    return (connection.scalar(_NEXT_PLACE, {"of_project": project}) or 1) - 1

@@ -9,7 +9,7 @@ import pytest
 
 from label_data.annotators import annotator_named
 from label_data.assignment import Answer, next_tasks, submit
-from label_data.database import Store, open_store
+from label_data.database import Store, open_store, writing
 from label_data.records import Completion, Prompt, user_prompt
 from label_data.samples import save_samples
 from label_data.schema import metadata
@@ -34,6 +34,12 @@ def add_ready_prompt(store: Store, question: str, *texts: str) -> Prompt:
     add_prompts(store, [prompt])
     save_samples(store, prompt, completions_of(prompt, *(texts or ("first", "second", "third"))))
     return prompt
+
+
+def let_leases_run_out(store: Store) -> None:
+    """Let the time of every open task be over."""
+    with writing(store) as connection:
+        connection.exec_driver_sql("UPDATE tasks SET expires_us = 0")
 
 
 @pytest.fixture(scope="session")

@@ -63,6 +63,7 @@ SHOWN = {
         "Reward model": "training prompts",
         "Score": "Rewards are log-odds",
         "Data": "Export",
+        "Overview": "Prompts with annotators",
         "Project": "Policies",
     },
     "empty": {
@@ -72,6 +73,7 @@ SHOWN = {
         "Reward model": "Rank some prompts",
         "Score": "Train a reward model",
         "Data": "There is no ranking yet",
+        "Overview": "Nothing was asked of the workers yet",
     },
 }
 """Link of a page -> words that are there once it is whole."""

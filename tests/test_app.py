@@ -87,7 +87,7 @@ def test_no_page_loads_torch_transformers_or_datasets(tmp_path):
 import sys
 from streamlit.testing.v1 import AppTest
 app = AppTest.from_file("workbench/app.py", default_timeout=120).run()
-for page in ("prompts", "rank", "train", "score", "data", "project"):
+for page in ("prompts", "rank", "train", "score", "data", "overview", "project"):
     app.switch_page(f"app_pages/{page}.py").run()
     assert not app.exception, (page, app.exception)
 print(sorted({name.partition(".")[0] for name in sys.modules} & {"torch", "transformers", "datasets"}))

@@ -12,7 +12,7 @@ from label_data.progress import item_counts, store_counts
 from label_data.projects import save_settings
 from label_data.records import InputError
 from label_data.settings import ProjectSettings
-from store_fixtures import add_ready_prompt
+from store_fixtures import add_ready_prompt, let_leases_run_out
 
 
 @pytest.fixture
@@ -23,11 +23,6 @@ def ann(store):
 @pytest.fixture
 def bob(store):
     return annotator_named(store, "Bob").id
-
-
-def let_leases_run_out(store):
-    with writing(store) as connection:
-        connection.execute(text("UPDATE tasks SET expires_us = 0"))
 
 
 def test_a_reload_or_a_second_tab_gets_the_same_tasks_in_the_same_order(store, ann):

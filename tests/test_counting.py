@@ -13,17 +13,12 @@ from label_data.progress import item_counts, untouched_ready
 from label_data.projects import save_settings
 from label_data.settings import ProjectSettings
 from label_data.work import reopened, retract
-from store_fixtures import add_ready_prompt
+from store_fixtures import add_ready_prompt, let_leases_run_out
 
 
 @pytest.fixture
 def people(store):
     return [annotator_named(store, name).id for name in ("Ann", "Bob", "Cyn")]
-
-
-def let_leases_run_out(store):
-    with writing(store) as connection:
-        connection.exec_driver_sql("UPDATE tasks SET expires_us = 0")
 
 
 def answer(store, task, who, outcome="all_bad", key=None, revises=None):

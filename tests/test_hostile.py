@@ -226,6 +226,12 @@ def test_nothing_runs_and_nothing_calls_out_on_any_page_and_all_that_was_written
         expect(page.get_by_role("option").first).to_be_visible()
         look(page, wrong, "score, policies", [f"0 {SHORT[0]}"], "[role=option]")
 
+        page.goto(f"{address}/overview")
+        failed = page.get_by_test_id("stExpander").filter(has_text="failed").first
+        failed.click()
+        expect(failed.get_by_role("button", name="Do it again")).to_be_visible()
+        look(page, wrong, "overview", [texts[0]], "[data-testid=stExpander]")
+
         page.goto(f"{address}/project")
         field = page.get_by_role("textbox", name="Guidelines for annotators")
         expect(field).to_be_visible()

@@ -50,6 +50,7 @@ from workbench.jobs import (
     wake,
     worker_is_alive,
 )
+from workbench.logs import JsonLines
 
 ROOT = Path(__file__).parents[1]
 PROMPTS = [user_prompt(f"Question {number}?") for number in range(5)]
@@ -241,7 +242,8 @@ def test_a_worker_that_was_taken_for_gone_drops_its_job_and_saves_no_prompt_twic
     do(work_store, "sample")
     job = latest_job(work_store, "sample")
     assert (job.state, job.message) == (DONE, "4 prompts sampled.")
-    assert f"job={job.id} kind=sample is another worker's by now" in caplog.text
+    (line,) = [record for record in caplog.records if "another worker's by now" in record.message]
+    assert (line.job, line.kind) == (job.id, "sample")
     assert [len(group.completions) for group in groups(work_store)] == [3, 3, 3, 3, 0]
 
 
@@ -281,14 +283,11 @@ def test_a_fault_of_the_program_fails_the_job_and_the_log_holds_frames_but_no_te
     assert failed.message == (
         f"This went wrong in a way the program does not know (KeyError). The worker's log says more, under job {job}."
     )
-    assert "in _score" in caplog.text
-    assert "a private text" not in caplog.text
-
-
-def test_of_an_error_of_several_lines_the_log_holds_the_first():
-    assert tasks.describe(ValueError("could not insert\n[parameters: ('a private text',)]")) == (
-        "ValueError: could not insert\n"
-    )
+    (record,) = [record for record in caplog.records if record.message == "job failed"]
+    line = json.loads(JsonLines().format(record))
+    assert (line["job"], line["kind"], line["error"]) == (job, "score", "KeyError")
+    assert "in _score" in " ".join(line["frames"])
+    assert "a private text" not in JsonLines().format(record)
 
 
 def test_a_score_job_for_a_folder_that_is_not_there_says_so(work_store):

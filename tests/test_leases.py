@@ -19,7 +19,7 @@ from label_data.settings import ProjectSettings
 from label_data.store import add_groups
 from label_data.work import retract
 from moving_clock import Clock
-from store_fixtures import completions_of
+from store_fixtures import completions_of, let_leases_run_out
 
 
 @pytest.fixture
@@ -67,6 +67,16 @@ def test_fewest_gives_every_prompt_one_ranking_before_any_gets_two(store, ann, b
     questions = add_prompts_named(store, 5)
     next_tasks(store, ann)
     assert [rank_next(store, bob) for _ in range(5)] == [*questions[2:], *questions[:2]]
+
+
+def test_fewest_keeps_in_its_queue_what_an_annotator_gets_again_after_a_lease_ran_out(store, ann, bob):
+    save_settings(store, ProjectSettings(annotators_per_prompt=2, order_of_work="fewest"))
+    questions = add_prompts_named(store, 2)
+    next_tasks(store, ann)
+    let_leases_run_out(store)
+    assert next_tasks(store, bob, count=1) != []
+    assert [question(task) for task in next_tasks(store, ann)] == questions
+    assert list(problems(store)) == []
 
 
 def test_random_gives_each_annotator_all_prompts_in_an_order_of_their_own(store, ann, bob):

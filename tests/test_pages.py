@@ -1,19 +1,23 @@
 """Each page, used as a person uses it, the store read afterwards."""
 
+import json
 from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from label_data.annotators import annotator_named
+from label_data.assignment import Answer, next_tasks, submit
 from label_data.data_folder import default_store
 from label_data.database import open_store
-from label_data.jobs import DONE, end_job, latest_job, start_job
+from label_data.jobs import DONE, FAILED, add_job, end_job, job_with_id, latest_job, start_job
+from label_data.overview import open_tasks
 from label_data.progress import item_counts, store_counts
 from label_data.projects import project_settings
 from label_data.samples import waiting_prompts
 from label_data.settings import ProjectSettings
 from page_fixtures import add_run
-from store_fixtures import add_ready_prompt
+from store_fixtures import add_ready_prompt, let_leases_run_out
 from workbench.session import store as shared_store
 
 APP = Path(__file__).parent.parent / "workbench" / "app.py"
@@ -211,3 +215,64 @@ def test_how_work_is_handed_out_is_set_on_the_project_page(app):
     settings, _ = project_settings(open_store(default_store()))
     assert (settings.order_of_work, settings.repeat_share, settings.repeat_gap) == ("fewest", 0.1, 30)
     assert (settings.gold_share, settings.criteria) == (0.05, ("true", "helpful"))
+
+
+def test_the_overview_shows_who_has_what_and_frees_a_prompt_that_an_annotator_left(app):
+    store = open_store(default_store())
+    add_ready_prompt(store, "Which?", "one", "two")
+    ann, bob = (annotator_named(store, name).id for name in ("Ann", "Bob"))
+    next_tasks(store, ann)
+    let_leases_run_out(store)
+    open_page(app, "overview")
+    tables = [table.value for table in app.dataframe]
+    assert [table.iloc[0]["Name"] for table in tables if "Name" in table] == ["Ann"]
+    assert tables[-1].iloc[0][["Annotator", "Prompt", "Time is over"]].tolist() == ["Ann", "Which?", True]
+    button(app, "Free those whose time is over: 1").click().run()
+    assert not app.exception
+    assert open_tasks(store, "default") == []
+    assert [task.prompt.messages[0].content for task in next_tasks(store, bob)] == ["Which?"]
+
+
+def test_the_overview_plots_the_rankings_of_each_day(app):
+    store = open_store(default_store())
+    add_ready_prompt(store, "Which?", "one", "two")
+    ann = annotator_named(store, "Ann").id
+    (task,) = next_tasks(store, ann)
+    submit(store, Answer(task.token, "one", "all_bad"), ann)
+    open_page(app, "overview")
+    assert "1 in the last 30 days" in shown(app.caption[0])
+    assert app.dataframe[0].value.iloc[0][["Done", "Rankings that count", "Asked for"]].tolist() == [1, 1, 1]
+
+
+def test_a_job_that_failed_is_done_again_and_one_under_way_is_stopped_on_the_overview(app):
+    store = open_store(default_store())
+    failed = add_job(store, "train", {}, "default")
+    start_job(store, failed)
+    end_job(store, failed, FAILED, "No ranking.")
+    open_page(app, "overview")
+    assert "No ranking." in [shown(text) for text in app.markdown]
+    button(app, "Do it again").click().run()
+    again = latest_job(store, "train")
+    assert (again.id != failed, again.state, again.project) == (True, "queued", "default")
+    app.run()
+    button(app, "Stop").click().run()
+    assert job_with_id(store, again.id).stop_asked
+
+
+def test_the_overview_shows_what_the_workers_log_says_of_a_job(app, tmp_path):
+    store = open_store(default_store())
+    job = add_job(store, "features")
+    line = {"time": "2026-01-02T03:04:05Z", "level": "ERROR", "event": "job failed", "job": job, "error": "KeyError"}
+    (tmp_path / "worker.log").write_text(json.dumps(line | {"frames": ["in _score"]}) + "\n")
+    open_page(app, "overview")
+    assert [code.value for code in app.code] == ["2026-01-02T03:04:05Z ERROR job failed KeyError\n    in _score"]
+
+
+def test_prompts_whose_sampling_gave_nothing_are_sampled_again_from_the_overview(app):
+    store = open_store(default_store())
+    add_ready_prompt(store, "Which?", "same", "same")
+    open_page(app, "overview")
+    button(app, "Sample them again").click().run()
+    assert not app.exception
+    assert item_counts(store)["waiting"] == 1
+    assert latest_job(store, "sample").state == "queued"

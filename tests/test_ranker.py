@@ -32,6 +32,12 @@ from ranking_steps import (
 from workbench.ranker import answer_from
 
 pytest_plugins = ["browser_fixtures"]
+NAME_IN_FOCUS = """() => {
+    let at = document.activeElement;
+    while (at.shadowRoot?.activeElement) at = at.shadowRoot.activeElement;
+    const of = at.closest("[aria-label]");
+    return [of?.ariaLabel, at.innerText?.trim()].filter(Boolean).join(" ");
+}"""
 
 
 @pytest.fixture
@@ -64,6 +70,46 @@ def test_the_last_place_fills_itself_and_its_number_then_does_nothing(page, serv
     assert tray(page).rstrip("›") == "2›4"
     press(page, "u")
     assert tray(page) == "2›1›4›3"
+
+
+def test_two_to_nine_completions_are_ranked_in_one_sitting(page, server, path):
+    texts = [f"Answer {place}." for place in range(1, 10)]
+    for count in (2, 9, 5):
+        fill(path, f"Of {count}?", count=count, texts=texts)
+    open_ranking(page, server, path)
+    best_last = []
+    for count in (2, 9, 5):
+        expect(page.locator(".card")).to_have_count(count)
+        best_last.append([[text] for text in shown(page)[::-1]])
+        press(page, *map(str, range(count, 1, -1)))  # the first on the screen fills the last place
+        assert tray(page) == "›".join(map(str, range(count, 0, -1)))
+        submit_and_wait(page)
+    assert [order for order, *_ in rankings(path)] == best_last
+
+
+def test_the_tab_key_walks_the_screen_in_reading_order_and_every_stop_has_a_name(page, server, path):
+    """The completions, then their order, then what to do with it: as a screen reader's user meets them."""
+    fill(path, count=2)
+    open_ranking(page, server, path)
+    press(page, "1", "2")
+    page.locator(".ranker").focus()
+    stops = []
+    while not stops or "Submit" not in stops[-1]:
+        page.keyboard.press("Tab")
+        stops.append(" ".join(page.evaluate(NAME_IN_FOCUS).split()))
+        assert len(stops) < 40, stops
+    assert stops == [
+        *(f"Ranking {view}" for view in ("Guidelines H", "Plain text P", "Compare D", "One at a time Z", "Keys ?")),
+        "Completion 1 is 1st; take it back 1",
+        "Flag completion 1 Flag",
+        "Completion 2 is 2nd; take it back 2",
+        "Flag completion 2 Flag",
+        "Ranking",  # why, in one's own words; its label is beside it
+        *(f"Instead of a ranking {words}" for words in ("Write E", "Can’t tell =", "All bad B", "Skip S")),
+        "Completion 1, 1st. Arrow keys move it, T ties it. 1",
+        "Completion 2, 2nd, filled by itself. Arrow keys move it, T ties it. 2",
+        *(f"Ranking {words}" for words in ("Tie T", "Undo U", "Submit Enter")),
+    ]
 
 
 @pytest.mark.parametrize("keys", [("1", "t"), ("2", "t", "1")])

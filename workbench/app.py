@@ -18,6 +18,7 @@ ICONS = {
     "train": ":material/model_training:",
     "score": ":material/speed:",
     "data": ":material/database:",
+    "overview": ":material/monitoring:",
     "project": ":material/tune:",
 }
 offer_languages()

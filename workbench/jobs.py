@@ -161,6 +161,13 @@ def sampling_is_stopped(store: Store, project: str = PROJECT) -> bool:
     return newest is not None and (newest.stop_asked or newest.state == FAILED)
 
 
+def again(store: Store, job: Job) -> str:
+    """Ask again for what a job that failed or was stopped was to do; return the new job's id."""
+    if job.kind == "sample":
+        return start_sampling(store, job.project or PROJECT)
+    return ask(store, job.kind, job.project, **job.arguments)
+
+
 def next_job(store: Store, above: int = -1) -> Job | None:
     """Return the queued job to be done next, the oldest of the highest priority if that is over `above`, or None.
 

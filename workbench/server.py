@@ -4,6 +4,8 @@ import base64
 import hashlib
 import os
 import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from streamlit import file_util
 
 from workbench.drafts import keep_draft, let_go
+from workbench.logs import log_as_json
 from workbench.ranker.script import give_script
 
 LOCAL = "127.0.0.1"
@@ -89,8 +92,16 @@ class SecurityHeaders:
         await self.app(scope, receive, send_with_headers if scope["type"] == "http" else send)
 
 
+@asynccontextmanager
+async def _logging(_app: st.App) -> AsyncIterator[None]:
+    """Write logs as JSON lines from here on: by now Streamlit has made its loggers."""
+    log_as_json()
+    yield
+
+
 def serve(port: int) -> None:
     """Serve the pages on 127.0.0.1 until stopped."""
     os.environ["STREAMLIT_SERVER_ADDRESS"] = LOCAL
-    app = st.App(Path(__file__).with_name("app.py"), routes=ROUTES, middleware=[Middleware(SecurityHeaders)])
+    script, middleware = Path(__file__).with_name("app.py"), [Middleware(SecurityHeaders)]
+    app = st.App(script, routes=ROUTES, middleware=middleware, lifespan=_logging)
     app.run(config=SETTINGS | {"server.port": port, "server.address": LOCAL})

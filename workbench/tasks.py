@@ -7,7 +7,6 @@ a higher priority need not wait for all that: it runs when the one under way nex
 import logging
 import threading
 import time
-import traceback
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -96,11 +95,11 @@ def run_job(store: Store, job: Job) -> None:
     started = start_job(store, job.id, worker)
     if started is None:
         return
-    log.info("job=%s kind=%s started", job.id, job.kind)
+    log.info("job started", extra=_about(job))
     try:
         _do(store, started)
     except JobLost:
-        log.warning("job=%s kind=%s is another worker's by now: this one was not seen for too long", job.id, job.kind)
+        log.warning("the job is another worker's by now: this one was not seen for too long", extra=_about(job))
 
 
 def _do(store: Store, job: Job) -> None:
@@ -116,7 +115,7 @@ def _do(store: Store, job: Job) -> None:
     except InputError as error:
         _end(store, job, FAILED, str(error))
     except Exception as error:  # whatever it is, the page must hear of it and the worker go on
-        log.error("job=%s kind=%s failed: %s", job.id, job.kind, describe(error))
+        log.error("job failed", extra=_about(job), exc_info=True)
         kind = type(error).__name__
         sentence = f"This went wrong in a way the program does not know ({kind}). The worker's log says more, under job"
         _end(store, job, FAILED, f"{sentence} {job.id}.")
@@ -126,17 +125,11 @@ def _do(store: Store, job: Job) -> None:
 
 def _end(store: Store, job: Job, state: str, message: str, result: Any = None) -> None:
     end_job(store, job.id, state, message, result, worker)
-    log.info("job=%s kind=%s %s", job.id, job.kind, state)
+    log.info(f"job {state}", extra=_about(job))
 
 
-def describe(error: Exception) -> str:
-    """Return the error and its frames for the log; of its text only the first 200 characters of the first line.
-
-    What follows may be text of a prompt or completion: SQLAlchemy, for one, adds the values of the statement.
-    """
-    first = str(error).partition("\n")[0][:200]
-    frames = "".join(traceback.format_tb(error.__traceback__)).rstrip()
-    return f"{type(error).__name__}: {first}\n{frames}"
+def _about(job: Job) -> dict[str, Any]:
+    return {"job": job.id, "kind": job.kind, "project": job.project, "worker": worker}
 
 
 class Progress:

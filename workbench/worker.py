@@ -20,6 +20,7 @@ from label_data.database import Store
 from label_data.records import InputError
 from label_data.workers import SEEN_EVERY, enter, leave, requeue_orphans, stay
 from workbench.jobs import queue, wake, worker_lock
+from workbench.logs import log_as_json
 
 log = logging.getLogger("workbench.worker")
 NICENESS = 10
@@ -41,7 +42,8 @@ def run_worker() -> None:
     parent, ended = os.getppid(), threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda _number, _frame: ended.set())
-    _log_quietly()
+    log_as_json()
+    log.setLevel(logging.INFO)
     os.nice(NICENESS)
     # One core stays free: with as many threads as cores, each step waits for the thread that a page holds up. torch
     # reads this when it is imported, which no job has done yet.
@@ -51,11 +53,6 @@ def run_worker() -> None:
             _serve(parent, ended, lock)
     except InputError as error:
         sys.exit(str(error))
-
-
-def _log_quietly() -> None:
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.WARNING)
-    log.setLevel(logging.INFO)
 
 
 @contextlib.contextmanager
@@ -87,7 +84,7 @@ def _serve(parent: int, ended: threading.Event, lock: TextIO) -> None:
     consumer._set_signal_handlers = lambda: None
     consumer.start()
     wake()
-    log.info("worker=%s started, process %d, at %s", tasks.worker, os.getpid(), place)
+    log.info("worker started", extra={"worker": tasks.worker, "process_id": os.getpid(), "place": place})
     while not ended.wait(LOOK_EVERY) and os.getppid() == parent:
         consumer.check_worker_health()
     ended.set()
@@ -96,7 +93,7 @@ def _serve(parent: int, ended: threading.Event, lock: TextIO) -> None:
     consumer.stop(graceful=True)
     is_stuck = any(thread.is_alive() for _, thread in consumer.worker_threads)
     leave(store, tasks.worker)
-    log.info("worker=%s ended", tasks.worker)
+    log.info("worker ended", extra={"worker": tasks.worker})
     logging.shutdown()
     if is_stuck:
         os._exit(0)  # a thread inside torch can't be ended; its job is queued again by who comes next
@@ -118,7 +115,7 @@ def _show_life(store: Store, worker: str, place: str, ended: threading.Event) ->
         try:
             stay(store, worker, place)
             if orphans := requeue_orphans(store):
-                log.warning("queued %d jobs again whose workers are gone", orphans)
+                log.warning("jobs queued again whose workers are gone", extra={"jobs": orphans})
                 wake()
         except Exception as error:  # a database that is away for a while must not end this
-            log.warning("worker=%s could not show life: %s", worker, type(error).__name__)
+            log.warning("could not show life", extra={"worker": worker, "error": type(error).__name__})

@@ -123,7 +123,7 @@ class Screen extends Sheet {
   // ---- What the person does
 
   change(ranking, words) {
-    if (JSON.stringify(ranking) === JSON.stringify(this.ranking)) return;
+    if (JSON.stringify(ranking) === JSON.stringify(this.ranking)) return this.paint();
     this.history = [...this.history.slice(1 - UNDOABLE), this.ranking];
     this.ranking = ranking;
     this.settle(words);
@@ -135,7 +135,6 @@ class Screen extends Sheet {
     const next = placed(this.ranking, place, this.task.completions.length, this.data.allow_partial);
     const index = groupOf(next, place);
     const words = index < 0 ? "taken_back" : isComplete(next, this.task.completions.length) ? "placed_all" : "placed";
-    this.paint();
     this.change(next, this.sentence(words, { number: place + 1, rank: this.rank(index) }));
   }
 

@@ -1,0 +1,220 @@
+"""How far the work is, who is at it, what is stuck, and what the workers do: for whoever runs the project."""
+
+from collections import Counter
+from datetime import UTC, datetime
+
+import altair as alt
+import pandas as pd
+import streamlit as st
+
+from label_data.jobs import FAILED, STOPPED, Job, ask_to_stop, newest_jobs
+from label_data.leases import take_back
+from label_data.overview import OpenTask, annotator_progress, open_tasks, project_progress, rankings_by_day
+from label_data.samples import retry_failed
+from label_data.workers import living_workers
+from workbench.jobs import again, keep_up
+from workbench.languages import filled
+from workbench.logs import job_lines
+from workbench.rendering import literal
+from workbench.session import project, said, store, words
+
+says = words("overview")
+JOBS = 12
+"""Newest jobs that are listed."""
+DAYS = 30
+NAMED = 9
+"""Annotators with a colour of their own in the plot, those with the most rankings; the rest share one."""
+
+
+def when(microseconds: int | None) -> str:
+    """Return the moment as the tables show it, in UTC: where its reader sits is not known."""
+    return f"{datetime.fromtimestamp(microseconds / 1e6, UTC):%Y-%m-%d %H:%M}" if microseconds else ""
+
+
+def show_projects() -> None:
+    """Show how far every project is."""
+    columns = says["project_columns"]
+    rows = [
+        {
+            columns["name"]: one.project.name,
+            columns["share"]: one.counted / one.asked if one.asked else None,
+            columns["counted"]: one.counted,
+            columns["asked"]: one.asked,
+            columns["waiting"]: one.waiting,
+            columns["ready"]: one.ready,
+            columns["ranked"]: one.ranked,
+            columns["failed"]: one.failed,
+            columns["open"]: one.open,
+        }
+        for one in every
+    ]
+    share = st.column_config.ProgressColumn(columns["share"], format="percent", min_value=0, max_value=1)
+    st.dataframe(rows, hide_index=True, column_config={columns["share"]: share}, width="stretch")
+
+
+def show_throughput() -> None:
+    """Plot the rankings of each day, by annotator."""
+    counts = rankings_by_day(store(), chosen, DAYS)
+    st.subheader(says["by_day"])
+    if not counts:
+        st.info(says["no_ranking"])
+        return
+    total = sum(count.rankings for count in counts)
+    st.caption(filled(says["by_day_help"], count=f"{total:,}", days=DAYS))
+    by_name = Counter[str]()
+    for one in counts:
+        by_name[one.annotator] += one.rankings
+    named = {name for name, _ in by_name.most_common(NAMED)} if len(by_name) > NAMED + 1 else set(by_name)
+    frame = pd.DataFrame(
+        {
+            says["day"]: one.day,
+            says["annotator"]: one.annotator if one.annotator in named else says["others"],
+            says["rankings"]: one.rankings,
+        }
+        for one in counts
+    )
+    last = datetime.now(UTC).date()
+    days = alt.Scale(domain=[(pd.Timestamp(last) - pd.Timedelta(days=DAYS - 1)).isoformat(), f"{last}T23:59:59"])
+    st.altair_chart(
+        alt.Chart(frame, height=240)
+        .mark_bar(size=14)
+        .encode(
+            alt.X(f"{says['day']}:T", title=None, scale=days),
+            alt.Y(f"sum({says['rankings']}):Q", title=says["rankings"], axis=alt.Axis(tickMinStep=1)),
+            alt.Color(f"{says['annotator']}:N", legend=alt.Legend(title=None, orient="bottom", columns=6)),
+            tooltip=list(frame.columns),
+        ),
+        width="stretch",
+    )
+
+
+def show_annotators() -> None:
+    """Show who works on the project, and who does now."""
+    found = annotator_progress(store(), chosen)
+    at_work = sum(one.is_active for one in found)
+    st.subheader(filled(says["annotators"], count=len(found), active=at_work))
+    if not found:
+        st.info(says["nobody"])
+        return
+    columns = says["annotator_columns"]
+    rows = [
+        {
+            columns["name"]: one.name,
+            columns["active"]: one.is_active,
+            columns["seen"]: when(one.seen),
+            columns["today"]: one.today,
+            columns["ranked"]: one.ranked,
+            columns["skipped"]: one.skipped,
+            columns["withdrawn"]: one.withdrawn,
+            columns["open"]: one.open,
+        }
+        for one in found
+    ]
+    st.dataframe(rows, hide_index=True, width="stretch")
+
+
+def show_open_tasks() -> None:
+    """Show what is with annotators and what is stuck, and free it."""
+    found = open_tasks(store(), chosen)
+    st.subheader(filled(says["tasks"], count=len(found)))
+    if found:
+        st.caption(says["tasks_help"])
+        columns = says["task_columns"]
+        rows = [
+            {
+                columns["annotator"]: task.name,
+                columns["prompt"]: " ".join(task.prompt.split())[:200],
+                columns["since"]: when(task.since),
+                columns["until"]: when(task.until),
+                columns["draft"]: task.has_draft,
+                columns["lapsed"]: task.has_lapsed,
+            }
+            for task in found
+        ]
+        picked = st.dataframe(
+            rows,
+            hide_index=True,
+            width="stretch",
+            on_select="rerun",
+            selection_mode="multi-row",
+            key=f"tasks-{chosen}",
+        ).selection.rows
+        wanted = [found[place] for place in picked if place < len(found)]
+        lapsed = [task for task in found if task.has_lapsed]
+        left, right, _ = st.columns([2, 2, 3])
+        _offer_to_free(left, filled(says["free_picked"], count=len(wanted)), wanted)
+        _offer_to_free(right, filled(says["free_lapsed"], count=len(lapsed)), lapsed)
+    mine = next(one for one in every if one.project.id == chosen)
+    if mine.often_skipped:
+        st.warning(filled(says["often_skipped"], count=f"{mine.often_skipped:,}"))
+    if mine.failed:
+        st.warning(filled(says["failed"], count=f"{mine.failed:,}"))
+        if st.button(says["sample_again"]):
+            retry_failed(store(), chosen)
+            keep_up(store(), project=chosen)
+            st.rerun()
+
+
+def _offer_to_free(place: object, label: str, tasks: list[OpenTask]) -> None:
+    if place.button(label, disabled=not tasks, width="stretch"):
+        freed = take_back(store(), [task.token for task in tasks])
+        st.toast(filled(says["freed"], count=freed))
+        st.rerun()
+
+
+@st.fragment(run_every=3.0)
+def show_jobs() -> None:
+    """Show what workers do and did, with their logs; this part renews itself."""
+    workers = living_workers(store())
+    st.subheader(filled(says["jobs"], workers=len(workers)))
+    if not workers:
+        st.warning(filled(words("jobs")["no_worker"], command="`python -m workbench worker`"))
+    jobs = newest_jobs(store(), JOBS, chosen)
+    if not jobs:
+        st.info(says["no_job"])
+    for job in jobs:
+        _show_job(job, {worker.id: worker.place for worker in workers})
+
+
+def _show_job(job: Job, places: dict[str, str]) -> None:
+    title = {"kind": says["kinds"][job.kind], "state": says["job_states"][job.state], "seconds": f"{job.seconds:,.0f}"}
+    with st.expander(filled(says["job"], **title), icon=ICONS.get(job.state)):
+        st.markdown(said(job.message))
+        if not job.ended:
+            st.progress(min(1.0, job.done / job.total) if job.total else 0.0)
+            if st.button(words("jobs")["stop"], key=f"stop-{job.id}", disabled=job.stop_asked):
+                ask_to_stop(store(), job.id)
+        elif job.state in (FAILED, STOPPED) and st.button(says["retry"], key=f"retry-{job.id}"):
+            again(store(), job)
+        if job.worker:
+            st.caption(filled(says["worker"], place=literal(places.get(job.worker, says["worker_gone"]))))
+        lines = job_lines(job.id, 40)
+        if lines:
+            st.code("\n".join(_line(line) for line in lines), language=None, wrap_lines=True)
+        else:
+            st.caption(says["no_log"])
+
+
+def _line(line: dict[str, object]) -> str:
+    frames = line.get("frames")
+    error = f" {line['error']}" if "error" in line else ""
+    told = "\n    ".join(["", *map(str, frames)]) if isinstance(frames, list) else ""
+    return f"{line.get('time')} {line.get('level')} {line.get('event')}{error}{told}"
+
+
+ICONS = {
+    "queued": ":material/hourglass_empty:",
+    "running": ":material/play_arrow:",
+    "done": ":material/check:",
+    "failed": ":material/error:",
+    "stopped": ":material/stop:",
+}
+
+st.title(words("pages")["overview"])
+chosen = project().id
+every = project_progress(store())
+show_projects()
+show_throughput()
+show_annotators()
+show_open_tasks()
+show_jobs()
