@@ -20,12 +20,21 @@ from reward import metrics
 from reward.batches import LONGEST_INPUT, Input, encode
 from reward.breakdown import best_of, mean_tau, parts
 from reward.card import model_card
-from reward.evaluate import FEWEST_HELD_OUT, REPORT_FILE, Counts, CurvePoint, HeldOut, Report, held_out_measures
+from reward.evaluate import (
+    FEWEST_HELD_OUT,
+    PROVENANCE_FILE,
+    REPORT_FILE,
+    Counts,
+    CurvePoint,
+    HeldOut,
+    Report,
+    held_out_measures,
+)
 from reward.features import Backbone, OnProgress, input_features, open_backbone
 from reward.folders import check_free, whole_folder
 from reward.head import Head, fit_head, fit_weights
 from reward.judged_pairs import comparison_rows, disagreements, write_pairs
-from reward.model import PROVENANCE_FILE, RewardModel
+from reward.model import RewardModel
 from reward.plots import write_plots
 from reward.settings import Settings
 from reward.uncertainty import over_prompts

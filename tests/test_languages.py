@@ -20,7 +20,9 @@ pytest_plugins = ["browser_fixtures"]
 ROOT = Path(__file__).parent.parent
 WORKBENCH = ROOT / "workbench"
 PAGES = sorted((WORKBENCH / "app_pages").glob("*.py"))
-SHOWING = [*PAGES, *(WORKBENCH / f"{name}.py" for name in ("app", "session", "starter", "job_panel", "report_view"))]
+FRAMES = ("app", "session", "starter", "job_panel")
+OF_MODELS = ("report_view", "run_comparison", "disagreement_view", "training_watch")
+SHOWING = [*PAGES, *(WORKBENCH / f"{name}.py" for name in (*FRAMES, *OF_MODELS))]
 """Every file that shows something with Streamlit."""
 REFUSING = [
     *(

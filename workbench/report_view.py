@@ -8,7 +8,7 @@ import altair as alt
 import pandas as pd
 import streamlit as st
 
-from reward.evaluate import FEWEST_HELD_OUT, Counts, HeldOut, Report
+from reward.evaluate import FEWEST_HELD_OUT, Counts, HeldOut, Report, Tuning
 from reward.metrics import Estimate
 from workbench.languages import filled
 from workbench.rendering import literal
@@ -22,7 +22,8 @@ TALL = 240
 def run_label(run: Run) -> str:
     """Return how a list names a trained model: when it was trained, and how good it is as far as that is known."""
     says, held_out = words("report"), run.report.held_out
-    trained = {"when": run.when, "prompts": f"{run.report.counts.train_prompts:,}"}
+    method = words("train")["methods"][run.method]
+    trained = {"when": run.when, "method": method, "prompts": f"{run.report.counts.train_prompts:,}"}
     if held_out is None:
         return filled(says["run_unknown"], **trained)
     model = held_out.accuracy
@@ -38,16 +39,17 @@ def show_report(report: Report) -> None:
         st.warning(filled(says["too_few"], **too_few, missing=f"{report.missing_prompts:,}"))
     else:
         (st.success if held_out.over_baseline.low > 0 else st.warning)(verdict(held_out, says))
-        beside, calibration, curve = st.columns([5, 4, 4])
+        beside, calibration, *rest = st.columns([5, 4, 4] if report.curve else [5, 4])
         with beside:
             st.markdown(says["accuracy_title"])
             st.altair_chart(accuracy_chart(held_out, says), width="stretch")
         with calibration:
             st.markdown(says["calibration_title"])
             st.altair_chart(calibration_chart(held_out, says), width="stretch")
-        with curve:
-            st.markdown(says["curve_title"])
-            st.altair_chart(curve_chart(report, says), width="stretch")
+        for curve in rest:
+            with curve:
+                st.markdown(says["curve_title"])
+                st.altair_chart(curve_chart(report, says), width="stretch")
     with st.expander(says["every_number"], expanded=held_out is None):
         if held_out is not None:
             st.markdown(prompt_verdict(held_out, says))
@@ -125,10 +127,16 @@ def count_table(counts: Counts, says: dict[str, Any]) -> str:
 
 
 def origin(report: Report, says: dict[str, Any]) -> str:
-    """Return what was left out, and how the head was chosen."""
+    """Return what was left out, and how the model was made."""
     names = ("rankings", "without_order", "tied", "twins", "trimmed", "tests")
     left_out = {name: f"{getattr(report.counts, name):,}" for name in names}
-    head = filled(
+    made = head_of(report, says) if report.tuning is None else tuning_of(report, report.tuning, says)
+    return f"{filled(says['left_out'], **left_out)}\n\n{made}"
+
+
+def head_of(report: Report, says: dict[str, Any]) -> str:
+    """Return how a head was chosen."""
+    return filled(
         says["head"],
         layer=report.layer,
         layers=report.layers,
@@ -138,7 +146,27 @@ def origin(report: Report, says: dict[str, Any]) -> str:
         loss=_text(report.cross_validated, says),
         seed=report.seed,
     )
-    return f"{filled(says['left_out'], **left_out)}\n\n{head}"
+
+
+def tuning_of(report: Report, tuning: Tuning, says: dict[str, Any]) -> str:
+    """Return how a network was fine-tuned, and where it stopped."""
+    made = filled(
+        says["tuned"],
+        model=literal(report.base_model),
+        revision=literal(report.base_revision),
+        method=words("train")["methods"][tuning.method],
+        trained=f"{tuning.trained_weights:,}",
+        weights=f"{tuning.weights:,}",
+        loss=literal(tuning.loss),
+        rate=f"{tuning.learning_rate:.2g}",
+        steps=f"{tuning.steps:,}",
+        planned=f"{tuning.planned_steps:,}",
+        seed=report.seed,
+    )
+    if not tuning.validation_prompts:
+        return f"{made} {says['last_step']}"
+    found = {"step": f"{tuning.best_step:,}", "prompts": f"{tuning.validation_prompts:,}"}
+    return f"{made} {filled(says['best_step'], **found, loss=_text(tuning.validation_log_loss, says))}"
 
 
 def _table(heads: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
