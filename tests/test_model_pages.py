@@ -106,9 +106,9 @@ def test_two_runs_are_compared_on_what_both_were_judged_by(ranked, tmp_path):
     assert said.startswith("**A is better than B**, by 100.0 points of accuracy")
     assert "p = 0.0078" in said and "on the 8 comparisons of 8 held-out prompts" in said
     table = next(one.value for one in ranked.dataframe if "Run" in one.value)
-    assert table[["Run", "What was trained", "Accuracy"]].values.tolist() == [
-        ["A", "low-rank changes", "0.648"],
-        ["B", "head", "0.648"],
+    assert table[["Run", "What was trained", "Accuracy (95 % interval)"]].values.tolist() == [
+        ["A", "low-rank changes", "0.648 (0.598 to 0.698)"],
+        ["B", "head", "0.648 (0.598 to 0.698)"],
     ]
 
 

@@ -17,6 +17,8 @@ from workbench.session import words
 
 ACCURACY = alt.Scale(domain=[0, 1])
 TALL = 240
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8a8a00", "#767676")
+"""Told apart by the colour-blind too: after Okabe and Ito 2008, Color Universal Design."""
 
 
 def run_label(run: Run) -> str:

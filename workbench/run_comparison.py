@@ -1,6 +1,6 @@
 """Several trained models side by side: accuracy and log-loss with intervals, learning curves, and paired tests."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from string import ascii_uppercase
 from typing import Any
@@ -13,11 +13,11 @@ from reward.judged_pairs import paired_folders
 from reward.metrics import Estimate
 from reward.sign_flips import Paired
 from workbench.languages import filled
-from workbench.report_view import run_label
+from workbench.report_view import COLOURS, TALL, run_label
 from workbench.runs import Run
 from workbench.session import words
 
-MOST = 8
+MOST = len(COLOURS)
 """Runs compared at once: more colours can't be told apart."""
 ROW = 36
 """Height of one run in a plot of intervals."""
@@ -42,6 +42,7 @@ def show_comparison(made: Sequence[Run], current: Run) -> None:
         return
     chosen = {letter: by_name[name] for letter, name in zip(ascii_uppercase, picked, strict=False)}
     first, *others = chosen
+    st.dataframe(table(chosen, says), hide_index=True, width="stretch")
     for letter in others:
         st.markdown(sentence(paired_folders(chosen[first].folder, chosen[letter].folder), (first, letter), says))
     judged = {letter: run for letter, run in chosen.items() if run.report.held_out is not None}
@@ -53,7 +54,6 @@ def show_comparison(made: Sequence[Run], current: Run) -> None:
         log_loss.markdown(says["log_loss_title"])
         losses = {letter: run.report.held_out.log_loss for letter, run in judged.items()}
         log_loss.altair_chart(interval_chart(losses, words("report")["log_loss_short"], 0.693, says), width="stretch")
-    st.dataframe(table(chosen, says), hide_index=True, width="stretch")
     curves = {letter: run for letter, run in chosen.items() if run.report.curve}
     if curves:
         st.markdown(says["curves_title"])
@@ -81,11 +81,18 @@ def sentence(found: Paired | None, names: tuple[str, str], says: dict[str, Any])
     return filled(says["alike"], first=first, second=second, **numbers)
 
 
+def colour(letters: Iterable[str], title: str | None = None) -> alt.Color:
+    """Return a colour for each run, the same in every plot that shows it; with a legend if it has a title."""
+    every = alt.Scale(domain=list(ascii_uppercase[:MOST]), range=list(COLOURS))
+    legend = alt.Legend(title=title, symbolOpacity=1, values=list(letters)) if title else None
+    return alt.Color("run:N", scale=every, legend=legend)
+
+
 def interval_chart(estimates: dict[str, Estimate], title: str, mark: float, says: dict[str, Any]) -> alt.LayerChart:
     """Return a point with its 95 % interval for each run; a dashed line at what knows nothing."""
     rows = pd.DataFrame([{"run": letter} | asdict(one) for letter, one in estimates.items()])
     base = alt.Chart(rows, height=60 + ROW * len(rows)).encode(
-        y=alt.Y("run:N", title=None, sort=list(estimates)), color=alt.Color("run:N", legend=None, sort=list(estimates))
+        y=alt.Y("run:N", title=None, sort=list(estimates)), color=colour(estimates)
     )
     x = alt.X("low:Q", scale=alt.Scale(zero=False), title=title)
     tooltip = [
@@ -114,8 +121,8 @@ def table(chosen: dict[str, Run], says: dict[str, Any]) -> list[dict[str, Any]]:
         }
         for name in ("accuracy", "log_loss"):
             one = getattr(held_out, name) if held_out else None
-            row[columns[name]] = f"{one.value:.3f}" if one else ""
-            row[columns[f"{name}_interval"]] = filled(to, low=f"{one.low:.3f}", high=f"{one.high:.3f}") if one else ""
+            text = f"{one.value:.3f} ({filled(to, low=f'{one.low:.3f}', high=f'{one.high:.3f}')})" if one else ""
+            row[columns[name]] = text
         rows.append(row)
     return rows
 
@@ -130,8 +137,9 @@ def curves_chart(chosen: dict[str, Run], says: dict[str, Any]) -> alt.LayerChart
             for point in run.report.curve
         ]
     )
-    colour = alt.Color("run:N", title=says["run"], sort=list(chosen))
-    base = alt.Chart(rows, height=240).encode(x=alt.X("train_prompts:Q", title=report["train_prompts"]), color=colour)
+    base = alt.Chart(rows, height=TALL).encode(
+        x=alt.X("train_prompts:Q", title=report["train_prompts"]), color=colour(chosen, says["run"])
+    )
     y = alt.Y("low:Q", scale=alt.Scale(zero=False), title=report["accuracy"])
     tooltip = [
         alt.Tooltip("run", title=says["run"]),

@@ -9,11 +9,11 @@ import streamlit as st
 from label_data.jobs import FAILED, STOPPED, Job
 from workbench.jobs import ask
 from workbench.languages import filled
+from workbench.report_view import COLOURS, TALL
 from workbench.runs import Run, log_of, unfinished_run
 from workbench.session import store, words
 
 EVERY_SECONDS = 3.0
-TALL = 240
 
 
 @st.fragment(run_every=EVERY_SECONDS)
@@ -49,7 +49,11 @@ def curves_chart(log: list[dict[str, Any]], says: dict[str, Any]) -> alt.LayerCh
     base = alt.Chart(pd.DataFrame(rows), height=TALL).encode(
         x=alt.X("step:Q", title=says["step"], axis=alt.Axis(tickMinStep=1)),
         y=alt.Y("value:Q", scale=alt.Scale(zero=False), title=says["nats"]),
-        color=alt.Color("what:N", title=None, sort=list(titles.values()), legend=alt.Legend(orient="top")),
+        color=alt.Color(
+            "what:N",
+            scale=alt.Scale(domain=list(titles.values()), range=list(COLOURS[: len(titles)])),
+            legend=alt.Legend(title=None, orient="top"),
+        ),
         tooltip=[
             alt.Tooltip("what", title=says["curve"]),
             alt.Tooltip("step", title=says["step"]),
