@@ -67,6 +67,36 @@ def rankings_today(store: Store, annotator: str) -> int:
         return connection.scalar(_TODAY, {"who": annotator}) or 0
 
 
+_SAID_SINCE = (
+    select(_rankings.c.number)
+    .join(schema.items, schema.items.c.number == _rankings.c.item)
+    .where(
+        _rankings.c.number > bindparam("after"),
+        schema.items.c.project == bindparam("project"),
+        func.coalesce(_rankings.c.revises, "") == "",
+        _rankings.c.outcome != "skipped",
+        _rankings.c.purpose == "",
+    )
+    .limit(bindparam("most"))
+)
+
+
+def newest_ranking(store: Store) -> int:
+    """Return the number of the ranking that was stored last, of whatever project; 0 before the first."""
+    with reading(store) as connection:
+        return connection.scalar(select(func.max(_rankings.c.number))) or 0
+
+
+def rankings_after(store: Store, number: int, project: str, most: int) -> int:
+    """Return how many rankings the project has after the one of this number, counting to `most` and no further.
+
+    Skips, changes of earlier rankings, and tests of annotators are not among them. One walk along the key from there.
+    """
+    with reading(store) as connection:
+        found = connection.execute(_SAID_SINCE, {"after": number, "project": project, "most": most})
+        return len(found.all())
+
+
 def store_counts(store: Store, project: str | None = None) -> Added:
     """Return how many prompts, completions and rankings the store, or one project of it, holds.
 

@@ -99,6 +99,8 @@ class ProjectSettings:
     """Does an answer that an annotator wrote join the completions that others rank?"""
     reveal_policies: bool = False
     """Tell an annotator, once a ranking is stored, which policy wrote what?"""
+    retrain_every: int = 0
+    """New rankings after which a reward model is trained by itself; 0: never."""
 
     def __post_init__(self) -> None:
         if not check_text(self.name, "The project's name", 100).strip():
@@ -121,6 +123,7 @@ class ProjectSettings:
                 f"Repeats and gold prompts are {self.repeat_share + self.gold_share:g} of the tasks together; at most "
                 f"half may be. Lower one of the shares."
             )
+        _in_range(self.retrain_every, 0, 1_000_000, "Rankings between two trainings")
         for criterion in self.criteria:
             if not check_text(criterion, "A criterion", 200).strip():
                 raise InputError("A criterion is empty. Write each in a few words.")

@@ -101,6 +101,32 @@ def reopened(store: Store, token: str, annotator: str) -> Work:
         return _work(connection, task, current, group)
 
 
+def own_task(store: Store, submission: str, annotator: str) -> str | None:
+    """Return the token of the task that this ranking was made for, if it is the annotator's own and not withdrawn.
+
+    `reopened` then opens it, at the newest ranking of its chain.
+    """
+    rankings, tasks = schema.rankings, schema.tasks
+    query = (
+        select(tasks.c.token)
+        .join(rankings, rankings.c.task == tasks.c.token)
+        .where(rankings.c.submission == submission, tasks.c.annotator == annotator, tasks.c.state == schema.DONE)
+    )
+    with reading(store) as connection:
+        return connection.scalar(query)
+
+
+def ranking_with(store: Store, submission: str) -> tuple[Group, Ranking] | None:
+    """Return the ranking with its prompt and completions, revised or withdrawn since or not; None if unknown."""
+    query = select(schema.rankings.c.prompt_id).where(schema.rankings.c.submission == submission)
+    with reading(store) as connection:
+        prompt = connection.scalar(query)
+        if prompt is None:
+            return None
+        (group,) = groups_in(connection, [prompt], revised=True, retracted=True)
+    return group, next(one for one in group.rankings if one.submission == submission)
+
+
 def policies_of(store: Store, token: str, annotator: str) -> tuple[str, ...]:
     """Return who wrote what the annotator was shown, in that order; InputError before it is ranked."""
     return tuple(completion.policy or "?" for completion in reopened(store, token, annotator).task.completions)

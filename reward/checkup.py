@@ -16,7 +16,7 @@ import matplotlib
 from label_data.contents import groups as stored_groups
 from label_data.database import open_store
 from label_data.projects import project_named
-from label_data.records import Group, InputError, canonical, content_id
+from label_data.records import Group, InputError, content_id
 from label_data.transfer import import_files
 from reward.backbones import model_folder, model_revision
 from reward.batches import encode
@@ -32,13 +32,14 @@ from reward.evaluate import (
 )
 from reward.features import OnProgress
 from reward.folders import check_free, whole_folder
+from reward.judged_pairs import comparison_rows, disagreements, write_pairs
 from reward.kept_rewards import Kept, kept_rewards
 from reward.model import RewardModel
 from reward.plots import CALIBRATION_FILE, STYLE, calibration_plot
 from reward.settings import UNFINISHED
 from reward.training import LEARNED_FILE, Side, counts_of, data_hash, measures, other_prompts, pretty, side
 
-REWARDS_FILE, COMPARISONS_FILE, WORDS_FILE = "rewards.jsonl", "comparisons.jsonl", "report.md"
+REWARDS_FILE, WORDS_FILE = "rewards.jsonl", "report.md"
 SQLITE = b"SQLite format 3\0"
 
 
@@ -299,27 +300,12 @@ def write_checkup(folder: Path, found: Checkup, judged: Judged) -> None:
     (folder / WORDS_FILE).write_text(found.as_markdown() + "\n", encoding="utf-8")
     with (folder / REWARDS_FILE).open("w", encoding="utf-8") as file:
         file.writelines(judged.own.lines())
-    with (folder / COMPARISONS_FILE).open("w", encoding="utf-8") as file:
-        file.writelines(f"{canonical(row)}\n" for row in _rows(judged))
+    test, rewards = judged.test, judged.own.rewards
+    rows = comparison_rows(test.groups, test.comparisons, test.clusters, rewards, judged.shuffled.rewards)
+    write_pairs(folder, rows, disagreements(test.groups, rewards))
     if found.held_out is not None:
         with matplotlib.rc_context(STYLE):
             calibration_plot(found.held_out, folder / CALIBRATION_FILE)
-
-
-def _rows(judged: Judged) -> Iterator[dict[str, Any]]:
-    """Yield a line a comparison: who said what, how much it counts, and both rewards, as they are and shuffled."""
-    group_of = {group.prompt.id: group for group in judged.test.groups}
-    length = {c.id: len(c.folded) for group in judged.test.groups for c in group.completions}
-    for one, cluster in zip(judged.test.comparisons, judged.test.clusters, strict=True):
-        row = asdict(one) | {"cluster": str(cluster), "category": group_of[one.prompt_id].prompt.category}
-        for which in ("chosen", "rejected"):
-            completion = getattr(one, which)
-            row |= {
-                f"reward_{which}": judged.own.rewards[completion],
-                f"shuffled_{which}": judged.shuffled.rewards.get(completion),
-                f"characters_{which}": length[completion],
-            }
-        yield row
 
 
 def read_checkup(folder: Path) -> Checkup:

@@ -19,7 +19,8 @@ from reward.metrics import CalibrationBin, Estimate
 
 FEWEST_HELD_OUT = 20
 """Held-out prompts below which an accuracy says nothing: its interval would span some 40 points."""
-REPORT_FILE = "report.json"
+REPORT_FILE, PROVENANCE_FILE = "report.json", "workbench.json"
+"""In the folder of a model: this report, and what it was made from."""
 MOST_PARTS = 12
 """Annotators, or categories, that a table has rows for; report.json has all."""
 

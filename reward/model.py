@@ -17,12 +17,11 @@ from transformers import AutoModelForSequenceClassification, PreTrainedModel, Pr
 from label_data.records import InputError
 from reward.backbones import load_config, load_model, load_tokenizer, one_label_config
 from reward.batches import LONGEST_INPUT, Input, Messages, batches, encode, tokens_at_once
+from reward.evaluate import PROVENANCE_FILE
 from reward.features import Backbone
 from reward.ranked_network import RankedNetwork, layout_for
 from reward.uncertainty import Uncertainty
 
-PROVENANCE_FILE = "workbench.json"
-"""What a folder that this project made was made from."""
 HEADS = ("score.", "classifier.")
 """What the weights of a head are called, of a decoder and of an encoder."""
 

@@ -13,6 +13,8 @@ Layout = Literal["plain", "cache", "row"]
 """How groups are read: see `batches`."""
 UNFINISHED = ".unfinished"
 """What the folder of a run is called, after the folder that it is to become."""
+LOG_FILE = "log.jsonl"
+"""In the folder of a run: a line of JSON for every step of fine-tuning and every look at the validation prompts."""
 
 LEARNING_RATES = {"full": 2e-5, "lora": 2e-4, "top": 5e-5}
 HEAD_TIMES = {"full": 10.0, "lora": 1.0, "top": 10.0}

@@ -35,10 +35,10 @@ from reward import metrics
 from reward.batches import Input, group_batches, tokens_at_once
 from reward.judged import Judged, strength_of_ties, summed_loss
 from reward.ranked_network import RankedNetwork, disagreement
-from reward.settings import HEAD_TIMES, Layout, Settings
+from reward.settings import HEAD_TIMES, LOG_FILE, Layout, Settings
 
 OnProgress = Callable[[int, int, str], object]
-CHECKPOINTS, LOG_FILE = "checkpoints", "log.jsonl"
+CHECKPOINTS = "checkpoints"
 EVALUATIONS = 4
 """How often an epoch is looked at on the validation prompts, and kept."""
 WARMUP, LEAST_RATE = 0.05, 0.1

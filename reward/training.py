@@ -21,11 +21,21 @@ from reward.batches import LONGEST_INPUT, Input, encode
 from reward.breakdown import best_of, mean_tau, parts
 from reward.card import model_card
 from reward.ceiling import human_agreement
-from reward.evaluate import FEWEST_HELD_OUT, REPORT_FILE, Counts, CurvePoint, HeldOut, Report, held_out_measures
+from reward.evaluate import (
+    FEWEST_HELD_OUT,
+    PROVENANCE_FILE,
+    REPORT_FILE,
+    Counts,
+    CurvePoint,
+    HeldOut,
+    Report,
+    held_out_measures,
+)
 from reward.features import Backbone, OnProgress, input_features, open_backbone
 from reward.folders import check_free, whole_folder
 from reward.head import Head, fit_head, fit_weights
-from reward.model import PROVENANCE_FILE, RewardModel
+from reward.judged_pairs import comparison_rows, disagreements, write_pairs
+from reward.model import RewardModel
 from reward.plots import write_plots
 from reward.settings import Settings
 from reward.sides import Side, side
@@ -84,6 +94,10 @@ def train_reward_model(
     on_progress(0, 0, "Fitting the head and choosing its layer.")
     differences = features.differences(train.comparisons)
     head = fit_head(differences, train.weights, train.clusters, seed, train.margins)
+    rewards, shuffled = (
+        {id: float(found[head.layer] @ head.weights) for id, found in some.items()}
+        for some in (features.own, features.shuffled)
+    )
     report = Report(
         base_model=backbone,
         base_revision=opened.revision,
@@ -96,7 +110,7 @@ def train_reward_model(
         data_sha256=data_hash([*train.comparisons, *test.comparisons]),
         template_sha256=hashlib.sha256(opened.tokenizer.chat_template.encode()).hexdigest(),
         counts=counts_of(groups, train, test, trimmed, None if frozen is None else frozen.twins),
-        held_out=_measures(head, features, test, seed) if enough else None,
+        held_out=measures(rewards, shuffled, test, seed) if enough else None,
         curve=_learning_curve(head, differences, features, train, test, seed) if enough else (),
         human=human_agreement(groups, seed),
         version="" if frozen is None else frozen.name,
@@ -108,8 +122,9 @@ def train_reward_model(
     uncertainty = over_prompts(differences[:, head.layer], train.weights, train.clusters, head, origin, train.margins)
     model = RewardModel.from_head(opened, report.layer, head.weights, uncertainty)
     checked = [one.chosen for one in (test if enough else train).comparisons[:4]]
-    expected = [float(features.own[id][head.layer] @ head.weights) for id in checked]
-    write_model(out, model, report, train, [features.inputs[id] for id in checked], expected)
+    judged = JudgedSide(test, rewards, shuffled)
+    inputs = [features.inputs[id] for id in checked]
+    write_model(out, model, report, train, judged, inputs, [rewards[id] for id in checked], project)
     if frozen is not None:
         tell_version(store, report, out)
     return report
@@ -208,14 +223,6 @@ def counts_of(groups: Sequence[Group], train: Side, test: Side, trimmed: int, tw
     )
 
 
-def _measures(head: Head, features: _Features, test: Side, seed: int) -> HeldOut:
-    own, shuffled = (
-        {id: float(found[head.layer] @ head.weights) for id, found in some.items()}
-        for some in (features.own, features.shuffled)
-    )
-    return measures(own, shuffled, test, seed)
-
-
 def measures(rewards: Mapping[str, float], shuffled: Mapping[str, float], test: Side, seed: int) -> HeldOut:
     """Return the measures on the held-out side of rewards by completion id, their own and under another prompt."""
     length = {c.id: len(c.folded) for group in test.groups for c in group.completions}
@@ -271,13 +278,26 @@ def _learning_curve(
 # The folder
 
 
+@dataclass(frozen=True, slots=True)
+class JudgedSide:
+    """The held-out side and what the model made of it."""
+
+    side: Side
+    rewards: Mapping[str, float]
+    """By completion id, at least of this side's."""
+    shuffled: Mapping[str, float]
+    """Under another prompt; empty where there are too few prompts to say anything."""
+
+
 def write_model(
     out: Path,
     model: RewardModel,
     report: Report,
     train: Side,
+    judged: JudgedSide,
     inputs: Sequence[Input],
     expected: Sequence[float],
+    project: str | None = None,
     settings: Settings | None = None,
     log: Path | None = None,
 ) -> None:
@@ -285,8 +305,9 @@ def write_model(
 
     Args:
         train: what was learned from; hashes of its prompts' first turns are kept, so that nobody takes them for new.
+        judged: what it was judged on; every margin is kept, and the rankings that it contradicts most.
         inputs, expected: a few inputs and the rewards that the report is about: the folder must give the same.
-        settings: kept in `workbench.json`.
+        project, settings: kept in `workbench.json`.
         log: a file to keep beside the model.
 
     Raises:
@@ -296,10 +317,13 @@ def write_model(
         with whole_folder(out) as folder:
             model.save(folder)
             (folder / REPORT_FILE).write_text(pretty(report.as_dict()), encoding="utf-8")
-            said = provenance(report) | ({"settings": asdict(settings)} if settings else {})
+            said = provenance(report) | {"project": project} | ({"settings": asdict(settings)} if settings else {})
             (folder / PROVENANCE_FILE).write_text(pretty(said), encoding="utf-8")
             learned = {content_id(group.prompt.first_turn) for group in train.groups}
             (folder / LEARNED_FILE).write_text("".join(f"{one}\n" for one in sorted(learned)), "ascii")
+            test = judged.side
+            rows = comparison_rows(test.groups, test.comparisons, test.clusters, judged.rewards, judged.shuffled)
+            write_pairs(folder, rows, disagreements(test.groups, judged.rewards))
             plots = write_plots(report, folder)
             (folder / "README.md").write_text(model_card(report, plots, LONGEST_INPUT), encoding="utf-8")
             if log is not None:

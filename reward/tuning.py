@@ -24,18 +24,19 @@ from label_data.snapshots import content_of, thawed
 from reward.backbones import load_config, load_tokenizer, model_folder, model_revision
 from reward.batches import Input, encode
 from reward.ceiling import human_agreement
-from reward.evaluate import FEWEST_HELD_OUT, HeldOut, Report, Tuning
+from reward.evaluate import FEWEST_HELD_OUT, Report, Tuning
 from reward.features import OnProgress
 from reward.folders import check_free, whole_folder
 from reward.judged import Judged, judge, judge_version
 from reward.model import RewardModel
 from reward.networks import LoraNetwork, effective_dropout, fine_tunable
 from reward.ranked_network import RankedNetwork
-from reward.settings import UNFINISHED, Settings
+from reward.settings import LOG_FILE, UNFINISHED, Settings
 from reward.sides import Side, side
 from reward.top_layers import TopNetwork, top_network, whole_network
-from reward.trainer import FEWEST_VALIDATION, LOG_FILE, fit
+from reward.trainer import FEWEST_VALIDATION, fit
 from reward.training import (
+    JudgedSide,
     check_enough,
     counts_of,
     data_hash,
@@ -100,7 +101,8 @@ def tune_reward_model(
                 groups_format.write(made / DATA_FILE, groups)
                 if frozen is not None:
                     _write_version(made / VERSION_FILE, frozen)
-                (made / SETTINGS_FILE).write_text(pretty(asdict(settings)), encoding="utf-8")
+                said = asdict(settings) | {"project": project}
+                (made / SETTINGS_FILE).write_text(pretty(said), encoding="utf-8")
     report = _run(out, False, on_progress)
     if report is not None and version:
         tell_version(store, report, out)
@@ -135,11 +137,12 @@ def _kept_version(folder: Path, groups: Sequence[Group]) -> Frozen | None:
     return Frozen(prompts=tuple(thawed(group, said[group.prompt.id]) for group in groups), **kept)
 
 
-def read_settings(folder: Path) -> Settings:
-    """Return the settings of the run in this folder; InputError if it holds none."""
+def read_settings(folder: Path) -> tuple[Settings, str | None]:
+    """Return the settings of the run in this folder, and its project; InputError if it holds none."""
     try:
         found = json.loads((folder / SETTINGS_FILE).read_text(encoding="utf-8"))
-        return Settings(**{**found, "report_to": tuple(found["report_to"])})
+        project = found.pop("project", None)
+        return Settings(**{**found, "report_to": tuple(found["report_to"])}), project
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(
             f"{folder}: there is no run here to go on with ({error}). Start one without --resume."
@@ -152,7 +155,7 @@ def _processes() -> PartialState:
 
 def _run(out: Path, resume: bool, on_progress: OnProgress) -> Report | None:
     folder = unfinished_folder(out)
-    settings = read_settings(folder)
+    settings, project = read_settings(folder)
     groups = list(groups_format.read(folder / DATA_FILE))
     on_progress(0, 0, "Opening the model; the packaged one is converted once, in about 40 seconds.")
     with _processes().main_process_first():
@@ -189,6 +192,7 @@ def _run(out: Path, resume: bool, on_progress: OnProgress) -> Report | None:
     enough = test.prompts >= FEWEST_HELD_OUT
     own = _inputs(tokenizer, [(group, group) for group in (*train.groups, *test.groups)])
     asked, trimmed = test if enough else train, sum(one.trimmed for one in own.values())
+    judged = _judged(model, own, test, settings, enough)
     report = Report(
         base_model=settings.backbone,
         base_revision=model_revision(base),
@@ -201,7 +205,7 @@ def _run(out: Path, resume: bool, on_progress: OnProgress) -> Report | None:
         data_sha256=data_hash([*train.comparisons, *test.comparisons]),
         template_sha256=hashlib.sha256(tokenizer.chat_template.encode()).hexdigest(),
         counts=counts_of(groups, train, test, trimmed, None if frozen is None else frozen.twins),
-        held_out=_measured(model, own, test, settings) if enough else None,
+        held_out=measures(judged.rewards, judged.shuffled, test, settings.seed) if enough else None,
         curve=(),
         tuning=Tuning(
             method=settings.method,
@@ -225,7 +229,8 @@ def _run(out: Path, resume: bool, on_progress: OnProgress) -> Report | None:
     )
     on_progress(0, 0, "Writing the model and its report.")
     some = [own[one.chosen] for one in asked.comparisons[:4]]
-    write_model(out, model, report, train, some, model.rewards(some).tolist(), settings, folder / LOG_FILE)
+    expected = model.rewards(some).tolist()
+    write_model(out, model, report, train, judged, some, expected, project, settings, folder / LOG_FILE)
     shutil.rmtree(folder)
     return report
 
@@ -264,9 +269,14 @@ def _inputs(tokenizer: PreTrainedTokenizerBase, pairs: Sequence[tuple[Group, Gro
     }
 
 
-def _measured(model: RewardModel, own: dict[str, Input], test: Side, settings: Settings) -> HeldOut:
-    shuffled = _inputs(model.tokenizer, other_prompts(test.groups, settings.seed))
+def _judged(
+    model: RewardModel, own: dict[str, Input], test: Side, settings: Settings, with_shuffled: bool
+) -> JudgedSide:
+    others = other_prompts(test.groups, settings.seed) if with_shuffled else []
+    shuffled = _inputs(model.tokenizer, others)
     ids = [completion.id for group in test.groups for completion in group.completions]
-    rewards = dict(zip(ids, model.rewards([own[id] for id in ids]).tolist(), strict=True))
-    under_another = dict(zip(shuffled, model.rewards(list(shuffled.values())).tolist(), strict=True))
-    return measures(rewards, under_another, test, settings.seed)
+    rewards, under_another = (
+        dict(zip(some, model.rewards([some[id] for id in some]).tolist(), strict=True)) if some else {}
+        for some in ({id: own[id] for id in ids}, shuffled)
+    )
+    return JudgedSide(test, rewards, under_another)

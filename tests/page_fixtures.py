@@ -1,8 +1,10 @@
 """A data folder in which every page has something to show, made without a model: texts, rankings, a report, jobs."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from label_data.annotators import annotator_named
 from label_data.assignment import Answer, next_tasks, submit
@@ -13,7 +15,8 @@ from label_data.records import Completion, Message, Prompt
 from label_data.samples import save_samples
 from label_data.settings import PolicySettings, ProjectSettings
 from label_data.store import add_prompts
-from reward.evaluate import REPORT_FILE, Counts, CurvePoint, HeldOut, Report
+from reward.evaluate import PROVENANCE_FILE, REPORT_FILE, Counts, CurvePoint, HeldOut, Report
+from reward.judged_pairs import Disagreement, write_pairs
 from reward.metrics import CalibrationBin, Estimate
 
 ESTIMATE = Estimate(0.648, 0.598, 0.698, 345, 345)
@@ -67,11 +70,23 @@ def rank_next(store: Store, name: str, answer: Answer) -> None:
     submit(store, replace(answer, token=task.token), me.id)
 
 
-def add_run(data: Path, report: Report = REPORT) -> Path:
-    """Add a trained model with this report, of which pages read nothing else; return its folder."""
-    run = data / "runs" / "20260102-030405-abcd"
+def add_run(
+    data: Path,
+    report: Report = REPORT,
+    name: str = "20260102-030405-abcd",
+    project: str | None = None,
+    contradicted: Sequence[Disagreement] = (),
+    rows: Sequence[dict[str, Any]] = (),
+) -> Path:
+    """Add a trained model of this report, whose network no page reads; return its folder.
+
+    `contradicted`, `rows`: the rankings that it contradicts, and the comparisons that it was judged by.
+    """
+    run = data / "runs" / name
     run.mkdir(parents=True)
     (run / REPORT_FILE).write_text(json.dumps(report.as_dict()), encoding="utf-8")
+    (run / PROVENANCE_FILE).write_text(json.dumps({"project": project}), encoding="utf-8")
+    write_pairs(run, iter(rows), contradicted)
     return run
 
 
@@ -111,7 +126,9 @@ def fill_pages(
                 spans=[(0, 0, 1, flag)],
             ),
         )
-    add_run(data, report)
+    turns = tuple(prompts[0].as_dicts)
+    contradicted = [Disagreement(prompts[0].id, turns, *texts[:2], -1.0, 1.0, name, "submission-0")]
+    add_run(data, report, contradicted=contradicted)
     for kind, state in (("sample", FAILED), ("train", FAILED), ("score", DONE), ("best_of_n", DONE)):
         scored = ["\n\n".join(texts[start::9]) for start in range(min(9, len(texts)))]
         result = {"completions": scored, "rewards": [float(-place) for place in range(len(scored))]}

@@ -13,6 +13,7 @@ import psutil
 import pytest
 
 from browser import PATIENCE, free_port
+from page_fixtures import add_run
 
 ROOT = Path(__file__).parent.parent
 
@@ -82,7 +83,9 @@ def test_a_port_that_is_taken_is_said_in_one_sentence(tmp_path):
 
 
 def test_no_page_loads_torch_transformers_or_datasets(tmp_path):
-    """Run every page's script in one process, as the app does, and look at what was imported."""
+    """Run every page's script in one process, as the app does, and look at what was imported; two runs are compared."""
+    for day in (1, 2):
+        add_run(tmp_path, name=f"2026010{day}-030405-abcdabcd")
     script = """
 import sys
 from streamlit.testing.v1 import AppTest

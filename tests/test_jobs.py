@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,7 @@ from label_data.jobs import (
     STOPPED,
     add_job,
     ask_to_stop,
+    end_job,
     job_with_id,
     latest_job,
     requeue_job,
@@ -39,18 +41,21 @@ from label_data.settings import PACKAGED_MODEL, PolicySettings, ProjectSettings
 from label_data.store import add_groups, add_prompts
 from label_data.workers import requeue_orphans
 from reward.model import RewardModel
+from reward_fixtures import planted_groups
 from workbench import tasks
 from workbench.jobs import (
     ask,
     keep_up,
     next_job,
     queue,
+    retrain,
     sampling_is_stopped,
     start_sampling,
     wake,
     worker_is_alive,
 )
 from workbench.logs import JsonLines
+from workbench.runs import log_of, runs, unfinished_run
 
 ROOT = Path(__file__).parents[1]
 PROMPTS = [user_prompt(f"Question {number}?") for number in range(5)]
@@ -354,6 +359,104 @@ def test_the_jobs_of_a_worker_that_was_killed_are_queued_when_the_next_one_start
     jobs = [(job.id, job.state) for job in unfinished_jobs(work_store)]
     assert jobs[:2] == [(running, QUEUED), (queued, QUEUED)]
     assert jobs[2:] == [(latest_job(work_store, "sample").id, QUEUED)]
+
+
+# Training
+
+
+def rank(store, count, start=0, **of_ranking):
+    """Store this many rankings, each of a prompt of its own."""
+    made = [ranked_group(user_prompt(f"Name thing {number}.")) for number in range(start, start + count)]
+    add_groups(store, [replace(one, rankings=(replace(one.rankings[0], **of_ranking),)) for one in made])
+
+
+def end(store, job):
+    start_job(store, job)
+    end_job(store, job, DONE, "Trained.")
+
+
+def test_a_project_trains_by_itself_after_so_many_new_rankings_and_not_before(work_store, chat_server):
+    """Every 3: at 5, for none was before; then at 8, and not at 10, where a skip and a repeat come; but at 11."""
+    rank(work_store, 5)
+    assert retrain(work_store) is None  # as it is set at first, never
+    save_settings(work_store, settings_for(chat_server, retrain_every=3))
+    first = retrain(work_store)
+    assert job_with_id(work_store, first).arguments == {"method": "head", "newest_ranking": 5}
+    rank(work_store, 3, 5)
+    assert retrain(work_store) is None  # one is under way
+    end(work_store, first)
+    second = retrain(work_store)
+    end(work_store, second)
+    rank(work_store, 2, 8)
+    rank(work_store, 1, 10, outcome="skipped", order=())
+    rank(work_store, 1, 11, purpose="repeat")
+    assert retrain(work_store) is None
+    rank(work_store, 1, 12)
+    assert retrain(work_store, "default") not in (first, second, None)
+
+
+def test_training_that_a_person_asked_for_starts_the_count_anew(work_store, chat_server):
+    save_settings(work_store, settings_for(chat_server, retrain_every=2))
+    rank(work_store, 2)
+    end(work_store, ask(work_store, "train", "default", method="head"))
+    assert retrain(work_store) is None
+
+
+def test_of_many_that_find_training_due_at_the_same_moment_one_asks(work_store, chat_server):
+    save_settings(work_store, settings_for(chat_server, retrain_every=2))
+    rank(work_store, 2)
+    together, asked = threading.Barrier(8), []
+
+    def find():
+        together.wait()
+        asked.append(retrain(work_store))
+
+    threads = [threading.Thread(target=find) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    (job,) = unfinished_jobs(work_store)
+    assert [one for one in asked if one] == [job.id]
+
+
+def test_fine_tuning_goes_on_where_a_restarted_worker_or_a_person_cut_it_off(work_store, small_model, monkeypatch):
+    """Of four steps, two an epoch, the worker ends where it reports the second; the next is stopped at the third.
+
+    A job of its own goes on with what that left, and takes the fourth alone.
+    """
+    add_groups(work_store, planted_groups(60))
+    job = ask(work_store, "train", "default", method="top")
+    ends, steps, report = threading.Event(), [], tasks.report_progress
+
+    def cut_off(store, job, done, total, message, worker):
+        if message.startswith("Step"):
+            steps.append((done, total))
+            if done == 1:
+                ends.set()
+            if done == 3:
+                ask_to_stop(store, job)
+        report(store, job, done, total, message, worker)
+
+    monkeypatch.setattr(tasks, "stopping", ends)
+    monkeypatch.setattr(tasks, "REPORT_EVERY", 0)
+    monkeypatch.setattr(tasks, "report_progress", cut_off)
+    with pytest.raises(tasks.WorkerStopping):
+        do(work_store, "train")
+    assert latest_job(work_store, "train").state == QUEUED
+    folder = unfinished_run(job)
+    assert [line["step"] for line in log_of(folder) if "loss" in line] == [1, 2]
+
+    ends.clear()
+    do(work_store, "train")
+    assert (latest_job(work_store, "train").state, unfinished_run(job)) == (STOPPED, folder)
+    again = ask(work_store, "train", "default", method="top", continues=job)
+    do(work_store, "train")
+    assert job_with_id(work_store, again).state == DONE, job_with_id(work_store, again).message
+    assert (steps, unfinished_run(job)) == ([(1, 4), (3, 4), (4, 4)], None)
+    (run,) = runs("default")
+    assert (run.folder, run.method, run.project) == (folder, "top", "default")
+    assert [line["step"] for line in log_of(folder) if "loss" in line] == [1, 2, 3, 4]
 
 
 # Worker processes

@@ -22,8 +22,10 @@ pytest_plugins = ["browser_fixtures"]
 ROOT = Path(__file__).parent.parent
 WORKBENCH = ROOT / "workbench"
 PAGES = sorted((WORKBENCH / "app_pages").glob("*.py"))
-SHOWS = ("app", "session", "starter", "job_panel", "report_view", "export_view", "record_view", "quality_view")
-SHOWING = [*PAGES, *(WORKBENCH / f"{name}.py" for name in SHOWS)]
+FRAMES = ("app", "session", "starter", "job_panel")
+OF_MODELS = ("report_view", "run_comparison", "disagreement_view", "training_watch")
+OF_DATA = ("export_view", "record_view", "quality_view")
+SHOWING = [*PAGES, *(WORKBENCH / f"{name}.py" for name in (*FRAMES, *OF_MODELS, *OF_DATA))]
 """Every file that shows something with Streamlit."""
 REFUSING = [
     *(

@@ -8,8 +8,8 @@ import torch
 from label_data.records import InputError
 from reward.judged import summed_loss
 from reward.ranked_network import RankedNetwork, start_head
-from reward.settings import Settings
-from reward.trainer import CHECKPOINTS, LOG_FILE, RankingTrainer, fit, steps_of, training_arguments
+from reward.settings import LOG_FILE, Settings
+from reward.trainer import CHECKPOINTS, RankingTrainer, fit, steps_of, training_arguments
 from tiny_networks import PAD, judged_groups, tiny_decoder
 
 QUICK = Settings(method="full", epochs=2, groups_per_step=8, learning_rate=3e-3, batch_tokens=200)

@@ -13,7 +13,7 @@ from label_data.projects import save_settings
 from label_data.records import Group, InputError, Span, user_prompt
 from label_data.settings import ProjectSettings
 from label_data.store import add_groups
-from label_data.work import policies_of, reopened, retract, work_of
+from label_data.work import own_task, policies_of, ranking_with, reopened, retract, work_of
 from store_fixtures import add_ready_prompt, completions_of
 
 
@@ -266,3 +266,25 @@ def test_only_the_newest_of_ones_own_rankings_can_be_withdrawn(store, ann, bob, 
         submit(store, revision(ranked, "s-3", revises="s-2"), ann)
     with pytest.raises(InputError, match="You withdrew"):
         reopened(store, ranked.token, ann)
+
+
+# From a ranking's submission to the ranking
+
+
+def test_the_task_of_a_ranking_is_found_by_any_submission_of_its_chain_for_its_own_annotator_alone(
+    store, ann, bob, ranked
+):
+    submit(store, revision(ranked), ann)
+    assert own_task(store, "s-1", ann) == own_task(store, "s-2", ann) == ranked.token
+    assert own_task(store, "s-1", bob) is own_task(store, "none", ann) is None
+    retract(store, "s-2", ann)
+    assert own_task(store, "s-1", ann) is None
+
+
+def test_a_rankings_record_is_found_when_it_was_revised_or_withdrawn_since(store, ann, ranked):
+    submit(store, revision(ranked), ann)
+    retract(store, "s-2", ann)
+    group, ranking = ranking_with(store, "s-1")
+    assert (ranking.submission, len(group.completions)) == ("s-1", 3)
+    assert ranking_with(store, "s-2")[1].revises == "s-1"
+    assert ranking_with(store, "none") is None

@@ -5,7 +5,7 @@ from label_data.assignment import submit
 from label_data.projects import project_settings
 from label_data.records import InputError
 from label_data.work import policies_of
-from workbench.jobs import keep_up
+from workbench.jobs import keep_up, retrain
 from workbench.languages import translated
 from workbench.ranker import Problem, Revealed, answer_from
 from workbench.session import language, sent, sitting, store
@@ -23,3 +23,4 @@ def take_answer(component: str, me: Annotator, project: str) -> None:
     except InputError as error:
         here.problem = Problem(str(value.get("submission")), translated(str(error), language()))
     keep_up(store(), project=project)
+    retrain(store(), project)

@@ -18,7 +18,7 @@ from huey.serializer import Serializer
 from label_data.data_folder import data_folder, default_store
 from label_data.database import Store, postgresql_address
 from label_data.jobs import FAILED, QUEUED, RUNNING, Job, add_job, add_job_after, latest_job, unfinished_jobs
-from label_data.progress import item_counts, untouched_ready
+from label_data.progress import item_counts, newest_ranking, rankings_after, untouched_ready
 from label_data.projects import PROJECT, project_settings, projects
 from label_data.workers import living_workers
 
@@ -101,12 +101,46 @@ def ask(store: Store, kind: Kind, project: str = "", **arguments: Any) -> str:
     `project`: the id of the one whose prompts, rankings or policies it works with: sample, train, best_of_n.
     sample: no arguments; samples until enough prompts are ready. Result: {"ready", "failed", "reasons"}.
     features: prompts (ids, by default all); computes the features of their completions, if they are not kept yet.
-    train: no arguments. Result: {"folder", "report"}.
+    train: method (of `reward.settings`, by default head), continues (the id of a job that was stopped: go on with what
+    it left). Result: {"folder", "report"}.
     score: folder, messages, completions. Result: {"completions", "rewards"}, in the order given.
     best_of_n: folder, messages, n, policy (a name of the project's). Result: {"completions", "rewards"}, best first.
     """
+    if kind == "train":
+        arguments |= _mark(store)
     job = add_job(store, kind, arguments, project)
     wake()
+    return job
+
+
+def _mark(store: Store) -> dict[str, int]:
+    """Return what a training job says of the store when it is asked for: what comes later is new to the next one."""
+    return {"newest_ranking": newest_ranking(store)}
+
+
+def retrain(store: Store, project: str | None = None) -> str | None:
+    """Ask for training if the project wants it after so many new rankings; return the job's id, or None if not.
+
+    For one project, or for each (the id is then that of the first). Every submission asks this: where a project trains
+    by itself it costs one walk over the rankings since the last training was asked for. Of several processes that find
+    it due at once, one asks. A training that failed or was stopped is tried again after as many rankings.
+    """
+    every = [one.id for one in projects(store)] if project is None else [project]
+    asked = [_retrain(store, one) for one in every]
+    return next((job for job in asked if job is not None), None)
+
+
+def _retrain(store: Store, project: str) -> str | None:
+    wanted = project_settings(store, project)[0].retrain_every
+    newest = latest_job(store, "train", project) if wanted else None
+    if not wanted or (newest is not None and not newest.ended):
+        return None
+    seen = newest.arguments.get("newest_ranking", 0) if newest else 0
+    if rankings_after(store, seen, project, wanted) < wanted:
+        return None
+    job = add_job_after(store, newest.id if newest else None, "train", {"method": "head"} | _mark(store), project)
+    if job is not None:
+        wake()
     return job
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from reward.ceiling import Human
-from reward.evaluate import FEWEST_HELD_OUT, Counts, HeldOut, Report
+from reward.evaluate import FEWEST_HELD_OUT, Counts, HeldOut, Report, Tuning
 from reward.metrics import Estimate
 from workbench.languages import filled
 from workbench.rendering import literal
@@ -18,12 +18,15 @@ from workbench.session import words
 
 ACCURACY = alt.Scale(domain=[0, 1])
 TALL = 240
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8a8a00", "#767676")
+"""Told apart by the colour-blind too: after Okabe and Ito 2008, Color Universal Design."""
 
 
 def run_label(run: Run) -> str:
     """Return how a list names a trained model: when it was trained, and how good it is as far as that is known."""
     says, held_out = words("report"), run.report.held_out
-    trained = {"when": run.when, "prompts": f"{run.report.counts.train_prompts:,}"}
+    method = words("train")["methods"][run.method]
+    trained = {"when": run.when, "method": method, "prompts": f"{run.report.counts.train_prompts:,}"}
     if held_out is None:
         return filled(says["run_unknown"], **trained)
     model = held_out.accuracy
@@ -39,16 +42,17 @@ def show_report(report: Report) -> None:
         st.warning(filled(says["too_few"], **too_few, missing=f"{report.missing_prompts:,}"))
     else:
         (st.success if held_out.over_baseline.low > 0 else st.warning)(verdict(held_out, says))
-        beside, calibration, curve = st.columns([5, 4, 4])
+        beside, calibration, *rest = st.columns([5, 4, 4] if report.curve else [5, 4])
         with beside:
             st.markdown(says["accuracy_title"])
             st.altair_chart(accuracy_chart(held_out, says), width="stretch")
         with calibration:
             st.markdown(says["calibration_title"])
             st.altair_chart(calibration_chart(held_out, says), width="stretch")
-        with curve:
-            st.markdown(says["curve_title"])
-            st.altair_chart(curve_chart(report, says), width="stretch")
+        for curve in rest:
+            with curve:
+                st.markdown(says["curve_title"])
+                st.altair_chart(curve_chart(report, says), width="stretch")
     if report.human is not None:
         st.markdown(human_verdict(report.human, says))
     with st.expander(says["every_number"], expanded=held_out is None):
@@ -140,11 +144,18 @@ def count_table(counts: Counts, says: dict[str, Any]) -> str:
 
 
 def origin(report: Report, says: dict[str, Any]) -> str:
-    """Return what was left out, and how the head was chosen."""
+    """Return what was left out, and how the model was made."""
     names = ("rankings", "without_order", "tied", "twins", "trimmed", "tests")
     left_out = {name: f"{getattr(report.counts, name):,}" for name in names}
     version = filled(says["version"], name=literal(report.version), sha256=report.version_sha256)
-    head = filled(
+    made = head_of(report, says) if report.tuning is None else tuning_of(report, report.tuning, says)
+    parts = [filled(says["left_out"], **left_out), *([version] if report.version else []), made]
+    return "\n\n".join(parts)
+
+
+def head_of(report: Report, says: dict[str, Any]) -> str:
+    """Return how a head was chosen."""
+    return filled(
         says["head"],
         layer=report.layer,
         layers=report.layers,
@@ -154,8 +165,27 @@ def origin(report: Report, says: dict[str, Any]) -> str:
         loss=_text(report.cross_validated, says),
         seed=report.seed,
     )
-    parts = [filled(says["left_out"], **left_out), *([version] if report.version else []), head]
-    return "\n\n".join(parts)
+
+
+def tuning_of(report: Report, tuning: Tuning, says: dict[str, Any]) -> str:
+    """Return how a network was fine-tuned, and where it stopped."""
+    made = filled(
+        says["tuned"],
+        model=literal(report.base_model),
+        revision=literal(report.base_revision),
+        method=words("train")["methods"][tuning.method],
+        trained=f"{tuning.trained_weights:,}",
+        weights=f"{tuning.weights:,}",
+        loss=literal(tuning.loss),
+        rate=f"{tuning.learning_rate:.2g}",
+        steps=f"{tuning.steps:,}",
+        planned=f"{tuning.planned_steps:,}",
+        seed=report.seed,
+    )
+    if not tuning.validation_prompts:
+        return f"{made} {says['last_step']}"
+    found = {"step": f"{tuning.best_step:,}", "prompts": f"{tuning.validation_prompts:,}"}
+    return f"{made} {filled(says['best_step'], **found, loss=_text(tuning.validation_log_loss, says))}"
 
 
 def _table(heads: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:

@@ -72,11 +72,16 @@ def sent(component: str) -> Any:
     return st.session_state[component].answer
 
 
+def known_annotator() -> Annotator | None:
+    """Return who is here, if this browser has given a name."""
+    known = str(st.session_state.get(COOKIE, st.context.cookies.get(COOKIE, "")))
+    return annotator_with_id(store(), known) if known else None
+
+
 def annotator() -> Annotator:
     """Return who is here; ask for a name, once for each browser, if that is not known."""
     cookie = st.context.cookies.get(COOKIE, "")  # as it was when the page was loaded
-    known = str(st.session_state.get(COOKIE, cookie))
-    me = annotator_with_id(store(), known) if known else None
+    me = known_annotator()
     if (me.id if me else "") != cookie:
         _remember(COOKIE, me.id if me else "")
     return me or _ask_for_name()

@@ -5,16 +5,17 @@ a higher priority need not wait for all that: it runs when the one under way nex
 """
 
 import logging
+import shutil
 import threading
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 from functools import lru_cache
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 from label_data.contents import groups, groups_in
-from label_data.data_folder import data_folder, default_store
+from label_data.data_folder import default_store
 from label_data.database import Store, open_store, reading
 from label_data.jobs import (
     DONE,
@@ -34,7 +35,10 @@ from label_data.projects import PROJECT, project_settings
 from label_data.records import Completion, InputError, Prompt, content_id, messages_from
 from label_data.settings import PolicySettings, ProjectSettings
 from label_data.workers import requeue_orphans
-from workbench.jobs import PRIORITY, keep_up, next_job
+from reward.evaluate import REPORT_FILE, Report, read_report
+from reward.settings import Method, Settings
+from workbench.jobs import PRIORITY, keep_up, next_job, retrain
+from workbench.runs import new_run, unfinished_run
 from workbench.sampling import Policy, Refused, Request, Sampled, open_policy, sample_batch
 
 log = logging.getLogger("workbench.worker")
@@ -73,9 +77,10 @@ def take_up_again(store: Store) -> None:
 
 
 def work(store: Store, after_failure: bool = False) -> None:
-    """Do every job there is, the most urgent first, and what keeps the annotators supplied; see `jobs.keep_up`."""
+    """Do every job there is, the most urgent first, and what is due without being asked for; see `jobs`."""
     while not stopping.is_set():
         keep_up(store, after_failure)
+        retrain(store)
         _ask_for_features_of_imports(store)
         after_failure = False
         job = next_job(store)
@@ -236,11 +241,30 @@ def _features(store: Store, job: Job, progress: Progress) -> Result:
 
 
 def _train(store: Store, job: Job, progress: Progress) -> Result:
-    from reward.training import train_reward_model
+    method = job.arguments.get("method", "head")
+    if method == "head":
+        from reward.training import train_reward_model
 
-    folder = data_folder() / "runs" / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{job.id[:4]}"
-    report = train_reward_model(store, folder, on_progress=progress, project=job.project or None)
+        folder = new_run(job.id)
+        report = train_reward_model(store, folder, on_progress=progress, project=job.project or None)
+    else:
+        folder, report = _tune(store, job, method, progress)
     return "Trained.", {"folder": str(folder), "report": report.as_dict()}
+
+
+def _tune(store: Store, job: Job, method: Method, progress: Progress) -> tuple[Path, Report]:
+    """Fine-tune, or go on with what this job, or the one that it continues, left when it was cut off."""
+    from reward.tuning import resume_tuning, tune_reward_model, unfinished_folder
+
+    of_job = job.arguments.get("continues", job.id)
+    folder = unfinished_run(of_job)
+    if folder is None:
+        folder = new_run(of_job)
+        return folder, tune_reward_model(store, folder, Settings(method=method), progress, job.project or None)
+    if (folder / REPORT_FILE).exists():  # cut off when all was done but tidying up
+        shutil.rmtree(unfinished_folder(folder))
+        return folder, read_report(folder)
+    return folder, resume_tuning(folder, progress)
 
 
 # Rewards

@@ -41,6 +41,9 @@ with st.form(f"project-{chosen}"):
     )
     criteria = st.text_area(says["criteria"], "\n".join(current.criteria), help=says["criteria_help"], height=80)
     gap = st.number_input(says["gap"], 1, 100_000, current.repeat_gap)
+    retrain_every = st.number_input(
+        says["retrain_every"], 0, 1_000_000, current.retrain_every, help=says["retrain_help"]
+    )
     allow_partial = st.checkbox(says["allow_partial"], current.allow_partial)
     ask_strength = st.checkbox(says["ask_strength"], current.ask_strength)
     ask_ratings = st.checkbox(says["ask_ratings"], current.ask_ratings)
@@ -93,6 +96,7 @@ if asked:
             mark_spans=mark_spans,
             demonstrations_join=demonstrations_join,
             reveal_policies=reveal_policies,
+            retrain_every=retrain_every,
         )
         saved = save_settings(store(), settings, chosen)
     except InputError as error:

@@ -9,19 +9,29 @@ from workbench.jobs import ask
 from workbench.languages import filled
 from workbench.rendering import visible
 from workbench.report_view import run_label
-from workbench.runs import runs
+from workbench.runs import current_run, runs
 from workbench.session import project, show_problem, store, words
 
 says = words("score")
 
 st.title(words("pages")["score"])
-made = runs()
+chosen = project().id
+made = runs(chosen)
 if not made:
     st.info(says["no_model"])
     st.page_link("app_pages/train.py", label=says["train_one"])
     st.stop()
 
-run = st.selectbox(says["model"], made, format_func=run_label)
+current = current_run(chosen, made)
+by_name = {run.folder.name: run for run in made}
+name = st.selectbox(
+    says["model"],
+    by_name,
+    list(by_name).index(current.folder.name),
+    lambda name: run_label(by_name[name]),
+    help=says["current_help"],
+)
+run = by_name[name]
 mine, fresh = st.tabs([says["mine"], says["best_of_n"]])
 
 with mine:
@@ -45,7 +55,6 @@ with mine:
 
 with fresh, st.form("best-of-n"):
     fresh_prompt = st.text_area(says["prompt"], height=80, key="fresh-prompt")
-    chosen = project().id
     settings, _ = project_settings(store(), chosen)
     policy = st.selectbox(says["policy"], [policy.name for policy in settings.policies])
     n = st.slider(says["to_sample"], 2, 32, 8)

@@ -1,36 +1,81 @@
-"""Train a reward model, and see how good it is."""
+"""Train a reward model, see how good it is, and say which one the project uses."""
+
+from typing import get_args
 
 import streamlit as st
 
 from label_data.progress import item_counts
+from label_data.projects import project_settings
+from reward.settings import Method
+from workbench.disagreement_view import show_disagreements
 from workbench.job_panel import job_panel
 from workbench.jobs import ask
 from workbench.languages import filled
 from workbench.rendering import literal
 from workbench.report_view import run_label, show_report
-from workbench.runs import runs
+from workbench.run_comparison import show_comparison
+from workbench.runs import choose_run, chosen_run, current_run, runs
 from workbench.session import project, store, words
+from workbench.training_watch import offer_to_go_on, show_training_curves, watch_curves
 
 says = words("train")
 
 st.title(words("pages")["train"])
 chosen = project().id
+settings, _ = project_settings(store(), chosen)
 ranked = item_counts(store(), chosen)["ranked"]
 st.write(filled(says["intro"], count=f"{ranked:,}"))
+methods = get_args(Method)
+costs = [says["costs"][method] for method in methods]
+method = st.radio(says["method"], methods, format_func=says["methods"].get, captions=costs, key="method")
 start = st.empty()
+by_itself = filled(says["by_itself"], count=f"{settings.retrain_every:,}")
+st.caption(by_itself if settings.retrain_every else says["not_by_itself"])
 job = job_panel("train", chosen)
 under_way = job is not None and not job.ended
 if start.button(says["train"], type="primary", disabled=under_way or not ranked):
-    ask(store(), "train", chosen)
+    ask(store(), "train", chosen, method=method)
     st.rerun()
+if under_way:
+    watch_curves(job.arguments.get("continues", job.id))
+elif job is not None:
+    offer_to_go_on(job)
 
-made = runs()
+made = runs(chosen)
 if not made:
     st.info(says["no_model"] if ranked else says["nothing_ranked"])
     if not ranked:
         st.page_link("app_pages/rank.py", label=says["rank_some"])
     st.stop()
 
-run = st.selectbox(says["trained"], made, format_func=run_label)
-show_report(run.report)
-st.caption(filled(says["folder"], folder=literal(str(run.folder))))
+current = current_run(chosen, made)
+by_name = {run.folder.name: run for run in made}
+
+
+def label(name: str) -> str:
+    """Return how the list names a run, and that it is the current one."""
+    text = run_label(by_name[name])
+    return filled(says["is_current"], run=text) if name == current.folder.name else text
+
+
+choice, action = st.columns([5, 2], vertical_alignment="bottom")
+run = by_name[
+    choice.selectbox(says["trained"], by_name, list(by_name).index(current.folder.name), label, key=f"run-{chosen}")
+]
+is_current, is_chosen = run.folder == current.folder, run.folder.name == chosen_run(chosen)
+if not is_current and action.button(says["make_current"], icon=":material/check_circle:", width="stretch"):
+    choose_run(chosen, run)
+    st.rerun()
+if is_chosen and action.button(says["newest_again"], help=says["newest_help"], type="tertiary", width="stretch"):
+    choose_run(chosen, None)
+    st.rerun()
+
+report, contradicted, compared = st.tabs([says["report"], says["disagreements"], says["compare"]])
+with report:
+    show_report(run.report)
+    show_training_curves(run)
+    st.caption(filled(says["folder"], folder=literal(str(run.folder))))
+with contradicted:
+    show_disagreements(run)
+with compared:
+    show_comparison(made, current)
