@@ -107,6 +107,7 @@ def test_no_page_has_a_serious_violation(browser, served, state, scheme):
             expect(page.get_by_text("The tables behind")).to_be_visible()
             found[f"{link}, report"] = violations(page, MAIN)
         if link == "Reward model" and state == "filled":
+            page.get_by_role("tab", name="Report").click()
             page.get_by_text("Every number").click()
             expect(page.get_by_text("Head on layer")).to_be_visible()
             found[f"{link}, every number"] = violations(page, MAIN)

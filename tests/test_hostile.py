@@ -232,6 +232,9 @@ def test_nothing_runs_and_nothing_calls_out_on_any_page_and_all_that_was_written
         origin = page.get_by_test_id("stExpander")
         expect(origin.get_by_text("Head on layer")).to_be_visible()
         look(page, wrong, "train, report", texts, "[data-testid=stExpander]")
+        page.get_by_role("tab", name="Where people disagree").click()
+        expect(page.get_by_role("button", name="Open the ranking")).to_be_visible()
+        look(page, wrong, "train, disagreements", texts[:2], "[data-testid=stCode]")
 
         page.goto(f"{address}/score")
         expect(page.get_by_test_id("stCode").first).to_be_visible()

@@ -122,7 +122,10 @@ def choose_run(project: str, run: Run | None) -> None:
 
 def log_of(folder: Path) -> list[dict[str, Any]]:
     """Return the lines of the log of a run, finished or not; none before its first step, or if it has no steps."""
-    places = (folder / LOG_FILE, folder.with_name(folder.name + UNFINISHED) / LOG_FILE)
-    path = next((one for one in places if one.exists()), None)
-    lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path else []
-    return [json.loads(line) for line in lines if line.endswith("\n")]
+    for place in (folder.with_name(folder.name + UNFINISHED), folder):
+        try:  # asking first would not do: training that ends takes the unfinished folder away
+            lines = (place / LOG_FILE).read_text(encoding="utf-8").splitlines(keepends=True)
+        except FileNotFoundError:
+            continue
+        return [json.loads(line) for line in lines if line.endswith("\n")]
+    return []
