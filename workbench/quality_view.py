@@ -165,7 +165,9 @@ def forest(
         alt.Tooltip("count:Q", title=says["count"]),
         alt.Tooltip("prompts:Q", title=words("report")["prompts"]),
     ]
-    span = base.mark_rule(size=3, opacity=0.4, aria=False).encode(x=alt.X("low:Q", scale=scale, title=axis), x2="high:Q")
+    span = base.mark_rule(size=3, opacity=0.4, aria=False).encode(
+        x=alt.X("low:Q", scale=scale, title=axis), x2="high:Q"
+    )
     dots = base.mark_point(filled=True, size=80, opacity=1).encode(x="value:Q", tooltip=tooltip)
     if math.isnan(line):
         return span + dots
