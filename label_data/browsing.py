@@ -8,13 +8,14 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
+from typing import get_args
 
-from sqlalchemy import Connection, Row, Select, func, select
+from sqlalchemy import Connection, Row, Select, Text, func, select
 
 from label_data import schema
 from label_data.contents import groups_in, prompt_in
 from label_data.database import Store, reading
-from label_data.records import Group, InputError
+from label_data.records import Group, InputError, Role
 from label_data.settings import ProjectSettings, settings_from
 
 AT_ONCE = 500
@@ -26,6 +27,10 @@ MOST_COUNTED = 1_000
 
 _prompts, _items, _completions, _rankings = schema.prompts, schema.items, schema.completions, schema.rankings
 _later = _rankings.alias("later")
+_SAID = _prompts.c.messages
+"""The texts of a prompt without the keys and roles around them, which no text can hold: its quotes are escaped."""
+for _around in ('{"content":"', *(f'","role":"{role}"}}' for role in get_args(Role))):
+    _SAID = func.replace(_SAID, _around, "\n", type_=Text())
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +160,7 @@ def _rows(connection: Connection, project: str, wanted: Filter, below: int | Non
     query = _query(project, wanted).limit(AT_ONCE if wanted.text else limit)
     text = wanted.text.casefold().strip()
     while rows := connection.execute(query if below is None else query.where(_items.c.number < below)).all():
-        for row in rows:  # the JSON names roles too, so what SQL found by text is looked at again
+        for row in rows:  # signs of JSON are left between texts, so what SQL found is looked at again
             if not text or any(text in message.content.casefold() for message in prompt_in(row).messages):
                 yield row
         below = rows[-1].number
@@ -170,7 +175,7 @@ def _query(project: str, wanted: Filter) -> Select:
     )
     if wanted.text.strip():
         as_json = json.dumps(wanted.text.strip(), ensure_ascii=False)[1:-1]
-        query = query.where(_prompts.c.messages.icontains(as_json, autoescape=True))
+        query = query.where(_SAID.icontains(as_json, autoescape=True))
     for column, value in ((_prompts.c.category, wanted.category), (_prompts.c.source, wanted.source)):
         if value:
             query = query.where(column == value)

@@ -68,6 +68,7 @@ def test_prompts_come_newest_first_with_what_is_known_of_each(filled):
         ({"text": "s_mpled"}, []),
         ({"text": "user"}, ['Not sampled: "quoted" user\'s PIGS']),
         ({"text": "role"}, []),
+        ({"text": "["}, []),
         ({"category": "facts"}, ["Any 100% sure thing?", "Can pigs fly?"]),
         ({"source": "b.jsonl", "category": "facts"}, ["Any 100% sure thing?"]),
         ({"policy": "other"}, ["Write a haiku."]),
@@ -94,10 +95,10 @@ def test_pages_follow_one_another_without_a_gap_and_without_a_repeat(store):
 
 
 def test_a_text_is_found_behind_more_rows_than_are_read_together(store, monkeypatch):
-    """Every row has the word "user" as a role, and of seven one says it; two are read together, and one is wanted."""
+    """Every row has the sign "]" of JSON, and of seven one says it; two are read together, and one is wanted."""
     monkeypatch.setattr(browsing, "AT_ONCE", 2)
-    add_prompts(store, [user_prompt("a user asks")] + [user_prompt(f"prompt {number}") for number in range(6)])
-    assert [one.text for one in prompts_like(store, PROJECT, Filter("User"), limit=1)] == ["a user asks"]
+    add_prompts(store, [user_prompt("a list ]")] + [user_prompt(f"prompt {number}") for number in range(6)])
+    assert [one.text for one in prompts_like(store, PROJECT, Filter("]"), limit=1)] == ["a list ]"]
 
 
 def test_counting_ends_where_a_page_says_more(store, monkeypatch):

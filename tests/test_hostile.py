@@ -266,6 +266,7 @@ def test_nothing_runs_and_nothing_calls_out_on_any_page_and_all_that_was_written
         page.goto(f"{address}/data?prompt={conversation(everything).id}")
         expect(page.get_by_text("The prompt and its history")).to_be_visible()
         expect(page.get_by_test_id("stExpander").filter(has_text="Settings of")).to_be_visible()
+        expect(page.get_by_test_id("stCode").first).to_be_visible()
         look(page, wrong, "data, history", texts, "[data-testid=stCode]")
         page.get_by_role("tab", name="Import").click()
         page.locator("input[type=file]").set_input_files(hostile_file(texts))

@@ -1,4 +1,7 @@
-"""How much to believe the rankings, as a person looks at it: what to do, the shapes, and the numbers behind them."""
+"""How much to believe the rankings, as a person looks at it: what to do, the shapes, and the numbers behind them.
+
+Only the points of a plot are told to screen readers, each with its numbers; lines and spans say nothing of their own.
+"""
 
 import math
 from collections.abc import Mapping
@@ -162,11 +165,13 @@ def forest(
         alt.Tooltip("count:Q", title=says["count"]),
         alt.Tooltip("prompts:Q", title=words("report")["prompts"]),
     ]
-    span = base.mark_rule(size=3, opacity=0.4).encode(x=alt.X("low:Q", scale=scale, title=axis), x2="high:Q")
+    span = base.mark_rule(size=3, opacity=0.4, aria=False).encode(
+        x=alt.X("low:Q", scale=scale, title=axis), x2="high:Q"
+    )
     dots = base.mark_point(filled=True, size=80, opacity=1).encode(x="value:Q", tooltip=tooltip)
     if math.isnan(line):
         return span + dots
-    rule = alt.Chart(pd.DataFrame({"x": [line]})).mark_rule(strokeDash=[4, 4], opacity=0.6).encode(x="x:Q")
+    rule = alt.Chart(pd.DataFrame({"x": [line]})).mark_rule(strokeDash=[4, 4], opacity=0.6, aria=False).encode(x="x:Q")
     return rule + span + dots
 
 
@@ -186,12 +191,12 @@ def places_plot(places: Mapping[tuple[int, int], Estimate]) -> alt.LayerChart | 
         x=alt.X("place:O", title=says["axes"]["place"], axis=alt.Axis(labelAngle=0)),
         color=alt.Color("of:N", title=says["axes"]["of"]),
     )
-    spans = base.mark_rule(size=3, opacity=0.4).encode(
+    spans = base.mark_rule(size=3, opacity=0.4, aria=False).encode(
         y=alt.Y("low:Q", title=says["axes"]["rank"], scale=SHARE), y2="high:Q"
     )
     tooltip = ["place", "of", alt.Tooltip("value:Q", format=".3f"), "count"]
     points = base.mark_line(point=True).encode(y="value:Q", tooltip=tooltip)
-    half = alt.Chart(pd.DataFrame({"y": [0.5]})).mark_rule(strokeDash=[4, 4], opacity=0.6).encode(y="y:Q")
+    half = alt.Chart(pd.DataFrame({"y": [0.5]})).mark_rule(strokeDash=[4, 4], opacity=0.6, aria=False).encode(y="y:Q")
     return half + spans + points
 
 
@@ -260,7 +265,7 @@ def win_matrix(board: Leaderboard) -> alt.LayerChart:
     ]
     squares = base.mark_rect().encode(color=colour, tooltip=tooltip)
     dark = alt.condition("datum.won > 0.8 || datum.won < 0.2", alt.value("white"), alt.value("black"))
-    return squares + base.mark_text(fontSize=11).encode(text="shown:N", color=dark)
+    return squares + base.mark_text(fontSize=11, aria=False).encode(text="shown:N", color=dark)
 
 
 # Tables

@@ -7,6 +7,7 @@ from typing import Any
 import streamlit as st
 
 from label_data.annotators import Annotator, annotator_named, annotator_with_id
+from label_data.browsing import Choices, choices
 from label_data.data_folder import default_store
 from label_data.database import Store, open_store
 from label_data.leases import leave
@@ -148,6 +149,12 @@ def words(section: str) -> dict[str, Any]:
 def said(message: str) -> str:
     """Return a message of the floors below in the language of who is here, as markdown that shows it as it is."""
     return literal(translated(message, language()))
+
+
+@st.cache_data(ttl=60, show_spinner=False)
+def offered(address: str, of_project: str) -> Choices:
+    """Return what filters offer on a project of the store at this address; looked up once a minute, for it is slow."""
+    return choices(store(), of_project)
 
 
 def when(microseconds: int | None) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 import streamlit as st
 
-from label_data.browsing import MOST_COUNTED, Choices, Filter, choices, count_like, history, prompts_like
+from label_data.browsing import MOST_COUNTED, Filter, count_like, history, prompts_like
 from label_data.data_folder import default_store
 from label_data.formats import READERS, prompts
 from label_data.progress import store_counts
@@ -19,7 +19,7 @@ from workbench.jobs import keep_up
 from workbench.languages import filled
 from workbench.record_view import judged, show_group, show_history
 from workbench.rendering import literal
-from workbench.session import project, show_problem, store, words
+from workbench.session import offered, project, show_problem, store, words
 
 says = words("data")
 LISTED = 20
@@ -93,12 +93,6 @@ def show_prompts() -> None:
         return
     st.subheader(says["record"])
     show_history(found_one)
-
-
-@st.cache_data(ttl=60, show_spinner=False)
-def offered(address: str, of_project: str) -> Choices:
-    """Return what the filters offer; counted once a minute, for a large store takes seconds."""
-    return choices(store(), of_project)
 
 
 def asked_for() -> Filter:

@@ -8,7 +8,7 @@ from typing import Any, get_args
 
 import streamlit as st
 
-from label_data.browsing import choices
+from label_data.data_folder import default_store
 from label_data.near_duplicates import THRESHOLD
 from label_data.progress import store_counts
 from label_data.recipes import Aggregate, Recipe, Ties, Weights
@@ -29,7 +29,7 @@ from label_data.version_export import export_version
 from workbench.export_view import offer_export
 from workbench.languages import filled
 from workbench.rendering import literal, rendered
-from workbench.session import project, show_problem, store, when, words
+from workbench.session import offered, project, show_problem, store, when, words
 
 says = words("versions")
 MARGINS = (0.3, 0.6, 1.0)
@@ -170,7 +170,7 @@ def asked_margins() -> tuple[float, ...]:
 
 def asked_conditions() -> tuple[str, ...]:
     """Return the conditions on rankings that are asked for."""
-    there, labels = choices(store(), chosen), words("data")["filters"]
+    there, labels = offered(str(default_store()), chosen), words("data")["filters"]
     left, right = st.columns(2)
     where = []
     for place, label, field, options, shown in (
