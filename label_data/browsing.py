@@ -27,10 +27,12 @@ MOST_COUNTED = 1_000
 
 _prompts, _items, _completions, _rankings = schema.prompts, schema.items, schema.completions, schema.rankings
 _later = _rankings.alias("later")
-_SAID = _prompts.c.messages
-"""The texts of a prompt without the keys and roles around them, which no text can hold: its quotes are escaped."""
+_SAID = func.substr(_prompts.c.messages, 2, func.length(_prompts.c.messages) - 2, type_=Text())
+"""The texts of a prompt without the list, keys and roles around them: text can't hold those, for its quotes are
+escaped, nor the line breaks put between the turns instead."""
 for _around in ('{"content":"', *(f'","role":"{role}"}}' for role in get_args(Role))):
     _SAID = func.replace(_SAID, _around, "\n", type_=Text())
+_SAID = func.replace(_SAID, "\n,\n", "\n", type_=Text())
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +162,7 @@ def _rows(connection: Connection, project: str, wanted: Filter, below: int | Non
     query = _query(project, wanted).limit(AT_ONCE if wanted.text else limit)
     text = wanted.text.casefold().strip()
     while rows := connection.execute(query if below is None else query.where(_items.c.number < below)).all():
-        for row in rows:  # signs of JSON are left between texts, so what SQL found is looked at again
+        for row in rows:  # a backslash escapes in JSON, so what SQL found is looked at again
             if not text or any(text in message.content.casefold() for message in prompt_in(row).messages):
                 yield row
         below = rows[-1].number
