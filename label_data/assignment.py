@@ -53,14 +53,9 @@ _TASK = (
     .where(_tasks.c.token == _token, _tasks.c.annotator == _annotator)
 )
 _LOCKED_TASK = _TASK.with_for_update(key_share=True, of=_tasks)
-_LOCKED_ITEM_OF_TASK = (
-    select(_items)
-    .where(
-        _items.c.number
-        == select(_tasks.c.item).where(_tasks.c.token == _token, _tasks.c.annotator == _annotator).scalar_subquery()
-    )
-    .with_for_update(key_share=True)
-)
+_token_item = select(_tasks.c.item).where(_tasks.c.token == _token, _tasks.c.annotator == _annotator)
+_ITEM = select(_items).where(_items.c.number == _token_item.scalar_subquery())
+_LOCKED_ITEM = _ITEM.with_for_update(key_share=True)
 _CHAIN = select(_rankings.c.submission).where(
     _rankings.c.item == bindparam("item_number"),  # the index; a prompt has few rankings
     _rankings.c.task == _token,
@@ -153,7 +148,7 @@ def submit(store: Store, answer: Answer, annotator: str) -> str:
     """
     of_task = {"of_token": answer.token, "who": annotator}
     with writing(store, beside_others=True) as connection:
-        item = connection.execute(_LOCKED_ITEM_OF_TASK, of_task).first()
+        item = connection.execute(_LOCKED_ITEM, of_task).first()
         if item is None:
             raise _not_given()
         task = connection.execute(_LOCKED_TASK, of_task).one()

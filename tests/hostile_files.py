@@ -592,7 +592,7 @@ FILES = [
     refused(
         "groups given as TRL", "a.jsonl", GOOD, "line 1, field chosen: found none among prompt, completions", "trl"
     ),
-    refused("a folder", "a.jsonl", lambda path: path.mkdir(), "a.jsonl: this is a folder, not a file"),
+    refused("a folder", "a.jsonl", lambda path: path.mkdir(), "a.jsonl: found no file in this folder"),
     refused("a pipe that nobody writes to", "a.jsonl", os.mkfifo, "a.jsonl: this is a pipe or a device, not a file"),
     refused("a pipe called Parquet", "a.parquet", os.mkfifo, "a.parquet: this is a pipe or a device"),
     refused(

@@ -1,5 +1,7 @@
 """A quality report says what to do, names who is meant, and accuses nobody by chance."""
 
+from dataclasses import replace
+
 from label_data.quality import quality
 from planted_people import careful, coin, judged, longwinded, planted, upwards
 
@@ -66,11 +68,18 @@ def test_people_who_differ_over_ties_alone_are_told_so():
     ]
 
 
+def meant_as(group, *purposes):
+    rankings = zip(group.rankings, purposes, strict=True)
+    return replace(group, rankings=tuple(replace(one, purpose=purpose) for one, purpose in rankings))
+
+
 def test_low_agreement_changed_minds_and_wrong_gold_are_found():
     coins = planted({"ana": coin(), "ben": coin()}, prompts=150)
-    again = [tuple(judged(f"q{n}", {"ana": "a>b", "ana/2": "b>a" if n % 2 else "a>b"}).rankings) for n in range(40)]
-    gold = [tuple(judged(f"q{n}", {"gold": "a>b", "ana": "b>a" if n % 2 else "a>b"}).rankings) for n in range(40)]
-    found = quality(coins, again, gold)
+    turned = ["b>a" if number % 2 else "a>b" for number in range(40)]
+    again = [judged(f"again {n}", {"ana": "a>b", "ana/2": said}) for n, said in enumerate(turned)]
+    gold = [judged(f"gold {n}", {"right": "a>b", "ana": said}) for n, said in enumerate(turned)]
+    tests = [meant_as(group, "", "repeat") for group in again] + [meant_as(group, "key", "gold") for group in gold]
+    found = quality([*coins, *tests])
     assert about(found, "both prefer a side") == [""]
     assert about(found, "Asked again") == about(found, "gold comparisons") == ["ana"]
 

@@ -42,7 +42,7 @@ def test_the_checker_catches_a_fault_that_is_planted_into_the_writers(mutant, ki
 
 
 def test_the_checker_catches_that_rows_are_not_locked_on_postgresql(postgres_store):
-    found, said = run("kills", "--rounds", 3, "--mutant", "no-lock", "--store", postgres_store)
+    found, said = run("kills", "--rounds", 5, "--mutant", "no-lock", "--store", postgres_store)
     assert "drift" in found, said
 
 
