@@ -1,7 +1,6 @@
 """A quality report for people: what to do first, then the plots, and the tables behind them."""
 
 import json
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from html import escape
@@ -9,6 +8,7 @@ from pathlib import Path
 
 from label_data.agreement import Agreement
 from label_data.bias import Leanings
+from label_data.formats.rows_out import replacing
 from label_data.intervals import Estimate
 from label_data.quality import Quality
 from label_data.quality_plots import write_plots
@@ -30,19 +30,18 @@ class Table:
 def write_report(found: Quality, out: Path) -> list[Path]:
     """Write the report to a .html file, its plots in a folder beside it, or to a .json file; return the files.
 
-    The file itself is written last and replaced as a whole.
+    Each file is replaced as a whole, the page itself last.
 
     Raises:
-        InputError: if the name ends otherwise.
+        InputError: if the name ends otherwise, or the disk or the folder's permissions are in the way.
     """
     check_ending(out)
     out.parent.mkdir(parents=True, exist_ok=True)
     is_page = out.suffix == ".html"
     plots = write_plots(found, out.with_suffix(".plots")) if is_page else []
     text = _html(found, [(title, path.relative_to(out.parent)) for title, path in plots]) if is_page else _pretty(found)
-    half = out.with_name(out.name + ".part")
-    half.write_text(text, encoding="utf-8")
-    os.replace(half, out)
+    with replacing(out) as file:
+        file.write(text.encode())
     return [out, *(path for _, path in plots)]
 
 

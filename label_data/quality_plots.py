@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from label_data.bias import Leaning
+from label_data.formats.rows_out import replacing
 from label_data.intervals import Estimate
 from label_data.quality import Quality
 
@@ -78,7 +79,8 @@ def write_plots(found: Quality, folder: Path) -> list[tuple[str, Path]]:
             figure = Figure(layout="constrained")
             if draw(figure):
                 path = folder / f"{name}.svg"
-                figure.savefig(path, transparent=True, metadata={"Date": None})
+                with replacing(path) as file:
+                    figure.savefig(file, format="svg", transparent=True, metadata={"Date": None})
                 written.append((title, path))
     return written
 

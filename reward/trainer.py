@@ -30,6 +30,7 @@ from transformers import (
 )
 from transformers.trainer_utils import get_last_checkpoint
 
+from label_data.formats.rows_out import replacing
 from label_data.records import InputError
 from reward import metrics
 from reward.batches import Input, group_batches, tokens_at_once
@@ -391,4 +392,5 @@ def _cut_log(path: Path, step: int) -> None:
     if path.exists():
         lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
         kept = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= step]
-        path.write_text("".join(kept), encoding="utf-8")
+        with replacing(path) as file:
+            file.write("".join(kept).encode())
