@@ -7,7 +7,7 @@ GET /health, GET /metrics
 
 Every reward is raw, the logit: no sigmoid anywhere. What is refused gets {"error": {"message", "type", "code"}}.
 
-Sources of the wires: OpenRLHF 0.8 openrlhf/cli/serve_rm.py and openrlhf/utils/remote_rm_utils.py; vLLM 0.11
+Sources of the wires, not run against: OpenRLHF openrlhf/cli/serve_rm.py and openrlhf/utils/remote_rm_utils.py; vLLM
 vllm/entrypoints/pooling/classify/protocol.py.
 """
 
