@@ -15,6 +15,7 @@ import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -196,10 +197,7 @@ def _take_turn(connection: Connection, beside_others: bool) -> None:
 
 
 def _upgrade(engine: Engine, path: Path | None, create: bool) -> None:
-    config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS))
-    script = ScriptDirectory.from_config(config)
-    newest, known = script.get_current_head(), {revision.revision for revision in script.walk_revisions()}
+    newest, known = _revisions()
     with reading(engine) as connection:
         current = MigrationContext.configure(connection).get_current_revision()
         if path is None and (encoding := connection.exec_driver_sql("SHOW server_encoding").scalar()) != "UTF8":
@@ -217,7 +215,7 @@ def _upgrade(engine: Engine, path: Path | None, create: bool) -> None:
     with gate.turn():
         if path is not None and current is not None:
             _keep_as_it_was(engine, path, path.with_name(f"{path.name}.before-{newest}"))
-        _migrate(engine, config, current, path)
+        _migrate(engine, current, path)
     engine.dispose()
 
 
@@ -248,8 +246,22 @@ def flush(path: Path) -> None:
         os.close(descriptor)
 
 
-def _migrate(engine: Engine, config: Config, current: str | None, path: Path | None) -> None:
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    return config
+
+
+@cache
+def _revisions() -> tuple[str | None, frozenset[str]]:
+    """Return the newest revision and all there are; reading their files takes longer than opening a store."""
+    script = ScriptDirectory.from_config(_config())
+    return script.get_current_head(), frozenset(revision.revision for revision in script.walk_revisions())
+
+
+def _migrate(engine: Engine, current: str | None, path: Path | None) -> None:
     """Run the revisions that follow `current` in one transaction, unless another process just did."""
+    config = _config()
     with engine.connect() as connection:
         if path is not None:  # foreign keys can only be switched outside a transaction
             connection.connection.driver_connection.execute("PRAGMA foreign_keys=OFF")

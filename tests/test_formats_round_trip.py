@@ -16,7 +16,7 @@ from label_data.formats import FILE_ENDINGS, PAIR_WRITERS, READERS, WITH_MARGIN,
 from label_data.formats.pairs_out import preferred
 from label_data.records import InputError
 
-law = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+law = settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def is_text(prompt):

@@ -256,7 +256,7 @@ def test_an_unknown_message_stays_as_it_is():
     assert translated("mine.jsonl, line 2: no prompt.", "ja") == "mine.jsonl, line 2: no prompt."
 
 
-@pytest.mark.parametrize("language", sorted(LANGUAGES))
+@pytest.mark.parametrize("language", sorted(LANGUAGES.keys() - {"en"}))
 def test_every_page_speaks_the_language_of_the_browser(language, filled_pages, browser):
     """What a page shows of its own is in that language: no other catalogue's sentence is on it."""
     address, me = filled_pages

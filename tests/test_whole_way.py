@@ -118,6 +118,7 @@ def test_sample_rank_train_score_and_export(page, address, data):
     expect(page.get_by_test_id("stCode").first).to_contain_text("Gladly", timeout=MODEL_TIME)
 
     page.get_by_role("link", name="Data").click()
+    page.get_by_role("tab", name="Export").click()
     page.get_by_role("button", name="Prepare the file").click()
     with page.expect_download() as download:
         page.get_by_role("button", name="Download groups.jsonl").click()
