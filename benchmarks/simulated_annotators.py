@@ -11,6 +11,7 @@ import json
 import secrets
 import sys
 import time
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any, Self
@@ -26,7 +27,7 @@ PATIENCE = 60.0
 
 
 @dataclass
-class Annotator:
+class Annotator(ABC):
     """One session with the app."""
 
     address: str
@@ -75,13 +76,13 @@ class Annotator:
                 if self.take_in(element, answer.delta.fragment_id) and came is None:
                     came = time.perf_counter()
 
+    @abstractmethod
     def take_in(self, element: Any, fragment: str) -> bool:
         """Remember what the next request needs; True if this element is what an annotator waits for."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def submit(self) -> None:
         """Rank the task at hand."""
-        raise NotImplementedError
 
 
 @dataclass

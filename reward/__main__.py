@@ -17,6 +17,7 @@ from label_data.data_folder import default_store
 from label_data.database import Store, open_store
 from label_data.projects import project_named
 from label_data.records import InputError, Message, Prompt, messages_from, user_prompt
+from label_data.terminal import input_errors
 from reward.settings import DEFAULTS, UNFINISHED, Layout, Loss, Method, Settings
 
 if TYPE_CHECKING:
@@ -29,16 +30,6 @@ MANY_COMPARISONS = 2_000
 """From about here on fine-tuning has been found to beat a head."""
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__, pretty_exceptions_enable=False)
-
-
-@contextmanager
-def _user_errors() -> Iterator[None]:
-    """Print an InputError alone and leave with 1: whoever typed can put it right, and needs no traceback."""
-    try:
-        yield
-    except InputError as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(1) from None
 
 
 @contextmanager
@@ -117,7 +108,7 @@ def train(
     ] = "",
 ) -> None:
     """Train a reward model on a project's rankings, or a version of them, and report how it does on unseen prompts."""
-    with _user_errors():
+    with input_errors():
         settings = Settings(
             method=method,
             backbone=backbone,
@@ -152,7 +143,7 @@ def train(
         return
     _print_markdown(found.as_markdown())
     if resume and found.version:
-        with _user_errors():
+        with input_errors():
             _told_after_all(open_store(store or default_store(), create=False), found, out)
     typer.echo(f"The model is in {out}. Score with it: python -m reward score {out} --prompt … --completion …")
     if method == "head" and not resume and found.counts.train_comparisons >= MANY_COMPARISONS:
@@ -213,7 +204,7 @@ def _annotator_weights(said: list[str]) -> dict[str, float]:
 @app.command()
 def report(folder: Annotated[Path, typer.Argument(help="a folder that train made")]) -> None:
     """Show the report that was written when the model was trained."""
-    with _user_errors():
+    with input_errors():
         from reward.evaluate import read_report
 
         _print_markdown(read_report(folder).as_markdown())
@@ -230,7 +221,7 @@ def score(
     as_json: Annotated[bool, typer.Option("--json", help="print JSON lines")] = False,
 ) -> None:
     """Print the reward of every completion, best first, with its standard deviation where the model has one."""
-    with _user_errors():
+    with input_errors():
         if (file is None) == (prompt is None):
             raise InputError("Give either a FILE (- for standard input) or --prompt with --completion, once for each.")
         asked = _asked(file) if file is not None else [(user_prompt(prompt or ""), _completions(completion))]
@@ -259,7 +250,7 @@ def evaluate(
     seed: Annotated[int, typer.Option(help="decides intervals and shuffled prompts")] = 0,
 ) -> None:
     """Report how a model does on rankings: of a store, or of a file in any format that import recognises."""
-    with _user_errors():
+    with input_errors():
         from reward.checkup import check_up, read_data
 
         found = read_data(data or default_store(), project)
@@ -279,7 +270,7 @@ def compare(
     seed: Annotated[int, typer.Option(help="decides intervals, signs and shuffled prompts")] = 0,
 ) -> None:
     """Show two models side by side on the same rankings, with a test of the difference that pairs comparisons."""
-    with _user_errors():
+    with input_errors():
         from reward.checkup import read_data
         from reward.paired import side_by_side
 
@@ -296,7 +287,7 @@ def rewardbench(
     out: Annotated[Path | None, typer.Option(help="new folder for results.json and scores.jsonl")] = None,
 ) -> None:
     """Score RewardBench 1 or 2, as its files are, by its own protocol."""
-    with _user_errors():
+    with input_errors():
         from reward.rewardbench import read_benchmark, run_benchmark
 
         benchmark = read_benchmark(files)
@@ -312,7 +303,7 @@ def serve(
     port: Annotated[int, typer.Option(help="0 takes a free one")] = 8600,
 ) -> None:
     """Answer over HTTP: POST /score, OpenRLHF's /get_reward and vLLM's /classify; GET /health and /metrics."""
-    with _user_errors():
+    with input_errors():
         from reward.serve import serve_model
 
         serve_model(model, host, port)

@@ -19,7 +19,7 @@ def found(tmp_path_factory):
     environment = {**os.environ, "PYTHONPATH": f"{root}:{script.parent}", "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment, timeout=500)
     assert done.returncode == 0, done.stderr
-    two = [torch.load(folder / f"{number}.pt") for number in (0, 1)]
+    two = [torch.load(folder / f"{number}.pt", weights_only=True) for number in (0, 1)]
     (folder / "alone").mkdir()
     return *two, gradient_and_weights(folder / "alone")
 
