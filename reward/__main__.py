@@ -92,7 +92,7 @@ def train(
     lora_rank: Annotated[int, typer.Option(help="rank of the changes of the method lora")] = DEFAULTS.lora_rank,
     dropout: Annotated[float, typer.Option(help="share dropped while training")] = DEFAULTS.dropout,
     layout: Annotated[
-        Layout | None, typer.Option(help="plain, cache or row; what suits the device if not given")
+        Layout | None, typer.Option(help="plain, cache or row; what suits the network if not given")
     ] = None,
     gradient_checkpointing: Annotated[
         bool, typer.Option("--gradient-checkpointing", help="less memory, more time")

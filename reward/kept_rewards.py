@@ -15,7 +15,7 @@ from label_data.records import InputError, canonical
 from reward.batches import Input, batches, tokens_at_once
 from reward.features import OnProgress
 from reward.model import RewardModel
-from reward.ranked_network import layout_for
+from reward.ranked_network import layout_to_score
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ def kept_rewards(
         keys, some = list(missing), list(missing.values())
         done = len(inputs) - len(missing)
         on_progress(done, len(inputs), f"{done} rewards kept, {len(missing)} to compute.")
-        layout = layout_for(model.network, None, checkpointing=False)
+        layout = layout_to_score(model.network)
         for batch in batches(some, tokens_at_once(model.network.device.type, layout), layout):
             rewards, deviations = model.rewards_with_deviations([some[at] for at in batch])
             of_batch = [keys[at] for at in batch]

@@ -19,7 +19,7 @@ from reward.backbones import load_config, load_model, load_tokenizer, one_label_
 from reward.batches import LONGEST_INPUT, Input, Messages, batches, encode, tokens_at_once
 from reward.evaluate import PROVENANCE_FILE
 from reward.features import Backbone
-from reward.ranked_network import RankedNetwork, layout_for
+from reward.ranked_network import RankedNetwork, layout_to_score
 from reward.uncertainty import Uncertainty
 
 HEADS = ("score.", "classifier.")
@@ -93,7 +93,7 @@ class RewardModel:
         """
         found = np.empty(len(inputs), dtype=np.float32)
         deviations = None if self.uncertainty is None else np.empty_like(found)
-        layout = layout_for(self.network, None, checkpointing=False)
+        layout = layout_to_score(self.network)
         ranked = RankedNetwork(self.network, self.tokenizer.pad_token_id, layout)
         for batch in batches(inputs, tokens_at_once(self.network.device.type, layout), layout):
             some = [inputs[at] for at in batch]

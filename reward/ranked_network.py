@@ -102,7 +102,7 @@ def shares_prompts(network: PreTrainedModel) -> bool:
 
 
 def layout_for(network: PreTrainedModel, asked: Layout | None, checkpointing: bool) -> Layout:
-    """Return the layout asked for, or the one that suits: kept prompts on a CPU, one row on a GPU.
+    """Return the layout to train in: the one asked for, or one row, which takes the least memory and time.
 
     Raises InputError if the one asked for would be inexact here.
     """
@@ -122,8 +122,17 @@ def layout_for(network: PreTrainedModel, asked: Layout | None, checkpointing: bo
         raise InputError("Reading all in one row needs the attention implementation sdpa. Leave --layout out.")
     if asked is not None:
         return asked
-    row = (network.device.type != "cpu" or checkpointing) and network.config._attn_implementation == "sdpa"
-    return "row" if row else "plain" if checkpointing else "cache"
+    if network.config._attn_implementation == "sdpa":
+        return "row"
+    return "plain" if checkpointing else "cache"
+
+
+def layout_to_score(network: PreTrainedModel) -> Layout:
+    """Return the layout to score in: kept prompts on a CPU, where no gradient makes them dear, one row on a GPU."""
+    if not shares_prompts(network):
+        return "plain"
+    on_gpu = network.device.type != "cpu" and network.config._attn_implementation == "sdpa"
+    return "row" if on_gpu else "cache"
 
 
 def disagreement(ranked: RankedNetwork, inputs: Sequence[Input]) -> str:

@@ -56,7 +56,7 @@ class Settings:
     dropout: float = 0.0
     """In every layer that has any, while training. Above 0 the rewards that are learned from are noisy."""
     layout: Layout | None = None
-    """None: what suits the device."""
+    """None: what suits the network."""
     gradient_checkpointing: bool = False
     """Compute activations twice instead of keeping them."""
     batch_tokens: int | None = None

@@ -29,7 +29,7 @@ def inputs_of(groups):
 def test_full_trains_everything(tiny_backbone_folder, tokenizer):
     ranked = fine_tunable(tiny_backbone_folder, tokenizer, Settings(method="full"))
     assert all(weight.requires_grad for weight in ranked.parameters())
-    assert ranked.layout == "cache" and ranked.network.config.num_labels == 1
+    assert ranked.layout == "row" and ranked.network.config.num_labels == 1
 
 
 def test_trap_14_low_rank_changes_come_with_the_head_and_nothing_else(tiny_backbone_folder, tokenizer):

@@ -3,7 +3,7 @@ import torch
 
 from label_data.records import InputError
 from reward.batches import Input, in_one_row
-from reward.ranked_network import RankedNetwork, disagreement, layout_for, shares_prompts, start_head
+from reward.ranked_network import RankedNetwork, disagreement, layout_for, layout_to_score, shares_prompts, start_head
 from tiny_networks import PAD, all_in_float64, tiny_decoder, tiny_encoder, token_groups
 
 
@@ -87,7 +87,8 @@ def test_trap_4_gradient_checkpointing_with_kept_prompts_is_refused():
     with pytest.raises(InputError, match=r"checkpointing drops the kept prompts.*--layout row"):
         layout_for(network, "cache", checkpointing=True)
     assert layout_for(network, None, checkpointing=True) == "row"
-    assert layout_for(network, None, checkpointing=False) == "cache"  # on a CPU
+    assert layout_for(network, None, checkpointing=False) == "row"
+    assert layout_to_score(network) == "cache"  # on a CPU
 
 
 def test_trap_4_a_network_that_kept_nothing_is_an_error_and_not_a_wrong_reward():
