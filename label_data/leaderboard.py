@@ -75,22 +75,22 @@ def leaderboard(judged: Judgements, seed: int = 0) -> Leaderboard:
         return Leaderboard((), np.zeros((0, 0)), np.zeros((0, 0)), +left_out)
     points = _points(one, other, said, prompts, size)
     total = np.asarray(points.sum(axis=0)).reshape(size, size)
-    strengths = _strengths(total)
+    fitted = strengths(total)
     low, high = _interval(points, size, seed)
     standings = []
-    for at in np.argsort(-strengths, kind="stable"):
+    for at in np.argsort(-fitted, kind="stable"):
         mine = (one == at) | (other == at)
         won = np.where(one == at, 1 + said, 1 - said)[mine] / 2
         standings.append(
             Standing(
                 str(names[present[at]]),
-                Estimate(float(strengths[at]), low[at], high[at], int(mine.sum()), len(np.unique(prompts[mine]))),
-                float(expit(strengths[at])),
+                Estimate(float(fitted[at]), low[at], high[at], int(mine.sum()), len(np.unique(prompts[mine]))),
+                float(expit(fitted[at])),
                 rate(won, prompts[mine], seed),
                 rate((said[mine] == 0).astype(float), prompts[mine], seed),
             )
         )
-    best_first = np.argsort(-strengths, kind="stable")
+    best_first = np.argsort(-fitted, kind="stable")
     winner, loser = np.where(said > 0, one, other), np.where(said > 0, other, one)
     decided = said != 0
     wins, ties = np.zeros((size, size)), np.zeros((size, size))
@@ -98,6 +98,13 @@ def leaderboard(judged: Judgements, seed: int = 0) -> Leaderboard:
     np.add.at(ties, (one[~decided], other[~decided]), 1)
     turned = np.ix_(best_first, best_first)
     return Leaderboard(tuple(standings), wins[turned], (ties + ties.T)[turned], +left_out)
+
+
+def strengths(wins: np.ndarray) -> np.ndarray:
+    """Return the log-odds strengths, with mean 0, of wins of row over column; shape (policies,)."""
+    padded = wins + PRIOR * (1 - np.eye(len(wins)))
+    found = choix.ilsr_pairwise_dense(padded)
+    return found - found.mean()
 
 
 def _points(one: np.ndarray, other: np.ndarray, said: np.ndarray, prompts: np.ndarray, size: int) -> csr_array:
@@ -108,18 +115,11 @@ def _points(one: np.ndarray, other: np.ndarray, said: np.ndarray, prompts: np.nd
     return csr_array((values, (np.tile(cluster, 2), cells)), shape=(int(cluster.max()) + 1, size * size))
 
 
-def _strengths(wins: np.ndarray) -> np.ndarray:
-    """Return the log-odds strengths, with mean 0."""
-    padded = wins + PRIOR * (1 - np.eye(len(wins)))
-    found = choix.ilsr_pairwise_dense(padded)
-    return found - found.mean()
-
-
 def _interval(points: csr_array, size: int, seed: int) -> tuple[list[float], list[float]]:
     if points.shape[0] < FEWEST_PROMPTS:
         return [float("nan")] * size, [float("nan")] * size
     fits = [
-        _strengths(total.reshape(size, size))
+        strengths(total.reshape(size, size))
         for drawn in draws(points.shape[0], seed, RESAMPLES)
         for total in drawn @ points
     ]

@@ -93,7 +93,7 @@ class HeldOut:
     prompt_shuffled: Estimate
     """The same model on the same completions, each under another held-out prompt."""
     best_baseline: str
-    """Whichever of chance, longer wins and shorter wins has the best accuracy on these comparisons."""
+    """Whichever of the baselines, shuffled prompts aside, has the best accuracy on these comparisons."""
     over_baseline: Estimate
     """Accuracy less that of the best baseline, comparison by comparison."""
     over_shuffled: Estimate
@@ -108,6 +108,8 @@ class HeldOut:
     """Mean Kendall tau-b of the model's order and each ranking's; here and below nothing in reports of old."""
     parts: tuple[Part, ...] = ()
     best_of: tuple[BestOf, ...] = ()
+    policy_wins: Estimate = NO_DATA
+    """Accuracy of who wrote what alone, learned on the training side; no data where policies are not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +199,7 @@ def held_out_measures(
     centred_rewards: np.ndarray,
     centred_lengths: np.ndarray,
     seed: int = 0,
+    policy_margins: np.ndarray | None = None,
 ) -> HeldOut:
     """Return the measures of one model on held-out comparisons.
 
@@ -208,6 +211,7 @@ def held_out_measures(
         clusters: the prompt of each comparison.
         centred_rewards, centred_lengths: of every held-out completion, less the prompt's mean, shape (completions,).
         seed: decides which prompts the intervals resample.
+        policy_margins: of the same pairs, by the strength of their policies alone, shape (comparisons,), if known.
     """
     margins, longer = chosen - rejected, chosen_lengths - rejected_lengths
     names = np.asarray(clusters, dtype=str)
@@ -220,6 +224,7 @@ def held_out_measures(
         "chance": np.full(len(margins), 0.5),
         "longer wins": metrics.correct(longer),
         "shorter wins": metrics.correct(-longer),
+        **({} if policy_margins is None else {"better policy wins": metrics.correct(policy_margins)}),
     }
     best = max(baselines, key=lambda name: metrics.mean(baselines[name], weights))
     shuffled = metrics.correct(shuffled_margins)
@@ -241,6 +246,7 @@ def held_out_measures(
         shorter_chosen=estimate(right, longer < 0),
         reward_length=metrics.spearman(centred_rewards, centred_lengths),
         bins=tuple(metrics.calibration_bins(margins, weights)),
+        policy_wins=NO_DATA if policy_margins is None else estimate(baselines["better policy wins"]),
     )
 
 
@@ -341,6 +347,7 @@ def held_out_lines(held_out: HeldOut, where: str) -> list[str]:
         _row("accuracy: chance", held_out.chance),
         _row("accuracy: longer wins", held_out.longer_wins),
         _row("accuracy: shorter wins", held_out.shorter_wins),
+        *([_row("accuracy: better policy wins", held_out.policy_wins)] if held_out.policy_wins.comparisons else []),
         _row("accuracy: the model, prompts shuffled", held_out.prompt_shuffled),
         _row(f"model less {held_out.best_baseline}", held_out.over_baseline),
         _row("model less prompts shuffled", held_out.over_shuffled),

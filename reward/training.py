@@ -37,6 +37,7 @@ from reward.head import Head, fit_head, fit_weights
 from reward.judged_pairs import comparison_rows, disagreements, write_pairs
 from reward.model import RewardModel
 from reward.plots import write_plots
+from reward.policies import policy_margins
 from reward.settings import Settings
 from reward.sides import Side, side
 from reward.uncertainty import over_prompts
@@ -110,7 +111,7 @@ def train_reward_model(
         data_sha256=data_hash([*train.comparisons, *test.comparisons]),
         template_sha256=hashlib.sha256(opened.tokenizer.chat_template.encode()).hexdigest(),
         counts=counts_of(groups, train, test, trimmed, None if frozen is None else frozen.twins),
-        held_out=measures(rewards, shuffled, test, seed) if enough else None,
+        held_out=measures(rewards, shuffled, test, seed, train) if enough else None,
         curve=_learning_curve(head, differences, features, train, test, seed) if enough else (),
         human=human_agreement(groups, seed),
         version="" if frozen is None else frozen.name,
@@ -223,8 +224,13 @@ def counts_of(groups: Sequence[Group], train: Side, test: Side, trimmed: int, tw
     )
 
 
-def measures(rewards: Mapping[str, float], shuffled: Mapping[str, float], test: Side, seed: int) -> HeldOut:
-    """Return the measures on the held-out side of rewards by completion id, their own and under another prompt."""
+def measures(
+    rewards: Mapping[str, float], shuffled: Mapping[str, float], test: Side, seed: int, train: Side | None = None
+) -> HeldOut:
+    """Return the measures on the held-out side of rewards by completion id, their own and under another prompt.
+
+    `train`, if known, is what a baseline learns from that knows of policies alone.
+    """
     length = {c.id: len(c.folded) for group in test.groups for c in group.completions}
     centred = {
         name: np.concatenate([_centred([values[c.id] for c in group.completions]) for group in test.groups])
@@ -241,6 +247,7 @@ def measures(rewards: Mapping[str, float], shuffled: Mapping[str, float], test: 
         centred_rewards=centred["rewards"],
         centred_lengths=centred["lengths"],
         seed=seed,
+        policy_margins=None if train is None else policy_margins(train, test),
     )
     right = metrics.correct(np.array([rewards[one.chosen] - rewards[one.rejected] for one in test.comparisons]))
     return replace(

@@ -205,7 +205,7 @@ def _run(out: Path, resume: bool, on_progress: OnProgress) -> Report | None:
         data_sha256=data_hash([*train.comparisons, *test.comparisons]),
         template_sha256=hashlib.sha256(tokenizer.chat_template.encode()).hexdigest(),
         counts=counts_of(groups, train, test, trimmed, None if frozen is None else frozen.twins),
-        held_out=measures(judged.rewards, judged.shuffled, test, settings.seed) if enough else None,
+        held_out=measures(judged.rewards, judged.shuffled, test, settings.seed, train) if enough else None,
         curve=(),
         tuning=Tuning(
             method=settings.method,

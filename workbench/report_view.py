@@ -102,6 +102,7 @@ def measures(held_out: HeldOut, says: dict[str, Any]) -> str:
         (filled(says["accuracy_of"], what=baselines["chance"]), held_out.chance),
         (filled(says["accuracy_of"], what=baselines["longer wins"]), held_out.longer_wins),
         (filled(says["accuracy_of"], what=baselines["shorter wins"]), held_out.shorter_wins),
+        *_of_policies(filled(says["accuracy_of"], what=baselines["better policy wins"]), held_out),
         (filled(says["accuracy_of"], what=says["shuffled"]), held_out.prompt_shuffled),
         (filled(says["model_less"], what=baselines[held_out.best_baseline]), held_out.over_baseline),
         (filled(says["model_less"], what=says["shuffled"]), held_out.over_shuffled),
@@ -118,6 +119,11 @@ def measures(held_out: HeldOut, says: dict[str, Any]) -> str:
         for name, one in rows
     ]
     return _table(heads, body)
+
+
+def _of_policies(name: str, held_out: HeldOut) -> list[tuple[str, Estimate]]:
+    """Return the baseline that knows of policies alone, where they are known."""
+    return [(name, held_out.policy_wins)] if held_out.policy_wins.comparisons else []
 
 
 def curve_table(report: Report, says: dict[str, Any]) -> str:
@@ -213,6 +219,7 @@ def accuracy_chart(held_out: HeldOut, says: dict[str, Any]) -> alt.LayerChart:
         says["shuffled"]: held_out.prompt_shuffled,
         says["baselines"]["longer wins"]: held_out.longer_wins,
         says["baselines"]["shorter wins"]: held_out.shorter_wins,
+        **dict(_of_policies(says["baselines"]["better policy wins"], held_out)),
         says["baselines"]["chance"]: held_out.chance,
     }
     rows = pd.DataFrame([{"what": name} | asdict(estimate) for name, estimate in estimates.items()])
