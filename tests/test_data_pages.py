@@ -1,10 +1,12 @@
 """The pages on the data, used as a person uses them: what goes in, what is found, what comes out, how good it is."""
 
 import json
+from math import nan
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from label_data.agreement import Ceiling
 from label_data.annotators import annotator_named
 from label_data.assignment import Answer, next_tasks, submit
 from label_data.contents import groups
@@ -19,11 +21,12 @@ from label_data.records import Completion, Group, Ranking, user_prompt
 from label_data.snapshots import make_version, record_model, versions
 from label_data.store import add_groups, add_prompts
 from label_data.work import retract
+from page_fixtures import HELD_OUT, add_run
 from planted_people import careful, planted, upwards
 from store_fixtures import add_ready_prompt
 from test_pages import APP, button, open_page, shown
 from workbench.languages import catalogue
-from workbench.quality_view import win_matrix
+from workbench.quality_view import model_plot, win_matrix
 from workbench.session import store as shared_store
 
 PAIRS = b'{"prompt": "Can pigs fly?", "chosen": "No.", "rejected": "Yes."}\n' * 2
@@ -258,6 +261,21 @@ def test_the_quality_report_is_computed_when_asked_and_says_what_to_do_before_th
     assert sum(text.value.startswith("- **") for text in judged.markdown) == len(found.findings)
     assert [expander.label for expander in judged.expander] == [table.title for table in tables(found)]
     assert all(expander.dataframe for expander in judged.expander)
+
+
+def test_the_current_reward_models_accuracy_stands_beside_what_people_allow(judged, tmp_path):
+    title = "**The current reward model beside the best possible one (line: a coin)**"
+    open_page(judged, "quality")
+    button(judged, "Compute the report").click().run()
+    assert title not in [text.value for text in judged.markdown]
+    add_run(tmp_path)
+    judged.run()
+    assert not judged.exception
+    assert title in [text.value for text in judged.markdown]
+    ceiling, model = Ceiling(0.7, 0.8), HELD_OUT.accuracy
+    (drawn,) = [one for one in model_plot(ceiling, model).to_dict()["datasets"].values() if "name" in one[0]]
+    assert [(row["low"], row["high"]) for row in drawn] == [(model.low, model.high), (0.7, 0.8)]
+    assert model_plot(Ceiling(nan, nan), model) is None
 
 
 def test_a_ranking_that_came_since_makes_the_report_old(judged):

@@ -36,8 +36,10 @@ from label_data.jobs import (
 )
 from label_data.progress import item_counts
 from label_data.projects import save_settings
+from label_data.recipes import Recipe
 from label_data.records import Completion, Group, Ranking, user_prompt
 from label_data.settings import PACKAGED_MODEL, PolicySettings, ProjectSettings
+from label_data.snapshots import make_version
 from label_data.store import add_groups, add_prompts
 from label_data.workers import requeue_orphans
 from reward.model import RewardModel
@@ -309,10 +311,12 @@ def test_training_scoring_and_best_of_n_give_what_the_pages_show(work_store, cha
     features = ask(work_store, "features")
     do(work_store, "features")
     assert job_with_id(work_store, features).result == {"prompts": len(PROMPTS) + len(prompts)}
-    train = ask(work_store, "train")
+    make_version(work_store, "frozen", Recipe("default"))
+    train = ask(work_store, "train", version="frozen")
     do(work_store, "train")
     trained = job_with_id(work_store, train)
     assert trained.state == DONE, trained.message
+    assert trained.result["report"]["version"] == "frozen"
     folder = Path(trained.result["folder"])
     assert folder.parent == data_folder() / "runs"
     assert trained.result["report"] == json.loads((folder / "report.json").read_text())

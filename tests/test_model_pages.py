@@ -12,6 +12,8 @@ from label_data.database import open_store
 from label_data.jobs import STOPPED, add_job, end_job, latest_job, start_job
 from label_data.progress import item_counts
 from label_data.projects import project_settings
+from label_data.recipes import Recipe
+from label_data.snapshots import make_version
 from label_data.work import work_of
 from page_fixtures import HELD_OUT, REPORT, add_run, rank_next
 from reward.evaluate import Tuning
@@ -64,6 +66,22 @@ def test_every_method_can_be_asked_for_and_its_cost_is_said(ranked):
     assert not ranked.exception
     job = latest_job(open_store(default_store()), "train", "default")
     assert (job.arguments["method"], job.project, job.state) == ("lora", "default", "queued")
+
+
+def test_a_version_of_the_data_is_trained_on_instead_of_what_there_is_now(ranked, tmp_path):
+    open_page(ranked, "train")
+    assert not any(box.label == "Learn from" for box in ranked.selectbox)
+    make_version(open_store(default_store()), "frozen", Recipe("default"))
+    ranked.run()
+    choice = labelled(ranked.selectbox, "Learn from")
+    assert choice.options == ["The rankings as they are now", "frozen"]
+    choice.set_value("frozen")
+    button(ranked, "Train").click().run()
+    assert not ranked.exception
+    assert latest_job(open_store(default_store()), "train", "default").arguments["version"] == "frozen"
+    add_run(tmp_path, replace(REPORT, version="frozen"))
+    ranked.run()
+    assert ", head on frozen, " in labelled(ranked.selectbox, "Trained models").options[0]
 
 
 def test_how_often_a_project_trains_by_itself_is_set_on_its_page_and_asked_with_every_ranking(ranked):

@@ -101,8 +101,8 @@ def ask(store: Store, kind: Kind, project: str = "", **arguments: Any) -> str:
     `project`: the id of the one whose prompts, rankings or policies it works with: sample, train, best_of_n.
     sample: no arguments; samples until enough prompts are ready. Result: {"ready", "failed", "reasons"}.
     features: prompts (ids, by default all); computes the features of their completions, if they are not kept yet.
-    train: method (of `reward.settings`, by default head), continues (the id of a job that was stopped: go on with what
-    it left). Result: {"folder", "report"}.
+    train: method (of `reward.settings`, by default head), version (its name: learn from that and not from what there is
+    now), continues (the id of a job that was stopped: go on with what it left). Result: {"folder", "report"}.
     score: folder, messages, completions. Result: {"completions", "rewards"}, in the order given.
     best_of_n: folder, messages, n, policy (a name of the project's). Result: {"completions", "rewards"}, best first.
     """

@@ -11,11 +11,13 @@ import altair as alt
 import pandas as pd
 import streamlit as st
 
+from label_data.agreement import Ceiling
 from label_data.bias import Leanings
 from label_data.intervals import Estimate
 from label_data.leaderboard import Leaderboard
 from label_data.quality import Quality
 from label_data.quality_page import EVERYBODY, tables
+from reward.metrics import Estimate as Accuracy
 from workbench.languages import filled
 from workbench.rendering import literal
 from workbench.session import said, words
@@ -31,8 +33,11 @@ Names = Mapping[str, str]
 """Annotator -> the name to show."""
 
 
-def show_quality(found: Quality, names: Names) -> None:
-    """Show the whole report: a few numbers, what to do, plots, and every table behind."""
+def show_quality(found: Quality, names: Names, model: Accuracy | None = None) -> None:
+    """Show the whole report: a few numbers, what to do, plots, and every table behind.
+
+    `model`: accuracy of the reward model that the project uses, to be held against the best possible one's.
+    """
     says = words("quality")
     show_numbers(found)
     st.subheader(says["to_do"])
@@ -41,7 +46,8 @@ def show_quality(found: Quality, names: Names) -> None:
     for one in found.findings:
         about = literal(names.get(one.about, one.about)) if one.about else says["everybody"]
         st.markdown(f"- **{about}**: {said(one.what)} **{said(one.todo)}**")
-    plots = [plot for plot in plots_of(found, names) if plot[1] is not None]
+    beside = [] if model is None else [(says["plot_titles"]["model"], model_plot(found.ceiling, model))]
+    plots = [plot for plot in [*beside, *plots_of(found, names)] if plot[1] is not None]
     if plots:
         st.subheader(says["plots"])
     for start in range(0, len(plots), 2):
@@ -173,6 +179,45 @@ def forest(
         return span + dots
     rule = alt.Chart(pd.DataFrame({"x": [line]})).mark_rule(strokeDash=[4, 4], opacity=0.6, aria=False).encode(x="x:Q")
     return rule + span + dots
+
+
+def model_plot(ceiling: Ceiling, model: Accuracy) -> alt.LayerChart | None:
+    """Return the model's accuracy with its interval above what the best possible model could have; None if unknown."""
+    if math.isnan(ceiling.low) or math.isnan(model.value):
+        return None
+    says, of_report = words("quality"), words("report")
+    best = ceiling.low if math.isnan(ceiling.high) else ceiling.high
+    frame = pd.DataFrame(
+        [
+            {"name": of_report["model"], "value": model.value, "low": model.low, "high": model.high},
+            {"name": says["ceiling"], "value": math.nan, "low": ceiling.low, "high": best},
+        ]
+    )
+    frame["interval"] = [
+        filled(of_report["to"], low=f"{low:.0%}", high=f"{high:.0%}") for low, high in frame[["low", "high"]].to_numpy()
+    ]
+    frame["count"] = [f"{model.comparisons:,}", ""]
+    axis = of_report["accuracy"]
+    base = alt.Chart(frame, height=ROW * 2 + AXIS).encode(
+        y=alt.Y("name:N", sort=list(frame["name"]), title=None, axis=alt.Axis(labelLimit=180))
+    )
+    tooltip = [
+        alt.Tooltip("name:N", title=says["name"]),
+        alt.Tooltip("value:Q", title=axis, format=".3f"),
+        alt.Tooltip("interval:N", title=of_report["interval"]),
+        alt.Tooltip("count:N", title=of_report["comparisons"]),
+    ]
+    scale = alt.Scale(domain=[min(0.5, float(frame["low"].min())), 1])
+    span = base.mark_rule(size=8, opacity=0.4).encode(
+        x=alt.X("low:Q", scale=scale, title=axis), x2="high:Q", tooltip=tooltip
+    )
+    dots = (
+        base.transform_filter("isValid(datum.value)")
+        .mark_point(filled=True, size=80, opacity=1)
+        .encode(x="value:Q", tooltip=tooltip)
+    )
+    coin = alt.Chart(pd.DataFrame({"x": [0.5]})).mark_rule(strokeDash=[4, 4], opacity=0.6, aria=False).encode(x="x:Q")
+    return coin + span + dots
 
 
 def places_plot(places: Mapping[tuple[int, int], Estimate]) -> alt.LayerChart | None:

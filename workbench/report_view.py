@@ -24,8 +24,9 @@ COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8
 
 def run_label(run: Run) -> str:
     """Return how a list names a trained model: when it was trained, and how good it is as far as that is known."""
-    says, held_out = words("report"), run.report.held_out
+    says, held_out, version = words("report"), run.report.held_out, run.report.version
     method = words("train")["methods"][run.method]
+    method = filled(says["method_on"], method=method, version=version) if version else method
     trained = {"when": run.when, "method": method, "prompts": f"{run.report.counts.train_prompts:,}"}
     if held_out is None:
         return filled(says["run_unknown"], **trained)

@@ -246,7 +246,8 @@ def _train(store: Store, job: Job, progress: Progress) -> Result:
         from reward.training import train_reward_model
 
         folder = new_run(job.id)
-        report = train_reward_model(store, folder, on_progress=progress, project=job.project or None)
+        of = {"project": job.project or None, "version": job.arguments.get("version", "")}
+        report = train_reward_model(store, folder, on_progress=progress, **of)
     else:
         folder, report = _tune(store, job, method, progress)
     return "Trained.", {"folder": str(folder), "report": report.as_dict()}
@@ -260,7 +261,8 @@ def _tune(store: Store, job: Job, method: Method, progress: Progress) -> tuple[P
     folder = unfinished_run(of_job)
     if folder is None:
         folder = new_run(of_job)
-        return folder, tune_reward_model(store, folder, Settings(method=method), progress, job.project or None)
+        version = job.arguments.get("version", "")
+        return folder, tune_reward_model(store, folder, Settings(method=method), progress, job.project or None, version)
     if (folder / REPORT_FILE).exists():  # cut off when all was done but tidying up
         shutil.rmtree(unfinished_folder(folder))
         return folder, read_report(folder)

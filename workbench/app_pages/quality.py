@@ -9,6 +9,7 @@ from label_data.quality import Quality
 from label_data.quality import quality as quality_of
 from workbench.languages import filled
 from workbench.quality_view import show_quality
+from workbench.runs import current_run, runs
 from workbench.session import project, store, words
 
 says = words("quality")
@@ -38,4 +39,6 @@ if st.button(says["compute"], type="primary" if is_old else "secondary", disable
 if asked is not None and asked[0] == chosen:
     if is_old:
         st.info(filled(says["since"], count=f"{now[1] - asked[1][1]:,}"))
-    show_quality(report(str(default_store()), chosen, asked[1]), annotator_names(store()))
+    used = current_run(chosen, runs(chosen))
+    accuracy = None if used is None or used.report.held_out is None else used.report.held_out.accuracy
+    show_quality(report(str(default_store()), chosen, asked[1]), annotator_names(store()), accuracy)

@@ -6,6 +6,7 @@ import streamlit as st
 
 from label_data.progress import item_counts
 from label_data.projects import project_settings
+from label_data.snapshots import versions
 from reward.settings import Method
 from workbench.disagreement_view import show_disagreements
 from workbench.job_panel import job_panel
@@ -28,13 +29,18 @@ st.write(filled(says["intro"], count=f"{ranked:,}"))
 methods = get_args(Method)
 costs = [says["costs"][method] for method in methods]
 method = st.radio(says["method"], methods, format_func=says["methods"].get, captions=costs, key="method")
+names = [one.name for one in versions(store()) if one.project == chosen]
+version = ""
+if names:
+    offered = ["", *reversed(names)]
+    version = st.selectbox(says["learn_from"], offered, format_func=lambda one: one or says["all_now"], key="version")
 start = st.empty()
 by_itself = filled(says["by_itself"], count=f"{settings.retrain_every:,}")
 st.caption(by_itself if settings.retrain_every else says["not_by_itself"])
 job = job_panel("train", chosen)
 under_way = job is not None and not job.ended
 if start.button(says["train"], type="primary", disabled=under_way or not ranked):
-    ask(store(), "train", chosen, method=method)
+    ask(store(), "train", chosen, method=method, **({"version": version} if version else {}))
     st.rerun()
 if under_way:
     watch_curves(job.arguments.get("continues", job.id))
