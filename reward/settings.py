@@ -13,6 +13,8 @@ Layout = Literal["plain", "cache", "row"]
 """How groups are read: see `batches`."""
 UNFINISHED = ".unfinished"
 """What the folder of a run is called, after the folder that it is to become."""
+SETTINGS_FILE = "settings.json"
+"""In the folder of a run that is not finished: its settings, and whose rankings it learns from."""
 LOG_FILE = "log.jsonl"
 """In the folder of a run: a line of JSON for every step of fine-tuning and every look at the validation prompts."""
 

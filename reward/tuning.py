@@ -31,7 +31,7 @@ from reward.judged import Judged, judge, judge_version
 from reward.model import RewardModel
 from reward.networks import LoraNetwork, effective_dropout, fine_tunable
 from reward.ranked_network import RankedNetwork
-from reward.settings import LOG_FILE, UNFINISHED, Settings
+from reward.settings import LOG_FILE, SETTINGS_FILE, UNFINISHED, Settings
 from reward.sides import Side, side
 from reward.top_layers import TopNetwork, top_network, whole_network
 from reward.trainer import FEWEST_VALIDATION, fit
@@ -47,7 +47,7 @@ from reward.training import (
 )
 from reward.versions import Frozen, check_settings, frozen_version, tell_version
 
-SETTINGS_FILE, DATA_FILE, VERSION_FILE = "settings.json", "rankings.jsonl.gz", "version.json"
+DATA_FILE, VERSION_FILE = "rankings.jsonl.gz", "version.json"
 
 
 def unfinished_folder(out: Path) -> Path:

@@ -173,6 +173,28 @@ def contradicted(submission, prompt="Which *one*?"):
     return Disagreement("p", turns, "one *bold*", "two", -1.0, 1.0, "Ann", submission)
 
 
+def test_what_unfinished_runs_left_is_removed_when_a_person_says_so_and_not_while_one_is_under_way(ranked):
+    folders = {}
+    for name, project in (("mine", "default"), ("other", "another")):
+        folders[name] = new_run(name).with_name(f"{name}.unfinished")
+        folders[name].mkdir(parents=True)
+        (folders[name] / "settings.json").write_text(json.dumps({"project": project}), encoding="utf-8")
+    (folders["mine"] / "checkpoint").write_bytes(bytes(3_000_000))
+    open_page(ranked, "train")
+    assert "They take 3 MB. Once removed they can’t go on." in [text.value for text in ranked.markdown]
+    button(ranked, "Remove them").click().run()
+    assert not ranked.exception
+    assert [folder.exists() for folder in folders.values()] == [False, True]
+
+    folders["mine"].mkdir()
+    (folders["mine"] / "settings.json").write_text(json.dumps({"project": "default"}), encoding="utf-8")
+    ranked.run()
+    assert "Remove them" in [one.label for one in ranked.button]
+    start_job(open_store(default_store()), add_job(open_store(default_store()), "train", {"method": "top"}, "default"))
+    ranked.run()
+    assert "Remove them" not in [one.label for one in ranked.button]
+
+
 def test_a_disagreement_opens_ones_own_ranking_on_my_work(ranked, tmp_path):
     """Margin -2: the model gives 1 / (1 + e^2) = 11.9 % to what Ann chose."""
     add_run(tmp_path, contradicted=[contradicted("of-ann")])

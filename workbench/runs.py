@@ -10,7 +10,7 @@ from typing import Any
 
 from label_data.data_folder import data_folder
 from reward.evaluate import PROVENANCE_FILE, REPORT_FILE, Report, read_report
-from reward.settings import LOG_FILE, UNFINISHED
+from reward.settings import LOG_FILE, SETTINGS_FILE, UNFINISHED
 
 CURRENT = "current"
 """Folder with a file for each project in which a person chose the current run: in it, that run's name.
@@ -79,6 +79,19 @@ def unfinished_run(job: str) -> Path | None:
     """Return the folder that the training of this job was to make when it was cut off, if it left anything."""
     found = next(_folder().glob(f"*-{job[:ID_LENGTH]}{UNFINISHED}"), None)
     return None if found is None else found.with_name(found.name.removesuffix(UNFINISHED))
+
+
+def unfinished_runs(project: str) -> list[Path]:
+    """Return the folders of the project's runs that did not finish, checkpoints and all, oldest first."""
+    found = []
+    for folder in sorted(_folder().glob(f"*{UNFINISHED}")):
+        try:
+            said = json.loads((folder / SETTINGS_FILE).read_text(encoding="utf-8"))
+        except FileNotFoundError:  # it ends, or is removed, at this moment
+            continue
+        if said["project"] == project:
+            found.append(folder)
+    return found
 
 
 # The current one

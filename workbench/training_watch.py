@@ -1,5 +1,6 @@
 """Fine-tuning as it goes: its loss, and how it does on the validation prompts, from the log that it writes."""
 
+import shutil
 from typing import Any
 
 import altair as alt
@@ -10,7 +11,7 @@ from label_data.jobs import FAILED, STOPPED, Job
 from workbench.jobs import ask
 from workbench.languages import filled
 from workbench.report_view import COLOURS, TALL
-from workbench.runs import Run, log_of, unfinished_run
+from workbench.runs import Run, log_of, unfinished_run, unfinished_runs
 from workbench.session import store, words
 
 EVERY_SECONDS = 3.0
@@ -79,3 +80,18 @@ def offer_to_go_on(job: Job) -> None:
     if st.button(says["go_on"], icon=":material/play_arrow:"):
         ask(store(), "train", job.project, method=job.arguments["method"], continues=of_job)
         st.rerun()
+
+
+def offer_to_remove(project: str) -> None:
+    """Offer to remove what runs left that did not finish; they take three times their network's size each."""
+    left = unfinished_runs(project)
+    if not left:
+        return
+    says = words("tuning")
+    size = sum(file.stat().st_size for folder in left for file in folder.rglob("*") if file.is_file())
+    with st.popover(filled(says["remove"], count=f"{len(left):,}"), type="tertiary"):
+        st.write(filled(says["remove_all"], size=f"{size / 1e6:,.0f}"))
+        if st.button(says["remove_now"], icon=":material/delete:"):
+            for folder in left:
+                shutil.rmtree(folder)
+            st.rerun()

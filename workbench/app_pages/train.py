@@ -17,7 +17,7 @@ from workbench.report_view import run_label, show_report
 from workbench.run_comparison import show_comparison
 from workbench.runs import choose_run, chosen_run, current_run, runs
 from workbench.session import project, store, words
-from workbench.training_watch import offer_to_go_on, show_training_curves, watch_curves
+from workbench.training_watch import offer_to_go_on, offer_to_remove, show_training_curves, watch_curves
 
 says = words("train")
 
@@ -44,8 +44,10 @@ if start.button(says["train"], type="primary", disabled=under_way or not ranked)
     st.rerun()
 if under_way:
     watch_curves(job.arguments.get("continues", job.id))
-elif job is not None:
-    offer_to_go_on(job)
+else:
+    if job is not None:
+        offer_to_go_on(job)
+    offer_to_remove(chosen)
 
 made = runs(chosen)
 if not made:
