@@ -7,12 +7,14 @@ import errno
 import os
 import sqlite3
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from sqlalchemy import Connection, Table, delete, func, insert, select
+from psycopg import sql
+from sqlalchemy import Connection, Row, Table, delete, func, insert, select
 
 from label_data import schema
 from label_data.contents import all_groups_in
@@ -74,7 +76,7 @@ def _copy_table(old: Connection, new: Connection, table: Table, on_progress: Cal
     rows = 0
     with old.execution_options(yield_per=ROWS_AT_ONCE).execute(select(table).order_by(*key)) as found:
         for some in found.partitions():
-            new.execute(insert(table), [dict(row._mapping) for row in some])
+            _add_rows(new, table, some)
             rows += len(some)
             on_progress(table.name, len(some))
     number = table.columns.get("number")
@@ -82,6 +84,19 @@ def _copy_table(old: Connection, new: Connection, table: Table, on_progress: Cal
         last = select(func.max(number)).scalar_subquery()
         new.execute(select(func.setval(func.pg_get_serial_sequence(table.name, "number"), last)))
     return rows
+
+
+def _add_rows(new: Connection, table: Table, rows: Sequence[Row[Any]]) -> None:
+    if new.dialect.name != "postgresql":
+        new.execute(insert(table), [dict(row._mapping) for row in rows])
+        return
+    # The rows of a large store by COPY, which takes a third of the time of as many INSERTs.
+    columns = sql.SQL(", ").join(sql.Identifier(column.name) for column in table.columns)
+    into = sql.SQL("COPY {} ({}) FROM STDIN").format(sql.Identifier(table.name), columns)
+    driver = new.connection.driver_connection
+    with driver.cursor() as cursor, cursor.copy(into) as copy:
+        for row in rows:
+            copy.write_row(row)
 
 
 def back_up(store: Store, file: Path, on_progress: Callable[[str, int], object] = lambda table, rows: None) -> Copied:

@@ -2,14 +2,15 @@
 
 K completions of one prompt repeat its tokens K times. Reading the prompt once and each completion after it is the same
 arithmetic for P + K C tokens instead of K (P + C). There are two ways: "cache" reads the prompts, keeps their keys and
-values, and reads the completions after them; "row" puts all of a batch in one row and lets a mask say which token sees
-which. "plain" reads every prompt and completion whole, and is what the other two are checked against.
+values, and reads the completions after them; "row" puts a prompt and its completions in one row and lets a mask say
+which token sees which. "plain" reads every prompt and completion whole, and is what the other two are checked against.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import jinja2
+import numpy as np
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
@@ -21,7 +22,7 @@ LONGEST_INPUT = 2_048
 BATCH_TOKENS = {"cpu": 1_024, "cuda": 65_536}
 """Tokens to read at once, padding included."""
 ROW_TOKENS = 8_192
-"""Tokens in one row at most, whose mask takes a byte for every two of them."""
+"""Tokens to read at once in rows at most: a row's mask takes a byte for every two of its tokens."""
 
 Messages = Sequence[Message] | Sequence[Mapping[str, str]]
 """A prompt's messages, as records or as {"role", "content"} objects."""
@@ -241,43 +242,71 @@ def prompts_read(
     return arguments, completion_mask.sum(1) - 1
 
 
-def in_one_row(inputs: Sequence[Input], device: torch.device) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
-    """Return what the network takes to read all inputs in one row, every different prompt once, as `padded` does.
+def in_rows(
+    inputs: Sequence[Input], pad: int, device: torch.device
+) -> tuple[dict[str, torch.Tensor], torch.Tensor, torch.Tensor]:
+    """Return what the network takes to read the inputs in rows, every different prompt once, with its completions.
 
-    Ids and positions have shape (1, tokens), the mask (1, 1, tokens, tokens) and is True where the token of a row may
-    see that of a column: those before it in its own prompt, and in its own completion. Nothing is padded.
+    Prompts share rows as long as the longest with its completions: longer rows would pad as little, and cost attention
+    between tokens that do not see each other, which is most of a long row.
+
+    Returns:
+        Ids and positions, shape (rows, longest), and the mask, shape (rows, 1, longest, longest), True where the token
+        of a line may see that of a column: those before it in its own prompt, and in its own completion. Then the row
+        and the place in it of every input's last token, both of shape (inputs,).
     """
     families: dict[tuple[int, ...], list[int]] = {}
     for number, one in enumerate(inputs):
         families.setdefault(one.prompt, []).append(number)
-    ids: list[int] = []
-    positions: list[int] = []
-    family_of: list[int] = []
-    input_of: list[int] = []  # -1 is the prompt, which all of its family see
-    last = [0] * len(inputs)
-    for family, (prompt, members) in enumerate(families.items()):
-        ids += prompt
-        positions += range(len(prompt))
-        family_of += [family] * len(prompt)
-        input_of += [-1] * len(prompt)
-        for number in members:
-            completion = inputs[number].completion
-            ids += completion
-            positions += range(len(prompt), len(prompt) + len(completion))
-            family_of += [family] * len(completion)
-            input_of += [number] * len(completion)
-            last[number] = len(ids) - 1
-    family, own = torch.tensor(family_of, device=device), torch.tensor(input_of, device=device)
-    place = torch.arange(len(ids), device=device)
-    same_text = (own[:, None] == own) | (own == -1)
-    sees = (place[:, None] >= place) & (family[:, None] == family) & same_text
+    lengths = {
+        prompt: len(prompt) + sum(len(inputs[number].completion) for number in members)
+        for prompt, members in families.items()
+    }
+    of_rows, longest = _packed(lengths), max(lengths.values())
+    shape = len(of_rows), longest
+    ids, positions = np.full(shape, pad), np.zeros(shape, dtype=np.int64)
+    family_of = np.full(shape, -1)  # padding sees padding: a token that saw nothing would be no number
+    input_of = np.full(shape, -1)  # -1 is the prompt, which all of its family see
+    rows, last = np.zeros(len(inputs), dtype=np.int64), np.zeros(len(inputs), dtype=np.int64)
+    for row, prompts in enumerate(of_rows):
+        end = 0
+        for family, prompt in enumerate(prompts):
+            start, end = end, end + len(prompt)
+            ids[row, start:end], positions[row, start:end] = prompt, range(len(prompt))
+            family_start = start
+            for number in families[prompt]:
+                completion = inputs[number].completion
+                start, end = end, end + len(completion)
+                ids[row, start:end] = completion
+                positions[row, start:end] = range(len(prompt), len(prompt) + len(completion))
+                input_of[row, start:end] = number
+                rows[number], last[number] = row, end - 1
+            family_of[row, family_start:end] = family
+    family, own, place = (torch.from_numpy(some).to(device) for some in (family_of, input_of, np.arange(longest)))
+    same_text = (own[:, :, None] == own[:, None]) | (own == -1)[:, None]
+    sees = (place[:, None] >= place) & (family[:, :, None] == family[:, None]) & same_text
     arguments = {
-        "input_ids": torch.tensor([ids], device=device),
-        "position_ids": torch.tensor([positions], device=device),
-        "attention_mask": sees[None, None],
+        "input_ids": torch.from_numpy(ids).to(device),
+        "position_ids": torch.from_numpy(positions).to(device),
+        "attention_mask": sees[:, None],
         "use_cache": False,
     }
-    return arguments, torch.tensor(last, device=device)
+    return arguments, torch.from_numpy(rows).to(device), torch.from_numpy(last).to(device)
+
+
+def _packed(lengths: Mapping[tuple[int, ...], int]) -> list[list[tuple[int, ...]]]:
+    """Return the prompts in rows no longer than the longest of them, each in the first row that has room for it."""
+    room: list[int] = []
+    found: list[list[tuple[int, ...]]] = []
+    for prompt, length in sorted(lengths.items(), key=lambda one: -one[1]):
+        row = next((at for at, left in enumerate(room) if left >= length), None)
+        if row is None:
+            row = len(found)
+            found.append([])
+            room.append(max(lengths.values()))
+        found[row].append(prompt)
+        room[row] -= length
+    return found
 
 
 def _right_padded(rows: Sequence[Sequence[int]], pad: int, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:

@@ -12,7 +12,7 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from label_data.records import InputError
-from reward.batches import LONGEST_INPUT, Input, in_one_row, padded, prompts_read
+from reward.batches import LONGEST_INPUT, Input, in_rows, padded, prompts_read
 from reward.settings import Layout
 
 ROUNDING = {torch.bfloat16: 5e-2, torch.float16: 5e-2}
@@ -58,8 +58,7 @@ class RankedNetwork(nn.Module):
         """Return the hidden states, and of every input the row and the place of its last token in them."""
         body, device = self.network.base_model, self.network.device
         if self.layout == "row":
-            arguments, last = in_one_row(inputs, device)
-            rows = torch.zeros_like(last)
+            arguments, rows, last = in_rows(inputs, self.pad, device)
         else:
             shared = self.layout == "cache" and len({one.prompt for one in inputs}) < len(inputs)
             arguments, last = prompts_read(body, inputs, self.pad) if shared else padded(inputs, self.pad, device)
@@ -102,7 +101,7 @@ def shares_prompts(network: PreTrainedModel) -> bool:
 
 
 def layout_for(network: PreTrainedModel, asked: Layout | None, checkpointing: bool) -> Layout:
-    """Return the layout to train in: the one asked for, or one row, which takes the least memory and time.
+    """Return the layout to train in: the one asked for, or rows, which take the least memory and time.
 
     Raises InputError if the one asked for would be inexact here.
     """
@@ -119,7 +118,7 @@ def layout_for(network: PreTrainedModel, asked: Layout | None, checkpointing: bo
             )
         return "plain"
     if asked == "row" and network.config._attn_implementation != "sdpa":
-        raise InputError("Reading all in one row needs the attention implementation sdpa. Leave --layout out.")
+        raise InputError("Reading in rows needs the attention implementation sdpa. Leave --layout out.")
     if asked is not None:
         return asked
     if network.config._attn_implementation == "sdpa":
@@ -128,7 +127,7 @@ def layout_for(network: PreTrainedModel, asked: Layout | None, checkpointing: bo
 
 
 def layout_to_score(network: PreTrainedModel) -> Layout:
-    """Return the layout to score in: kept prompts on a CPU, where no gradient makes them dear, one row on a GPU."""
+    """Return the layout to score in: kept prompts on a CPU, where no gradient makes them dear, rows on a GPU."""
     if not shares_prompts(network):
         return "plain"
     on_gpu = network.device.type != "cpu" and network.config._attn_implementation == "sdpa"

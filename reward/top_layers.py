@@ -20,7 +20,7 @@ from transformers import AutoModelForSequenceClassification, PreTrainedModel, Pr
 from label_data.data_folder import data_folder
 from label_data.records import InputError
 from reward.backbones import load_config, model_revision, one_label_config
-from reward.batches import Input, batches, in_one_row, tokens_at_once
+from reward.batches import Input, batches, in_rows, tokens_at_once
 from reward.features import OnProgress
 from reward.networks import set_dropout, with_head
 from reward.ranked_network import RankedNetwork, layout_for, shares_prompts
@@ -162,7 +162,7 @@ def top_network(
     top.load_state_dict(_renamed(whole, below), strict=False)
     layout = layout_for(top, settings.layout, settings.gradient_checkpointing)
     found = TopNetwork(top, pad, layout, kept)
-    _compute(whole, below, kept, inputs, on_progress)
+    _compute(whole, pad, below, kept, inputs, on_progress)
     _check(found, whole, pad, inputs[:CHECKED_INPUTS])
     if settings.gradient_checkpointing:
         top.activation_checkpointing_enable({"use_reentrant": False})
@@ -194,7 +194,12 @@ def _renamed(whole: PreTrainedModel, below: int, names_only: bool = False) -> di
 
 @torch.inference_mode()
 def _compute(
-    whole: PreTrainedModel, below: int, kept: Activations, inputs: Sequence[Input], on_progress: OnProgress
+    whole: PreTrainedModel,
+    pad: int,
+    below: int,
+    kept: Activations,
+    inputs: Sequence[Input],
+    on_progress: OnProgress,
 ) -> None:
     missing = list(dict.fromkeys(kept.missing(inputs)))
     needed = sum(len(one.ids) for one in missing) * kept.width * 4  # at most: prompts that repeat are kept once
@@ -217,9 +222,9 @@ def _compute(
     try:
         for batch in batches(missing, tokens_at_once(body.device.type, "row"), "row"):
             some = [missing[at] for at in batch]
-            arguments, last = in_one_row(some, body.device)
+            arguments, rows, last = in_rows(some, pad, body.device)
             body(**arguments)
-            kept.keep(_slices(some, last.tolist(), found.pop()[0], kept))
+            kept.keep(_slices(some, rows.tolist(), last.tolist(), found.pop(), kept))
             done += len(some)
             on_progress(done, len(missing), f"Activations: {done} of {len(missing)} completions.")
     finally:
@@ -228,16 +233,16 @@ def _compute(
 
 
 def _slices(
-    inputs: Sequence[Input], last: Sequence[int], hidden: torch.Tensor, kept: Activations
+    inputs: Sequence[Input], rows: Sequence[int], last: Sequence[int], hidden: torch.Tensor, kept: Activations
 ) -> list[tuple[bytes, torch.Tensor]]:
-    """Return keys and activations of the row's prompts and completions; a prompt stands before its first completion."""
+    """Return keys and activations of prompts and completions; a prompt stands before the first of its completions."""
     found: dict[bytes, torch.Tensor] = {}
-    for one, end in sorted(zip(inputs, last, strict=True), key=lambda pair: pair[1]):
+    for row, end, one in sorted(zip(rows, last, inputs, strict=True), key=lambda each: each[:2]):
         prompt, completion = kept.keys(one)
         start = end + 1 - len(one.completion)
         if prompt not in found:
-            found[prompt] = hidden[start - one.prompt_tokens : start]
-        found[completion] = hidden[start : end + 1]
+            found[prompt] = hidden[row, start - one.prompt_tokens : start]
+        found[completion] = hidden[row, start : end + 1]
     return list(found.items())
 
 

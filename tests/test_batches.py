@@ -3,7 +3,7 @@ import torch
 
 from label_data.records import InputError, Message
 from reward.backbones import load_tokenizer
-from reward.batches import LONGEST_INPUT, Input, batches, encode, group_batches, in_one_row
+from reward.batches import LONGEST_INPUT, Input, batches, encode, group_batches, in_rows
 
 ASKED = (Message("user", "Can pigs fly?"),)
 
@@ -102,9 +102,9 @@ def test_groups_are_never_divided_and_each_layout_has_its_own_cost():
         assert list(group_batches(groups, cost - 1, layout)) == [[0], [1]], layout
 
 
-def test_in_one_row_a_token_sees_its_prompt_and_its_own_completion_up_to_itself():
+def test_in_a_row_a_token_sees_its_prompt_and_its_own_completion_up_to_itself():
     """Prompt a b with completions c and d e: a sees a; b a b; c a b c; d a b d; e a b d e."""
-    arguments, last = in_one_row([Input((1, 2, 3), 2), Input((1, 2, 4, 5), 2)], torch.device("cpu"))
+    arguments, rows, last = in_rows([Input((1, 2, 3), 2), Input((1, 2, 4, 5), 2)], 0, torch.device("cpu"))
     assert arguments["input_ids"].tolist() == [[1, 2, 3, 4, 5]]
     assert arguments["position_ids"].tolist() == [[0, 1, 2, 2, 3]]
     assert arguments["attention_mask"][0, 0].int().tolist() == [
@@ -114,10 +114,26 @@ def test_in_one_row_a_token_sees_its_prompt_and_its_own_completion_up_to_itself(
         [1, 1, 0, 1, 0],
         [1, 1, 0, 1, 1],
     ]
-    assert last.tolist() == [2, 4]
+    assert (rows.tolist(), last.tolist()) == ([0, 0], [2, 4])
 
 
-def test_in_one_row_prompts_do_not_see_each_other():
-    arguments, last = in_one_row([Input((1, 2), 1), Input((3, 4), 1)], torch.device("cpu"))
-    assert arguments["attention_mask"][0, 0].int().tolist() == [[1, 0, 0, 0], [1, 1, 0, 0], [0, 0, 1, 0], [0, 0, 1, 1]]
-    assert last.tolist() == [1, 3]
+def test_prompts_share_rows_as_long_as_the_longest_and_do_not_see_each_other():
+    """Three families of four, two and two tokens: two rows, the second of which holds two prompts.
+
+    The padding of a row of three sees itself and nothing else sees it.
+    """
+    inputs = [Input((5, 6), 1), Input((1, 2, 3, 4), 2), Input((7, 8), 1)]
+    arguments, rows, last = in_rows(inputs, 0, torch.device("cpu"))
+    assert arguments["input_ids"].tolist() == [[1, 2, 3, 4], [5, 6, 7, 8]]
+    assert arguments["position_ids"].tolist() == [[0, 1, 2, 3], [0, 1, 0, 1]]
+    assert arguments["attention_mask"][1, 0].int().tolist() == [
+        [1, 0, 0, 0],
+        [1, 1, 0, 0],
+        [0, 0, 1, 0],
+        [0, 0, 1, 1],
+    ]
+    assert (rows.tolist(), last.tolist()) == ([1, 0, 1], [1, 3, 3])
+    arguments, rows, last = in_rows([Input((1, 2, 3), 1), Input((5, 6), 1)], 0, torch.device("cpu"))
+    assert arguments["input_ids"].tolist() == [[1, 2, 3], [5, 6, 0]]
+    assert arguments["attention_mask"][1, 0].int().tolist() == [[1, 0, 0], [1, 1, 0], [0, 0, 1]]
+    assert (rows.tolist(), last.tolist()) == ([0, 1], [2, 1])

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from label_data.records import InputError
-from reward.batches import Input, in_one_row
+from reward.batches import Input, in_rows
 from reward.ranked_network import RankedNetwork, disagreement, layout_for, layout_to_score, shares_prompts, start_head
 from tiny_networks import PAD, all_in_float64, tiny_decoder, tiny_encoder, token_groups
 
@@ -47,11 +47,11 @@ def test_trap_3_reading_prompts_once_is_rounding_away_in_float32(kind, layout):
 def test_trap_3_with_wrong_positions_the_rewards_are_others():
     """The negative control: what the tests above would show if completions were counted from 0 again."""
     network, inputs = tiny_decoder(), everything()
-    arguments, last = in_one_row(inputs, network.device)
+    arguments, rows, last = in_rows(inputs, PAD, network.device)
     plain = RankedNetwork(network, PAD)(inputs)
 
     def rewards(**changed):
-        return network.score(network.model(**{**arguments, **changed}).last_hidden_state[0, last])[:, 0]
+        return network.score(network.model(**{**arguments, **changed}).last_hidden_state[rows, last])[:, 0]
 
     assert torch.allclose(rewards(), plain, atol=1e-4)
     counted_on = torch.arange(arguments["input_ids"].shape[1])[None]
