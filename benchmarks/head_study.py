@@ -163,10 +163,10 @@ def main(
     encoder: Annotated[Path | None, typer.Option(help="folder of a BERT-class network with its tokenizer")] = None,
     splits: Annotated[int, typer.Option(help="seeds of the split by prompt")] = 5,
     prompts: Annotated[int, typer.Option(help="prompts to take of a file, at most; 0 takes all")] = 0,
-    kept: Annotated[Path, typer.Option(help="folder that keeps features between runs")] = Path(".head_study"),
+    kept: Annotated[Path, typer.Option(help="folder that keeps features between runs")] = Path("runs/head_study"),
 ) -> None:
     """Print, for each file, a table of recipes with accuracy and log-loss over the splits."""
-    kept.mkdir(exist_ok=True)
+    kept.mkdir(parents=True, exist_ok=True)
     for file in files:
         groups = [replace(one, demonstrations=()) for one in groups_format.read(file) if group_comparisons(one)]
         groups = groups[:prompts] if prompts else groups
