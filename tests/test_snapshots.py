@@ -101,6 +101,25 @@ def test_one_sha256_on_both_back_ends_and_whatever_was_added_first(store, tmp_pa
     }
 
 
+def test_what_comes_while_a_version_is_made_is_not_in_it(store):
+    """At every eighth step on the way somebody adds a prompt and ranks three others; the next version has it all."""
+    add_groups(store, some_groups())
+    alone = held(store, "alone", **RECIPE)
+    steps = []
+
+    def meanwhile(prompts):
+        steps.append(prompts)
+        if len(steps) % 8 == 1:
+            some = [asked(f"question number {number}", annotators=[f"late {len(steps)}"]) for number in (0, 7, 14)]
+            add_groups(store, [asked(f"came at step {len(steps)}", annotators=["cem"]), *some])
+
+    beside = make_version(store, "beside", Recipe("default", **RECIPE), on_progress=meanwhile)
+    assert len(steps) == 2 * len(some_groups()) == 34
+    assert (beside.sha256, everything(store, beside)) == (alone.sha256, everything(store, alone))
+    after = held(store, "after", **RECIPE)
+    assert after.manifest["counts"]["rankings"] == alone.manifest["counts"]["rankings"] + 5 * 4
+
+
 def test_a_version_holds_what_the_store_holds_and_its_numbers_are_those_counted_by_hand(store):
     """17 prompts, 2 rankings each: "why" gives 2 comparisons each, 15 others 1 each, "bad" none: 4 + 30 = 34.
 
