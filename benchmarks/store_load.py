@@ -3,11 +3,13 @@
     python -m benchmarks.store_load [--prompts 100000] [--rankings 1000000] [--clients 1 8 32 64] [--seconds 20]
                                     [--processes 1] [--no-check] [--filled FOLDER] [--json FILE]
 
-A pair is what the ranking screen asks for each ranking: `next_tasks`, which leases up to two prompts and reads them,
-and `submit`. A client is an annotator of its own who does nothing else, in a thread, as an app process runs its
-sessions; `--processes` shares the clients among as many processes. SQLite with synchronous FULL; PostgreSQL a throwaway
-server with its own defaults, so every commit waits for the disk. Beside them a plain loop that appends a page to a file
-and waits for the disk: commits a second can't be more than that, whatever writes them. Needs what the tests need.
+A pair is what the ranking screen asks for each ranking: to store it, to lease up to two prompts and to read them. That
+is one call, `submit_then_next`, and now and then ("apart") another, `next_tasks`: for a client's first pair, and when
+what comes next is locked. A client is an annotator of its own who does nothing else, in a thread, as an app process
+runs its sessions; `--processes` shares the clients among as many processes. SQLite with synchronous FULL; PostgreSQL a
+throwaway server with its own defaults, so every commit waits for the disk. Beside them a plain loop that appends a page
+to a file and waits for the disk: commits a second can't be more than that, whatever writes them. Needs what the tests
+need.
 
 The store is filled by the import that people use, once; each run takes it as the run before left it. Everything that
 was acknowledged is looked up after each run, and at the end of each back end `label_data.check`, which takes minutes at
@@ -37,7 +39,7 @@ from rich.table import Table
 
 from benchmarks.invented_prompts import invented_groups
 from label_data.annotators import annotator_named
-from label_data.assignment import Answer, next_tasks, submit
+from label_data.assignment import Answer, Task, next_tasks, submit_then_next
 from label_data.check import problems
 from label_data.copying import copy_store
 from label_data.database import open_store
@@ -67,8 +69,8 @@ class Measured:
     seconds: float = 0.0
     pairs: list[list[float]] = field(default_factory=list)
     """Of each client, how long each of its pairs took."""
-    assign: list[float] = field(default_factory=list)
-    submit: list[float] = field(default_factory=list)
+    apart: int = 0
+    """Pairs whose tasks had to be asked for by themselves; the first of each client is one."""
     processor: float = 0.0
     """Seconds of processor time of the clients' processes; the server of PostgreSQL is not in it."""
     load: tuple[float, float] = (0.0, 0.0)
@@ -110,19 +112,18 @@ def work(address: str, names: list[str], seconds: float) -> None:
     sys.stdin.readline()
     began = sum(psutil.Process().cpu_times()[:2])
     end = time.perf_counter() + seconds
-    done: list[list[tuple[float, float, str]]] = [[] for _ in ids]
+    done: list[list[tuple[float, bool, str]]] = [[] for _ in ids]
 
-    def rank(mine: list[tuple[float, float, str]], annotator: str) -> None:
-        number = 0
+    def rank(mine: list[tuple[float, bool, str]], annotator: str) -> None:
+        tasks: list[Task] = []
         while (start := time.perf_counter()) < end:
-            task = next_tasks(store, annotator)[0]
-            assigned = time.perf_counter()
+            apart = not tasks
+            task = (tasks or next_tasks(store, annotator))[0]
             order = [[place] for place in range(len(task.completions))]
-            answer = Answer(task.token, f"{annotator} {number} {task.token}", "ranked", order, seconds=20.0)
-            said = submit(store, answer, annotator)
-            mine.append((assigned - start, time.perf_counter() - assigned, answer.submission))
+            answer = Answer(task.token, f"{annotator} {len(mine)} {task.token}", "ranked", order, seconds=20.0)
+            said, tasks = submit_then_next(store, answer, annotator)
+            mine.append((time.perf_counter() - start, apart, answer.submission))
             assert said == "saved", said
-            number += 1
 
     clients = [threading.Thread(target=rank, args=pair) for pair in zip(done, ids, strict=True)]
     for client in clients:
@@ -161,9 +162,8 @@ def measure(back_end: str, address: str, clients: int, processes: int, seconds: 
         report = json.loads(process.communicate()[0])
         measured.processor += report["processor"]
         for done in report["done"].values():
-            measured.pairs.append([assign + submit for assign, submit, _ in done])
-            measured.assign += [assign for assign, _, _ in done]
-            measured.submit += [submit for _, submit, _ in done]
+            measured.pairs.append([seconds for seconds, _, _ in done])
+            measured.apart += sum(apart for _, apart, _ in done)
             acknowledged |= {submission for _, _, submission in done}
     measured.load = (before, os.getloadavg()[0])
     measured.found = lost(address, acknowledged)
@@ -201,7 +201,7 @@ def commits_a_second(folder: Path, seconds: float = 3.0) -> float:
 
 
 def table_of(runs: list[Measured]) -> Table:
-    names = ("back end", "processes", "clients", "pairs a second", "aim", "median", "p99", "assign", "submit")
+    names = ("back end", "processes", "clients", "pairs a second", "aim", "median", "p99", "apart")
     table = Table(*names, "most / least", "CPU a pair", "load")
     for run in runs:
         counts, every = [len(one) for one in run.pairs], [seconds for one in run.pairs for seconds in one]
@@ -215,8 +215,7 @@ def table_of(runs: list[Measured]) -> Table:
             f"{AIMS[run.back_end]}: {'met' if rate >= AIMS[run.back_end] else 'missed'}",
             f"{median:.1f} ms",
             f"{p99:.0f} ms",
-            f"{1_000 * np.median(run.assign):.1f} ms",
-            f"{1_000 * np.median(run.submit):.1f} ms",
+            str(run.apart),
             f"{max(counts)} / {least}" + (f" = {max(counts) / least:.2f}" if least else ""),
             f"{1_000 * run.processor / len(every):.1f} ms",
             f"{run.load[0]:.1f} to {run.load[1]:.1f}",

@@ -5,6 +5,7 @@ here tells which policy wrote what. Leases end by the database's clock; work tha
 """
 
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,12 +16,13 @@ from label_data import schema
 from label_data.contents import completion_in, groups_in, prompt_in
 from label_data.counting import LOCKED_ITEM, settle
 from label_data.database import Store, writing
-from label_data.leases import have_lapsed, lease_more, take_back_lapsed
-from label_data.projects import PROJECT, settings_in
+from label_data.leases import lease_more, lock_cursor, outlook, take_back_lapsed
+from label_data.projects import PROJECT, newest_settings, settings_of
 from label_data.records import Completion, Demonstration, Group, InputError, Prompt, Ranking, Span
 from label_data.settings import ProjectSettings
 from label_data.store import add_completion, add_demonstration, add_ranking
 
+log = logging.getLogger(__name__)
 AHEAD = 2
 """Tasks that an annotator holds: the one on the screen, and the one sent along so that it is there at once."""
 ANNOTATOR_POLICY = "annotator"
@@ -28,9 +30,7 @@ ANNOTATOR_POLICY = "annotator"
 
 _items, _tasks, _rankings, _drafts = schema.items, schema.tasks, schema.rankings, schema.drafts
 _token, _annotator = bindparam("of_token"), bindparam("who")
-_my_open = (
-    (_tasks.c.annotator == _annotator) & (_tasks.c.state == schema.OPEN) & (_tasks.c.project == bindparam("of_project"))
-)
+_my_open = (_tasks.c.annotator == _annotator) & schema.is_open & (_tasks.c.project == bindparam("of_project"))
 _HELD = (
     select(_tasks.c["token", "annotator", "shown", "assigned_us"], schema.prompts, _drafts.c.content.label("draft"))
     .join(_items, _items.c.number == _tasks.c.item)
@@ -52,10 +52,12 @@ _TASK = (
     .join(_items, _items.c.number == _tasks.c.item)
     .where(_tasks.c.token == _token, _tasks.c.annotator == _annotator)
 )
-_LOCKED_TASK = _TASK.with_for_update(key_share=True, of=_tasks)
-_token_item = select(_tasks.c.item).where(_tasks.c.token == _token, _tasks.c.annotator == _annotator)
-_ITEM = select(_items).where(_items.c.number == _token_item.scalar_subquery())
-_LOCKED_ITEM = _ITEM.with_for_update(key_share=True)
+_TASK_AND_ITEM = _TASK.add_columns(
+    *_items.c["done", "leased", "skipped", "place", "gold"], *newest_settings(_tasks.c.project)
+)
+_LOCKED = _TASK_AND_ITEM.with_for_update(key_share=True, of=(_items, _tasks))
+"""PostgreSQL locks the rows in the order named, and returns them as they are once it has the locks; what is not locked
+is as it was before it waited."""
 _CHAIN = select(_rankings.c.submission).where(
     _rankings.c.item == bindparam("item_number"),  # the index; a prompt has few rankings
     _rankings.c.task == _token,
@@ -86,19 +88,31 @@ def next_tasks(store: Store, annotator: str, project: str = PROJECT, count: int 
     anew when its task is asked for. Some tasks are repeats or gold prompts; nothing in a Task tells which.
     """
     with writing(store, beside_others=True) as connection:
-        if not have_lapsed(connection, but_of=annotator):
-            return _leased(connection, annotator, project, count)
+        lock_cursor(connection, project, annotator)
+        now = outlook(connection, project, annotator)
+        if not now.others_lapsed:
+            return _leased(connection, annotator, project, now, count)
     take_back_lapsed(store, but_of=annotator)
     with writing(store, beside_others=True) as connection:
-        return _leased(connection, annotator, project, count)
+        lock_cursor(connection, project, annotator)
+        return _leased(connection, annotator, project, outlook(connection, project, annotator), count)
 
 
-def _leased(connection: Connection, annotator: str, project: str, count: int) -> list[Task]:
-    settings, _ = settings_in(connection, project)
-    lease_more(connection, project, annotator, settings, count)
+def _leased(
+    connection: Connection, annotator: str, project: str, now: Row[Any], count: int, waits: bool = True
+) -> list[Task]:
+    settings, _ = settings_of(now)
+    lease_more(connection, project, annotator, settings, now, count, waits)
     mine = {"who": annotator, "of_project": project}
     by_id = {row.id: completion_in(row) for row in connection.execute(_HELD_COMPLETIONS, mine)}
     return [_task(row, prompt_in(row), by_id, row.draft or "") for row in connection.execute(_HELD, mine).all()[:count]]
+
+
+def _leased_at_once(connection: Connection, annotator: str, project: str, count: int) -> list[Task]:
+    """Return all `count` tasks, or none if some of them would have to be waited for."""
+    now = outlook(connection, project, annotator)
+    tasks = [] if now.others_lapsed else _leased(connection, annotator, project, now, count, waits=False)
+    return tasks if len(tasks) == count else []
 
 
 def _task(row: Row[Any], prompt: Prompt, by_id: Mapping[str, Completion], draft: str) -> Task:
@@ -146,39 +160,72 @@ def submit(store: Store, answer: Answer, annotator: str) -> str:
     Raises InputError if the task is not this annotator's, the answer does not fit it, what it revises is not their
     newest ranking of it (two tabs can't both revise one) or was withdrawn.
     """
-    of_task = {"of_token": answer.token, "who": annotator}
     with writing(store, beside_others=True) as connection:
-        item = connection.execute(_LOCKED_ITEM, of_task).first()
-        if item is None:
-            raise _not_given()
-        task = connection.execute(_LOCKED_TASK, of_task).one()
-        settings, revision = settings_in(connection, task.project)
-        if not answer.submission:
-            raise InputError("The answer has no submission id, so a repeat could not be told. Reload the page.")
-        ranking = _ranking(answer, task, settings, revision)
-        if ranking.spans:  # the group checks them beside the texts
-            (group,) = groups_in(connection, [task.prompt_id])
-            Group(group.prompt, group.completions, (ranking,))
-        if ranking.outcome == "ranked" and ranking.unranked and not settings.allow_partial:
-            places = f"{len(ranking.unranked)} of {len(ranking.shown)} completions"
-            raise InputError(f"{places} are not placed; place them all.")
-        chain = connection.scalars(_CHAIN, {"item_number": item.number, "of_token": task.token}).all()
-        if ranking.revises is None and chain and ranking.submission not in chain:
-            return "ranked already"
-        if ranking.revises is not None and ranking.revises not in chain:
-            raise InputError("You ranked this prompt in another tab. Reload, and change that ranking in My work.")
-        if add_ranking(connection, ranking, task.token, task.item) == "repeat":
-            return "repeat"
-        connection.execute(_DROP_DRAFT, {"of_token": task.token})
-        if answer.demonstration:
-            _add_demonstration(connection, answer, ranking, settings)
-        if item.gold is not None and item.gold == ranking.revises:
-            gold = None if ranking.outcome == "skipped" else ranking.submission
-            connection.execute(_GOLD, {"item_number": item.number, "new_gold": gold})
-            item = connection.execute(LOCKED_ITEM, {"item_number": item.number}).one()
-        state = schema.SKIPPED if ranking.outcome == "skipped" else schema.DONE
-        settle(connection, item, task, state, settings.annotators_per_prompt)
-        return "saved"
+        said, _ = _submitted(connection, answer, annotator)
+        return said
+
+
+def submit_then_next(
+    store: Store, answer: Answer, annotator: str, project: str = PROJECT, count: int = AHEAD
+) -> tuple[str, list[Task]]:
+    """Do what `submit` and then `next_tasks` do, in one transaction: who goes on ranking waits for the disk once.
+
+    Return what each returns, or no tasks where `next_tasks` has to be asked: it waits, for rows that others have locked
+    or for leases of others to be taken back, and who holds a submitted task must wait for none of these. Nor is an
+    answer kept waiting that was for another project, or a skip, which gives its prompt back: that locks the project,
+    and its lock comes last. Whatever fails with the tasks, the answer is stored. Raises InputError as `submit` does.
+    """
+    if answer.outcome == "skipped":
+        return submit(store, answer, annotator), []
+    said = None
+    try:
+        with writing(store, beside_others=True) as connection:
+            lock_cursor(connection, project, annotator)  # before the item, as everywhere
+            said, of_project = _submitted(connection, answer, annotator)
+            tasks = _leased_at_once(connection, annotator, project, count) if of_project == project else []
+        return said, tasks
+    except Exception as error:
+        if said is None and isinstance(error, InputError):
+            raise
+        log.warning("an answer and the next tasks did not go together", exc_info=True)
+    return submit(store, answer, annotator), []
+
+
+def _submitted(connection: Connection, answer: Answer, annotator: str) -> tuple[str, str]:
+    """Do it inside a transaction that is open already; return what `submit` does, and the task's project."""
+    of_task = {"of_token": answer.token, "who": annotator}
+    task = item = connection.execute(_LOCKED, of_task).first()
+    if task is None:
+        raise _not_given()
+    settings, revision = settings_of(task)
+    if not answer.submission:
+        raise InputError("The answer has no submission id, so a repeat could not be told. Reload the page.")
+    ranking = _ranking(answer, task, settings, revision)
+    if ranking.spans:  # the group checks them beside the texts
+        (group,) = groups_in(connection, [task.prompt_id])
+        Group(group.prompt, group.completions, (ranking,))
+    if ranking.outcome == "ranked" and ranking.unranked and not settings.allow_partial:
+        places = f"{len(ranking.unranked)} of {len(ranking.shown)} completions"
+        raise InputError(f"{places} are not placed; place them all.")
+    if ranking.revises is not None and ranking.revises not in _chain(connection, task):
+        raise InputError("You ranked this prompt in another tab. Reload, and change that ranking in My work.")
+    said = add_ranking(connection, ranking, task.token, task.item)
+    if said != "saved":
+        return said, task.project
+    connection.execute(_DROP_DRAFT, {"of_token": task.token})
+    if answer.demonstration:
+        _add_demonstration(connection, answer, ranking, settings)
+    if item.gold is not None and item.gold == ranking.revises:
+        gold = None if ranking.outcome == "skipped" else ranking.submission
+        connection.execute(_GOLD, {"item_number": task.item, "new_gold": gold})
+        item = connection.execute(LOCKED_ITEM, {"item_number": task.item}).one()
+    state = schema.SKIPPED if ranking.outcome == "skipped" else schema.DONE
+    settle(connection, item, task, state, settings.annotators_per_prompt)
+    return said, task.project
+
+
+def _chain(connection: Connection, task: Row[Any]) -> Sequence[str]:
+    return connection.scalars(_CHAIN, {"item_number": task.item, "of_token": task.token}).all()
 
 
 def task_in(connection: Connection, token: str, annotator: str) -> Row[Any]:

@@ -38,7 +38,8 @@ _SET_ITEM = (
 def settle(connection: Connection, item: Row[Any], task: Row[Any], state: str, asked: int) -> None:
     """Give the task its new state, and count it or free its place.
 
-    `item` and `task` are the rows as locked by this transaction; `asked`: annotators that the project asks for.
+    `item` and `task` are the rows as locked by this transaction, or one row that has the columns of both; `asked`:
+    annotators that the project asks for.
     """
     if task.purpose:
         _set_task(connection, task.number, state, counted=False)
@@ -49,6 +50,7 @@ def settle(connection: Connection, item: Row[Any], task: Row[Any], state: str, a
     _set_task(connection, task.number, state, counted)
     _set_item(
         connection,
+        task.item,
         item,
         asked,
         done=item.done + counted - task.counted,
@@ -60,14 +62,21 @@ def settle(connection: Connection, item: Row[Any], task: Row[Any], state: str, a
 
 def settle_again(connection: Connection, item: Row[Any], asked: int) -> None:
     """Work out again what counts of a locked item, after another number was asked for or it is no gold prompt now."""
-    _set_item(connection, item, asked, item.done, item.leased, item.skipped, is_freed=True)
+    _set_item(connection, item.number, item, asked, item.done, item.leased, item.skipped, is_freed=True)
 
 
 def _set_item(
-    connection: Connection, item: Row[Any], asked: int, done: int, leased: int, skipped: int, is_freed: bool
+    connection: Connection,
+    number: int,
+    item: Row[Any],
+    asked: int,
+    done: int,
+    leased: int,
+    skipped: int,
+    is_freed: bool,
 ) -> None:
     if is_freed and done + leased < asked:
-        late = connection.scalars(_LATE, {"item_number": item.number, "spare": asked - done - leased}).all()
+        late = connection.scalars(_LATE, {"item_number": number, "spare": asked - done - leased}).all()
         for task in late:
             _set_task(connection, task, schema.DONE, counted=True)
         done += len(late)
@@ -75,7 +84,7 @@ def _set_item(
     keeps_place = state == schema.READY and not is_freed
     values = {"done": done, "leased": leased, "skipped": skipped, "state": state}
     values["place"] = item.place if keeps_place else None
-    connection.execute(_SET_ITEM, {"item_number": item.number} | {f"new_{k}": v for k, v in values.items()})
+    connection.execute(_SET_ITEM, {"item_number": number} | {f"new_{k}": v for k, v in values.items()})
     if state == schema.READY and values["place"] is None:
         enqueue(connection, item.project)
 

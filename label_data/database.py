@@ -17,14 +17,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from select import POLLIN, poll
 from typing import Any
 
+import psycopg
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import URL, Connection, Engine, ExceptionContext, create_engine, event, func, make_url, select
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import ArgumentError, DBAPIError, InvalidatePoolError
 
 from label_data.disk import is_full
 from label_data.gate import Gate
@@ -137,10 +139,10 @@ def _postgresql(url: URL) -> Store:
         pool_size=WRITERS,
         max_overflow=READERS,
         pool_use_lifo=True,  # the connection that was used last has its statements prepared
-        pool_pre_ping=True,  # a server that was restarted is found again without an error
         connect_args={"connect_timeout": CONNECT_SECONDS, "application_name": "workbench"},
     )
     event.listen(engine, "connect", _prepare_postgresql)
+    event.listen(engine, "checkout", _see_that_it_is_open)
     return engine
 
 
@@ -150,6 +152,22 @@ def _prepare_postgresql(connection: Any, _record: Any) -> None:
         "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"
     )
     connection.commit()
+
+
+def _see_that_it_is_open(connection: Any, _record: Any, _proxy: Any) -> None:
+    """See that a server which was restarted is found again without an error.
+
+    A server that hangs up leaves something to be read. Only then it is asked: to ask each time, as the pool would, is
+    one more way there and back for every transaction.
+    """
+    waiting = poll()
+    try:
+        waiting.register(connection.fileno(), POLLIN)
+        if waiting.poll(0):
+            connection.execute("SELECT 1")
+            connection.rollback()
+    except psycopg.Error:
+        raise InvalidatePoolError from None  # every other connection that was opened before is as bad
 
 
 def _say_that_the_disk_is_full(context: ExceptionContext) -> None:

@@ -6,16 +6,17 @@ for work, a few at a time; until then, and as long as nobody else was given it, 
 
 import json
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import groupby
 from typing import Any
 
-from sqlalchemy import BigInteger, Connection, Row, Update, bindparam, func, insert, or_, select, update
+from sqlalchemy import BigInteger, Connection, Row, Select, Update, bindparam, func, insert, or_, select, update
 
 from label_data import schema
 from label_data.contents import completion_in
 from label_data.counting import LOCKED_ITEM, settle_again
 from label_data.database import Store, writing
-from label_data.projects import settings_in
+from label_data.projects import newest_settings, settings_in
 from label_data.queueing import enqueue
 from label_data.records import MOST_COMPLETIONS, canonical, distinct
 from label_data.settings import ProjectSettings
@@ -38,12 +39,15 @@ _of = bindparam("of_project")
 
 # Lapsed leases
 
-_has_lapsed = schema.is_open & or_(
-    _tasks.c.expires_us <= schema.now_us(), _tasks.c.expires_us > schema.now_us() + 2 * LONGEST_LEASE
+_lapsed_how = (_tasks.c.expires_us <= schema.now_us(), _tasks.c.expires_us > schema.now_us() + 2 * LONGEST_LEASE)
+_has_lapsed = schema.is_open & or_(*_lapsed_how)
+_of_others = _tasks.c.annotator != _who
+_others_lapsed = or_(  # either is one look at the index; for both together SQLite goes through all open tasks
+    *(select(_tasks.c.number).where(schema.is_open, how, _of_others).exists() for how in _lapsed_how)
 )
 _LAPSED = (
     select(_tasks.c.number, _tasks.c.item, _tasks.c.purpose, _tasks.c.project)
-    .where(_has_lapsed, _tasks.c.annotator != _who)
+    .where(_has_lapsed, _of_others)
     .limit(AT_ONCE)
 )
 _LOCK_IF_FREE = (
@@ -112,7 +116,7 @@ _had = (
     .where(
         _tasks.c.item == _items.c.number,
         _tasks.c.annotator == _who,
-        or_(_tasks.c.purpose != "", _tasks.c.state != schema.EXPIRED),
+        or_(_tasks.c.purpose != "", ~schema.task_is(schema.EXPIRED)),
     )
     .exists()
 )
@@ -128,20 +132,17 @@ _ahead = (
     .order_by(_items.c.place)
 )
 _first_ahead = _ahead.with_only_columns(_items.c.place).limit(1).scalar_subquery()
-_in_order = _ahead.limit(bindparam("wanted"))
+_in_order = _ahead.with_only_columns(_items.c["number", "prompt_id"], _items.c.place.label("draw"))
 _window = _ahead.with_only_columns(_items.c.number).limit(WINDOW).subquery()
 _at_random = (
-    select(_items)
+    select(_items.c["number", "prompt_id"], func.random().label("draw"))
     .join(_window, _window.c.number == _items.c.number)
     .where(_has_place)
-    .order_by(func.random())
-    .limit(bindparam("wanted"))
+    .order_by("draw")
 )
 _given_before = (
     select(_tasks.c.item)
-    .where(
-        _tasks.c.annotator == _who, _tasks.c.state == schema.EXPIRED, _tasks.c.project == _of, _tasks.c.purpose == ""
-    )
+    .where(_tasks.c.annotator == _who, schema.task_is(schema.EXPIRED), _tasks.c.project == _of, _tasks.c.purpose == "")
     .order_by(_tasks.c.number.desc())
     .limit(5)
     .subquery()
@@ -153,38 +154,58 @@ _mine_again = (
     .order_by(_items.c.number)
     .limit(bindparam("wanted"))
 )
+
+
+def _with_completions(pick: Select[Any], skips: bool) -> Select[Any]:
+    """Return a statement that locks up to `wanted` of these items, and has a row for each of their completions."""
+    locked = pick.limit(bindparam("wanted")).with_for_update(key_share=True, of=_items, skip_locked=skips)
+    picked, of_prompt = locked.subquery(), schema.completions
+    return (
+        select(picked.c.number.label("item_number"), of_prompt)
+        .join(of_prompt, of_prompt.c.prompt_id == picked.c.prompt_id)
+        .order_by(picked.c.draw, picked.c.number, of_prompt.c.number)
+    )
+
+
 _PICK = {
-    order: tuple(pick.with_for_update(key_share=True, of=_items, skip_locked=skips) for skips in (True, False))
+    order: tuple(_with_completions(pick, skips) for skips in (True, False))
     for order, pick in {"added": _in_order, "fewest": _in_order, "random": _at_random}.items()
 }
 _MINE_AGAIN = _mine_again.with_for_update(key_share=True, of=_items, skip_locked=True)
-_CURSOR = (
-    select(_cursors).where(_cursors.c.project == _of, _cursors.c.annotator == _who).with_for_update(key_share=True)
-)
+_my_cursor = (_cursors.c.project == _of) & (_cursors.c.annotator == _who)
+_LOCK_CURSOR = select(_cursors.c.turn).where(_my_cursor).with_for_update(key_share=True)
 _MOVE = (
     update(_cursors)
-    .where(_cursors.c.project == _of, _cursors.c.annotator == _who)
+    .where(_my_cursor)
     .values(
         place=func.coalesce(_first_ahead - 1, bindparam("last_place", type_=BigInteger)), turn=bindparam("new_turn")
     )
 )
 _mine = select(_tasks.c.number).where(_tasks.c.annotator == _who, _tasks.c.project == _of)
-_OUTLOOK = select(
-    _mine.where(_tasks.c.state == schema.OPEN).with_only_columns(func.count()).scalar_subquery().label("held"),
-    _mine.where(_tasks.c.state == schema.EXPIRED).exists().label("had_lapse"),
-    (schema.projects.c.next_place - 1).label("last_place"),
-).where(schema.projects.c.id == _of)
+_OUTLOOK = (
+    select(
+        _others_lapsed.label("others_lapsed"),
+        _mine.where(schema.task_is(schema.EXPIRED)).exists().label("had_lapse"),
+        _mine.where(schema.is_open).with_only_columns(func.count()).scalar_subquery().label("held"),
+        (schema.projects.c.next_place - 1).label("last_place"),
+        _cursors.c["place", "turn"],
+        *newest_settings(schema.projects.c.id),
+    )
+    .join(_cursors, _my_cursor)
+    .where(schema.projects.c.id == _of)
+)
 _LOCK_OPEN = (
     select(_tasks.c.number)
-    .where(_tasks.c.annotator == _who, _tasks.c.state == schema.OPEN)
+    .where(_tasks.c.annotator == _who, schema.is_open)
     .order_by(_tasks.c.number)
     .with_for_update(key_share=True)
 )
 """Before several tasks are changed by one statement, which would lock them in any order."""
+_LOCK_OPEN_HERE = _LOCK_OPEN.where(_tasks.c.project == _of)
 _expires = schema.now_us() + bindparam("lease", type_=BigInteger)
 _RENEW = (
     update(_tasks)
-    .where(_tasks.c.annotator == _who, _tasks.c.state == schema.OPEN, _tasks.c.project == _of)
+    .where(_tasks.c.annotator == _who, schema.is_open, _tasks.c.project == _of)
     .values(expires_us=_expires)
 )
 
@@ -204,7 +225,7 @@ _AGAIN = (
         _tasks.c.item == bindparam("item_number"),
         _tasks.c.annotator == _who,
         _tasks.c.purpose == bindparam("for_purpose"),
-        _tasks.c.state == schema.EXPIRED,
+        schema.task_is(schema.EXPIRED),
     )
     .values(state=schema.OPEN, expires_us=_expires)
 )
@@ -221,17 +242,12 @@ _ANEW = insert(_tasks).values(
     counted=0,
     turn=bindparam("turn"),
 )
-_COMPLETIONS = (
-    select(schema.completions)
-    .where(schema.completions.c.prompt_id == bindparam("of_prompt"))
-    .order_by(schema.completions.c.number)
-)
 _had_gold = (
     select(_tasks.c.number)
     .where(
         _tasks.c.item == _items.c.number,
         _tasks.c.annotator == _who,
-        or_(_tasks.c.purpose != "gold", _tasks.c.state != schema.EXPIRED),
+        or_(_tasks.c.purpose != "gold", ~schema.task_is(schema.EXPIRED)),
     )
     .exists()
 )
@@ -250,7 +266,7 @@ _REPEAT = (
         _tasks.c.project == _of,
         _tasks.c.turn.between(bindparam("first_turn"), bindparam("last_turn")),
         _tasks.c.purpose == "",
-        _tasks.c.state == schema.DONE,
+        schema.task_is(schema.DONE),
         ~select(_second.c.number)
         .where(_second.c.item == _tasks.c.item, _second.c.annotator == _who, _second.c.purpose == "repeat")
         .exists(),
@@ -260,24 +276,43 @@ _REPEAT = (
 )
 
 
-def have_lapsed(connection: Connection, but_of: str) -> bool:
-    """Say whether there are tasks to take back."""
-    return connection.execute(_LAPSED, {"who": but_of}).first() is not None
+def lock_cursor(connection: Connection, project: str, annotator: str) -> None:
+    """Lock the annotator's cursor in the project: two tabs can't both take tasks at one moment."""
+    me = {"of_project": project, "who": annotator}
+    if connection.execute(_LOCK_CURSOR, me).first() is None:
+        turns = connection.scalar(_TURNS, me)
+        connection.execute(_NEW_CURSOR[connection.dialect.name], me | {"new_turn": turns})
+        connection.execute(_LOCK_CURSOR, me).one()
 
 
-def lease_more(connection: Connection, project: str, annotator: str, settings: ProjectSettings, count: int) -> None:
+def outlook(connection: Connection, project: str, annotator: str) -> Row[Any]:
+    """Return what `lease_more` goes by, read after the annotator's cursor was locked; it has the project's settings.
+
+    If `others_lapsed`, `take_back_lapsed` should come first, so that the annotator finds these prompts.
+    """
+    return connection.execute(_OUTLOOK, {"of_project": project, "who": annotator}).one()
+
+
+def lease_more(
+    connection: Connection,
+    project: str,
+    annotator: str,
+    settings: ProjectSettings,
+    outlook: Row[Any],
+    count: int,
+    waits: bool = True,
+) -> None:
     """Lease items to the annotator until they have `count` tasks, and renew the leases of those they have.
 
     First what they had before and nobody else was given, then the next of the queue in the project's order of work.
     In place of some of the latter a repeat or a gold prompt is given, by chance, so that nobody can tell which.
+    `waits`: for items that are locked, if there is no other one; who holds the lock of an item must not.
     """
     me = {"of_project": project, "who": annotator, "lease": settings.lease_minutes * 60 * SECOND}
-    cursor = _cursor(connection, me)
-    outlook = connection.execute(_OUTLOOK, me).one()  # after the cursor is locked: two tabs don't lease twice
     wanted = count - outlook.held
-    has_given = wanted > 0 and _lease(connection, me, settings, cursor, outlook, wanted)
+    has_given = wanted > 0 and _lease(connection, me, settings, outlook, wanted, waits)
     if outlook.held > 1:
-        connection.execute(_LOCK_OPEN, me)
+        connection.execute(_LOCK_OPEN_HERE, me)
     if outlook.held:
         connection.execute(_RENEW, me)
     if has_given and settings.order_of_work == "fewest":  # what was given out goes to the end
@@ -288,62 +323,56 @@ def _lease(
     connection: Connection,
     me: dict[str, Any],
     settings: ProjectSettings,
-    cursor: Row[Any],
     outlook: Row[Any],
     wanted: int,
+    waits: bool,
 ) -> bool:
     """Lease up to `wanted` more, move the cursor past them, and return whether there were any."""
-    look = me | {"asked": settings.annotators_per_prompt, "place": cursor.place}
-    turn = cursor.turn
+    look = me | {"asked": settings.annotators_per_prompt, "place": outlook.place}
+    turn = outlook.turn
     again = connection.execute(_MINE_AGAIN, look | {"wanted": wanted}).all() if outlook.had_lapse else []
     for item in again:
-        _give(connection, me, item, settings, turn, outlook.had_lapse)
+        _open_again(connection, me, item.number, "")
+        _take(connection, item.number, settings)
     found: Sequence[Row[Any]] = ()
     if len(again) < wanted:
         skipping, waiting = _PICK[settings.order_of_work]
         found = connection.execute(skipping, look | {"wanted": wanted - len(again)}).all()
-        if not found and not again:  # the last items may only be locked, by somebody who will not keep them
+        if waits and not found and not again:  # the last items may only be locked, by somebody who will not keep them
             found = connection.execute(waiting, look | {"wanted": 1}).all()
-        for item in found:
+        for item, rows in groupby(found, key=lambda row: row.item_number):
             turn += 1
             if not _give_test(connection, me, settings, turn):
-                _give(connection, me, item, settings, turn, outlook.had_lapse)
+                _give(connection, me, item, rows, turn, outlook.had_lapse)
+                _take(connection, item, settings)
     connection.execute(_MOVE, look | {"last_place": outlook.last_place, "new_turn": turn})
     return bool(again or found)
 
 
-def _cursor(connection: Connection, me: dict[str, Any]) -> Row[Any]:
-    """Return the annotator's cursor in the project, locked: two tabs can't both take tasks at one moment."""
-    found = connection.execute(_CURSOR, me).first()
-    if found is None:
-        turns = connection.scalar(_TURNS, me)
-        connection.execute(_NEW_CURSOR[connection.dialect.name], me | {"new_turn": turns})
-        found = connection.execute(_CURSOR, me).one()
-    return found
+def _take(connection: Connection, item: int, settings: ProjectSettings) -> None:
+    """Take a place of the item."""
+    to_the_end = settings.order_of_work == "fewest"
+    connection.execute(_TAKE_TO_THE_END if to_the_end else _TAKE, {"item_number": item})
+
+
+def _open_again(connection: Connection, me: dict[str, Any], item: int, purpose: str) -> bool:
+    """Open a task that had lapsed as it was; return whether there was one."""
+    return connection.execute(_AGAIN, me | {"item_number": item, "for_purpose": purpose}).rowcount > 0
 
 
 def _give(
-    connection: Connection,
-    me: dict[str, Any],
-    item: Row[Any],
-    settings: ProjectSettings,
-    turn: int,
-    had_lapse: bool,
+    connection: Connection, me: dict[str, Any], item: int, rows: Iterable[Row[Any]], turn: int, had_lapse: bool
 ) -> None:
-    """Lease the item: its different completions in an order drawn for this annotator alone.
+    """Make a task of the item: its different completions, of these rows, in an order drawn for this annotator alone.
 
     Of more than nine the first nine are shown: those of the policies, then as many as fit of those annotators wrote.
     A task of theirs that had lapsed (`had_lapse`: there are such tasks) is opened again as it was, so that a draft or a
     late answer still fits it.
     """
-    again = me | {"item_number": item.number, "for_purpose": ""}
-    if not (had_lapse and connection.execute(_AGAIN, again).rowcount):
-        rows = connection.execute(_COMPLETIONS, {"of_prompt": item.prompt_id})
+    if not (had_lapse and _open_again(connection, me, item, "")):
         shown = [completion.id for completion in distinct([completion_in(row) for row in rows])[:MOST_COMPLETIONS]]
         _random.shuffle(shown)
-        _insert(connection, me, item.number, "", shown, turn)
-    to_the_end = settings.order_of_work == "fewest"
-    connection.execute(_TAKE_TO_THE_END if to_the_end else _TAKE, {"item_number": item.number})
+        _insert(connection, me, item, "", shown, turn)
 
 
 def _give_test(connection: Connection, me: dict[str, Any], settings: ProjectSettings, turn: int) -> bool:
@@ -361,7 +390,7 @@ def _give_test(connection: Connection, me: dict[str, Any], settings: ProjectSett
         return False
     if found is None:
         return False
-    if not connection.execute(_AGAIN, me | {"item_number": found.item, "for_purpose": purpose}).rowcount:
+    if not _open_again(connection, me, found.item, purpose):
         _insert(connection, me, found.item, purpose, _another_order(json.loads(found.shown)), turn)
     return True
 
@@ -392,11 +421,7 @@ _SHORTEN = (
     )
     .values(expires_us=schema.now_us() + GRACE)
 )
-_RENEW_ONE = (
-    update(_tasks)
-    .where(_tasks.c.token == bindparam("of_token"), _tasks.c.state == schema.OPEN)
-    .values(expires_us=_expires)
-)
+_RENEW_ONE = update(_tasks).where(_tasks.c.token == bindparam("of_token"), schema.is_open).values(expires_us=_expires)
 
 
 def leave(store: Store, annotator: str) -> int:

@@ -8,8 +8,9 @@ the settings in force when it was submitted: those against which it was checked.
 import json
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import Any
 
-from sqlalchemy import Connection, bindparam, insert, select
+from sqlalchemy import ColumnElement, Connection, Label, Row, bindparam, insert, select
 
 from label_data import schema
 from label_data.counting import settle_project
@@ -32,12 +33,16 @@ class Project:
 
 
 _revisions = schema.project_revisions
-_NEWEST = (
-    select(_revisions.c.settings, _revisions.c.revision)
-    .where(_revisions.c.project == bindparam("project"))
-    .order_by(_revisions.c.revision.desc())
-    .limit(1)
-)
+
+
+def newest_settings(project: ColumnElement[str]) -> tuple[Label[Any], Label[Any]]:
+    """Return what a statement selects, beside other things, to learn a project's settings: see `settings_of`."""
+    newest = select().where(_revisions.c.project == project).order_by(_revisions.c.revision.desc()).limit(1)
+    text, revision = (newest.add_columns(_revisions.c[name]) for name in ("settings", "revision"))
+    return text.scalar_subquery().label("settings"), revision.scalar_subquery().label("revision")
+
+
+_NEWEST = select(*newest_settings(bindparam("project", type_=_revisions.c.project.type)))
 
 
 def projects(store: Store) -> list[Project]:
@@ -95,8 +100,12 @@ def project_settings(store: Store, project: str = PROJECT) -> tuple[ProjectSetti
 
 def settings_in(connection: Connection, project: str) -> tuple[ProjectSettings, int]:
     """Return the newest settings inside a transaction that is open already."""
-    row = connection.execute(_NEWEST, {"project": project}).first()
-    return (_settings(row.settings), row.revision) if row else (ProjectSettings(), 0)
+    return settings_of(connection.execute(_NEWEST, {"project": project}).one())
+
+
+def settings_of(row: Row[Any]) -> tuple[ProjectSettings, int]:
+    """Return the settings, and their revision, of a row that has the columns of `newest_settings`."""
+    return (_settings(row.settings), row.revision) if row.revision else (ProjectSettings(), 0)
 
 
 @lru_cache(maxsize=64)

@@ -6,7 +6,8 @@ found by one look at the index, whether ten prompts are behind it or fifty thous
 that is held until they are committed; else a cursor could pass one that another connection had not committed yet.
 
 Locks are taken in one order everywhere: cursor, item, task, draft, project; of several tasks that of the lowest number
-first.
+first. Who goes on to further items with a task locked (`label_data.assignment.submit_then_next`) takes those alone that
+nobody has locked.
 """
 
 from sqlalchemy import Connection, bindparam, func, select, update

@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import (
     BigInteger,
     Column,
+    ColumnElement,
     Float,
     ForeignKey,
     Index,
@@ -164,8 +165,17 @@ tasks = Table(
 """An item leased to an annotator. `project`: the item's. `purpose`: as `Ranking.purpose`. `counted`: is its ranking one
 of those that the item's `done` counts? `turn`: which of this annotator's tasks in this project it is, from 1."""
 
-is_open = tasks.c.state == literal_column(f"'{OPEN}'", String)
-"""A literal, because SQLite finds a partial index for no bound value."""
+
+def task_is(state: str) -> ColumnElement[bool]:
+    """Is the task in this state?
+
+    A literal: for a bound value SQLite finds no partial index, and looks for one again whenever the statement is run,
+    which takes several times as long as running it.
+    """
+    return tasks.c.state == literal_column(f"'{state}'", String)
+
+
+is_open = task_is(OPEN)
 Index("ix_tasks_open_expires_us", tasks.c.expires_us, sqlite_where=is_open, postgresql_where=is_open)
 
 cursors = Table(

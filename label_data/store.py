@@ -35,7 +35,13 @@ _NEW_PROMPT = insert(_prompts).values(added_us=schema.now_us())
 _NEW_COMPLETION = insert(_completions).values(added_us=schema.now_us())
 _NEW_DEMONSTRATION = insert(_demonstrations).values(stored_us=schema.now_us())
 _APPEND = insert(_rankings).values(stored_us=schema.now_us())
-_APPEND_NOW = _APPEND.values(submitted_us=schema.now_us())
+_APPEND_UNLESS_STORED = {
+    dialect: new(_rankings).values(stored_us=schema.now_us()).on_conflict_do_nothing().returning(_rankings.c.number)
+    for dialect, new in UPSERTING_INSERT.items()
+}
+_APPEND_NOW_UNLESS_STORED = {
+    dialect: append.values(submitted_us=schema.now_us()) for dialect, append in _APPEND_UNLESS_STORED.items()
+}
 _NEW_ITEM = insert(_items)
 _some = bindparam("some", expanding=True)
 _PROMPTS_AMONG = select(_prompts.c.id).where(_prompts.c.id.in_(_some))
@@ -348,20 +354,16 @@ def save_ranking(store: Store, ranking: Ranking) -> str:
 def add_ranking(connection: Connection, ranking: Ranking, task: str | None = None, item: int | None = None) -> str:
     """Append inside a transaction that is open already; see `save_ranking`.
 
+    Return "ranked already", too: the task has another first ranking.
+
     `task`: token of the task that it answers just now; `item`: number of the item, and so the project, to which it
     belongs. One that revises another belongs to the task and item of that one.
     """
     is_now = task is not None
     digest = _digest(ranking)
-    stored = connection.scalar(_STORED, {"of_submission": ranking.submission})
-    if stored is not None:
-        if stored != digest:
-            raise InputError(
-                f"Submission {ranking.submission} is stored already with another judgement. "
-                "Nothing was changed; reload the page and rank again."
-            )
-        return "repeat"
     if ranking.revises is not None:
+        if _is_stored(connection, ranking, digest):
+            return "repeat"
         revised = connection.execute(_REVISED, {"of_submission": ranking.revises}).first()
         if revised is None:
             raise InputError(f"Ranking {ranking.revises} is not stored, so it can't be revised. Reload the page.")
@@ -372,10 +374,23 @@ def add_ranking(connection: Connection, ranking: Ranking, task: str | None = Non
         task, item = revised.task, revised.item
     values = _ranking_row(ranking, digest, task, item)
     if is_now:
-        connection.execute(_APPEND_NOW, values)
+        append = _APPEND_NOW_UNLESS_STORED[connection.dialect.name]
     else:
-        connection.execute(_APPEND, values | {"submitted_us": ranking.submitted})
-    return "saved"
+        append, values["submitted_us"] = _APPEND_UNLESS_STORED[connection.dialect.name], ranking.submitted
+    if connection.scalar(append, values) is not None:
+        return "saved"
+    return "repeat" if _is_stored(connection, ranking, digest) else "ranked already"
+
+
+def _is_stored(connection: Connection, ranking: Ranking, digest: str) -> bool:
+    """Say whether the submission is stored with the same content; InputError if it is with another one."""
+    stored = connection.scalar(_STORED, {"of_submission": ranking.submission})
+    if stored not in (None, digest):
+        raise InputError(
+            f"Submission {ranking.submission} is stored already with another judgement. "
+            "Nothing was changed; reload the page and rank again."
+        )
+    return stored is not None
 
 
 def _digest(ranking: Ranking) -> str:

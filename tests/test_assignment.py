@@ -1,15 +1,17 @@
 """Who ranks what next, and what becomes of an answer."""
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import event, text
+from sqlalchemy.exc import IntegrityError
 
 from label_data.annotators import annotator_named
-from label_data.assignment import Answer, next_tasks, submit
+from label_data.assignment import AHEAD, Answer, next_tasks, submit, submit_then_next
+from label_data.check import problems
 from label_data.comparisons import comparisons
 from label_data.contents import groups
-from label_data.database import writing
+from label_data.database import open_store, writing
 from label_data.progress import item_counts, store_counts
-from label_data.projects import save_settings
+from label_data.projects import add_project, save_settings
 from label_data.records import InputError
 from label_data.settings import ProjectSettings
 from store_fixtures import add_ready_prompt, let_leases_run_out
@@ -171,3 +173,85 @@ def test_some_may_stay_unplaced_where_the_project_allows_it(store, ann):
     (ranking,) = next(groups(store)).rankings
     assert ranking.unranked == (task.completions[2].id,)
     assert ranking.project_revision == 1
+
+
+# An answer and the next tasks at once
+
+
+@pytest.fixture
+def mine(store, ann):
+    """Ann's two tasks of five prompts."""
+    for number in range(5):
+        add_ready_prompt(store, f"Question {number}?")
+    return next_tasks(store, ann)
+
+
+def ranked(task):
+    return Answer(task.token, task.token, "ranked", [[0], [1], [2]])
+
+
+def test_the_next_tasks_come_with_an_answer_in_one_commit(store, ann, mine):
+    commits = []
+    event.listen(store, "commit", commits.append)
+    said, tasks = submit_then_next(store, ranked(mine[0]), ann)
+    assert (said, len(commits)) == ("saved", 1)
+    assert tasks[0] == mine[1]
+    assert tasks == next_tasks(store, ann)
+    assert store_counts(store).rankings == 1
+
+
+def test_a_repeated_send_brings_the_same_tasks_again(store, ann, mine):
+    _, tasks = submit_then_next(store, ranked(mine[0]), ann)
+    assert submit_then_next(store, ranked(mine[0]), ann) == ("repeat", tasks)
+    another_tab = Answer(mine[0].token, "another", "all_bad")
+    assert submit_then_next(store, another_tab, ann) == ("ranked already", tasks)
+    assert store_counts(store).rankings == 1
+
+
+def test_an_answer_that_is_refused_brings_no_tasks_and_leases_none(store, ann, mine):
+    with pytest.raises(InputError, match="1 of 3 completions are not placed"):
+        submit_then_next(store, Answer(mine[0].token, "s", "ranked", [[0], [1]]), ann)
+    assert next_tasks(store, ann) == mine
+
+
+def test_with_the_last_prompts_tasks_have_to_be_asked_for(store, ann, mine):
+    """Of five prompts one is left when four are answered: fewer than a page holds may only be locked by others."""
+    tasks = mine
+    for _ in range(3):
+        _, tasks = submit_then_next(store, ranked(tasks[0]), ann)
+    assert submit_then_next(store, ranked(tasks[0]), ann) == ("saved", [])
+    assert next_tasks(store, ann) == [tasks[1]]
+
+
+def test_a_skip_an_answer_for_another_project_and_leases_that_ran_out_leave_the_tasks_to_be_asked_for(
+    store, ann, bob, mine
+):
+    assert submit_then_next(store, Answer(mine[0].token, "skip", "skipped"), ann) == ("saved", [])
+    other = add_project(store, "Other")
+    assert submit_then_next(store, ranked(mine[1]), ann, other.id) == ("saved", [])
+    (task, _) = next_tasks(store, ann)
+    next_tasks(store, bob)
+    let_leases_run_out(store)
+    assert submit_then_next(store, ranked(task), ann) == ("saved", [])
+    assert len(next_tasks(store, ann)) == AHEAD
+
+
+def test_an_answer_is_stored_even_if_the_next_tasks_cannot_be_leased(sqlite_store, caplog):
+    """A trigger refuses every new task, as a fault in the database or in the program would."""
+    store = open_store(sqlite_store)
+    for number in range(3):
+        add_ready_prompt(store, f"Question {number}?")
+    ann = annotator_named(store, "Ann").id
+    task, ahead = next_tasks(store, ann)
+    with writing(store) as connection:
+        connection.execute(text("CREATE TRIGGER no BEFORE INSERT ON tasks BEGIN SELECT RAISE(ABORT, 'no'); END"))
+    assert submit_then_next(store, ranked(task), ann) == ("saved", [])
+    assert [record.message for record in caplog.records] == ["an answer and the next tasks did not go together"]
+    assert store_counts(store).rankings == 1
+    with pytest.raises(IntegrityError):
+        next_tasks(store, ann)
+    with writing(store) as connection:
+        connection.execute(text("DROP TRIGGER no"))
+    assert next_tasks(store, ann)[0].token == ahead.token
+    assert list(problems(store)) == []
+    store.dispose()

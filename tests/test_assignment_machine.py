@@ -23,7 +23,7 @@ from sqlalchemy import select
 
 from label_data import schema
 from label_data.annotators import annotator_named
-from label_data.assignment import Answer, next_tasks, submit
+from label_data.assignment import AHEAD, Answer, next_tasks, submit, submit_then_next
 from label_data.check import problems
 from label_data.contents import groups
 from label_data.database import reading
@@ -108,19 +108,23 @@ class Assignment(RuleBasedStateMachine):
 
     @rule(who=people)
     def ask(self, who):
-        for task in self.tasks.values():
-            lapsed = task.expires <= self.clock.seconds or task.expires > self.clock.seconds + TOO_LONG
-            if task.state == "open" and lapsed and task.who != who:
-                task.state = "expired"
-                self.count_late(task.item)
+        for task in self.lapsed_but_of(who):
+            task.state = "expired"
+            self.count_late(task.item)
+        self.is_given(who, next_tasks(self.store, self.ids[who]))
+
+    def lapsed_but_of(self, who):
+        now, open_of_others = self.clock.seconds, [task for task in self.tasks.values() if task.state == "open"]
+        return [task for task in open_of_others if task.who != who and not now < task.expires <= now + TOO_LONG]
+
+    def is_given(self, who, found):
         held = [task for task in self.tasks.values() if task.who == who and task.state == "open"]
-        found = next_tasks(self.store, self.ids[who])
-        assert len(found) <= 2
+        assert len(found) <= AHEAD
         tokens = [task.token for task in found]
         assert {task.token for task in held} <= set(tokens)
         for token in set(tokens) - {task.token for task in held}:
             self.take(token, who)
-        if len(found) < 2:
+        if len(found) < AHEAD:
             assert not [item for item in self.items() if self.is_free_for(item, who)]
         for token in tokens:
             self.tasks[token].expires = self.clock.seconds + LEASE
@@ -174,12 +178,17 @@ class Assignment(RuleBasedStateMachine):
         found = [task for task in self.tasks.values() if task.state in states]
         return found[pick % len(found)] if found else None
 
-    def send(self, task, outcome, revises=None):
+    def send(self, task, outcome, revises=None, then_next=False):
         self.sent += 1
         submission = f"s-{self.sent}"
         order = [[0], [1]] if outcome == "ranked" else []
         answer = Answer(task.token, submission, outcome, order, revises=revises)
-        assert submit(self.store, answer, self.ids[task.who]) == "saved"
+        me, found = self.ids[task.who], []
+        if then_next:
+            said, found = submit_then_next(self.store, answer, me)
+        else:
+            said = submit(self.store, answer, me)
+        assert said == "saved"
         task.chain.append((submission, outcome))
         self.acknowledged[submission] = outcome
         if revises is not None and self.gold.get(task.item) == revises:
@@ -187,6 +196,7 @@ class Assignment(RuleBasedStateMachine):
             if outcome == "skipped":
                 del self.gold[task.item]
         self.settle(task, "skipped" if outcome == "skipped" else "done")
+        return found
 
     def settle(self, task, state):
         """The rules of `label_data.counting`, said once more."""
@@ -210,6 +220,18 @@ class Assignment(RuleBasedStateMachine):
     def answer(self, pick, outcome):
         if task := self.some(pick, ("open", "expired")):
             self.send(task, outcome)
+
+    @rule(pick=picks, outcome=st.sampled_from(["ranked", "ranked", "all_bad", "skipped"]))
+    def answer_and_go_on(self, pick, outcome):
+        """The next tasks come along, all or none; where they don't, the page asks for them."""
+        if task := self.some(pick, ("open", "expired")):
+            must_ask = outcome == "skipped" or self.lapsed_but_of(task.who)
+            found = self.send(task, outcome, then_next=True)
+            assert len(found) in ((0,) if must_ask else (0, AHEAD))
+            if found:
+                self.is_given(task.who, found)
+            else:
+                self.ask(task.who)
 
     @rule(pick=picks, outcome=st.sampled_from(["ranked", "skipped"]))
     def revise(self, pick, outcome):

@@ -4,6 +4,7 @@ import sqlite3
 import threading
 from pathlib import Path
 
+import psycopg
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
@@ -119,6 +120,18 @@ def test_a_commit_that_was_acknowledged_is_on_postgresqls_disk_whatever_the_data
     store = open_store(empty_database)
     with reading(store) as connection:
         assert connection.execute(text("SHOW synchronous_commit")).scalar() == "on"
+    store.dispose()
+
+
+def test_a_connection_that_the_server_closed_is_opened_again_without_an_error(postgres_store):
+    store = open_store(postgres_store)
+    with psycopg.connect(postgres_store, autocommit=True) as other:
+        for _ in range(2):
+            with reading(store) as connection:
+                pid = connection.exec_driver_sql("SELECT pg_backend_pid()").scalar()
+            assert other.execute("SELECT pg_terminate_backend(%s, 10000)", (pid,)).fetchone() == (True,)
+    with writing(store) as connection:
+        assert connection.exec_driver_sql("SELECT pg_backend_pid()").scalar() != pid
     store.dispose()
 
 

@@ -6,11 +6,11 @@ import threading
 
 import psycopg
 import pytest
-from sqlalchemy import bindparam, select
+from sqlalchemy import bindparam, event, select
 
 from label_data import schema
 from label_data.annotators import annotator_named
-from label_data.assignment import Answer, next_tasks, submit
+from label_data.assignment import Answer, next_tasks, submit, submit_then_next
 from label_data.check import problems
 from label_data.contents import groups
 from label_data.database import open_store, reading, writing
@@ -341,6 +341,39 @@ def test_who_changes_several_tasks_locks_that_of_the_lowest_number_first(two_tas
         thread = waits(lambda: call(store, ann))
         connection.execute(_LOCKED.with_for_update(nowait=True), {"one": second})
     thread.join()
+
+
+def test_an_answer_with_the_next_tasks_locks_the_cursor_before_its_item(two_tasks, waits):
+    store, ann, (token, _) = two_tasks
+    cursor, item = select(schema.cursors), select(schema.items).order_by(schema.items.c.number).limit(1)
+    with writing(store, beside_others=True) as connection:
+        connection.execute(cursor.with_for_update())
+        thread = waits(lambda: submit_then_next(store, Answer(token, token, "all_bad"), ann))
+        connection.execute(item.with_for_update(nowait=True))
+    thread.join()
+
+
+def test_an_answer_locks_its_item_before_its_task(two_tasks, waits):
+    store, ann, (token, _) = two_tasks
+    with writing(store, beside_others=True) as connection:
+        connection.execute(_LOCKED.with_for_update(), {"one": token})
+        thread = waits(lambda: submit(store, Answer(token, token, "all_bad"), ann))
+        free = select(schema.items.c.number).with_for_update(skip_locked=True)
+        assert len(connection.execute(free).all()) == 1
+    thread.join()
+
+
+def test_who_holds_a_submitted_item_waits_for_no_other_one(two_tasks, caplog):
+    """Of what others have locked the next tasks are not made: they are asked for afterwards, when nothing is held."""
+    store, ann, (token, _) = two_tasks
+    event.listen(store, "begin", lambda connection: connection.exec_driver_sql("SET LOCAL lock_timeout = '3s'"))
+    prompt = add_ready_prompt(store, "Three?", "a", "b")
+    with writing(store, beside_others=True) as connection:
+        third = select(schema.items).where(schema.items.c.prompt_id == prompt.id)
+        connection.execute(third.with_for_update()).one()
+        assert submit_then_next(store, Answer(token, token, "all_bad"), ann) == ("saved", [])
+    assert caplog.records == []
+    assert [question(task) for task in next_tasks(store, ann)] == ["Two?", "Three?"]
 
 
 def test_a_draft_locks_its_task_before_itself_as_a_ranking_does(two_tasks, waits):

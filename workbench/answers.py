@@ -1,22 +1,29 @@
 """What the browser sends from a ranking screen, stored; what became of it goes back with the page's next run."""
 
 from label_data.annotators import Annotator
-from label_data.assignment import submit
+from label_data.assignment import submit, submit_then_next
 from label_data.projects import project_settings
 from label_data.records import InputError
 from label_data.work import policies_of
 from workbench.jobs import keep_up, retrain
 from workbench.languages import translated
 from workbench.ranker import Problem, Revealed, answer_from
-from workbench.session import language, sent, sitting, store
+from workbench.session import Upcoming, language, sent, sitting, store
 
 
-def take_answer(component: str, me: Annotator, project: str) -> None:
-    """Store what the page's ranking screen of this key sent, or remember why it was refused."""
+def take_answer(component: str, me: Annotator, project: str, then_next: bool = False) -> None:
+    """Store what the page's ranking screen of this key sent, or remember why it was refused.
+
+    `then_next`: the page shows the next tasks, so they are leased with it; see `workbench.session.upcoming`.
+    """
     value, here = sent(component), sitting()
     try:
         answer = answer_from(value)
-        submit(store(), answer, me.id)
+        if then_next:
+            _, tasks = submit_then_next(store(), answer, me.id, project)
+            here.upcoming = Upcoming(answer.submission, project, tasks)
+        else:
+            submit(store(), answer, me.id)
         here.saved, here.problem = answer.submission, None
         if project_settings(store(), project)[0].reveal_policies:
             here.revealed = Revealed(answer.submission, policies_of(store(), answer.token, me.id))

@@ -1,5 +1,6 @@
 """What pages share: the store, who is here, and the one place that knows session state and cookies."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import streamlit as st
 
 from label_data.annotators import Annotator, annotator_named, annotator_with_id
+from label_data.assignment import Task
 from label_data.browsing import Choices, choices
 from label_data.data_folder import default_store
 from label_data.database import Store, open_store
@@ -27,6 +29,16 @@ MORE_WORK = 20
 """Rankings that My work lists at first, and adds when asked for more."""
 
 
+@dataclass(frozen=True, slots=True)
+class Upcoming:
+    """The next tasks, leased in one transaction with an answer."""
+
+    submission: str
+    """Of that answer."""
+    project: str
+    tasks: list[Task]
+
+
 @dataclass(slots=True)
 class Sitting:
     """What one tab remembers until it is closed or reloaded."""
@@ -37,6 +49,8 @@ class Sitting:
     """Why the last one was refused."""
     revealed: Revealed | None = None
     """Who wrote what in the last one."""
+    upcoming: Upcoming | None = None
+    """What was leased with the last one."""
     opened: str | None = None
     """Token of the ranked task that My work shows instead of its list."""
     search: str = ""
@@ -69,8 +83,21 @@ def sitting() -> Sitting:
 
 
 def sent(component: str) -> Any:
-    """Return what the ranking screen of this key sent last."""
-    return st.session_state[component].answer
+    """Return what the ranking screen of this key sent for this run; None if it sent nothing."""
+    return getattr(st.session_state.get(component), "answer", None)
+
+
+def upcoming(component: str, project: str) -> list[Task]:
+    """Return the tasks of the project that were leased with the answer to this run; none in any other run.
+
+    A later run asks anew: by then the leases may be over, or the project another.
+    """
+    here = sitting()
+    kept, here.upcoming = here.upcoming, None
+    answer = sent(component)
+    if kept is None or kept.project != project or not isinstance(answer, Mapping):
+        return []
+    return kept.tasks if answer.get("submission") == kept.submission else []
 
 
 def known_annotator() -> Annotator | None:

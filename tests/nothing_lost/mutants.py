@@ -5,8 +5,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from secrets import token_hex
+from typing import Any
 
-from sqlalchemy import Connection, false
+from sqlalchemy import Connection
 
 from label_data import assignment
 from label_data.database import Store, writing
@@ -33,8 +34,8 @@ def lease_without_place(_history: History) -> None:
     """Hand a prompt out however many have it already."""
     lease_more = assignment.lease_more
 
-    def careless(connection: Connection, project: str, annotator: str, settings: ProjectSettings, wanted: int) -> None:
-        lease_more(connection, project, annotator, replace(settings, annotators_per_prompt=100), wanted)
+    def careless(connection: Connection, project: str, annotator: str, settings: ProjectSettings, *more: Any) -> None:
+        lease_more(connection, project, annotator, replace(settings, annotators_per_prompt=100), *more)
 
     assignment.lease_more = careless
 
@@ -48,13 +49,15 @@ def submit_without_key(_history: History) -> None:
             connection.exec_driver_sql("DROP INDEX IF EXISTS uq_rankings_task")
         return submit(store, replace(answer, submission=token_hex(16), revises=None), annotator)
 
-    assignment._CHAIN = assignment._CHAIN.where(false())
-    assignment.submit = anew
+    def anew_then_next(store: Store, answer: assignment.Answer, annotator: str) -> tuple[str, list[assignment.Task]]:
+        return anew(store, answer, annotator), []
+
+    assignment.submit, assignment.submit_then_next = anew, anew_then_next
 
 
 def count_without_lock(_history: History) -> None:
     """Read what is counted without a lock, as on PostgreSQL any number of others may at the same moment."""
-    assignment._LOCKED_ITEM, assignment._LOCKED_TASK = assignment._ITEM, assignment._TASK
+    assignment._LOCKED = assignment._TASK_AND_ITEM
 
 
 MUTANTS: dict[str, Callable[[History], None]] = {

@@ -1,9 +1,10 @@
 """A writer: one annotator's browser, which asks, answers, answers again, changes, withdraws and leaves, without a rest.
 
 What was asked and not answered when it was killed, it asks again when it lives again, under the same name, as the page
-does.
+does. Its answers go as the ranking page sends them, together with the question for the next tasks; its changes, alone.
 """
 
+import logging
 import random
 import secrets
 import time
@@ -26,6 +27,15 @@ STOP = "stop"
 """A file of this name beside the histories asks all writers to end."""
 
 
+class Alarm(logging.Handler):
+    """Raises what `submit_then_next` logs and goes on after: to a writer nothing should happen there."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Raise the error of the record, where it was caught."""
+        assert record.exc_info and record.exc_info[1]
+        raise record.exc_info[1]
+
+
 class Writer:
     """One life of one writer."""
 
@@ -33,7 +43,11 @@ class Writer:
         self._store, self._annotator, self._history = store, annotator, history
         self._outlasts_server = outlasts_server
         self._random = random.Random(secrets.randbits(64))
+        if not outlasts_server:
+            assignment.log.addHandler(Alarm())
         self._open: list[str] = []
+        self._given: list[str] = []
+        """Tasks that came with the last answer."""
         self._sent: list[dict[str, Any]] = []
         """What was submitted and answered."""
         self._newest: dict[str, str] = {}
@@ -89,11 +103,21 @@ class Writer:
                     raise
                 time.sleep(0.05)
         self._remember(call)
+        if self._given:
+            given = self._history.asks("assign", {})
+            self._history.was_told(self._given)
+            self._remember(given)
+            self._given = []
 
     def _done(self, what: str, fields: dict[str, Any]) -> Any:
         match what:
             case "assign":
                 return [task.token for task in assignment.next_tasks(self._store, self._annotator)]
+            case "submit" if fields["revises"] is None:
+                answer = assignment.Answer(**fields)
+                said, tasks = assignment.submit_then_next(self._store, answer, self._annotator)
+                self._given = [task.token for task in tasks]
+                return said
             case "submit":
                 return assignment.submit(self._store, assignment.Answer(**fields), self._annotator)
             case "retract":

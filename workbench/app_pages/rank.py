@@ -12,14 +12,14 @@ from workbench.job_panel import job_panel
 from workbench.languages import filled
 from workbench.ranker import ranker
 from workbench.rendering import literal
-from workbench.session import annotator, forget_annotator, language, project, sitting, store, words
+from workbench.session import annotator, forget_annotator, language, project, sitting, store, upcoming, words
 from workbench.starter import offer_starter_prompts
 
 me = annotator()
 chosen = project().id
 settings, _ = project_settings(store(), chosen)
 here = sitting()
-tasks = next_tasks(store(), me.id, chosen)
+tasks = upcoming("ranker", chosen) or next_tasks(store(), me.id, chosen)
 today = rankings_today(store(), me.id)
 ranker(  # without tasks it shows nothing, but still sends an answer that could not be sent
     tasks,
@@ -30,7 +30,7 @@ ranker(  # without tasks it shows nothing, but still sends an answer that could 
     today=today,
     language=language(),
     revealed=here.revealed if settings.reveal_policies else None,
-    on_answer=partial(take_answer, "ranker", me, chosen),
+    on_answer=partial(take_answer, "ranker", me, chosen, then_next=True),
 )
 if not tasks:
     says = words("rank")
