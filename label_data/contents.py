@@ -8,6 +8,7 @@ is looked at.
 import json
 from collections.abc import Iterator, Sequence, Set
 from dataclasses import fields
+from operator import attrgetter
 from typing import Any, TypeVar
 
 import orjson
@@ -31,7 +32,7 @@ COLUMNS = Columns(
     ),
 )
 """What the records are made of, in the order in which the functions below take it."""
-
+_COMPLETION_COLUMNS = attrgetter(*COLUMNS.completions)
 
 _Record = TypeVar("_Record", Message, Prompt, Completion, Ranking, Demonstration)
 _PUTTERS = {kind: [getattr(kind, one.name).__set__ for one in fields(kind)] for kind in _Record.__constraints__}
@@ -116,7 +117,7 @@ def messages_in(text: str) -> tuple[Message, ...]:
 
 def completion_in(row: Row[Any]) -> Completion:
     """Return the completion of a row that has all columns of its table."""
-    return _completion(*(row._mapping[name] for name in COLUMNS.completions))
+    return _completion(*_COMPLETION_COLUMNS(row))
 
 
 def _completion(
