@@ -1,7 +1,7 @@
 """Groups with no more than a file for a trainer needs of them, straight from the store's rows.
 
-They have the names of the records' fields that the formats use, so a format takes either. Each is made in a third of
-the time of its record: a prompt's messages stay the JSON text that the store has, and what is empty is not parsed.
+They have the names of the records' fields that the formats use, so a format takes either. They take less time to make:
+a prompt's messages stay the JSON text that the store has, and what is empty is not parsed.
 """
 
 from collections.abc import Iterator, Set

@@ -1,7 +1,7 @@
 """What the store holds, as records: groups of one prompt with all that belongs to it.
 
 It was checked when it was stored, so the records are made without checking them again or working out their ids: that
-took most of the time of reading them. `label_data.check` does both. Only whether a group has all that its rankings name
+took half the time of reading them. `label_data.check` does both. Only whether a group has all that its rankings name
 is looked at.
 """
 
