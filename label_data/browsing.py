@@ -13,7 +13,7 @@ from typing import get_args
 from sqlalchemy import Connection, Row, Select, Text, func, select
 
 from label_data import schema
-from label_data.contents import groups_in, prompt_in
+from label_data.contents import groups_in, messages_in
 from label_data.database import Store, reading
 from label_data.records import Group, InputError, Role
 from label_data.settings import ProjectSettings, settings_from
@@ -147,7 +147,7 @@ def prompts_like(
             rankings.get(row.prompt_id, 0),
         )
         for row in rows
-        for messages in [prompt_in(row).messages]
+        for messages in [messages_in(row.messages)]
     )
 
 
@@ -163,7 +163,7 @@ def _rows(connection: Connection, project: str, wanted: Filter, below: int | Non
     text = wanted.text.casefold().strip()
     while rows := connection.execute(query if below is None else query.where(_items.c.number < below)).all():
         for row in rows:  # a backslash escapes in JSON, so what SQL found is looked at again
-            if not text or any(text in message.content.casefold() for message in prompt_in(row).messages):
+            if not text or any(text in message.content.casefold() for message in messages_in(row.messages)):
                 yield row
         below = rows[-1].number
 

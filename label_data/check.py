@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 
 from sqlalchemy import ColumnElement, Connection, ForeignKey, ScalarSelect, Table, func, select, update
 
@@ -10,8 +11,7 @@ from label_data import schema
 from label_data.contents import groups
 from label_data.database import Store, reading, writing
 from label_data.queueing import enqueue
-from label_data.records import InputError, canonical
-from label_data.snapshots import digest_problems
+from label_data.records import Group, InputError, canonical
 
 APPEND_ONLY = {
     "sqlite": "SELECT tbl_name, count(*) FROM sqlite_master WHERE type = 'trigger' GROUP BY tbl_name",
@@ -57,6 +57,8 @@ def problems(store: Store) -> Iterator[str]:
     counters of items beside tasks and rankings, every record's own rules, every id beside the content it names, every
     judgement beside its hash.
     """
+    from label_data.snapshots import digest_problems  # pandas and scipy: for this alone
+
     with reading(store) as connection:
         if store.dialect.name == "sqlite":
             yield from _file_problems(connection)
@@ -72,7 +74,7 @@ def problems(store: Store) -> Iterator[str]:
         hashes = schema.rankings.c.submission, schema.rankings.c.judgement_sha256
         judged = dict(connection.execute(select(*hashes)).all())
     try:
-        for group in groups(store, revised=True, retracted=True):
+        for group in map(_made_anew, groups(store, revised=True, retracted=True)):
             stored[schema.prompts].discard(group.prompt.id)
             stored[schema.completions] -= {completion.id for completion in group.completions}
             stored[schema.demonstrations] -= {demonstration.id for demonstration in group.demonstrations}
@@ -87,6 +89,17 @@ def problems(store: Store) -> Iterator[str]:
         for id in sorted(left):
             yield f"{table.name}: {id} is not the hash of what is stored under it."
     yield from digest_problems(store)
+
+
+def _made_anew(group: Group) -> Group:
+    """Return the group with every record checked and named by its content, as reading it from the store did not."""
+    messages = tuple(map(replace, group.prompt.messages))
+    return Group(
+        replace(group.prompt, messages=messages),
+        tuple(map(replace, group.completions)),
+        tuple(map(replace, group.rankings)),
+        tuple(map(replace, group.demonstrations)),
+    )
 
 
 def _file_problems(connection: Connection) -> Iterator[str]:

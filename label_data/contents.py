@@ -1,49 +1,41 @@
-"""What the store holds, as records: groups of one prompt with all that belongs to it."""
+"""What the store holds, as records: groups of one prompt with all that belongs to it.
+
+It was checked when it was stored, so the records are made without checking them again or working out their ids: that
+took half the time of reading them. `label_data.check` does both. Only whether a group has all that its rankings name
+is looked at.
+"""
 
 import json
-from collections.abc import Iterable, Iterator, Sequence, Set
-from functools import cache, lru_cache
-from typing import Any
+from collections.abc import Iterator, Sequence, Set
+from dataclasses import fields
+from operator import attrgetter
+from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Row, Select, Table, bindparam, select
+import orjson
+from sqlalchemy import Connection, Row
 
-from label_data import schema
 from label_data.database import Store, reading
+from label_data.group_rows import Columns, GroupRows, json_value, pages, rows_of
 from label_data.records import Completion, Demonstration, Group, Message, Prompt, Ranking, Span
 
-_ids = bindparam("prompts", expanding=True)
-_rankings, _retractions, _items = schema.rankings, schema.retractions, schema.items
-_later, _other = _rankings.alias("later"), _rankings.alias("other")
+COLUMNS = Columns(
+    prompts=("number", "id", "messages", "category", "source", "licence"),
+    completions=("prompt_id", "text", "policy", "policy_revision", "sampling", "seed", "finish_reason", "id"),
+    rankings=(
+        *("prompt_id", "annotator", "shown", "order", "outcome", "strength", "flags", "reason", "seconds"),
+        *("started_us", "submitted_us", "revises", "assisted", "source", "project", "project_revision"),
+        *("submission", "ratings", "spans", "purpose"),
+    ),
+    demonstrations=(
+        *("prompt_id", "text", "annotator", "edited_from", "submission", "written_us", "source"),
+        *("project", "project_revision", "id"),
+    ),
+)
+"""What the records are made of, in the order in which the functions below take it."""
+_COMPLETION_COLUMNS = attrgetter(*COLUMNS.completions)
 
-
-def _of(table: Table) -> Select[Any]:
-    return select(table).where(table.c.prompt_id.in_(_ids)).order_by(table.c.number)
-
-
-# Built once: building them for each call took more than reading what they find.
-_PROMPTS = select(schema.prompts).where(schema.prompts.c.id.in_(_ids))
-_COMPLETIONS = _of(schema.completions)
-_KEYS = select(_items.c.gold).where(_items.c.prompt_id.in_(_ids), _items.c.gold.is_not(None))
-
-
-@cache
-def _statements(revised: bool, retracted: bool, of_project: bool) -> tuple[Select[Any], Select[Any]]:
-    """Return how rankings are found, and the demonstrations sent with them; see `groups`."""
-    return tuple(_wanted(table, revised, retracted, of_project) for table in (_rankings, schema.demonstrations))
-
-
-def _wanted(table: Table, revised: bool, retracted: bool, of_project: bool) -> Select[Any]:
-    query = _of(table)
-    if not revised:
-        query = query.where(~select(_later.c.number).where(_later.c.revises == table.c.submission).exists())
-    if not retracted:
-        withdrawn = select(_retractions.c.submission).where(_retractions.c.submission == table.c.submission)
-        query = query.where(~withdrawn.exists())
-    if of_project:
-        mine = select(_items.c.number).where(_items.c.number == _other.c.item, _items.c.project == bindparam("project"))
-        others = select(_other.c.number).where(_other.c.submission == table.c.submission, ~mine.exists())
-        query = query.where(~others.exists())
-    return query
+_Record = TypeVar("_Record", Message, Prompt, Completion, Ranking, Demonstration)
+_PUTTERS = {kind: [getattr(kind, one.name).__set__ for one in fields(kind)] for kind in _Record.__constraints__}
 
 
 def groups(
@@ -58,7 +50,7 @@ def groups(
     First added first. Of a ranking that was revised only the newest is current, with the demonstration sent with it;
     `revised` yields the earlier ones too, in the order in which they were stored. `project`: only its prompts, with
     the rankings made for it; by default those of all projects. Rankings that were withdrawn, and the demonstrations
-    sent with them, come with `retracted` alone. Reads 500 prompts at a time.
+    sent with them, come with `retracted` alone. Reads some hundred prompts at a time.
     """
     with reading(store) as connection:
         yield from all_groups_in(connection, ranked_only, revised, project, retracted)
@@ -72,16 +64,8 @@ def all_groups_in(
     retracted: bool = False,
 ) -> Iterator[Group]:
     """Yield the same inside a transaction that is open already."""
-    prompts, items = schema.prompts, schema.items
-    query = select(prompts.c.id, prompts.c.number).order_by(prompts.c.number).limit(500)
-    if ranked_only:
-        query = query.where(prompts.c.id.in_(select(schema.rankings.c.prompt_id)))
-    if project is not None:
-        query = query.where(prompts.c.id.in_(select(items.c.prompt_id).where(items.c.project == project)))
-    last = -1
-    while rows := connection.execute(query.where(prompts.c.number > last)).all():
-        yield from groups_in(connection, [row.id for row in rows], revised, project, retracted)
-        last = rows[-1].number
+    for rows in pages(connection, COLUMNS, ranked_only, revised, project, retracted):
+        yield from _groups(rows)
 
 
 def groups_in(
@@ -95,85 +79,113 @@ def groups_in(
 
     `revised`, `project` and `retracted` as in `groups`.
     """
-    of_rankings, of_demonstrations = _statements(revised, retracted, project is not None)
-    ids = {"prompts": list(prompt_ids), "project": project}
-    prompts = {row.id: prompt_in(row) for row in connection.execute(_PROMPTS, ids)}
-    keys = set(connection.scalars(_KEYS, ids))
-    completions_of = _by_prompt(map(completion_in, connection.execute(_COMPLETIONS, ids)))
-    rankings_of = _by_prompt(_ranking(row, keys) for row in connection.execute(of_rankings, ids))
-    demonstrations_of = _by_prompt(map(_demonstration, connection.execute(of_demonstrations, ids)))
-    return [
-        Group(prompts[id], completions_of.get(id, ()), rankings_of.get(id, ()), demonstrations_of.get(id, ()))
-        for id in prompt_ids
-    ]
+    return list(_groups(rows_of(connection, COLUMNS, prompt_ids, revised, project, retracted)))
 
 
-def _by_prompt(records: Iterable[Any]) -> dict[str, tuple[Any, ...]]:
-    found: dict[str, list[Any]] = {}
-    for record in records:
-        found.setdefault(record.prompt_id, []).append(record)
-    return {prompt: tuple(same) for prompt, same in found.items()}
+def _groups(rows: GroupRows) -> Iterator[Group]:
+    for row in rows.prompts:
+        prompt = _prompt(*row[1:])
+        yield Group(
+            prompt,
+            tuple(_completion(*one) for one in rows.completions.get(prompt.id, ())),
+            tuple(_ranking(*one, keys=rows.keys) for one in rows.rankings.get(prompt.id, ())),
+            tuple(_made(Demonstration, *one) for one in rows.demonstrations.get(prompt.id, ())),
+        )
 
 
-def _value(text: str) -> Any:
-    """Return what a JSON column holds: most often nothing, which need not be parsed."""
-    return [] if text == "[]" else {} if text == "{}" else json.loads(text)
+def _made(kind: type[_Record], *values: Any) -> _Record:
+    """Return the record of these values, all its fields in their order, unchecked, with the id it was stored under."""
+    record = object.__new__(kind)
+    for put, value in zip(_PUTTERS[kind], values, strict=True):
+        put(record, value)
+    return record
 
 
 def prompt_in(row: Row[Any]) -> Prompt:
     """Return the prompt of a row of its table."""
-    messages = tuple(Message(message["role"], message["content"]) for message in json.loads(row.messages))
-    return Prompt(messages, row.category, row.source, row.licence)
+    return _prompt(row.id, row.messages, row.category, row.source, row.licence)
+
+
+def _prompt(id: str, messages: str, category: str, source: str, licence: str) -> Prompt:
+    return _made(Prompt, messages_in(messages), category, source, licence, id)
+
+
+def messages_in(text: str) -> tuple[Message, ...]:
+    """Return the messages of a prompt, of which the store has the JSON."""
+    return tuple(_made(Message, one["role"], one["content"]) for one in orjson.loads(text))
 
 
 def completion_in(row: Row[Any]) -> Completion:
-    """Return the completion of a row of its table."""
-    kept = (row.prompt_id, row.text, row.policy, row.policy_revision, row.sampling, row.seed, row.finish_reason)
-    return _completion(*kept)
+    """Return the completion of a row that has all columns of its table."""
+    return _completion(*_COMPLETION_COLUMNS(row))
 
 
-@lru_cache(maxsize=4_096)
 def _completion(
-    prompt_id: str, text: str, policy: str, revision: str, sampling: str, seed: int | None, finish_reason: str
+    prompt_id: str,
+    text: str,
+    policy: str,
+    policy_revision: str,
+    sampling: str,
+    seed: int | None,
+    finish_reason: str,
+    id: str,
 ) -> Completion:
-    """Return the completion, made and checked once: a task's are read three times while an annotator has it."""
-    return Completion(prompt_id, text, policy, revision, json.loads(sampling), seed, finish_reason)
-
-
-def _demonstration(row: Row[Any]) -> Demonstration:
-    return Demonstration(
-        row.prompt_id,
-        row.text,
-        row.annotator,
-        row.edited_from,
-        row.submission,
-        row.written_us,
-        row.source,
-        row.project,
-        row.project_revision,
+    return _made(
+        Completion,
+        prompt_id,
+        text,
+        policy,
+        policy_revision,
+        {} if sampling == "{}" else json.loads(sampling),
+        seed,
+        finish_reason,
+        id,
     )
 
 
-def _ranking(row: Row[Any], keys: Set[str]) -> Ranking:
-    return Ranking(
-        prompt_id=row.prompt_id,
-        annotator=row.annotator,
-        shown=tuple(json.loads(row.shown)),
-        order=tuple(tuple(group) for group in json.loads(row.order)),
-        outcome=row.outcome,
-        strength=tuple(_value(row.strength)),
-        flags={completion: tuple(flags) for completion, flags in _value(row.flags).items()},
-        reason=row.reason,
-        seconds=row.seconds,
-        started=row.started_us,
-        submitted=row.submitted_us,
-        revises=row.revises,
-        assisted=bool(row.assisted),
-        source=row.source,
-        project=row.project,
-        project_revision=row.project_revision,
-        submission=row.submission,
-        ratings=_value(row.ratings),
-        spans=tuple(Span(*span) for span in _value(row.spans)),
-        purpose="key" if row.submission in keys else row.purpose,
+def _ranking(
+    prompt_id: str,
+    annotator: str,
+    shown: str,
+    order: str,
+    outcome: str,
+    strength: str,
+    flags: str,
+    reason: str,
+    seconds: float | None,
+    started: int | None,
+    submitted: int | None,
+    revises: str | None,
+    assisted: int,
+    source: str,
+    project: str,
+    project_revision: int | None,
+    submission: str,
+    ratings: str,
+    spans: str,
+    purpose: str,
+    keys: Set[str],
+) -> Ranking:
+    return _made(
+        Ranking,
+        prompt_id,
+        annotator,
+        tuple(orjson.loads(shown)),
+        tuple(map(tuple, json_value(order))),
+        outcome,
+        tuple(json_value(strength)),
+        {completion: tuple(some) for completion, some in json_value(flags).items()},
+        reason,
+        seconds,
+        started,
+        submitted,
+        revises,
+        bool(assisted),
+        source,
+        project,
+        project_revision,
+        submission,
+        json_value(ratings),
+        tuple(Span(*span) for span in json_value(spans)),
+        "key" if submission in keys else purpose,
     )

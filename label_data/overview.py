@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import bindparam, case, func, select
 
 from label_data import schema
-from label_data.contents import prompt_in
+from label_data.contents import messages_in
 from label_data.database import Store, reading
 from label_data.progress import WORKING_DAY
 from label_data.projects import Project, projects, settings_in
@@ -213,7 +213,7 @@ def open_tasks(store: Store, project: str) -> list[OpenTask]:
             OpenTask(
                 row.token,
                 row.name,
-                prompt_in(row).messages[-1].content,
+                messages_in(row.messages)[-1].content,
                 row.assigned_us,
                 row.expires_us,
                 bool(row.has_draft),

@@ -22,6 +22,9 @@ Purpose = Literal["", "repeat", "gold", "key"]
 """What a ranking is for. Empty: to say which completions are better. repeat: the same annotator ranks the prompt a
 second time, to see whether they say the same. gold: it is held against a ranking that is known. key: it is that one."""
 
+TESTS = ("repeat", "gold")
+"""Purposes of rankings that give no comparison."""
+
 ROLES, OUTCOMES, SOURCES, PURPOSES = (get_args(named) for named in (Role, Outcome, Source, Purpose))
 
 LONGEST_TEXT = 200_000
@@ -130,6 +133,11 @@ class Prompt:
     def as_dicts(self) -> list[dict[str, str]]:
         """The messages as chat templates and OpenAI-compatible servers take them."""
         return [{"role": message.role, "content": message.content} for message in self.messages]
+
+    @property
+    def as_json(self) -> str:
+        """The same as the store keeps them."""
+        return canonical(self.as_dicts)
 
     @property
     def first_turn(self) -> str:
@@ -338,7 +346,7 @@ class Ranking:
 
         Such a ranking gives no comparison to train on: one annotator would be heard twice, or one prompt by everyone.
         """
-        return self.purpose in ("repeat", "gold")
+        return self.purpose in TESTS
 
     @property
     def unranked(self) -> tuple[str, ...]:

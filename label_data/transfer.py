@@ -7,9 +7,10 @@ from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from label_data.bare_groups import bare_groups
 from label_data.contents import groups as stored_groups
 from label_data.database import Store
-from label_data.formats import MAPPED, READERS, WITH_MARGIN, WRITERS, groups, prompts, recognised
+from label_data.formats import MAPPED, READERS, WITH_MARGIN, WRITERS, groups, prompts, recognised, spreadsheet
 from label_data.hub import fetch, is_on_hub
 from label_data.projects import PROJECT
 from label_data.records import Group, InputError
@@ -214,5 +215,8 @@ def export_file(
         if format_ not in WITH_MARGIN:
             raise InputError(f"Format {format_} has no margin. Leave it out, or use {', '.join(sorted(WITH_MARGIN))}.")
         write = partial(write, with_margin=True)
-    rows = write(file, stored_groups(store, revised=format_ == groups.NAME, project=project), left_out)
-    return Exported(rows, +left_out)
+    if format_ in (groups.NAME, spreadsheet.NAME):
+        found = stored_groups(store, revised=format_ == groups.NAME, project=project)
+    else:
+        found = bare_groups(store, project)
+    return Exported(write(file, found, left_out), +left_out)

@@ -43,11 +43,11 @@ def export_version(
 
 def _pairs(found: Iterable[VersionGroup], left_out: Counter[str]) -> Iterator[Preferred]:
     for one in found:
-        completions = {completion.id: completion for completion in one.group.completions}
+        prompt = one.group.prompt.as_json
+        texts = {completion.id: completion.text for completion in one.group.completions}
         left_out["tie"] += len(one.ties)
         for of in one.comparisons:
-            chosen, rejected = completions[of.chosen], completions[of.rejected]
-            yield Preferred(one.group.prompt, chosen, rejected, of.margin, of.weight)
+            yield Preferred(prompt, texts[of.chosen], texts[of.rejected], of.margin, of.weight)
 
 
 def _without_ties(groups: Iterable[Group], left_out: Counter[str]) -> Iterator[Group]:

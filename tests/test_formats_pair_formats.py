@@ -74,7 +74,7 @@ def test_pairs_made_in_another_way_are_written_as_they_are(tmp_path, name):
     """Turned round, as an aggregation of several annotators may have it."""
     group = ranked(USER)
     no, yes = group.completions
-    assert PAIR_WRITERS[name](tmp_path / "rows.jsonl", [Preferred(group.prompt, yes, no)]) == 1
+    assert PAIR_WRITERS[name](tmp_path / "rows.jsonl", [Preferred(group.prompt.as_json, yes.text, no.text)]) == 1
     text = (tmp_path / "rows.jsonl").read_text()
     if name == "llama-factory":
         assert json.loads(text)["chosen"]["value"] == "Yes."

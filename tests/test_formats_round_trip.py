@@ -4,6 +4,7 @@ Each test says what that is. Groups are made at random: any text that a store ke
 numbers of completions, strengths, several annotators, tests of annotators.
 """
 
+import json
 from collections import Counter
 from itertools import chain
 
@@ -14,7 +15,7 @@ from group_strategies import some_groups
 from label_data import formats
 from label_data.formats import FILE_ENDINGS, PAIR_WRITERS, READERS, WITH_MARGIN, WRITERS, recognised
 from label_data.formats.pairs_out import preferred
-from label_data.records import InputError
+from label_data.records import InputError, Prompt, messages_from
 
 law = settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
@@ -62,10 +63,11 @@ def asked(prompt, name):
 @pytest.mark.parametrize("name", PAIR_WRITERS)
 def test_pairs_keep_the_prompt_and_both_texts_and_which_is_better_row_by_row(tmp_path_factory, name, made):
     pairs = list(preferred(made, Counter()))
-    carried = [pair for pair in pairs if CARRIED.get(name, lambda prompt: True)(pair.prompt)]
+    prompts = [Prompt(messages_from(json.loads(pair.prompt), "A prompt")) for pair in pairs]
+    carried = [both for both in zip(prompts, pairs, strict=True) if CARRIED.get(name, lambda prompt: True)(both[0])]
     options = {"with_margin": True} if name in WITH_MARGIN else {}
     found, left_out = written(tmp_path_factory, name, made, **options)
-    expected = [(asked(pair.prompt, name), pair.chosen.text, pair.rejected.text) for pair in carried]
+    expected = [(asked(prompt, name), pair.chosen, pair.rejected) for prompt, pair in carried]
     texts = [{completion.id: completion.text for completion in group.completions} for group in found]
     assert expected == [
         (asked(group.prompt, ""), *(text[id] for (id,) in group.rankings[0].order))

@@ -14,8 +14,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pyarrow as pa
 
+from label_data.bare_groups import BareGroup
 from label_data.formats.judged import Verdict, judged, leaning, read_judged
 from label_data.formats.pairs_out import Preferred, preferred, write_pairs
 from label_data.formats.rows_in import Row
@@ -44,7 +46,7 @@ def _groups(row: Row, source: str, left_out: Counter[str]) -> Iterator[Group]:
     return judged(asked, answers, [Verdict(NAME, **leaning(-1))], left_out, source)
 
 
-def write(path: Path, groups: Iterable[Group], left_out: Counter[str] | None = None) -> int:
+def write(path: Path, groups: Iterable[Group | BareGroup], left_out: Counter[str] | None = None) -> int:
     """Write a row for each comparison and return how many; what there is no place for is counted in `left_out`."""
     left_out = Counter() if left_out is None else left_out
     return write_preferred(path, preferred(groups, left_out), left_out)
@@ -56,10 +58,10 @@ def write_preferred(path: Path, pairs: Iterable[Preferred], left_out: Counter[st
 
 
 def _row(pair: Preferred, left_out: Counter[str]) -> dict[str, Any] | None:
-    *before, asked = pair.prompt.messages
-    if [message.role for message in before] not in ([], ["system"]):
+    *before, asked = orjson.loads(pair.prompt)
+    if [message["role"] for message in before] not in ([], ["system"]):
         left_out[TURNS] += 1
         return None
-    system = before[0].content if before else ""
+    system = before[0]["content"] if before else ""
     left_out[NO_SYSTEM] += bool(before) and not system
-    return {"system": system, "input": asked.content, "chosen": pair.chosen.text, "rejected": pair.rejected.text}
+    return {"system": system, "input": asked["content"], "chosen": pair.chosen, "rejected": pair.rejected}

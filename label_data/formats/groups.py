@@ -22,7 +22,7 @@ import pyarrow as pa
 
 from label_data.formats.prompts import prompt_of
 from label_data.formats.rows_in import Row, described, listed, located, parsed, read_rows
-from label_data.formats.rows_out import write_rows
+from label_data.formats.rows_out import write_lines
 from label_data.records import Completion, Demonstration, Group, Prompt, Ranking, Span, canonical, check_text
 
 NAME = "groups"
@@ -265,17 +265,21 @@ def write(path: Path, groups: Iterable[Group], left_out: Counter[str] | None = N
 
     JSON lines leave out fields that are empty or null; Parquet has a column for each.
     """
-    if path.suffix == ".parquet":
-        return write_rows(path, (_for_arrow(line_of(group)) for group in groups), SCHEMA)
-    return write_rows(path, (line_of(group) for group in groups), SCHEMA)
+    lines = map(line_of, groups)
+    lines = map(_for_arrow, lines) if path.suffix == ".parquet" else lines
+    return write_lines(path, map(_encoded, lines), SCHEMA)
 
 
 def export_digest(groups: Iterable[Group]) -> str:
     """Return the sha256 of the .jsonl file that `write` makes of the groups, without making it."""
     digest = hashlib.sha256()
     for group in groups:
-        digest.update(f"{canonical(line_of(group))}\n".encode())
+        digest.update(_encoded(line_of(group)))
     return digest.hexdigest()
+
+
+def _encoded(line: dict[str, Any]) -> bytes:
+    return f"{canonical(line)}\n".encode()
 
 
 def line_of(group: Group) -> dict[str, Any]:

@@ -20,8 +20,10 @@ from itertools import cycle
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pyarrow as pa
 
+from label_data.bare_groups import BareGroup
 from label_data.formats.judged import Verdict, judged, leaning, read_judged
 from label_data.formats.pairs_out import Preferred, preferred, write_pairs
 from label_data.formats.rows_in import Row
@@ -67,7 +69,7 @@ def _message(turn: Row) -> Message:
     return Message(ROLES[spoken], turn.text("value"))
 
 
-def write(path: Path, groups: Iterable[Group], left_out: Counter[str] | None = None) -> int:
+def write(path: Path, groups: Iterable[Group | BareGroup], left_out: Counter[str] | None = None) -> int:
     """Write a row for each comparison and return how many; what there is no place for is counted in `left_out`."""
     left_out = Counter() if left_out is None else left_out
     return write_preferred(path, preferred(groups, left_out), left_out)
@@ -98,12 +100,13 @@ def _info(path: Path) -> dict[str, Any]:
 
 
 def _row(pair: Preferred, left_out: Counter[str]) -> dict[str, Any] | None:
-    turns = [message for message in pair.prompt.messages if message.role != "system"]
-    if any(turn.role != expected for turn, expected in zip(turns, cycle(("user", "assistant")), strict=False)):
+    asked = orjson.loads(pair.prompt)
+    turns = [message["role"] for message in asked if message["role"] != "system"]
+    if any(role != expected for role, expected in zip(turns, cycle(("user", "assistant")), strict=False)):
         left_out[NOT_BY_TURNS] += 1
         return None
     return {
-        "conversations": [{"from": FROM[turn.role], "value": turn.content} for turn in pair.prompt.messages],
-        "chosen": {"from": "gpt", "value": pair.chosen.text},
-        "rejected": {"from": "gpt", "value": pair.rejected.text},
+        "conversations": [{"from": FROM[turn["role"]], "value": turn["content"]} for turn in asked],
+        "chosen": {"from": "gpt", "value": pair.chosen},
+        "rejected": {"from": "gpt", "value": pair.rejected},
     }

@@ -17,9 +17,10 @@ from typing import Any
 
 import pyarrow as pa
 
+from label_data.bare_groups import BareGroup
 from label_data.formats.judged import Verdict, judged, messages_of, read_judged
 from label_data.formats.pairs import NO_QUESTION
-from label_data.formats.pairs_out import MESSAGES, Preferred, preferred, said, write_pairs
+from label_data.formats.pairs_out import MESSAGES, Preferred, conversation, preferred, write_pairs
 from label_data.formats.rows_in import Row
 from label_data.records import Group
 
@@ -50,7 +51,9 @@ def _groups(row: Row, source: str, left_out: Counter[str]) -> Iterator[Group]:
     return judged(asked, answers, [Verdict(NAME, order)], left_out, source)
 
 
-def write(path: Path, groups: Iterable[Group], left_out: Counter[str] | None = None, with_margin: bool = False) -> int:
+def write(
+    path: Path, groups: Iterable[Group | BareGroup], left_out: Counter[str] | None = None, with_margin: bool = False
+) -> int:
     """Write a row for each comparison and return how many; what there is no place for is counted in `left_out`."""
     left_out = Counter() if left_out is None else left_out
     return write_preferred(path, preferred(groups, left_out), left_out, with_margin)
@@ -64,4 +67,4 @@ def write_preferred(
 
 
 def _row(pair: Preferred, left_out: Counter[str]) -> dict[str, Any]:
-    return {"messages": [*pair.prompt.as_dicts, said(pair.chosen)], "rejected_response": pair.rejected.text}
+    return {"messages": conversation(pair.prompt, pair.chosen), "rejected_response": pair.rejected}

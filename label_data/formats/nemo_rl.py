@@ -22,9 +22,10 @@ from typing import Any
 
 import pyarrow as pa
 
+from label_data.bare_groups import BareGroup
 from label_data.formats.judged import Verdict, by_rank, judged, messages_of, number_of, read_judged
 from label_data.formats.pairs import PART_EARLY
-from label_data.formats.pairs_out import MESSAGES, count_without_order, said
+from label_data.formats.pairs_out import MESSAGES, as_is, count_without_order, said
 from label_data.formats.rows_in import Row
 from label_data.formats.rows_out import write_rows
 from label_data.records import Group
@@ -59,23 +60,23 @@ def _groups(row: Row, source: str, left_out: Counter[str]) -> Iterator[Group]:
     return judged(asked, answers, [Verdict(NAME, by_rank(ranks))], left_out, source)
 
 
-def write(path: Path, groups: Iterable[Group], left_out: Counter[str] | None = None) -> int:
+def write(path: Path, groups: Iterable[Group | BareGroup], left_out: Counter[str] | None = None) -> int:
     """Write a row for each ranking and return how many; what NeMo-RL has no place for is counted in `left_out`."""
     return write_rows(path, _rows(groups, Counter() if left_out is None else left_out), SCHEMA)
 
 
-def _rows(groups: Iterable[Group], left_out: Counter[str]) -> Iterator[dict[str, Any]]:
+def _rows(groups: Iterable[Group | BareGroup], left_out: Counter[str]) -> Iterator[dict[str, Any]]:
     for group in groups:
         count_without_order(group, left_out)
-        completions = {completion.id: completion for completion in group.completions}
+        texts = {completion.id: completion.text for completion in group.completions}
         for ranking in group.rankings:
             if ranking.tests_annotator or not ranking.order:
                 continue
             left_out["ranking with strengths, which ranks do not tell"] += any(ranking.strength)
             yield {
-                "context": group.prompt.as_dicts,
+                "context": as_is(group.prompt.as_json),
                 "completions": [
-                    {"rank": rank, "completion": [said(completions[id])]}
+                    {"rank": rank, "completion": [said(texts[id])]}
                     for rank, tied in enumerate(ranking.order)
                     for id in tied
                 ],

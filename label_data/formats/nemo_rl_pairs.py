@@ -15,14 +15,15 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from label_data.bare_groups import BareGroup
 from label_data.formats.nemo_rl import SCHEMA
-from label_data.formats.pairs_out import Preferred, preferred, said, write_pairs
+from label_data.formats.pairs_out import Preferred, as_is, preferred, said, write_pairs
 from label_data.records import Group
 
 NAME = "nemo-rl-pairs"
 
 
-def write(path: Path, groups: Iterable[Group], left_out: Counter[str] | None = None) -> int:
+def write(path: Path, groups: Iterable[Group | BareGroup], left_out: Counter[str] | None = None) -> int:
     """Write a row for each comparison and return how many; what there is no place for is counted in `left_out`."""
     left_out = Counter() if left_out is None else left_out
     return write_preferred(path, preferred(groups, left_out), left_out)
@@ -36,6 +37,6 @@ def write_preferred(path: Path, pairs: Iterable[Preferred], left_out: Counter[st
 def _row(pair: Preferred, left_out: Counter[str]) -> dict[str, Any]:
     sides = enumerate((pair.chosen, pair.rejected))
     return {
-        "context": pair.prompt.as_dicts,
+        "context": as_is(pair.prompt),
         "completions": [{"rank": rank, "completion": [said(completion)]} for rank, completion in sides],
     }

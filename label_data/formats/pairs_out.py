@@ -2,75 +2,94 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import orjson
 import pyarrow as pa
 
-from label_data.comparisons import comparisons, group_comparisons
+from label_data.bare_groups import BareGroup
+from label_data.comparisons import are_twins, implied
 from label_data.formats.rows_out import ENDINGS, write_rows
-from label_data.records import Completion, Group, Prompt
+from label_data.records import Group, canonical
 
 MESSAGE = pa.struct({"role": pa.string(), "content": pa.string()})
 MESSAGES = pa.list_(MESSAGE)
 LACKS = "who judged, when and why, ties, flags, ratings, marked parts, categories and policies"
 """What no format of pairs has a place for."""
+TWINS = "comparison of two texts alike but for white space"
 NO_STRENGTH = "comparison without a strength has margin 0"
 STRENGTH_LOST = "strength of a comparison, which only a margin tells"
 WEIGHT_LOST = "weight of a comparison other than 1"
 SAID_BESIDE = "ranking with a reason, flags, ratings or marked parts, which are not kept"
 
 
-@dataclass(frozen=True, slots=True)
-class Preferred:
+class Preferred(NamedTuple):
     """One comparison with the texts it is about: a row of a file of pairs."""
 
-    prompt: Prompt
-    chosen: Completion
-    rejected: Completion
+    prompt: str
+    """Its messages as canonical JSON, which is how the store has them: `Prompt.as_json`."""
+    chosen: str
+    rejected: str
     margin: float | None = None
     """The gap in reward to ask for, for -log sigmoid(r - r' - margin); None when nobody said how much better."""
     weight: float = 1.0
     """What it counts for beside the others; pairs made straight from rankings all count alike."""
 
 
-def preferred(groups: Iterable[Group], left_out: Counter[str]) -> Iterator[Preferred]:
+def preferred(groups: Iterable[Group | BareGroup], left_out: Counter[str]) -> Iterator[Preferred]:
     """Yield each comparison of each ranking, its strength as its margin; what gives no pair is counted in `left_out`.
 
-    Rankings that test their annotator and texts alike but for white space give none (`group_comparisons`).
+    Rankings that test their annotator and texts alike but for white space give none, as in `group_comparisons`.
     """
     for group in groups:
-        completions = {completion.id: completion for completion in group.completions}
-        told_apart = group_comparisons(group)
-        implied = sum(len(comparisons(ranking)) for ranking in group.rankings if not ranking.tests_annotator)
-        left_out["comparison of two texts alike but for white space"] += implied - len(told_apart)
+        prompt = group.prompt.as_json
+        texts = {completion.id: completion.text for completion in group.completions}
         count_without_order(group, left_out)
         for ranking in group.rankings:
-            if not ranking.tests_annotator:
+            if ranking.tests_annotator:
+                continue
+            if len(ranking.order) < len(ranking.shown):
                 left_out["tie"] += sum(len(tied) * (len(tied) - 1) // 2 for tied in ranking.order)
-        for found in told_apart:
-            margin = None if found.strength is None else float(found.strength)
-            yield Preferred(group.prompt, completions[found.chosen], completions[found.rejected], margin)
+            for better, worse, strength in implied(ranking.order, ranking.strength):
+                chosen, rejected = texts[better], texts[worse]
+                if are_twins(chosen, rejected):
+                    left_out[TWINS] += 1
+                else:
+                    yield Preferred(prompt, chosen, rejected, None if strength is None else float(strength))
 
 
-def count_without_order(group: Group, left_out: Counter[str]) -> None:
+def count_without_order(group: Group | BareGroup, left_out: Counter[str]) -> None:
     """Count what no file of orders has a place for: prompts and rankings without one, and what is said beside it."""
-    left_out["prompt without a ranking"] += not group.rankings
-    left_out["demonstration, which trl-sft writes"] += len(group.demonstrations)
+    if not group.rankings:
+        left_out["prompt without a ranking"] += 1
+    if group.demonstrations:
+        left_out["demonstration, which trl-sft writes"] += len(group.demonstrations)
     for ranking in group.rankings:
         if ranking.tests_annotator:
             left_out[f"ranking that tests its annotator ({ranking.purpose})"] += 1
             continue
         if ranking.outcome != "ranked":
             left_out[f"ranking with outcome {ranking.outcome}"] += 1
-        left_out["completion that was shown and not placed"] += len(ranking.unranked) * (ranking.outcome == "ranked")
-        left_out[SAID_BESIDE] += bool(ranking.reason or ranking.flags or ranking.ratings or ranking.spans)
+        elif len(ranking.order) < len(ranking.shown):
+            left_out["completion that was shown and not placed"] += len(ranking.shown) - sum(map(len, ranking.order))
+        if ranking.reason or ranking.flags or ranking.ratings or ranking.spans:
+            left_out[SAID_BESIDE] += 1
 
 
-def said(completion: Completion) -> dict[str, str]:
-    """Return the completion as a message."""
-    return {"role": "assistant", "content": completion.text}
+def said(completion: str) -> dict[str, str]:
+    """Return the completion's text as a message."""
+    return {"role": "assistant", "content": completion}
+
+
+def as_is(prompt: str) -> orjson.Fragment:
+    """Return the prompt's messages for a row, without taking their JSON apart."""
+    return orjson.Fragment(prompt)
+
+
+def conversation(prompt: str, completion: str) -> orjson.Fragment:
+    """Return the prompt's messages and the completion's as one list for a row."""
+    return orjson.Fragment(f"{prompt[:-1]},{orjson.dumps(said(completion), option=orjson.OPT_SORT_KEYS).decode()}]")
 
 
 def write_pairs(
@@ -98,14 +117,18 @@ def write_pairs(
     return write_rows(path, rows(), schema, endings)
 
 
-def margin_of(pair: Preferred, left_out: Counter[str], with_margin: bool) -> dict[str, float]:
+def margin_of(pair: Preferred, left_out: Counter[str], with_margin: bool) -> dict[str, orjson.Fragment]:
     """Return the pair's margin as a column, 0 if it has none, and count what of margin and weight is not kept.
 
     A trainer wants a margin in every row or in none, and a margin of 0 asks for no gap. None of them takes weights.
+    The number is spelled as in canonical JSON, which orjson does not do near 0.
     """
-    left_out[WEIGHT_LOST] += pair.weight != 1
+    if pair.weight != 1:
+        left_out[WEIGHT_LOST] += 1
     if not with_margin:
-        left_out[STRENGTH_LOST] += pair.margin is not None
+        if pair.margin is not None:
+            left_out[STRENGTH_LOST] += 1
         return {}
-    left_out[NO_STRENGTH] += pair.margin is None
-    return {"margin": pair.margin or 0.0}
+    if pair.margin is None:
+        left_out[NO_STRENGTH] += 1
+    return {"margin": orjson.Fragment(canonical(pair.margin or 0.0))}

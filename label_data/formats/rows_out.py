@@ -9,34 +9,47 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pyarrow.json import ParseOptions, ReadOptions, read_json
 
-from label_data.records import InputError, canonical
+from label_data.records import InputError
 
 ENDINGS = (".jsonl", ".jsonl.gz", ".parquet")
+CANONICAL = orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE
 ROWS_A_GROUP = 1_000
 """Rows of one Parquet row group."""
+BUFFER = 2**20
+"""Bytes that are written at once."""
 
 
 def write_rows(path: Path, rows: Iterable[dict[str, Any]], schema: pa.Schema, endings: Sequence[str] = ENDINGS) -> int:
-    """Write the rows as the path's ending says (.jsonl, .jsonl.gz or .parquet) and return how many they were.
+    """Write the rows as `write_lines` does their JSON and return how many they were.
+
+    The JSON is canonical, save that a number near 0 is spelled as orjson does.
+    """
+    return write_lines(path, (orjson.dumps(row, option=CANONICAL) for row in rows), schema, endings)
+
+
+def write_lines(path: Path, lines: Iterable[bytes], schema: pa.Schema, endings: Sequence[str] = ENDINGS) -> int:
+    """Write lines of JSON as the path's ending says (.jsonl, .jsonl.gz or .parquet) and return how many they were.
 
     `endings` are those of them that the format's readers know.
 
-    Equal rows give equal bytes: canonical JSON, no time in the gzip header, and for Parquet, whose bytes also depend
-    on pyarrow's version, this schema and row groups of `ROWS_A_GROUP`. A file that was there is replaced when all is
+    Equal lines give equal bytes: no time in the gzip header, and for Parquet, whose bytes also depend on pyarrow's
+    version, the columns of this schema and row groups of `ROWS_A_GROUP`. A file that was there is replaced when all is
     written, and left as it was if anything fails.
     """
     check_ending(path, endings)
     with replacing(path) as file:
         if path.suffix == ".parquet":
-            number = _write_parquet(file, rows, schema)
+            number = _write_parquet(file, lines, schema)
         elif path.suffix == ".gz":
             with gzip.GzipFile("", "wb", fileobj=file, mtime=0) as compressed:
-                number = _write_lines(compressed, rows)
+                number = _write_lines(compressed, lines)
         else:
-            number = _write_lines(file, rows)
+            number = _write_lines(file, lines)
         check_filled(path, number)
     return number
 
@@ -53,18 +66,21 @@ def check_filled(path: Path, rows: int) -> None:
         raise InputError(f"{path}: not written, because there is nothing to put into it. Rank or import first.")
 
 
-def _write_lines(file: BinaryIO | gzip.GzipFile, rows: Iterable[dict[str, Any]]) -> int:
+def _write_lines(file: BinaryIO | gzip.GzipFile, lines: Iterable[bytes]) -> int:
     number = 0
-    for number, row in enumerate(rows, start=1):  # noqa: B007 - the last number is the count
-        file.write(f"{canonical(row)}\n".encode())
+    for number, line in enumerate(lines, start=1):  # noqa: B007 - the last number is the count
+        file.write(line)
     return number
 
 
-def _write_parquet(file: BinaryIO, rows: Iterable[dict[str, Any]], schema: pa.Schema) -> int:
-    number, left = 0, iter(rows)
+def _write_parquet(file: BinaryIO, lines: Iterable[bytes], schema: pa.Schema) -> int:
+    number, left = 0, iter(lines)
+    parsing = ParseOptions(explicit_schema=schema, unexpected_field_behavior="error")
     with pq.ParquetWriter(file, schema, compression="zstd") as writer:
         while some := list(islice(left, ROWS_A_GROUP)):
-            writer.write_table(pa.Table.from_pylist(some, schema))
+            text = b"".join(some)
+            whole = ReadOptions(use_threads=False, block_size=len(text))
+            writer.write_table(read_json(pa.BufferReader(text), whole, parsing))
             number += len(some)
     return number
 
@@ -81,7 +97,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     new = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         try:
-            with new.open("xb") as file:
+            with new.open("xb", buffering=BUFFER) as file:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())

@@ -17,9 +17,10 @@ from typing import Any
 
 import pyarrow as pa
 
+from label_data.bare_groups import BareGroup
 from label_data.formats.hh_rlhf import TURN, turns
 from label_data.formats.pairs import count_unknown, pair_group
-from label_data.formats.pairs_out import MESSAGES, Preferred, preferred, said, write_pairs
+from label_data.formats.pairs_out import MESSAGES, Preferred, as_is, preferred, said, write_pairs
 from label_data.formats.rows_in import Row, located, read_rows
 from label_data.records import Group, Message, messages_from
 
@@ -76,7 +77,9 @@ def _messages(row: Row, name: str, value: list[Any], left_out: Counter[str]) -> 
         return messages_from(value, "The list", left_out)
 
 
-def write(path: Path, groups: Iterable[Group], left_out: Counter[str] | None = None, with_margin: bool = False) -> int:
+def write(
+    path: Path, groups: Iterable[Group | BareGroup], left_out: Counter[str] | None = None, with_margin: bool = False
+) -> int:
     """Write a row for each comparison and return how many; what TRL has no place for is counted in `left_out`."""
     left_out = Counter() if left_out is None else left_out
     return write_preferred(path, preferred(groups, left_out), left_out, with_margin)
@@ -93,4 +96,4 @@ def write_preferred(
 
 
 def _row(pair: Preferred, left_out: Counter[str]) -> dict[str, Any]:
-    return {"prompt": pair.prompt.as_dicts, "chosen": [said(pair.chosen)], "rejected": [said(pair.rejected)]}
+    return {"prompt": as_is(pair.prompt), "chosen": [said(pair.chosen)], "rejected": [said(pair.rejected)]}

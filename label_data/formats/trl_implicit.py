@@ -15,14 +15,17 @@ from typing import Any
 
 import pyarrow as pa
 
-from label_data.formats.pairs_out import MESSAGES, Preferred, preferred, said, write_pairs
+from label_data.bare_groups import BareGroup
+from label_data.formats.pairs_out import MESSAGES, Preferred, conversation, preferred, write_pairs
 from label_data.records import Group
 
 NAME = "trl-implicit"
 SCHEMA = pa.schema(dict.fromkeys(("chosen", "rejected"), MESSAGES))
 
 
-def write(path: Path, groups: Iterable[Group], left_out: Counter[str] | None = None, with_margin: bool = False) -> int:
+def write(
+    path: Path, groups: Iterable[Group | BareGroup], left_out: Counter[str] | None = None, with_margin: bool = False
+) -> int:
     """Write a row for each comparison and return how many; what a pair has no place for is counted in `left_out`."""
     left_out = Counter() if left_out is None else left_out
     return write_preferred(path, preferred(groups, left_out), left_out, with_margin)
@@ -36,5 +39,7 @@ def write_preferred(
 
 
 def _row(pair: Preferred, left_out: Counter[str]) -> dict[str, Any]:
-    before = pair.prompt.as_dicts
-    return {"chosen": [*before, said(pair.chosen)], "rejected": [*before, said(pair.rejected)]}
+    return {
+        "chosen": conversation(pair.prompt, pair.chosen),
+        "rejected": conversation(pair.prompt, pair.rejected),
+    }

@@ -14,9 +14,10 @@ from typing import Any
 
 import pyarrow as pa
 
+from label_data.bare_groups import BareGroup
 from label_data.formats.judged import messages_of, read_judged
 from label_data.formats.pairs import NO_QUESTION
-from label_data.formats.pairs_out import MESSAGES
+from label_data.formats.pairs_out import MESSAGES, conversation
 from label_data.formats.rows_in import Row
 from label_data.formats.rows_out import write_rows
 from label_data.records import Demonstration, Group, Prompt
@@ -49,14 +50,14 @@ def _groups(row: Row, source: str, left_out: Counter[str]) -> Iterator[Group]:
     yield Group(prompt, demonstrations=(Demonstration(prompt.id, answer.content, NAME, source="import"),))
 
 
-def write(path: Path, groups: Iterable[Group], left_out: Counter[str] | None = None) -> int:
+def write(path: Path, groups: Iterable[Group | BareGroup], left_out: Counter[str] | None = None) -> int:
     """Write a row for each demonstration and return how many; prompts and rankings without are counted."""
     return write_rows(path, _rows(groups, Counter() if left_out is None else left_out), SCHEMA)
 
 
-def _rows(groups: Iterable[Group], left_out: Counter[str]) -> Iterator[dict[str, Any]]:
+def _rows(groups: Iterable[Group | BareGroup], left_out: Counter[str]) -> Iterator[dict[str, Any]]:
     for group in groups:
         left_out["prompt without a demonstration"] += not group.demonstrations
         left_out["ranking, which is no demonstration"] += len(group.rankings)
         for found in group.demonstrations:
-            yield {"messages": [*group.prompt.as_dicts, {"role": "assistant", "content": found.text}]}
+            yield {"messages": conversation(group.prompt.as_json, found.text)}

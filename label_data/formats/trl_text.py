@@ -13,8 +13,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pyarrow as pa
 
+from label_data.bare_groups import BareGroup
 from label_data.formats.hh_rlhf import TURN
 from label_data.formats.pairs_out import Preferred, preferred, write_pairs
 from label_data.records import Group
@@ -24,7 +26,9 @@ SCHEMA = pa.schema(dict.fromkeys(("prompt", "chosen", "rejected"), pa.string()))
 TURNS = "comparison whose prompt has several turns, which a text can't tell apart"
 
 
-def write(path: Path, groups: Iterable[Group], left_out: Counter[str] | None = None, with_margin: bool = False) -> int:
+def write(
+    path: Path, groups: Iterable[Group | BareGroup], left_out: Counter[str] | None = None, with_margin: bool = False
+) -> int:
     """Write a row for each comparison and return how many; what a text has no place for is counted in `left_out`."""
     left_out = Counter() if left_out is None else left_out
     return write_preferred(path, preferred(groups, left_out), left_out, with_margin)
@@ -38,8 +42,8 @@ def write_preferred(
 
 
 def _row(pair: Preferred, left_out: Counter[str]) -> dict[str, Any] | None:
-    asked = pair.prompt.messages[-1].content
-    if len(pair.prompt.messages) > 1 or TURN.match(asked):
+    *before, asked = orjson.loads(pair.prompt)
+    if before or TURN.match(asked["content"]):
         left_out[TURNS] += 1
         return None
-    return {"prompt": asked, "chosen": pair.chosen.text, "rejected": pair.rejected.text}
+    return {"prompt": asked["content"], "chosen": pair.chosen, "rejected": pair.rejected}

@@ -27,7 +27,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from label_data.formats.pairs_out import MESSAGES, said
+from label_data.bare_groups import BareGroup, BareRanking
+from label_data.formats.pairs_out import MESSAGES, as_is, said
 from label_data.formats.rows_out import write_rows
 from label_data.records import Group, Ranking
 
@@ -38,12 +39,12 @@ UNDECIDED = "completion with as many votes for good as for bad"
 NO_VOTE = "completion in no ranking that could say whether it is good"
 
 
-def write(path: Path, groups: Iterable[Group], left_out: Counter[str] | None = None) -> int:
+def write(path: Path, groups: Iterable[Group | BareGroup], left_out: Counter[str] | None = None) -> int:
     """Write a row for each completion that the votes decide about, and return how many."""
     return write_rows(path, _rows(groups, Counter() if left_out is None else left_out), SCHEMA)
 
 
-def _rows(groups: Iterable[Group], left_out: Counter[str]) -> Iterator[dict[str, Any]]:
+def _rows(groups: Iterable[Group | BareGroup], left_out: Counter[str]) -> Iterator[dict[str, Any]]:
     for group in groups:
         left_out["demonstration, which trl-sft writes"] += len(group.demonstrations)
         for ranking in group.rankings:
@@ -55,10 +56,10 @@ def _rows(groups: Iterable[Group], left_out: Counter[str]) -> Iterator[dict[str,
             if not sum(mine):
                 left_out[UNDECIDED if any(mine) else NO_VOTE] += 1
                 continue
-            yield {"prompt": group.prompt.as_dicts, "completion": [said(completion)], "label": sum(mine) > 0}
+            yield {"prompt": as_is(group.prompt.as_json), "completion": [said(completion.text)], "label": sum(mine) > 0}
 
 
-def votes(ranking: Ranking) -> dict[str, int]:
+def votes(ranking: Ranking | BareRanking) -> dict[str, int]:
     """Return what a ranking says of each completion that it showed: 1 good, -1 bad, 0 neither."""
     found = dict.fromkeys(ranking.shown, -1 if ranking.outcome == "all_bad" else 0)
     sizes = [len(tied) for tied in ranking.order]
