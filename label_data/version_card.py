@@ -5,12 +5,12 @@ import unicodedata
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
 from label_data.findings import percent
 from label_data.intervals import Estimate
+from label_data.moments import DAY, moment
 from label_data.quality import Quality
 from label_data.records import Group, content_id
 
@@ -164,7 +164,7 @@ def card_of(manifest: Mapping[str, Any], measured: Quality) -> str:
     """Return the card of a version with this manifest, whose rankings were measured so."""
     recipe, moved = manifest["recipe"], len(manifest["moved"])
     margins = ", ".join(f"{margin:g} for strength {step}" for step, margin in enumerate(recipe["margins"], start=1))
-    days = [f"{datetime.fromtimestamp(one / 1e6, UTC):%Y-%m-%d}" for one in manifest["days"]]
+    days = [moment(one, DAY) for one in manifest["days"]]
     return CARD.format(
         name=manifest["name"],
         sha256=manifest["sha256"],

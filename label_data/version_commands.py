@@ -1,12 +1,12 @@
 """python -m label_data snapshot | versions: versions of a project's data from a terminal."""
 
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from tqdm import tqdm
 
+from label_data.moments import moment
 from label_data.near_duplicates import THRESHOLD
 from label_data.projects import project_named
 from label_data.recipes import Aggregate, Recipe, Ties, Weights, margins_from
@@ -127,4 +127,4 @@ def compare(first: NameArgument, second: NameArgument, store: StoreOption = "") 
 
 
 def _day(microseconds: int) -> str:
-    return f"{datetime.fromtimestamp(microseconds / 1e6, UTC):%Y-%m-%d %H:%M} UTC"
+    return f"{moment(microseconds)} UTC"

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from dataclasses import replace
 from itertools import combinations
 
 import pytest
@@ -268,6 +269,13 @@ def test_check_and_every_reader_find_a_version_that_is_not_what_was_made(tmp_pat
     ]
     with pytest.raises(InputError, match="'v1' no longer has its hash: the store is damaged"):
         list(version_groups(store, made))
+
+
+def test_a_time_that_no_calendar_has_is_told_as_it_was_given(store):
+    add_groups(store, some_groups())
+    late = asked("when", annotators=["cem"])
+    add_groups(store, [replace(late, rankings=(replace(late.rankings[0], submitted=2**62, submission="late"),))])
+    assert f"to {2**62} µs." in held(store, "v1").card
 
 
 def test_a_name_is_given_once_and_must_be_one(store):

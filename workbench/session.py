@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 import streamlit as st
@@ -13,6 +12,7 @@ from label_data.browsing import Choices, choices
 from label_data.data_folder import default_store
 from label_data.database import Store, open_store
 from label_data.leases import leave
+from label_data.moments import moment
 from label_data.projects import Project, projects
 from label_data.records import InputError
 from workbench.languages import LANGUAGES, catalogue, nearest_language, translated
@@ -186,7 +186,7 @@ def offered(address: str, of_project: str) -> Choices:
 
 def when(microseconds: int | None) -> str:
     """Return the moment as tables show it, in UTC: where its reader sits is not known."""
-    return f"{datetime.fromtimestamp(microseconds / 1e6, UTC):%Y-%m-%d %H:%M}" if microseconds else ""
+    return moment(microseconds) if microseconds else ""
 
 
 def show_problem(error: InputError | str) -> None:
