@@ -1,6 +1,5 @@
 """Is the store sound? What can be worked out again must agree with what is kept beside it, and can be mended by it."""
 
-import hashlib
 import json
 from collections.abc import Iterator
 
@@ -10,7 +9,7 @@ from label_data import schema
 from label_data.contents import groups
 from label_data.database import Store, reading, writing
 from label_data.queueing import enqueue
-from label_data.records import InputError, canonical
+from label_data.records import InputError
 from label_data.snapshots import digest_problems
 
 APPEND_ONLY = {
@@ -77,7 +76,7 @@ def problems(store: Store) -> Iterator[str]:
             stored[schema.completions] -= {completion.id for completion in group.completions}
             stored[schema.demonstrations] -= {demonstration.id for demonstration in group.demonstrations}
             for ranking in group.rankings:
-                digest = hashlib.sha256(canonical(ranking.judgement).encode()).hexdigest()
+                digest = ranking.judgement_sha256
                 if judged.get(ranking.submission, digest) != digest:  # one stored since the hashes were read passes
                     yield f"Ranking {ranking.submission}: its judgement is not the one that was stored."
     except (InputError, KeyError, TypeError, json.JSONDecodeError) as error:
