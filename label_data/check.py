@@ -1,6 +1,5 @@
 """Is the store sound? What can be worked out again must agree with what is kept beside it, and can be mended by it."""
 
-import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import replace
@@ -11,7 +10,7 @@ from label_data import schema
 from label_data.contents import groups
 from label_data.database import Store, reading, writing
 from label_data.queueing import enqueue
-from label_data.records import Group, InputError, canonical
+from label_data.records import Group, InputError
 
 APPEND_ONLY = {
     "sqlite": "SELECT tbl_name, count(*) FROM sqlite_master WHERE type = 'trigger' GROUP BY tbl_name",
@@ -79,7 +78,7 @@ def problems(store: Store) -> Iterator[str]:
             stored[schema.completions] -= {completion.id for completion in group.completions}
             stored[schema.demonstrations] -= {demonstration.id for demonstration in group.demonstrations}
             for ranking in group.rankings:
-                digest = hashlib.sha256(canonical(ranking.judgement).encode()).hexdigest()
+                digest = ranking.judgement_sha256
                 if judged.get(ranking.submission, digest) != digest:  # one stored since the hashes were read passes
                     yield f"Ranking {ranking.submission}: its judgement is not the one that was stored."
     except (InputError, KeyError, TypeError, json.JSONDecodeError) as error:

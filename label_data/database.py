@@ -40,6 +40,8 @@ WRITERS = 8
 READERS = 24
 """Connections that one process may open besides, to read."""
 CONNECT_SECONDS = 10
+USUAL_KIB, ROOMY_KIB = 2_000, 64_000
+"""Of a SQLite file, kept in memory by each connection, and by one that adds very much."""
 _WRITERS_KEY = 0x776F726B  # any number that no other program locks in this database
 _ALONE = select(func.pg_advisory_xact_lock(_WRITERS_KEY))
 _SHARED = select(func.pg_advisory_xact_lock_shared(_WRITERS_KEY))
@@ -191,6 +193,19 @@ def reading(store: Store) -> Iterator[Connection]:
         options |= {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
     with store.connect().execution_options(**options) as connection:
         yield connection
+
+
+@contextmanager
+def roomy(connection: Connection) -> Iterator[None]:
+    """Keep more of a SQLite file in memory inside the block, for when much is added to all parts of the indexes."""
+    if connection.dialect.name != "sqlite":
+        yield
+        return
+    connection.exec_driver_sql(f"PRAGMA cache_size=-{ROOMY_KIB}")
+    try:
+        yield
+    finally:
+        connection.exec_driver_sql(f"PRAGMA cache_size=-{USUAL_KIB}")
 
 
 @contextmanager

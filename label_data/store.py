@@ -1,25 +1,35 @@
 """What the store is given: prompts, completions, demonstrations and rankings, each kept once."""
 
-import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, Table, bindparam, insert, select, update
+from sqlalchemy import Connection, Row, Select, Table, bindparam, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from label_data import schema
 from label_data.counting import LOCKED_ITEM, settle
-from label_data.database import Store, writing
+from label_data.database import Store, roomy, writing
+from label_data.insertion import insert_rows
 from label_data.projects import PROJECT, settings_in
 from label_data.queueing import enqueue
-from label_data.records import Completion, Demonstration, Group, InputError, Prompt, Ranking, canonical
+from label_data.records import (
+    Completion,
+    Demonstration,
+    Group,
+    InputError,
+    Prompt,
+    Ranking,
+    canonical,
+    canonical_bytes,
+)
 from label_data.settings import ProjectSettings
 
 UPSERTING_INSERT = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
-GROUPS_AT_ONCE = 500
-"""Groups of an import that are looked up, and where they are new stored, together."""
+GROUPS_AT_ONCE, CHARACTERS_AT_ONCE = 2_000, 2**23
+"""Groups of an import that are looked up, and where they are new stored, together, and what their texts may have."""
 VALUES_AT_ONCE = 10_000
 """Values of one IN (…): SQLite takes 32,766 parameters, PostgreSQL 65,535."""
 
@@ -31,10 +41,6 @@ _items, _rankings, _later, _retractions = (
     schema.rankings.alias("later"),
     schema.retractions,
 )
-_NEW_PROMPT = insert(_prompts).values(added_us=schema.now_us())
-_NEW_COMPLETION = insert(_completions).values(added_us=schema.now_us())
-_NEW_DEMONSTRATION = insert(_demonstrations).values(stored_us=schema.now_us())
-_APPEND = insert(_rankings).values(stored_us=schema.now_us())
 _APPEND_UNLESS_STORED = {
     dialect: new(_rankings).values(stored_us=schema.now_us()).on_conflict_do_nothing().returning(_rankings.c.number)
     for dialect, new in UPSERTING_INSERT.items()
@@ -42,12 +48,14 @@ _APPEND_UNLESS_STORED = {
 _APPEND_NOW_UNLESS_STORED = {
     dialect: append.values(submitted_us=schema.now_us()) for dialect, append in _APPEND_UNLESS_STORED.items()
 }
-_NEW_ITEM = insert(_items)
+_NOW = select(schema.now_us())
+_LAST_ITEM = select(func.max(_items.c.number))
+_ITEMS_AFTER = select(_items.c.prompt_id, _items.c.number).where(_items.c.number > bindparam("last"))
 _some = bindparam("some", expanding=True)
 _PROMPTS_AMONG = select(_prompts.c.id).where(_prompts.c.id.in_(_some))
 _COMPLETIONS_AMONG = select(_completions.c.id).where(_completions.c.id.in_(_some))
 _DEMONSTRATIONS_AMONG = select(_demonstrations.c.id).where(_demonstrations.c.id.in_(_some))
-_ITEMS_AMONG = select(_items.c.prompt_id, _items.c.number, _items.c.gold).where(
+_ITEMS_AMONG = select(_items.c.prompt_id, _items.c.gold).where(
     _items.c.prompt_id.in_(_some), _items.c.project == bindparam("project")
 )
 _JUDGED_AMONG = select(_rankings.c.submission, _rankings.c.judgement_sha256).where(_rankings.c.submission.in_(_some))
@@ -103,19 +111,64 @@ def add_groups(
     A prompt without two different completions waits to be sampled; one with rankings counts as ranked; any other is
     ready to be ranked. Adding the same again adds nothing. `on_progress` gets the number of groups so far. Raises
     GroupError if a ranking contradicts one that is stored.
+
+    While a batch of groups is stored, which for the most part is not Python's work, the next is taken from `groups`.
     """
-    added, batch = Added(), []
-    with writing(store) as connection:
+    with writing(store) as connection, roomy(connection):
         settings, _ = settings_in(connection, project)
-        for number, group in enumerate(groups, start=1):
-            batch.append((number, group))
-            if len(batch) == GROUPS_AT_ONCE:
-                added += _add_batch(connection, batch, project, settings)
-                batch = []
-            on_progress(number)
-        added += _add_batch(connection, batch, project, settings)
+        with _Behind(lambda batch: _add_batch(connection, batch, project, settings)) as behind:
+            batch, characters = [], 0
+            for number, group in enumerate(groups, start=1):
+                batch.append((number, group))
+                characters += _characters(group)
+                if len(batch) == GROUPS_AT_ONCE or characters >= CHARACTERS_AT_ONCE:
+                    behind.add(batch)
+                    batch, characters = [], 0
+                on_progress(number)
+        added = behind.added + _add_batch(connection, batch, project, settings)
         enqueue(connection, project)
     return added
+
+
+def _characters(group: Group) -> int:
+    found = 0
+    for message in group.prompt.messages:
+        found += len(message.content)
+    for completion in group.completions:
+        found += len(completion.text)
+    return found
+
+
+class _Behind:
+    """Stores batches one after the other in a thread of its own, while its owner gets the next one ready.
+
+    The block ends, whatever ends it, when nothing is left to be done in the thread. An error there ends it too, before
+    any that its owner met later.
+    """
+
+    def __init__(self, store: Callable[[Sequence[tuple[int, Group]]], Added]) -> None:
+        self.added = Added()
+        """What was added so far; after the block, by all batches."""
+        self._store, self._pool = store, ThreadPoolExecutor(1, "store")
+        self._doing: Future[Added] | None = None
+
+    def add(self, batch: Sequence[tuple[int, Group]]) -> None:
+        """Wait for the batch before, and begin with this one."""
+        self._wait()
+        self._doing = self._pool.submit(self._store, batch)
+
+    def _wait(self) -> None:
+        doing, self._doing = self._doing, None
+        if doing is not None:
+            self.added += doing.result()
+
+    def __enter__(self) -> "_Behind":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        with self._pool:
+            if kind is None or issubclass(kind, InputError):
+                self._wait()
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,13 +185,11 @@ class _Known:
 
     def has_nothing_of(self, group: Group) -> bool:
         """Is the group new, and simple enough to be stored together with others?"""
-        submissions = [ranking.submission for ranking in group.rankings]
-        return (
-            group.prompt.id not in self.prompts
-            and len(set(submissions)) == len(submissions)
-            and not self.judged.keys() & set(submissions)
-            and all(ranking.revises is None for ranking in group.rankings)
-        )
+        for ranking in group.rankings:
+            if ranking.revises is not None or ranking.submission in self.judged:
+                return False
+        submissions = {ranking.submission for ranking in group.rankings}
+        return group.prompt.id not in self.prompts and len(submissions) == len(group.rankings)
 
     def has_all_of(self, group: Group) -> bool:
         """Is there nothing to be stored of the group?"""
@@ -147,7 +198,7 @@ class _Known:
             and _key(group) in (None, self.golds[group.prompt.id])
             and all(completion.id in self.completions for completion in group.completions)
             and all(demonstration.id in self.demonstrations for demonstration in group.demonstrations)
-            and all(self.judged.get(ranking.submission) == _digest(ranking) for ranking in group.rankings)
+            and all(self.judged.get(ranking.submission) == ranking.judgement_sha256 for ranking in group.rankings)
         )
 
 
@@ -196,24 +247,20 @@ def _add_new(connection: Connection, groups: Sequence[Group], project: str, sett
     """Add groups of which nothing is there yet."""
     if not groups:
         return Added()
-    completions = {one.id: _completion_row(one) for group in groups for one in group.completions}
-    demonstrations = {one.id: _demonstration_row(one) for group in groups for one in group.demonstrations}
-    connection.execute(_NEW_PROMPT, [_prompt_row(group.prompt) for group in groups])
-    connection.execute(_NEW_ITEM, [_item_row(group, project, settings) for group in groups])
-    asked = {"some": [group.prompt.id for group in groups], "project": project}
-    item_of = {row.prompt_id: row.number for row in connection.execute(_ITEMS_AMONG, asked)}
+    now, last = connection.scalar(_NOW), connection.scalar(_LAST_ITEM) or 0
+    completions = {one.id: one for group in groups for one in group.completions}.values()
+    demonstrations = {one.id: one for group in groups for one in group.demonstrations}.values()
+    insert_rows(connection, _prompts, [_prompt_row(group.prompt) for group in groups], added_us=now)
+    insert_rows(connection, _items, [_item_row(group, project, settings) for group in groups])
+    item_of = dict(connection.execute(_ITEMS_AFTER, {"last": last}).all())
     rankings = [
-        _ranking_row(ranking, _digest(ranking), None, item_of[group.prompt.id]) | {"submitted_us": ranking.submitted}
+        _ranking_row(ranking, ranking.judgement_sha256, None, item_of[group.prompt.id])
         for group in groups
         for ranking in group.rankings
     ]
-    for statement, rows in (
-        (_NEW_COMPLETION, list(completions.values())),
-        (_NEW_DEMONSTRATION, list(demonstrations.values())),
-        (_APPEND, rankings),
-    ):
-        if rows:
-            connection.execute(statement, rows)
+    insert_rows(connection, _completions, [_completion_row(one) for one in completions], added_us=now)
+    insert_rows(connection, _demonstrations, [_demonstration_row(one) for one in demonstrations], stored_us=now)
+    insert_rows(connection, _rankings, rankings, stored_us=now)
     return Added(len(groups), len(completions), len(rankings))
 
 
@@ -234,16 +281,22 @@ def _item_row(group: Group, project: str, settings: ProjectSettings) -> dict[str
 
 def _counted(rankings: Sequence[Ranking]) -> int:
     """Return how many of the rankings count for their prompt: neither revisions nor tests of annotators."""
-    return sum(ranking.revises is None and not ranking.tests_annotator for ranking in rankings)
+    return len([1 for ranking in rankings if ranking.revises is None and not ranking.tests_annotator])
 
 
 def _key(group: Group) -> str | None:
     """Return the submission of the group's gold ranking."""
-    return next((ranking.submission for ranking in group.rankings if ranking.purpose == "key"), None)
+    for ranking in group.rankings:
+        if ranking.purpose == "key":
+            return ranking.submission
+    return None
 
 
 def _are_different(texts: Iterable[str]) -> bool:
     """Are there two that differ in more than white space?"""
+    texts = list(texts)
+    if len({tuple(text.split(None, 2)[:2]) for text in texts}) >= 2:  # most do so in the first two words
+        return True
     return len({" ".join(text.split()) for text in texts}) >= 2
 
 
@@ -287,7 +340,7 @@ def _gold(group: Group, gold: str | None) -> str | None:
 def _prompt_row(prompt: Prompt) -> dict[str, Any]:
     return {
         "id": prompt.id,
-        "messages": canonical(prompt.as_dicts),
+        "messages": canonical_bytes(prompt.as_dicts).decode(),
         "category": prompt.category,
         "source": prompt.source,
         "licence": prompt.licence,
@@ -306,7 +359,7 @@ def _completion_row(completion: Completion) -> dict[str, Any]:
         "text": completion.text,
         "policy": completion.policy,
         "policy_revision": completion.policy_revision,
-        "sampling": canonical(dict(completion.sampling)),
+        "sampling": canonical(dict(completion.sampling)) if completion.sampling else "{}",
         "seed": completion.seed,
         "finish_reason": completion.finish_reason,
     }
@@ -360,7 +413,7 @@ def add_ranking(connection: Connection, ranking: Ranking, task: str | None = Non
     belongs. One that revises another belongs to the task and item of that one.
     """
     is_now = task is not None
-    digest = _digest(ranking)
+    digest = ranking.judgement_sha256
     if ranking.revises is not None:
         if _is_stored(connection, ranking, digest):
             return "repeat"
@@ -375,8 +428,9 @@ def add_ranking(connection: Connection, ranking: Ranking, task: str | None = Non
     values = _ranking_row(ranking, digest, task, item)
     if is_now:
         append = _APPEND_NOW_UNLESS_STORED[connection.dialect.name]
+        del values["submitted_us"]
     else:
-        append, values["submitted_us"] = _APPEND_UNLESS_STORED[connection.dialect.name], ranking.submitted
+        append = _APPEND_UNLESS_STORED[connection.dialect.name]
     if connection.scalar(append, values) is not None:
         return "saved"
     return "repeat" if _is_stored(connection, ranking, digest) else "ranked already"
@@ -393,10 +447,6 @@ def _is_stored(connection: Connection, ranking: Ranking, digest: str) -> bool:
     return stored is not None
 
 
-def _digest(ranking: Ranking) -> str:
-    return hashlib.sha256(canonical(ranking.judgement).encode()).hexdigest()
-
-
 def _ranking_row(ranking: Ranking, digest: str, task: str | None, item: int | None) -> dict[str, Any]:
     return {
         "submission": ranking.submission,
@@ -407,19 +457,20 @@ def _ranking_row(ranking: Ranking, digest: str, task: str | None, item: int | No
         "item": item,
         "purpose": ranking.purpose if ranking.tests_annotator else "",  # which is the key, the item says
         "revises": ranking.revises,
-        "shown": canonical(ranking.shown),
-        "order": canonical(ranking.order),
+        "shown": canonical_bytes(ranking.shown).decode(),
+        "order": canonical_bytes(ranking.order).decode(),
         "outcome": ranking.outcome,
         "strength": canonical(ranking.strength),
         "flags": canonical(ranking.said_flags),
         "reason": ranking.reason,
         "seconds": ranking.seconds,
         "started_us": ranking.started,
+        "submitted_us": ranking.submitted,
         "assisted": int(ranking.assisted),
         "source": ranking.source,
         "project": ranking.project,
         "project_revision": ranking.project_revision,
-        "ratings": canonical(dict(ranking.ratings)),
+        "ratings": canonical(dict(ranking.ratings)) if ranking.ratings else "{}",
         "spans": canonical([[span.completion, span.start, span.end, span.kind] for span in ranking.spans]),
     }
 

@@ -71,7 +71,9 @@ class _Reading:
     called: str = ""
     """What its owner calls the one file, where it has another name here."""
     left_out: Counter[str] = field(default_factory=Counter)
-    offered: Counter[str] = field(default_factory=Counter)
+    prompts: int = 0
+    completions: int = 0
+    rankings: int = 0
     read_as: list[tuple[str, str, int]] = field(default_factory=list)
     begun: list[tuple[int, str]] = field(default_factory=list)
     """How many groups were read before each file."""
@@ -89,7 +91,7 @@ class _Reading:
                     yield from self._groups_of(path, str(path), self.source, self.licence)
 
     def _groups_of(self, path: Path, shown: str, source: str, licence: str) -> Iterator[Group]:
-        before = self.offered["prompts"]
+        before = self.prompts
         self.begun.append((before, shown))
         name, said = (self.format_, self.format_) if self.format_ else recognised(path, self.names)
         read = READERS[name]
@@ -101,16 +103,18 @@ class _Reading:
             raise InputError(f"{shown}: format {name} has fields of fixed names. Leave the mapping out.")
         origin = {name: told for name, told in (("source", source), ("licence", licence)) if told}
         for group in read(path, self.left_out):
-            self.offered.update(prompts=1, completions=len(group.completions), rankings=len(group.rankings))
+            self.prompts += 1
+            self.completions += len(group.completions)
+            self.rankings += len(group.rankings)
             if self.called and group.prompt.source == path.name and not source:
                 group = replace(group, prompt=replace(group.prompt, source=self.called))
             yield replace(group, prompt=replace(group.prompt, **origin)) if origin else group
-        self.read_as.append((shown, said, self.offered["prompts"] - before))
+        self.read_as.append((shown, said, self.prompts - before))
 
     @property
     def found(self) -> Added:
         """What the files held so far."""
-        return Added(*(self.offered[name] for name in ("prompts", "completions", "rankings")))
+        return Added(self.prompts, self.completions, self.rankings)
 
 
 def import_files(

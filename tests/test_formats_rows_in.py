@@ -1,8 +1,10 @@
 """Files that somebody else wrote: what is read, and the one sentence that each fault gets."""
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from label_data.formats.rows_in import DEEPEST, Row, read_rows
+from label_data.formats.rows_in import DEEPEST, ODD, Row, _looked_at_closely, _plain, parsed, read_rows
 from label_data.records import InputError
 
 
@@ -38,6 +40,7 @@ def test_each_line_is_a_row_and_blank_lines_count_but_hold_nothing(tmp_path):
         ('{"a": "x\\u0000y"}', "file, line 2, field a holds a NUL character"),
         ('{"a": {"b": ["x", "\\ud800"]}}', "file, line 2, field a.b[2] holds half of a surrogate pair"),
         ('{"a": {"\\udfff": 1}}', "file, line 2, the name of a field holds half of a surrogate pair"),
+        ('{"a\\u0000": 1}', "file, line 2, the name of a field holds a NUL character"),
         ('{"a": "x\0y"}', "file, line 2, character 9: found no JSON there (Invalid control character at)"),
         ('{"a": 1', "file, line 2, character 8: found no JSON there"),
         ('{"a": 1} {"a": 2}', "file, line 2, character 10: found no JSON there (Extra data)"),
@@ -59,6 +62,71 @@ def test_nesting_is_allowed_up_to_its_limit(tmp_path):
     fits, too_deep = ('{"a": ' + "[" * depth + "]" * depth + "}" for depth in (DEEPEST, DEEPEST + 1))
     assert len(list(read_rows(written(tmp_path / "a.jsonl", fits)))) == 1
     assert f"more than {DEEPEST} deep" in fault(written(tmp_path / "a.jsonl", too_deep))
+
+
+SIGNS = st.sampled_from(
+    [
+        "a",
+        ":",
+        "\\\\",
+        '\\"',
+        "\\n",
+        "\\u003a",
+        "\\u003A",
+        "\\u0061",
+        "\\\\u003a",
+        "\\u0000",
+        "\\ud83d\\ude00",
+        "\\ud800",
+        "é",
+    ]
+)
+QUOTED = st.lists(SIGNS, max_size=4).map(lambda signs: f'"{"".join(signs)}"')
+NUMBERS = [
+    "0",
+    "-0",
+    "-0.0",
+    "1e2",
+    "17",
+    "1e999",
+    "NaN",
+    "01",
+    f"{2**63}",
+    f"{-(2**63) - 1}",
+    f"{2**64}",
+    "1e19",
+    "0.1",
+]
+VALUES = st.recursive(
+    QUOTED | st.sampled_from(["true", "null", "nul", '":', *NUMBERS]),
+    lambda inner: (
+        st.lists(inner, max_size=3).map(lambda found: f"[{', '.join(found)}]")
+        | st.lists(st.tuples(QUOTED, st.sampled_from([":", " : "]), inner), max_size=3).map(
+            lambda pairs: f"{{{','.join(''.join(pair) for pair in pairs)}}}"
+        )
+    ),
+    max_leaves=6,
+)
+
+
+def outcome(read):
+    """Return the value with its types, or what is said of it."""
+    try:
+        return repr(read())
+    except InputError as error:
+        return str(error)
+
+
+@settings(max_examples=200, deadline=None)
+@given(VALUES)
+def test_what_is_read_fast_is_what_a_close_look_reads(text):
+    """Names that come twice, written in two ways, colons in names and texts, numbers that a float only comes near."""
+    assert outcome(lambda: parsed(text, "line 1")) == outcome(lambda: _looked_at_closely(text, "line 1", "", None))
+
+
+@pytest.mark.parametrize("text", ['{"a:b": "c: d", "e": [1.5, null, {"f": "\\n\\nHuman: é"}]}', "[17]", '"::"'])
+def test_what_nearly_all_rows_are_needs_no_close_look(text):
+    assert _plain(text) is not ODD
 
 
 # Fields

@@ -12,9 +12,11 @@ from label_data.records import (
     Prompt,
     Ranking,
     canonical,
+    canonical_bytes,
     check_text,
     content_id,
     distinct,
+    imported_pair,
     messages_from,
     user_prompt,
 )
@@ -28,6 +30,14 @@ def test_canonical_json_has_one_text_for_one_value():
     assert canonical({"b": [1, None], "a": "é"}) == '{"a":"é","b":[1,null]}'
     with pytest.raises(ValueError, match="not JSON compliant"):
         canonical(float("nan"))
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["".join(map(chr, range(0xD800))), "\ue000\uffff\U0010ffff", {"b": ["é", None, True], "a": (1, -(2**63))}, [2**64]],
+)
+def test_the_fast_encoder_writes_what_the_other_does(value):
+    assert canonical_bytes(value) == canonical(value).encode()
 
 
 def test_an_id_is_the_first_32_hexadecimal_digits_of_the_sha256_of_the_content():
@@ -186,6 +196,21 @@ def test_flags_that_say_nothing_and_the_order_of_flags_are_no_part_of_a_judgemen
 
 
 # Groups
+
+
+@pytest.mark.parametrize("text", ["No.", 'n\u00e9 "\\\n\x01\x7f\u2028', "\U0001f600"])
+def test_an_imported_pair_equals_what_the_constructors_make(text):
+    prompt = Prompt((Message("system", text), Message("user", "Why?")), source="a.jsonl")
+    good, bad = Completion(prompt.id, "Because."), Completion(prompt.id, text)
+    order = Ranking(
+        prompt.id, "file", tuple(sorted((good.id, bad.id))), ((good.id,), (bad.id,)), source="import", reason=""
+    )
+    made = imported_pair(prompt, Message("assistant", "Because."), Message("assistant", text), "file")
+    assert made == Group(prompt, (good, bad), (order,))
+    assert (made.rankings[0].submission, made.completions[1].id) == (order.submission, bad.id)
+    assert repr(made) == repr(Group(prompt, (good, bad), (order,)))
+    with pytest.raises(InputError, match="An annotator's name has 201 characters"):
+        imported_pair(prompt, Message("assistant", "a"), Message("assistant", "b"), "x" * 201)
 
 
 def test_a_group_holds_one_prompt_its_completions_and_rankings_of_those():

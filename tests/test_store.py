@@ -4,6 +4,7 @@ import threading
 from dataclasses import replace
 
 import pytest
+from sqlalchemy import event
 
 from label_data.annotators import annotator_named, annotator_with_id
 from label_data.check import problems
@@ -109,6 +110,11 @@ def test_a_new_group_that_revises_its_own_ranking_is_stored_in_order(store):
     assert list(problems(store)) == []
 
 
+def test_a_new_group_that_names_one_ranking_twice_keeps_it_once(store):
+    group = imported_group()
+    assert add_groups(store, [replace(group, rankings=group.rankings * 2)]) == Added(1, 2, 1)
+
+
 @pytest.mark.parametrize("where", ["in the store", "earlier in the import"])
 def test_a_submission_that_comes_again_for_another_prompt_is_refused_with_the_group_it_came_with(store, where):
     first, second = imported_group("1?", submission="s-1"), imported_group("2?", submission="s-1")
@@ -148,6 +154,43 @@ def test_an_error_half_way_leaves_the_store_as_it_was(store):
     with pytest.raises(InputError, match="line 2"):
         add_groups(store, broken())
     assert store_counts(store) == Added()
+
+
+@pytest.mark.parametrize("error", [InputError, KeyboardInterrupt])
+def test_an_error_while_earlier_groups_are_being_stored_leaves_the_store_as_it_was_and_open(store, monkeypatch, error):
+    monkeypatch.setattr("label_data.store.GROUPS_AT_ONCE", 2)
+
+    def broken():
+        yield from (imported_group(f"{number}?") for number in range(5))
+        raise error("here")
+
+    with pytest.raises(error, match="here"):
+        add_groups(store, broken())
+    assert store_counts(store) == Added()
+    assert add_groups(store, [imported_group("0?")]) == Added(1, 2, 1)
+
+
+def test_of_two_faults_the_first_is_told_though_the_next_groups_are_read_while_it_is_met(store, monkeypatch):
+    monkeypatch.setattr("label_data.store.GROUPS_AT_ONCE", 1)
+    first, second = imported_group("1?", submission="s-1"), imported_group("2?", submission="s-1")
+
+    def broken():
+        yield from (first, second)
+        raise InputError("line 3 is no good")
+
+    with pytest.raises(GroupError, match="s-1 is stored already") as caught:
+        add_groups(store, broken())
+    assert caught.value.number == 2
+    assert store_counts(store) == Added()
+
+
+def test_long_texts_are_stored_before_there_are_many_of_them(store, monkeypatch):
+    """Each group has 2 + 8 + 3 characters, so two reach 16 and are looked up together: five groups in three goes."""
+    monkeypatch.setattr("label_data.store.CHARACTERS_AT_ONCE", 16)
+    statements = []
+    event.listen(store, "before_cursor_execute", lambda *about: statements.append(about[2]))
+    assert add_groups(store, [imported_group(f"{number}?") for number in range(5)]).prompts == 5
+    assert len([said for said in statements if said.startswith("SELECT prompts.id")]) == 3
 
 
 def test_a_repeated_submission_is_stored_once(store):

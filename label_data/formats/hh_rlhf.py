@@ -52,7 +52,5 @@ def turns(row: Row, name: str, transcript: str) -> tuple[Message, ...]:
     if before.strip() or not parts:
         row.refuse(name, "a text that does not begin with a turn", r'Begin it with "\n\nHuman: ".')
     with located(f"{row.where}, field {name}"):
-        return tuple(
-            Message(ROLES[speaker], text.removeprefix(" "))
-            for speaker, text in zip(parts[::2], parts[1::2], strict=True)
-        )
+        said = zip(parts[::2], parts[1::2], strict=True)
+        return tuple([Message(ROLES[speaker], text.removeprefix(" ")) for speaker, text in said])

@@ -2,10 +2,9 @@
 
 from collections import Counter
 from collections.abc import Collection
-from itertools import takewhile
 
 from label_data.formats.rows_in import Row
-from label_data.records import Completion, Group, Message, Prompt, Ranking
+from label_data.records import Group, Message, Prompt, imported_pair
 
 SAME = "chosen and rejected are the same, so neither is preferred"
 PART_EARLY = "chosen and rejected differ in more than one last assistant turn each, and a completion is one turn"
@@ -25,27 +24,23 @@ def pair_group(
     otherwise be cut in the middle. Such files don't say who judged or which of the two was shown first: the
     annotator is the format's name, and `shown` is sorted by id, so that nothing can be read from it.
     """
-    alike = len(list(takewhile(lambda turns: turns[0] == turns[1], zip(chosen, rejected, strict=False))))
+    alike = 0
+    for one, other in zip(chosen, rejected, strict=False):
+        if one != other:
+            break
+        alike += 1
     shared, ends = chosen[:alike], (chosen[alike:], rejected[alike:])
     if not any(ends):
         left_out[SAME] += 1
         return None
-    if any([message.role for message in end] != ["assistant"] for end in ends):
+    if [[message.role for message in end] for end in ends] != [["assistant"], ["assistant"]]:
         left_out[PART_EARLY] += 1
         return None
     if not shared or shared[-1].role != "user" or not shared[-1].content.strip():
         left_out[NO_QUESTION] += 1
         return None
     prompt = Prompt(shared, source=source)
-    better, worse = (Completion(prompt.id, end[0].content) for end in ends)
-    ranking = Ranking(
-        prompt.id,
-        annotator,
-        shown=tuple(sorted((better.id, worse.id))),
-        order=((better.id,), (worse.id,)),
-        source="import",
-    )
-    return Group(prompt, (better, worse), (ranking,))
+    return imported_pair(prompt, chosen[-1], rejected[-1], annotator)
 
 
 def count_unknown(row: Row, known: Collection[str], left_out: Counter[str]) -> None:
