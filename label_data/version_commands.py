@@ -32,7 +32,7 @@ def snapshot(
     margin: Annotated[str, typer.Option(help="margin for each strength: 1=0.3,2=0.6,3=1")] = "",
 ) -> None:
     """Freeze what a project's rankings say now: split, weighed, hashed, never changed again, with a data card."""
-    from label_data.snapshots import make_version  # pandas and scipy: for these commands alone
+    from label_data.version_making import make_version  # pandas and scipy: for these commands alone
 
     with (
         input_errors(),

@@ -22,9 +22,10 @@ from label_data.recipes import Recipe
 from label_data.records import InputError, user_prompt
 from label_data.schema import metadata
 from label_data.settings import ProjectSettings
-from label_data.snapshots import make_version, record_model
+from label_data.snapshots import record_model
 from label_data.store import add_prompts
 from label_data.transfer import export_file
+from label_data.version_making import make_version
 from label_data.work import retract
 from store_fixtures import add_ready_prompt
 

@@ -18,8 +18,9 @@ from label_data.quality import quality
 from label_data.quality_page import tables
 from label_data.recipes import Recipe
 from label_data.records import Completion, Group, Ranking, user_prompt
-from label_data.snapshots import make_version, record_model, versions
+from label_data.snapshots import record_model, versions
 from label_data.store import add_groups, add_prompts
+from label_data.version_making import make_version
 from label_data.work import retract
 from page_fixtures import HELD_OUT, add_run
 from planted_people import careful, planted, upwards

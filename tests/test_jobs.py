@@ -39,8 +39,8 @@ from label_data.projects import save_settings
 from label_data.recipes import Recipe
 from label_data.records import Completion, Group, Ranking, user_prompt
 from label_data.settings import PACKAGED_MODEL, PolicySettings, ProjectSettings
-from label_data.snapshots import make_version
 from label_data.store import add_groups, add_prompts
+from label_data.version_making import make_version
 from label_data.workers import requeue_orphans
 from reward.model import RewardModel
 from reward_fixtures import planted_groups

@@ -13,7 +13,7 @@ from label_data.jobs import STOPPED, add_job, end_job, latest_job, start_job
 from label_data.progress import item_counts
 from label_data.projects import project_settings
 from label_data.recipes import Recipe
-from label_data.snapshots import make_version
+from label_data.version_making import make_version
 from label_data.work import work_of
 from page_fixtures import HELD_OUT, REPORT, add_run, rank_next
 from reward.evaluate import Tuning

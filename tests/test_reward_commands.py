@@ -11,8 +11,9 @@ from typer.testing import CliRunner
 
 from label_data.database import open_store
 from label_data.recipes import Recipe
-from label_data.snapshots import make_version, models_of
+from label_data.snapshots import models_of
 from label_data.store import add_groups
+from label_data.version_making import make_version
 from reward.__main__ import app, train
 from reward.model import RewardModel
 from reward.settings import DEFAULTS, Settings

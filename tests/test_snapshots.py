@@ -20,16 +20,9 @@ from label_data.gold import mark_gold
 from label_data.near_duplicates import overlap, word_pairs
 from label_data.recipes import Recipe
 from label_data.records import Completion, Demonstration, Group, InputError, Ranking, canonical, user_prompt
-from label_data.snapshots import (
-    make_version,
-    models_of,
-    record_model,
-    version_groups,
-    version_named,
-    versions,
-    withdrawn_rankings,
-)
+from label_data.snapshots import models_of, record_model, version_groups, version_named, versions, withdrawn_rankings
 from label_data.store import add_groups
+from label_data.version_making import make_version
 from label_data.work import retract
 from planted_people import careful, planted
 from store_fixtures import add_ready_prompt

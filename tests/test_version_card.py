@@ -3,9 +3,9 @@
 import pytest
 
 from label_data.recipes import Recipe
-from label_data.snapshots import make_version
 from label_data.store import add_groups
 from label_data.version_card import plain, pseudonym, script_of
+from label_data.version_making import make_version
 from planted_people import judged
 
 

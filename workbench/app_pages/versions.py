@@ -13,19 +13,11 @@ from label_data.near_duplicates import THRESHOLD
 from label_data.progress import store_counts
 from label_data.recipes import Aggregate, Recipe, Ties, Weights
 from label_data.records import InputError
-from label_data.snapshots import (
-    HELD_OUT,
-    TRAIN,
-    Version,
-    frozen_rows,
-    make_version,
-    models_of,
-    versions,
-    withdrawn_rankings,
-)
+from label_data.snapshots import HELD_OUT, TRAIN, Version, frozen_rows, models_of, versions, withdrawn_rankings
 from label_data.transfer import Exported
 from label_data.version_changes import Change, changes
 from label_data.version_export import export_version
+from label_data.version_making import make_version
 from workbench.export_view import offer_export
 from workbench.languages import filled
 from workbench.rendering import literal, rendered
