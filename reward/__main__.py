@@ -1,6 +1,7 @@
 """python -m reward train | report | score | evaluate | compare | rewardbench | serve."""
 
 import json
+import os
 import signal
 import sys
 from collections.abc import Iterator
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 MODEL = "folder or hub name of a sequence classifier with one label"
 DATA = "store file, database URL, or a file of rankings; by default the app's store"
 LEARNED_TOO = "judge by prompts as well that the model learned from"
+STOPPING = b"\nStopping after this step, whose work is kept. Press Ctrl+C again to stop at once.\n"
 MANY_COMPARISONS = 2_000
 """From about here on fine-tuning has been found to beat a head."""
 
@@ -42,7 +44,7 @@ def _progress() -> Iterator[Any]:
         if asked:
             raise KeyboardInterrupt
         asked = True
-        bar.write("Stopping after this step, whose work is kept. Press Ctrl+C again to stop at once.", file=sys.stderr)
+        os.write(2, STOPPING)  # a signal may come amid a write of the bar: through the same stream both would fail
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
