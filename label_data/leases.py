@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import BigInteger, Connection, Row, Select, Update, bindparam, func, insert, or_, select, update
+from sqlalchemy import BigInteger, Connection, Row, Select, Update, bindparam, func, or_, select, update
 
 from label_data import schema
 from label_data.contents import completion_in
@@ -229,19 +229,25 @@ _AGAIN = (
     )
     .values(state=schema.OPEN, expires_us=_expires)
 )
-_ANEW = insert(_tasks).values(
-    token=bindparam("token"),
-    item=bindparam("item_number"),
-    annotator=_who,
-    shown=bindparam("shown"),
-    state=schema.OPEN,
-    assigned_us=schema.now_us(),
-    expires_us=_expires,
-    project=_of,
-    purpose=bindparam("for_purpose"),
-    counted=0,
-    turn=bindparam("turn"),
-)
+_ANEW = {
+    dialect: new(_tasks)
+    .values(
+        token=bindparam("token"),
+        item=bindparam("item_number"),
+        annotator=_who,
+        shown=bindparam("shown"),
+        state=schema.OPEN,
+        assigned_us=schema.now_us(),
+        expires_us=_expires,
+        project=_of,
+        purpose=bindparam("for_purpose"),
+        counted=0,
+        turn=bindparam("turn"),
+    )
+    .on_conflict_do_nothing()
+    .returning(_tasks.c.number)
+    for dialect, new in UPSERTING_INSERT.items()
+}
 _had_gold = (
     select(_tasks.c.number)
     .where(
@@ -332,8 +338,8 @@ def _lease(
     turn = outlook.turn
     again = connection.execute(_MINE_AGAIN, look | {"wanted": wanted}).all() if outlook.had_lapse else []
     for item in again:
-        _open_again(connection, me, item.number, "")
-        _take(connection, item.number, settings)
+        if _open_again(connection, me, item.number, ""):
+            _take(connection, item.number, settings)
     found: Sequence[Row[Any]] = ()
     if len(again) < wanted:
         skipping, waiting = _PICK[settings.order_of_work]
@@ -342,8 +348,8 @@ def _lease(
             found = connection.execute(waiting, look | {"wanted": 1}).all()
         for item, rows in groupby(found, key=lambda row: row.item_number):
             turn += 1
-            if not _give_test(connection, me, settings, turn):
-                _give(connection, me, item, rows, turn, outlook.had_lapse)
+            is_test = _give_test(connection, me, settings, turn)
+            if not is_test and _give(connection, me, item, rows, turn, outlook.had_lapse):
                 _take(connection, item, settings)
     connection.execute(_MOVE, look | {"last_place": outlook.last_place, "new_turn": turn})
     return bool(again or found)
@@ -362,17 +368,21 @@ def _open_again(connection: Connection, me: dict[str, Any], item: int, purpose: 
 
 def _give(
     connection: Connection, me: dict[str, Any], item: int, rows: Iterable[Row[Any]], turn: int, had_lapse: bool
-) -> None:
+) -> bool:
     """Make a task of the item: its different completions, of these rows, in an order drawn for this annotator alone.
 
     Of more than nine the first nine are shown: those of the policies, then as many as fit of those annotators wrote.
     A task of theirs that had lapsed (`had_lapse`: there are such tasks) is opened again as it was, so that a draft or a
-    late answer still fits it.
+    late answer still fits it. Return whether they have a task of it now.
     """
-    if not (had_lapse and _open_again(connection, me, item, "")):
-        shown = [completion.id for completion in distinct([completion_in(row) for row in rows])[:MOST_COMPLETIONS]]
-        _random.shuffle(shown)
-        _insert(connection, me, item, "", shown, turn)
+    if had_lapse and _open_again(connection, me, item, ""):
+        return True
+    shown = [completion.id for completion in distinct([completion_in(row) for row in rows])[:MOST_COMPLETIONS]]
+    _random.shuffle(shown)
+    if _insert(connection, me, item, "", shown, turn):
+        return True
+    # On PostgreSQL their task of it may have come to an end since `outlook` looked, or been submitted late since then.
+    return _open_again(connection, me, item, "")
 
 
 def _give_test(connection: Connection, me: dict[str, Any], settings: ProjectSettings, turn: int) -> bool:
@@ -403,9 +413,11 @@ def _another_order(shown: Sequence[str]) -> list[str]:
 
 def _insert(
     connection: Connection, me: dict[str, Any], item: int, purpose: str, shown: Sequence[str], turn: int
-) -> None:
+) -> bool:
+    """Make a task; return whether there was none yet of this item and purpose."""
     values = {"item_number": item, "for_purpose": purpose, "shown": canonical(list(shown)), "turn": turn}
-    connection.execute(_ANEW, me | values | {"token": secrets.token_hex(16)})
+    anew = _ANEW[connection.dialect.name]
+    return connection.scalar(anew, me | values | {"token": secrets.token_hex(16)}) is not None
 
 
 # Leaving
