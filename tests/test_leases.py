@@ -10,12 +10,12 @@ from sqlalchemy import bindparam, event, select
 
 from label_data import schema
 from label_data.annotators import annotator_named
-from label_data.assignment import Answer, next_tasks, submit, submit_then_next
+from label_data.assignment import Answer, _submitted, next_tasks, submit, submit_then_next
 from label_data.check import problems
 from label_data.contents import groups
 from label_data.database import open_store, reading, writing
 from label_data.drafts import save_draft
-from label_data.leases import GRACE, SECOND, leave
+from label_data.leases import GRACE, SECOND, leave, take_back
 from label_data.progress import rankings_today
 from label_data.projects import save_settings
 from label_data.records import Group, user_prompt
@@ -384,3 +384,42 @@ def test_a_draft_locks_its_task_before_itself_as_a_ranking_does(two_tasks, waits
         of_task = schema.drafts.c.task == token
         connection.execute(select(schema.drafts).where(of_task).with_for_update(nowait=True))
     thread.join()
+
+
+def test_a_task_taken_back_while_the_next_are_picked_is_opened_again(postgres_store):
+    """Since the outlook was read she has a task that ended; to make another one of it would break a constraint."""
+    store = open_store(postgres_store)
+    add_ready_prompt(store, "One?", "a", "b")
+    ann = annotator_named(store, "Ann").id
+    (task,) = next_tasks(store, ann)
+    others = iter([lambda: take_back(store, [task.token])])
+
+    def before_picking(_connection, _cursor, statement, _parameters, _context, _many):
+        if "SKIP LOCKED" in statement and "completions" in statement and (act := next(others, None)):
+            thread = threading.Thread(target=act)
+            thread.start()
+            thread.join()
+
+    event.listen(store, "before_cursor_execute", before_picking)
+    assert [one.token for one in next_tasks(store, ann)] == [task.token]
+    assert next(others, None) is None
+    assert list(problems(store)) == []
+    store.dispose()
+
+
+def test_a_task_that_is_answered_late_while_its_prompt_is_picked_is_not_given_again(postgres_store, waits):
+    """Who picks waits for the prompt, and sees the task as it was before it waited: ended, and not answered."""
+    store = open_store(postgres_store)
+    save_settings(store, ProjectSettings(annotators_per_prompt=3))
+    add_ready_prompt(store, "One?", "a", "b")
+    ann = annotator_named(store, "Ann").id
+    (task,) = next_tasks(store, ann)
+    take_back(store, [task.token])
+    given = []
+    with writing(store, beside_others=True) as connection:
+        said, _ = _submitted(connection, Answer(task.token, "late", "all_bad"), ann)
+        thread = waits(lambda: given.append(next_tasks(store, ann)))
+    thread.join()
+    assert (said, given) == ("saved", [[]])
+    assert list(problems(store)) == []
+    store.dispose()
