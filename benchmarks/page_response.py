@@ -23,6 +23,8 @@ from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
 PORT = 8597
+PATIENCE = 300
+"""Seconds that the worker has to load the model and sample once."""
 PAGES = ("rank", "prompts", "project")
 ROOT = Path(__file__).parent.parent
 
@@ -101,7 +103,10 @@ def main() -> None:
             idle = measure(turns, me)
             save_settings(store, ProjectSettings(ready_ahead=1_000))
             start_sampling(store)
+            latest = time.monotonic() + PATIENCE
             while (job := latest_job(store, "sample")) is None or job.done == 0:
+                if time.monotonic() > latest or (job is not None and job.ended):
+                    sys.exit(f"The worker sampled nothing: {'no job' if job is None else job.message}")
                 time.sleep(0.5)
             sampling = measure(turns, me)
             still = latest_job(store, "sample")
