@@ -5,8 +5,9 @@ import time
 from collections import Counter
 from pathlib import Path
 
+from tests.nothing_lost.checker import Finding
 from tests.nothing_lost.history import histories_in
-from tests.nothing_lost.kills import Crew, Outcome, checked
+from tests.nothing_lost.kills import LONGEST_CALL, STUCK, Crew, Outcome, checked
 from tests.postgres_server import PostgresServer
 
 CALLS_BETWEEN = 60
@@ -21,8 +22,12 @@ def kill_server(server: PostgresServer, address: str, folder: Path, kills: int, 
     in_doubt = 0
     for _ in range(kills):
         enough = len(histories_in(folder)) + CALLS_BETWEEN
-        while len(histories_in(folder)) < enough:
+        latest = time.monotonic() + LONGEST_CALL
+        while len(histories_in(folder)) < enough and time.monotonic() < latest:
             time.sleep(0.05)
+        if time.monotonic() > latest:  # as when every writer ended by itself
+            crew.ended.append(Finding(STUCK, "the writers asked for too little more"))
+            break
         time.sleep(chance.uniform(0, 0.2))
         server.crash()
         in_doubt += crew.in_doubt()

@@ -43,8 +43,9 @@ class Writer:
         self._store, self._annotator, self._history = store, annotator, history
         self._outlasts_server = outlasts_server
         self._random = random.Random(secrets.randbits(64))
-        if not outlasts_server:
-            assignment.log.addHandler(Alarm())
+        # Of a server that is killed the log would only repeat, call by call, that it is away.
+        assignment.log.addHandler(logging.NullHandler() if outlasts_server else Alarm())
+        assignment.log.propagate = not outlasts_server
         self._open: list[str] = []
         self._given: list[str] = []
         """Tasks that came with the last answer."""
