@@ -243,8 +243,9 @@ def check(
         if mend:
             print(f"Counters mended: those of {mend_counters(opened):,} prompts were wrong.")
         found = 0
-        for found, problem in enumerate(problems(opened), start=1):  # noqa: B007 - the last number is the count
-            print(problem)
+        with _progress() as advance:
+            for found, problem in enumerate(problems(opened, advance), start=1):  # noqa: B007 - the last is the count
+                tqdm.write(problem)
     print(f"{found:,} problems." if found else "Sound: no problem found.")
     raise typer.Exit(1 if found else 0)
 
@@ -281,7 +282,7 @@ def restore_command(
 
 @contextmanager
 def _progress() -> Iterator[Callable[[str, int], object]]:
-    """Yield what shows, in a terminal, how many rows of which table are copied."""
+    """Yield what shows, in a terminal, how many rows of which table are done."""
     with tqdm(unit=" rows", disable=None, leave=False) as bar:
 
         def advance(table: str, rows: int) -> None:

@@ -1,10 +1,10 @@
 """Is the store sound? What can be worked out again must agree with what is kept beside it, and can be mended by it."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-from sqlalchemy import ColumnElement, Connection, ForeignKey, ScalarSelect, Table, func, select, update
+from sqlalchemy import Connection, ForeignKey, Table, func, select, update
 
 from label_data import schema
 from label_data.contents import groups
@@ -49,8 +49,8 @@ def has_wal_reset_fault(version: tuple[int, ...]) -> bool:
     )
 
 
-def problems(store: Store) -> Iterator[str]:
-    """Yield a sentence for each thing wrong in the store; none when it is sound.
+def problems(store: Store, advance: Callable[[str, int], object] = lambda what, rows: None) -> Iterator[str]:
+    """Yield a sentence for each thing wrong in the store; none when it is sound. Tell `advance` of what is looked at.
 
     Looked at: the file's integrity (SQLite), references, the triggers that keep rankings from being changed, the
     counters of items beside tasks and rankings, every record's own rules, every id beside the content it names, every
@@ -59,6 +59,7 @@ def problems(store: Store) -> Iterator[str]:
     from label_data.snapshots import digest_problems  # pandas and scipy: for this alone
 
     with reading(store) as connection:
+        advance("file and counters", 0)
         if store.dialect.name == "sqlite":
             yield from _file_problems(connection)
         yield from _trigger_problems(connection)
@@ -74,6 +75,7 @@ def problems(store: Store) -> Iterator[str]:
         judged = dict(connection.execute(select(*hashes)).all())
     try:
         for group in map(_made_anew, groups(store, revised=True, retracted=True)):
+            advance("prompts", 1)
             stored[schema.prompts].discard(group.prompt.id)
             stored[schema.completions] -= {completion.id for completion in group.completions}
             stored[schema.demonstrations] -= {demonstration.id for demonstration in group.demonstrations}
@@ -128,25 +130,33 @@ _items, _tasks, _rankings, _projects = schema.items, schema.tasks, schema.rankin
 _retracted = _rankings.c.submission.in_(select(schema.retractions.c.submission))
 
 
-def _tasks_of_item(condition: ColumnElement[bool]) -> ScalarSelect[int]:
-    ordinary = (_tasks.c.item == _items.c.number) & (_tasks.c.purpose == "")
-    return select(func.count()).select_from(_tasks).where(ordinary, condition).scalar_subquery()
-
-
-_imported = (
-    select(func.count())
-    .where(
-        _rankings.c.item == _items.c.number,
-        _rankings.c.task.is_(None),
-        _rankings.c.revises.is_(None),
-        _rankings.c.purpose == "",
+_of_tasks = (
+    select(
+        _tasks.c.item,
+        func.count().filter(_tasks.c.state == schema.OPEN).label("open"),
+        func.count().filter(_tasks.c.counted == 1).label("counting"),
+        func.count().filter(_tasks.c.state == schema.SKIPPED).label("skips"),
     )
-    .scalar_subquery()
+    .where(_tasks.c.purpose == "")
+    .group_by(_tasks.c.item)
+    .subquery()
 )
-_leased = _tasks_of_item(_tasks.c.state == schema.OPEN)
-_done = _tasks_of_item(_tasks.c.counted == 1) + _imported
-_skipped = _tasks_of_item(_tasks.c.state == schema.SKIPPED)
-_has_drifted = (_items.c.leased != _leased) | (_items.c.done != _done) | (_items.c.skipped != _skipped)
+_of_files = (
+    select(_rankings.c.item, func.count().label("imported"))
+    .where(_rankings.c.task.is_(None), _rankings.c.revises.is_(None), _rankings.c.purpose == "")
+    .group_by(_rankings.c.item)
+    .subquery()
+)
+_open = func.coalesce(_of_tasks.c.open, 0)
+_counting = func.coalesce(_of_tasks.c.counting, 0) + func.coalesce(_of_files.c.imported, 0)
+_skips = func.coalesce(_of_tasks.c.skips, 0)
+_drifted = (
+    select(_items, _open.label("open"), _counting.label("counting"), _skips.label("skips"))
+    .join(_of_tasks, _of_tasks.c.item == _items.c.number, isouter=True)
+    .join(_of_files, _of_files.c.item == _items.c.number, isouter=True)
+    .where((_items.c.leased != _open) | (_items.c.done != _counting) | (_items.c.skipped != _skips))
+)
+"""Each item that is counted wrongly, with what is true; tasks and rankings are gone through once, not once an item."""
 _is_queued = _items.c.place.is_not(None)
 _is_misplaced = (_is_queued != (_items.c.state == schema.READY)) | (
     _is_queued & (_items.c.place >= func.coalesce(_projects.c.next_place, 0))
@@ -155,8 +165,7 @@ _is_misplaced = (_is_queued != (_items.c.state == schema.READY)) | (
 
 def _counter_problems(connection: Connection) -> Iterator[str]:
     """Compare each item's counters with its tasks and with the rankings that came in files, and look at its place."""
-    query = select(_items, _leased.label("open"), _done.label("counting"), _skipped.label("skips"))
-    for row in connection.execute(query.where(_has_drifted)):
+    for row in connection.execute(_drifted):
         yield (
             f"items: the prompt {row.prompt_id} is counted as leased {row.leased}, done {row.done} and skipped "
             f"{row.skipped} times, but has {row.open} open tasks, {row.counting} rankings that count and "
@@ -186,13 +195,15 @@ def _task_problems(connection: Connection) -> Iterator[str]:
 def mend_counters(store: Store) -> int:
     """Count again, from tasks and rankings, what items keep counted; return how many items were wrong."""
     with writing(store) as connection:
-        mended = {"leased": _leased, "done": _done, "skipped": _skipped}
-        wrong = connection.execute(update(_items).where(_has_drifted).values(**mended)).rowcount
+        wrong = connection.execute(_drifted).all()
+        for row in wrong:
+            true = {"leased": row.open, "done": row.counting, "skipped": row.skips}
+            connection.execute(update(_items).where(_items.c.number == row.number).values(true))
         misplaced = _is_queued & (_items.c.state != schema.READY)
         connection.execute(update(_items).where(misplaced).values(place=None))
         for project in connection.scalars(select(_projects.c.id)).all():
             enqueue(connection, project)
-        return wrong
+        return len(wrong)
 
 
 def _ids(connection: Connection, table: Table) -> set[str]:
