@@ -44,15 +44,16 @@ def _written_beside(folder: Path) -> Iterator[Path]:
         for path in (*made.rglob("*"), made):
             if path.is_file():
                 path.chmod(0o644)  # safetensors writes its files readable by their owner alone
-            _flush(path)
+            flush(path)
         try:
             made.rename(folder)
         except OSError as error:
             raise FileExistsError(error.errno, "something is there already", str(folder)) from error
-        _flush(folder.parent)
+        flush(folder.parent)
 
 
-def _flush(path: Path) -> None:
+def flush(path: Path) -> None:
+    """Return once the file, or the folder's list of names, is on the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

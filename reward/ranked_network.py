@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
+from accelerate.utils import parse_flag_from_env
 from torch import nn
 from transformers import PreTrainedModel
 
@@ -40,8 +41,9 @@ class RankedNetwork(nn.Module):
         network = self.network
         if not hasattr(network, "score"):  # an encoder: its own head reads its first token
             arguments, _ = padded(inputs, self.pad, network.device)
-            return network(input_ids=arguments["input_ids"], attention_mask=arguments["attention_mask"]).logits[:, 0]
-        return self.rewards_of(self.features(inputs))
+            read = network(input_ids=arguments["input_ids"], attention_mask=arguments["attention_mask"])
+            return read.logits[:, 0].clone()  # no view: FSDP watches what comes out
+        return self.rewards_of(self.features(inputs)).clone()
 
     def features(self, inputs: Sequence[Input]) -> torch.Tensor:
         """Return what a decoder's head reads of each input: its last token's hidden state, shape (inputs, width)."""
@@ -110,6 +112,12 @@ def layout_for(network: PreTrainedModel, asked: Layout | None, checkpointing: bo
             "Gradient checkpointing drops the kept prompts, and completions would be read without them. "
             "Use --layout row or --layout plain with it, or leave --gradient-checkpointing out."
         )
+    divided = parse_flag_from_env("ACCELERATE_USE_FSDP")
+    if asked == "cache" and divided:
+        raise InputError(
+            "FSDP takes a layer's weights away after its first use in a step, and kept prompts use them twice. "
+            "Use --layout row or --layout plain with it."
+        )
     if not shares_prompts(network):
         if asked in ("cache", "row"):
             raise InputError(
@@ -123,7 +131,7 @@ def layout_for(network: PreTrainedModel, asked: Layout | None, checkpointing: bo
         return asked
     if network.config._attn_implementation == "sdpa":
         return "row"
-    return "plain" if checkpointing else "cache"
+    return "plain" if checkpointing or divided else "cache"
 
 
 def layout_to_score(network: PreTrainedModel) -> Layout:

@@ -28,12 +28,13 @@ from transformers import (
     TrainerState,
     TrainingArguments,
 )
-from transformers.trainer_utils import get_last_checkpoint
 
+from label_data.disk import is_full
 from label_data.formats.rows_out import replacing
 from label_data.records import InputError
 from reward import metrics
 from reward.batches import Input, group_batches, tokens_at_once
+from reward.checkpoints import checkpoint_folder, drop_partial, last_whole, mark_whole, step_of
 from reward.judged import Judged, strength_of_ties, summed_loss
 from reward.ranked_network import RankedNetwork, disagreement
 from reward.settings import HEAD_TIMES, LOG_FILE, Layout, Settings
@@ -47,6 +48,8 @@ WARMUP, LEAST_RATE = 0.05, 0.1
 FEWEST_VALIDATION = 20
 """Validation prompts below which nothing is stopped by them: their log-loss is mostly chance."""
 CHECKED_INPUTS = 8
+TORCH_SAVE = "inline_container.cc"
+"""What torch.save's error names when a write failed: the place in torch's source, and no number."""
 logger = logging.getLogger(__name__)
 
 
@@ -90,7 +93,7 @@ def fit(
         device: "cpu" keeps training there; by default the GPU if there is one.
 
     Raises:
-        InputError: if there is nothing to train on.
+        InputError: if there is nothing to train on, or the disk is full; then what was done is kept, as when stopped.
     """
     if not train:
         raise InputError("No training prompt has a ranking that this loss can learn from. Rank some prompts first.")
@@ -105,10 +108,20 @@ def fit(
     of_steps = [[train[at] for at in step] for step in steps]
     trainer = RankingTrainer(ranked, arguments, settings, of_steps, validation, strength, callbacks)
     fallback = _checked(ranked, train, arguments.bf16)
-    last = get_last_checkpoint(folder / CHECKPOINTS) if resume and (folder / CHECKPOINTS).is_dir() else None
+    last = last_whole(folder / CHECKPOINTS) if resume else None
     if trainer.is_world_process_zero():
-        _cut_log(folder / LOG_FILE, int(last.rpartition("-")[2]) if last else 0)
-    trainer.train(resume_from_checkpoint=last)
+        drop_partial(folder / CHECKPOINTS)
+        _cut_log(folder / LOG_FILE, step_of(last) if last else 0)
+    try:
+        trainer.train(resume_from_checkpoint=str(last) if last else None)
+    except Exception as error:
+        if not (is_full(error) or TORCH_SAVE in str(error)):
+            raise
+        drop_partial(folder / CHECKPOINTS)
+        raise InputError(
+            f"{folder}: the disk took no more ({error}). Free some space and go on from the last checkpoint with "
+            "--resume, or remove the folder."
+        ) from error
     if stop.error is not None:
         raise stop.error
     state = trainer.state
@@ -275,6 +288,13 @@ class RankingTrainer(Trainer):
             self._last_logged = now, read = time.perf_counter(), self.tokens_read
             logs["tokens_per_second"] = (read - before) / max(now - then, 1e-9)
         super().log(logs, start_time)
+
+    def _save_checkpoint(self, model: torch.nn.Module, trial: Any) -> None:
+        """Keep a checkpoint, which counts once every process's part of it is on the disk."""
+        super()._save_checkpoint(model, trial)
+        self.accelerator.wait_for_everyone()
+        if self.args.should_save:
+            mark_whole(checkpoint_folder(Path(self.args.output_dir), self.state.global_step))
 
     def whole_weights(self) -> dict[str, torch.Tensor]:
         """Return the trained weights, those of other processes included."""

@@ -6,6 +6,7 @@ the log. It is there until OUT is, and a run that was stopped, or killed, goes o
 
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -154,6 +155,7 @@ def _processes() -> PartialState:
 
 
 def _run(out: Path, resume: bool, on_progress: OnProgress) -> Report | None:
+    os.environ["FSDP_CPU_RAM_EFFICIENT_LOADING"] = "false"  # every process checks the layout on the whole network
     folder = unfinished_folder(out)
     settings, project = read_settings(folder)
     groups = list(groups_format.read(folder / DATA_FILE))

@@ -82,6 +82,15 @@ def test_trap_1_the_reward_is_read_at_the_last_token_even_if_it_is_the_pad_token
 # What reads how
 
 
+def test_kept_prompts_are_refused_where_fsdp_divides_the_network(monkeypatch):
+    """Their keys are part of two uses of a layer, whose weights FSDP takes away after one."""
+    monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
+    network = tiny_decoder()
+    with pytest.raises(InputError, match=r"kept prompts use them twice.*--layout row"):
+        layout_for(network, "cache", checkpointing=False)
+    assert layout_for(network, None, checkpointing=False) == "row"
+
+
 def test_trap_4_gradient_checkpointing_with_kept_prompts_is_refused():
     network = tiny_decoder()
     with pytest.raises(InputError, match=r"checkpointing drops the kept prompts.*--layout row"):

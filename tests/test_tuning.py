@@ -1,10 +1,13 @@
 import json
+import shutil
+from contextlib import ExitStack
 
 import numpy as np
 import pytest
 import torch
 from transformers import AutoModel
 
+from full_disks import KIB, SAID, refusal
 from label_data.database import open_store
 from label_data.records import InputError
 from label_data.store import add_groups
@@ -95,7 +98,7 @@ def test_too_few_validation_prompts_are_learned_from(tuned):
     assert all("loss" in line for line in lines) and len(lines) == read_report(tuned / "top").tuning.steps
 
 
-def test_a_run_that_was_stopped_goes_on_to_the_same_model_whatever_the_store_says_by_then(
+def test_a_run_that_was_stopped_or_killed_goes_on_to_the_same_model_whatever_the_store_says_by_then(
     tiny_backbone_folder, tmp_path
 ):
     store = open_store(tmp_path / "store.db")
@@ -105,6 +108,10 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_model_whatever_the_store_say
     with pytest.raises(Stopped):
         tune_reward_model(store, tmp_path / "stopped", settings, stop_at(3))
     assert not (tmp_path / "stopped").exists()
+    checkpoints = unfinished_folder(tmp_path / "stopped") / "checkpoints"
+    shutil.copytree(checkpoints / "checkpoint-3", checkpoints / "checkpoint-4")  # as when killed while it is written
+    for later in ("trainer_state.json", "whole"):
+        (checkpoints / "checkpoint-4" / later).unlink()
     add_groups(store, planted_groups(10, seed=5))
     with pytest.raises(InputError, match="--resume --out"):
         tune_reward_model(store, tmp_path / "stopped", settings)
@@ -138,3 +145,26 @@ def test_a_folder_that_is_taken_is_refused_before_any_work(planted_store, tmp_pa
     with pytest.raises(InputError, match="exists already"):
         tune_reward_model(planted_store, tmp_path / "model", Settings(method="full"))
     assert not unfinished_folder(tmp_path / "model").exists()
+
+
+@pytest.mark.parametrize("weights", [0, 1], ids=["nothing fits", "the weights fit, the optimizer does not"])
+def test_a_checkpoint_that_the_disk_did_not_take_costs_the_steps_since_the_one_before_it(
+    disk, planted_store, tiny_backbone_folder, weights
+):
+    out = disk.folder / "model"
+    checkpoints = unfinished_folder(out) / "checkpoints"
+
+    with ExitStack() as full:
+
+        def fill(done, total, message):
+            if message.startswith("Step 3 "):
+                size = (checkpoints / "checkpoint-2" / "model.safetensors").stat().st_size
+                full.enter_context(disk.full(16 * KIB + size * weights))
+
+        with pytest.raises(InputError) as error:
+            settings = Settings(method="full", backbone=str(tiny_backbone_folder), **QUICK)
+            tune_reward_model(planted_store, out, settings, fill)
+    assert SAID in refusal(error)
+    assert sorted(path.name for path in checkpoints.iterdir()) == ["checkpoint-2"]  # kept are every second
+    tuning = resume_tuning(out).tuning
+    assert tuning.steps == tuning.planned_steps

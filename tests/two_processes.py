@@ -1,9 +1,14 @@
-"""Run by torchrun: one step's gradient and a short training, saved by every process into the folder that is named."""
+"""Run by torchrun: one step's gradient and a short training, saved by every process into the folder that is named.
+
+With a second argument, "fsdp", the network is divided between the processes and trained; the first saves its weights.
+"""
 
 import sys
 from pathlib import Path
 
 import torch
+from accelerate import PartialState
+from accelerate.utils import DistributedType
 
 from reward.ranked_network import RankedNetwork, start_head
 from reward.settings import Settings
@@ -37,8 +42,32 @@ def gradient_and_weights(folder: Path) -> dict[str, torch.Tensor]:
     return found
 
 
+def trained_in_rows(folder: Path) -> dict[str, torch.Tensor]:
+    """Return the weights after a training in rows, and the validation log-loss; no weights on all but one process."""
+    ranked = fresh()
+    ranked.layout = "row"
+    said = fit(ranked, judged_groups(GROUPS), judged_groups(24, seed=2), SETTINGS, folder, device="cpu")
+    return said.weights | {"validation": torch.tensor(said.best_log_loss), "divided": torch.tensor(said.divided)}
+
+
+def divide_on_cpus() -> None:
+    """Let accelerate use FSDP without a GPU: torch can, over gloo, but accelerate asks for it on GPUs alone."""
+    start = PartialState.__init__
+
+    def start_as_if_on_gpus(state, *arguments, **options) -> None:
+        start(state, *arguments, **options)
+        if state.distributed_type == DistributedType.MULTI_CPU:
+            state._shared_state["distributed_type"] = DistributedType.MULTI_GPU
+
+    PartialState.__init__ = start_as_if_on_gpus
+
+
 if __name__ == "__main__":
     out = Path(sys.argv[1])
-    found = gradient_and_weights(out / "run")
+    if sys.argv[2:] == ["fsdp"]:
+        divide_on_cpus()
+        found = trained_in_rows(out / "divided")
+    else:
+        found = gradient_and_weights(out / "run")
     torch.save(found, out / f"{torch.distributed.get_rank()}.pt")
     torch.distributed.destroy_process_group()
