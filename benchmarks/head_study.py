@@ -11,13 +11,15 @@ e(prompt) * e(completion), which is the only one of these that knows whether the
 For every split by prompt and every set of features a head is fitted as `reward train` does, C by cross-validation
 grouped by prompt on the training side. "Chosen" takes the layer, and "chosen of all" the set of features too, by that
 cross-validation, so that its accuracy is that of a recipe and not the best of many looks at the held-out side.
-"Both" puts features side by side, each standardised; "mean of two" adds the rewards of two heads.
+"Both" puts features side by side, each standardised; "mean of heads" averages the rewards of two or more. "Ties too"
+fits the chosen layer again, under the same C, with every tied pair as half a comparison in either direction.
 """
 
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from hashlib import sha256
+from itertools import combinations
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -26,14 +28,14 @@ import torch
 import typer
 from transformers import AutoModel, AutoTokenizer
 
-from label_data.comparisons import group_comparisons, split_by_prompt
+from label_data.comparisons import comparisons, group_comparisons, split_by_prompt
 from label_data.formats import groups as groups_format
 from label_data.records import Group
 from label_data.settings import PACKAGED_MODEL
 from reward import metrics
 from reward.backbones import load_config, load_model, load_tokenizer, model_folder
 from reward.batches import BATCH_TOKENS, batches, encode, padded, prompts_read
-from reward.head import fit_head
+from reward.head import fit_head, fit_weights
 from reward.sides import Side, side
 
 LONGEST = 256
@@ -120,6 +122,17 @@ def differences(features: Features, some: Side) -> np.ndarray:
     return np.stack([features[one.chosen] - features[one.rejected] for one in some.comparisons])
 
 
+def tied(features: Features, some: Side) -> tuple[np.ndarray, np.ndarray]:
+    """Return features of the first less the second of each tied pair, and weights: those of a ranking's comparisons."""
+    rows, weights = [], []
+    for ranking in (one for group in some.groups for one in group.rankings if not one.tests_annotator):
+        compared = comparisons(ranking)
+        for first, second in (pair for block in ranking.order for pair in combinations(block, 2)):
+            rows.append(features[first] - features[second])
+            weights.append(compared[0].weight if compared else 0.0)
+    return np.array(rows), np.array(weights)
+
+
 def judged(features: dict[str, Features], train: Side, test: Side, seed: int) -> dict[str, dict[str, Any]]:
     """Return, by name of the recipe, the margins on the held-out side, and what cross-validation said of it."""
     found: dict[str, dict[str, Any]] = {}
@@ -133,11 +146,24 @@ def judged(features: dict[str, Features], train: Side, test: Side, seed: int) ->
                 "margins": held_out[:, layer] @ head.weights,
                 "validated": head.cross_validated,
                 "set": name,
+                "layer": layer,
+                "regularisation": head.regularisation,
                 "rows": (learned[:, layer], held_out[:, layer]),
             }
     for name in features:
         best = min((one for one in found.values() if one["set"] == name), key=lambda one: one["validated"])
         found[f"{name}, chosen"] = {**best, "set": "chosen"}
+        halves, of_halves = tied(features[name], train)
+        if len(halves):
+            ties = halves[:, best["layer"]]
+            rows = np.concatenate([best["rows"][0], ties, -ties])
+            weights = np.concatenate([train.weights, of_halves / 2, of_halves / 2])
+            fitted = fit_weights(rows, weights, [best["regularisation"]])[0]
+            found[f"{name}, chosen, ties too"] = {
+                "margins": best["rows"][1] @ fitted,
+                "validated": np.inf,
+                "set": "ties",
+            }
         spread = np.sqrt(np.mean(best["rows"][0] ** 2, axis=0)) + 1e-9
         scaled[name] = tuple(rows / spread for rows in best["rows"])
     for names in (("last", "mean"), ("last", "encoder"), ("last", "mean", "encoder with prompt")):
@@ -190,7 +216,7 @@ def told(of_splits: Sequence[tuple[float, float, float]]) -> tuple[str, str, str
     """Return accuracy and log-loss with standard errors over the splits, and the cross-validated log-loss."""
     values = np.array(of_splits)
     right, loss, validated = values.mean(0)
-    error = values.std(0, ddof=1) / np.sqrt(len(values)) if len(values) > 1 else np.zeros(3)
+    error = values[:, :2].std(0, ddof=1) / np.sqrt(len(values)) if len(values) > 1 else np.zeros(2)
     cross = f"{validated:.4f}" if np.isfinite(validated) else ""
     return f"{right:.3f} ({error[0]:.3f})", f"{loss:.4f} ({error[1]:.4f})", cross
 

@@ -143,7 +143,9 @@ def train(
             raise typer.Exit(130) from None
     if found is None:  # another of the processes that train together says it
         return
-    _print_markdown(found.as_markdown())
+    from reward.report_text import report_markdown
+
+    _print_markdown(report_markdown(found))
     if resume and found.version:
         with input_errors():
             _told_after_all(open_store(store or default_store(), create=False), found, out)
@@ -208,8 +210,9 @@ def report(folder: Annotated[Path, typer.Argument(help="a folder that train made
     """Show the report that was written when the model was trained."""
     with input_errors():
         from reward.evaluate import read_report
+        from reward.report_text import report_markdown
 
-        _print_markdown(read_report(folder).as_markdown())
+        _print_markdown(report_markdown(read_report(folder)))
 
 
 @app.command()

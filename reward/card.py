@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from reward.evaluate import Report
+from reward.report_text import report_markdown
 
 CARD = """---
 library_name: transformers
@@ -64,7 +65,7 @@ def model_card(report: Report, plots: Sequence[Path], longest: int) -> str:
     return CARD.format(
         how=how,
         base_model=report.base_model,
-        report=report.as_markdown(),
+        report=report_markdown(report),
         plots=images,
         longest=longest,
         data=report.data_sha256,

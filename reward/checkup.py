@@ -26,8 +26,6 @@ from reward.evaluate import (
     Counts,
     HeldOut,
     held_out_from,
-    held_out_lines,
-    left_out_lines,
     without_nan,
 )
 from reward.features import OnProgress
@@ -36,6 +34,7 @@ from reward.judged_pairs import comparison_rows, disagreements, write_pairs
 from reward.kept_rewards import Kept, kept_rewards
 from reward.model import RewardModel
 from reward.plots import CALIBRATION_FILE, STYLE, calibration_plot
+from reward.report_text import held_out_lines, left_out_lines
 from reward.settings import UNFINISHED
 from reward.training import LEARNED_FILE, Side, counts_of, data_hash, measures, other_prompts, pretty, side
 

@@ -12,12 +12,11 @@ from reward.evaluate import (
     CurvePoint,
     Report,
     held_out_measures,
-    prompt_verdict,
     read_report,
     report_from,
-    verdict,
 )
 from reward.metrics import Estimate
+from reward.report_text import report_markdown
 
 COUNTS = Counts(
     rankings=130,
@@ -92,20 +91,20 @@ def test_the_better_policy_is_a_baseline_where_policies_are_known():
     found = measures([1, 1, -1, -1, 1], [5, 5, 5, -5, 0], policies=[1, 1, 1, 1, -1])
     assert found.policy_wins.value == pytest.approx(0.8) and found.best_baseline == "better policy wins"
     assert found.over_baseline.value == pytest.approx(-0.2)
-    assert "| accuracy: better policy wins | 0.800 |" in report(found).as_markdown()
+    assert "| accuracy: better policy wins | 0.800 |" in report_markdown(report(found))
     without = measures([1, 1, -1, -1, 1], [5, 5, 5, -5, 0])
-    assert without.policy_wins.comparisons == 0 and "policy" not in report(without).as_markdown()
+    assert without.policy_wins.comparisons == 0 and "policy" not in report_markdown(report(without))
 
 
 def test_how_far_people_agree_and_the_version_stand_in_the_report_and_are_read_back():
     """a = 0.8: between 0.8 and (1 + sqrt(0.6)) / 2 = 0.887. A report from before either was measured says neither."""
     before = report(None)
-    assert "annotators both take a side" not in before.as_markdown() and "version" not in before.as_markdown()
+    assert "annotators both take a side" not in report_markdown(before) and "version" not in report_markdown(before)
     old = {name: value for name, value in before.as_dict().items() if not name.startswith(("human", "version"))}
     assert report_from(json.loads(json.dumps(old))) == before
     human = Human(Estimate(0.8, 0.6, 0.9, 10, 10), 0.8, 0.887)
     found = replace(before, human=human, version="v1", version_sha256="a" * 64)
-    said = found.as_markdown()
+    said = report_markdown(found)
     assert "So the best possible model would order 80.0% to 88.7% as one annotator did." in said
     assert f"All of it is version `v1` of the data, sha256 `{'a' * 64}`" in said
     assert report_from(json.loads(json.dumps(found.as_dict()))) == found
@@ -127,20 +126,6 @@ def test_the_difference_to_the_baseline_is_taken_comparison_by_comparison():
     assert same.accuracy.high - same.accuracy.low > 0.15
 
 
-def test_the_verdict_is_better_only_if_the_interval_says_so():
-    """With lengths equal chance is the best baseline: 60 of 100 is more, 52 may be luck, 30 is less."""
-    for right, said in ((65, "better than"), (52, "no better than"), (30, "Don't use it")):
-        assert said in verdict(measures([1] * right + [-1] * (100 - right), [0] * 100))
-
-
-def test_trap_19_a_model_that_does_as_well_under_another_prompt_is_said_to_ignore_it():
-    """Right 80 of 100 times under its own prompts; under others as often, or half as often."""
-    margins = [1] * 80 + [-1] * 20
-    assert "about completions alone" in prompt_verdict(measures(margins, [0] * 100, shuffled=margins))
-    used = prompt_verdict(measures(margins, [0] * 100, shuffled=[1] * 40 + [-1] * 60))
-    assert used == "Under another prompt the same completions lose it 40.0 points."
-
-
 def test_what_is_written_as_json_is_read_back_the_same(tmp_path):
     whole = report(measures([1, 1, -1, 1], [1, 2, 3, -4]))
     text = json.dumps(whole.as_dict(), allow_nan=False)
@@ -153,7 +138,7 @@ def test_a_measure_without_data_is_null_in_json_and_said_in_words():
     whole = report(measures([1, 1], [5, 5]))
     assert whole.as_dict()["held_out"]["shorter_chosen"]["value"] is None
     assert math.isnan(report_from(whole.as_dict()).held_out.shorter_chosen.value)
-    assert "| accuracy where the shorter was chosen | no data |  | 0 | 0 |" in whole.as_markdown()
+    assert "| accuracy where the shorter was chosen | no data |  | 0 | 0 |" in report_markdown(whole)
 
 
 def test_a_folder_without_report_is_an_error_that_names_it(tmp_path):
@@ -162,22 +147,6 @@ def test_a_folder_without_report_is_an_error_that_names_it(tmp_path):
     (tmp_path / "report.json").write_text('{"counts": {}}')
     with pytest.raises(InputError, match=r"report\.json"):
         read_report(tmp_path)
-
-
-def test_the_table_gives_every_accuracy_its_interval_and_its_counts():
-    text = report(measures([1] * 60 + [-1] * 40, [1, -1] * 50)).as_markdown()
-    rows = [line for line in text.splitlines() if "accuracy" in line and line.startswith("| ") and "| 100 |" in line]
-    assert len(rows) == 5
-    assert all(" to " in row for row in rows)
-    assert "| train | 100 | 101 | 300 |" in text and "| held out | 25 | 25 | 75 |" in text
-
-
-def test_with_too_few_held_out_prompts_no_accuracy_is_printed_but_how_many_are_missing():
-    """7 of 20 are there; at one held-out prompt in five, 13 more need about 13 / 0.2 = 65 more ranked prompts."""
-    text = (few := report(None, replace(COUNTS, held_out_prompts=7))).as_markdown()
-    assert few.missing_prompts == 65 and "Rank about 65 more prompts" in text
-    assert "accuracy" not in text and "%" not in text
-    assert report_from(few.as_dict()) == few
 
 
 def test_with_enough_held_out_prompts_none_are_missing():

@@ -13,6 +13,7 @@ from label_data.store import add_groups
 from reward.evaluate import read_report
 from reward.features import missing_features, open_backbone
 from reward.model import RewardModel
+from reward.report_text import report_markdown
 from reward.sides import side
 from reward.training import data_hash, other_prompts, train_reward_model
 from reward_fixtures import planted_groups
@@ -73,7 +74,7 @@ def test_the_folder_says_what_it_was_made_from(trained):
     assert (facts["base_revision"], facts["seed"]) == (report.base_revision, 0)
     assert {"torch", "transformers"} <= facts["versions"].keys()
     card = (trained / "README.md").read_text()
-    assert report.as_markdown() in card and facts["data_sha256"] in card
+    assert report_markdown(report) in card and facts["data_sha256"] in card
     assert "![calibration](calibration.svg)" in card
 
 
@@ -94,7 +95,7 @@ def test_with_too_few_training_prompts_it_says_how_many_are_missing_and_makes_no
 def test_with_too_few_held_out_prompts_there_is_a_model_but_no_accuracy(small, tmp_path):
     report = small(40)
     assert report.held_out is None and report.curve == () and report.missing_prompts > 0
-    assert "accuracy" not in report.as_markdown()
+    assert "accuracy" not in report_markdown(report)
     assert "%" not in (tmp_path / "model" / "README.md").read_text()
     assert len(RewardModel.load(tmp_path / "model").score(user_prompt("Why?").messages, ["a", "b"])) == 2
 

@@ -14,6 +14,7 @@ from label_data.store import add_groups
 from reward.backbones import load_model
 from reward.evaluate import read_report
 from reward.model import RewardModel
+from reward.report_text import report_markdown
 from reward.settings import Settings
 from reward.tuning import resume_tuning, tune_reward_model, unfinished_folder
 from reward_fixtures import planted_groups
@@ -76,8 +77,8 @@ def test_the_folder_holds_the_whole_network_and_says_how_it_was_made(tuned, meth
     trained = {"top": 4 * layer + 64 + 64, "lora": report.tuning.trained_weights}
     assert (report.layer, report.layers, report.tuning.weights) == (6, 6, 238_656)
     assert (report.tuning.method, report.tuning.trained_weights) == (method, trained[method])
-    assert f"by the method {method}: " in report.as_markdown()
-    assert report.as_markdown() in (tuned / method / "README.md").read_text()
+    assert f"by the method {method}: " in report_markdown(report)
+    assert report_markdown(report) in (tuned / method / "README.md").read_text()
     facts = json.loads((tuned / method / "workbench.json").read_text())
     assert facts["settings"]["method"] == method and facts["data_sha256"] == report.data_sha256
     assert not unfinished_folder(tuned / method).exists()
