@@ -52,9 +52,12 @@ def group_comparisons(group: Group) -> list[Comparison]:
 
 def are_twins(text: str, other: str) -> bool:
     """Do the two differ in white space alone?"""
-    if text.split(None, FIRST_WORDS)[:FIRST_WORDS] != other.split(None, FIRST_WORDS)[:FIRST_WORDS]:
-        return False
-    return text.split() == other.split()
+    return first_words(text) == first_words(other) and text.split() == other.split()
+
+
+def first_words(text: str) -> list[str]:
+    """Return the text's first words, which twins share."""
+    return text.split(None, FIRST_WORDS)[:FIRST_WORDS]
 
 
 def is_held_out(group: Group, share: float = 0.2, seed: int = 0) -> bool:

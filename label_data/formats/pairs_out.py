@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -9,7 +10,7 @@ import orjson
 import pyarrow as pa
 
 from label_data.bare_groups import BareGroup
-from label_data.comparisons import are_twins, implied
+from label_data.comparisons import are_twins, first_words, implied
 from label_data.formats.rows_out import ENDINGS, write_rows
 from label_data.records import Group, canonical
 
@@ -45,6 +46,7 @@ def preferred(groups: Iterable[Group | BareGroup], left_out: Counter[str]) -> It
     for group in groups:
         prompt = group.prompt.as_json
         texts = {completion.id: completion.text for completion in group.completions}
+        starts = {id: first_words(text) for id, text in texts.items()}
         count_without_order(group, left_out)
         for ranking in group.rankings:
             if ranking.tests_annotator:
@@ -53,7 +55,7 @@ def preferred(groups: Iterable[Group | BareGroup], left_out: Counter[str]) -> It
                 left_out["tie"] += sum(len(tied) * (len(tied) - 1) // 2 for tied in ranking.order)
             for better, worse, strength in implied(ranking.order, ranking.strength):
                 chosen, rejected = texts[better], texts[worse]
-                if are_twins(chosen, rejected):
+                if starts[better] == starts[worse] and are_twins(chosen, rejected):
                     left_out[TWINS] += 1
                 else:
                     yield Preferred(prompt, chosen, rejected, None if strength is None else float(strength))
@@ -77,9 +79,10 @@ def count_without_order(group: Group | BareGroup, left_out: Counter[str]) -> Non
             left_out[SAID_BESIDE] += 1
 
 
-def said(completion: str) -> dict[str, str]:
-    """Return the completion's text as a message."""
-    return {"role": "assistant", "content": completion}
+@lru_cache(maxsize=64)
+def said(completion: str) -> orjson.Fragment:
+    """Return the completion's text as a message for a row; those of a group are in several of its pairs."""
+    return orjson.Fragment(orjson.dumps({"content": completion, "role": "assistant"}))
 
 
 def as_is(prompt: str) -> orjson.Fragment:
@@ -89,7 +92,7 @@ def as_is(prompt: str) -> orjson.Fragment:
 
 def conversation(prompt: str, completion: str) -> orjson.Fragment:
     """Return the prompt's messages and the completion's as one list for a row."""
-    return orjson.Fragment(f"{prompt[:-1]},{orjson.dumps(said(completion), option=orjson.OPT_SORT_KEYS).decode()}]")
+    return orjson.Fragment(f"{prompt[:-1]},{orjson.dumps(said(completion)).decode()}]")
 
 
 def write_pairs(
