@@ -5,22 +5,26 @@
 Source: Bradley and Terry 1952, Biometrika 39, eq. 1, with a linear strength.
 """
 
+import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import expit
-from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GroupKFold
 from threadpoolctl import threadpool_limits
 
+from reward.logistic import minimise
 from reward.metrics import log_loss
 
 REGULARISATION = tuple(10.0**power for power in np.arange(-5, 0.5, 0.5))
 """Candidates for C, the inverse strength of the penalty |w|² / 2: small is strict."""
 FOLDS = 5
-MOST_STEPS, FLAT, SHORTEST = 100, 1e-6, 1e-8
-"""Of Newton's method: steps, slope at which it has arrived, and part of a step below which none gains."""
+NEARLY = 1e-5
+"""How much of its first slope a fit may be left with that cross-validation looks at: their log-losses are off by less
+than 1e-5 for it."""
+MOST_CELLS = 2**22
+"""Comparisons times fits of cross-validation at once: numbers in each of some ten arrays."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,59 +58,16 @@ def fit_weights(
     Args:
         differences: features of the chosen less those of the rejected, shape (comparisons, width), at least two.
         weights: how much each comparison counts, shape (comparisons,).
-        regularisation: values of C, above 0, smallest first: each fit starts from the one before.
+        regularisation: values of C, above 0.
         margins: the gap m asked of each comparison, at least 0, shape (comparisons,) or one number.
 
     Returns:
         Shape (len(regularisation), width). A feature that never differs gets weight 0.
     """
     differences = np.asarray(differences, dtype=np.float64)
-    scale = feature_scale(differences, weights)
-    standardised, basis = differences * scale, None
-    if len(differences) < differences.shape[1]:
-        # The best w is a sum of the rows: with fewer rows than features, solving in their span is exact and cheaper.
-        basis, triangle = np.linalg.qr(standardised.T)
-        standardised = triangle.T
-    if np.any(margins):
-        found = _with_margins(standardised, weights, regularisation, margins)
-        return (found if basis is None else found @ basis.T) * scale
-    # Every comparison says "chosen", a single class, which scikit-learn refuses. With no intercept the loss of
-    # (z, 1) is that of (-z, 0), so turning every other comparison round changes nothing else.
-    signs = np.where(np.arange(len(differences)) % 2 == 0, 1, -1)
-    model = LogisticRegression(fit_intercept=False, solver="newton-cholesky", warm_start=True)
-    found = []
-    for strength in regularisation:
-        model.set_params(C=strength).fit(standardised * signs[:, None], signs, sample_weight=weights)
-        found.append(model.coef_[0] if basis is None else basis @ model.coef_[0])
-    return np.array(found) * scale
-
-
-def _with_margins(
-    differences: np.ndarray, weights: np.ndarray, regularisation: Sequence[float], margins: np.ndarray | float
-) -> np.ndarray:
-    """Return what `fit_weights` minimises, by Newton's method: scikit-learn's models have no place for a margin.
-
-    The loss is convex, and a step is halved until it gains, so that it always arrives.
-    """
-
-    def loss(w: np.ndarray, c: float) -> float:
-        return float(c * weights @ np.logaddexp(0.0, margins - differences @ w) + w @ w / 2)
-
-    w, found = np.zeros(differences.shape[1]), []
-    for c in regularisation:
-        for _ in range(MOST_STEPS):
-            wrong = expit(margins - differences @ w)
-            slope = w - c * differences.T @ (weights * wrong)
-            if np.abs(slope).max() < FLAT:
-                break
-            curved = (weights * wrong * (1 - wrong))[:, None] * differences
-            step = np.linalg.solve(np.eye(len(w)) + c * differences.T @ curved, slope)
-            length, before = 1.0, loss(w, c)
-            while loss(w - length * step, c) > before - 1e-4 * length * (slope @ step) and length > SHORTEST:
-                length /= 2
-            w = w - length * step
-        found.append(w)
-    return np.array(found)
+    scale = feature_scale(differences, weights)[:, None]
+    columns = np.multiply.outer(weights, regularisation)
+    return (scale * minimise(differences, columns, np.repeat(scale, len(regularisation), axis=1), margins)).T
 
 
 def cross_validate(
@@ -124,13 +85,25 @@ def cross_validate(
     Raises:
         ValueError: if there are fewer than two clusters.
     """
-    folds = GroupKFold(min(FOLDS, len(set(clusters))), shuffle=True, random_state=seed)
-    asked = np.zeros(len(differences)) if margins is None else margins
-    gaps = np.empty((len(regularisation), len(differences)))
-    for fitted, left_out in folds.split(differences, groups=clusters):
-        found = fit_weights(differences[fitted], weights[fitted], regularisation, asked[fitted])
-        gaps[:, left_out] = found @ differences[left_out].T
-    return np.array([log_loss(of_strength, weights) for of_strength in gaps])
+    differences = np.asarray(differences, dtype=np.float64)
+    folds = list(
+        GroupKFold(min(FOLDS, len(set(clusters))), shuffle=True, random_state=seed).split(differences, groups=clusters)
+    )
+    of_fold = np.empty(len(differences), dtype=int)
+    for fold, (_, left_out) in enumerate(folds):
+        of_fold[left_out] = fold
+    of_folds = (of_fold[:, None] != np.arange(len(folds))) * np.asarray(weights, dtype=np.float64)[:, None]
+    scales = np.stack([feature_scale(differences, of) for of in of_folds.T], axis=1)
+    at_once = max(1, MOST_CELLS // of_folds.size)
+    losses = []
+    for start in range(0, len(regularisation), at_once):
+        some = np.asarray(regularisation[start : start + at_once])
+        columns = np.multiply.outer(some, of_folds).transpose(1, 0, 2).reshape(len(differences), -1)
+        scale = np.tile(scales, len(some))
+        found = scale * minimise(differences, columns, scale, 0.0 if margins is None else margins, NEARLY)
+        gaps = (differences @ found).reshape(len(differences), len(some), len(folds))
+        losses += [log_loss(gaps[np.arange(len(gaps)), at, of_fold], weights) for at in range(len(some))]
+    return np.array(losses)
 
 
 def fit_head(
@@ -151,11 +124,13 @@ def fit_head(
             left out is judged without.
     """
     asked = np.zeros(len(differences)) if margins is None else margins
-    layers = range(differences.shape[1])
-    with threadpool_limits(1):  # the matrices are small: on shared cores more threads took up to 15 times as long
-        losses = np.array(
-            [cross_validate(differences[:, at], weights, clusters, REGULARISATION, seed, asked) for at in layers]
-        )
+
+    def validated(layer: int) -> np.ndarray:
+        return cross_validate(differences[:, layer], weights, clusters, REGULARISATION, seed, asked)
+
+    # A layer a thread: BLAS's own threads wait by spinning, and took up to 15 times as long on shared cores.
+    with threadpool_limits(1), ThreadPoolExecutor(os.cpu_count()) as threads:
+        losses = np.array(list(threads.map(validated, range(differences.shape[1]))))
         layer, position = (int(at) for at in np.unravel_index(np.argmin(losses), losses.shape))
         chosen = REGULARISATION[position]
         found = fit_weights(differences[:, layer], weights, [chosen], asked)[0]
