@@ -7,8 +7,9 @@ GET /health, GET /metrics
 
 Every reward is raw, the logit: no sigmoid anywhere. What is refused gets {"error": {"message", "type", "code"}}.
 
-Sources of the wires, not run against: OpenRLHF openrlhf/cli/serve_rm.py and openrlhf/utils/remote_rm_utils.py; vLLM
-vllm/entrypoints/pooling/classify/protocol.py.
+Sources of the wires: OpenRLHF openrlhf/cli/serve_rm.py and openrlhf/utils/agent.py, SingleTurnAgentExecutor, which got
+its rewards from here (version 0.11.2); vLLM vllm/entrypoints/pooling/classify/protocol.py, whose classes read what is
+answered here (version 0.33.0; benchmarks/other_clients.py).
 """
 
 import asyncio
@@ -247,6 +248,7 @@ class Scorer:
                 "total_tokens": asked.tokens,
                 "completion_tokens": 0,
                 "prompt_tokens_details": None,
+                "completion_tokens_details": None,
             },
         }
 

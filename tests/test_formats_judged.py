@@ -360,6 +360,37 @@ def test_a_csv_of_pairs_may_have_columns_of_any_name(store, tmp_path):
         import_files(store, [file_of(tmp_path, samples(formats.shp)[0])], names=names)
 
 
+def test_what_argilla_wrote_is_read_with_records_that_nobody_has_ranked(tmp_path):
+    """As argilla 2.8.0's to_list writes three records, and a question of several labels: it is no ranking.
+
+    The nested form has no status. The flattened form has null where another record has a response.
+    """
+    value = [{"value": "reply-1", "rank": 1}, {"value": "reply-2", "rank": 2}]
+    texts = {"prompt": PIGS, "reply-1": "No.", "reply-2": "Yes."}
+    beside = {"status": "pending", "_server_id": None}
+    labels = {"value": ["kind", "brief"], "user_id": "u1"}
+    given = [
+        {"order": [{"value": value, "user_id": "u1"}, {"value": value[::-1], "user_id": "u2"}], "labels": [labels]},
+        {"labels": [labels]},
+        {},
+    ]
+    nested = file_of(tmp_path, *({"fields": texts, "responses": one, **beside} for one in given))
+    left_out = Counter()
+    (group,) = formats.argilla.read(nested, left_out)
+    assert told(group)[3] == [("u1", NO_FIRST, (), "import"), ("u2", NO_FIRST, (), "import")]
+    assert left_out == {formats.argilla.NO_STATUS: 2, formats.argilla.NOT_RANKED: 2}
+    names = [f"{name}.responses{part}" for name in ("order", "labels") for part in ("", ".users", ".status")]
+    rows = [
+        dict(zip(names, ([value, value], ["u1", "u2"], ["submitted", "draft"], *[None] * 3), strict=True)),
+        dict(zip(names, (*[None] * 3, [["kind"]], ["u1"], ["submitted"]), strict=True)),
+        dict.fromkeys(names),
+    ]
+    left_out = Counter()
+    (group,) = formats.argilla.read(file_of(tmp_path, *(texts | beside | row for row in rows)), left_out)
+    assert told(group)[3] == [("u1", NO_FIRST, (), "import")]
+    assert left_out == {formats.argilla.DRAFT: 1, formats.argilla.NOT_RANKED: 2}
+
+
 def test_options_of_argilla_are_mapped_and_drafts_and_discards_told_apart(tmp_path):
     value = [{"value": "a", "rank": 2}, {"value": "b", "rank": 1}]
     responses = [

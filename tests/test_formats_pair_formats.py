@@ -6,7 +6,17 @@ from collections import Counter
 import pyarrow.parquet as pq
 import pytest
 
-from label_data.formats import FILE_ENDINGS, PAIR_WRITERS, WITH_MARGIN, WRITERS, axolotl, llama_factory, trl_text
+from label_data.formats import (
+    FILE_ENDINGS,
+    PAIR_WRITERS,
+    WITH_MARGIN,
+    WRITERS,
+    axolotl,
+    llama_factory,
+    ms_swift,
+    trl_text,
+)
+from label_data.formats.pairs import PART_EARLY
 from label_data.formats.pairs_out import STRENGTH_LOST, Preferred
 from label_data.records import Completion, Group, InputError, Message, Prompt, Ranking
 
@@ -58,7 +68,8 @@ def test_a_row_is_what_the_trainer_reads(tmp_path, name):
     options = {"with_margin": True} if name in WITH_MARGIN else {}
     rows, left_out = rows_of(tmp_path, name, ranked(USER, strength=(2,)), **options)
     assert rows == [ROWS[name]]
-    assert left_out == ({} if name in WITH_MARGIN else {STRENGTH_LOST: 1})
+    without_system = {axolotl.WITHOUT_SYSTEM: 1} if name == "axolotl" else {}
+    assert left_out == without_system | ({} if name in WITH_MARGIN else {STRENGTH_LOST: 1})
 
 
 @pytest.mark.parametrize("name", PAIR_WRITERS)
@@ -84,11 +95,13 @@ def test_pairs_made_in_another_way_are_written_as_they_are(tmp_path, name):
         assert "Yes." in str(json.loads(text)["chosen"])
 
 
-@pytest.mark.parametrize("name", ["llama-factory", "ms-swift"])
+@pytest.mark.parametrize("name", ["llama-factory", "ms-swift", "openrlhf"])
 def test_an_ending_that_the_trainer_does_not_open_is_refused(tmp_path, name):
-    """Both go by the file's last ending, and know no .gz."""
+    """They go by the file's last ending, and know no .gz: OpenRLHF 0.11.2 takes it for the name of a data set."""
     with pytest.raises(InputError, match=r"Name the file with one of .jsonl, .parquet\."):
         WRITERS[name](tmp_path / "rows.jsonl.gz", [ranked(USER)])
+    with pytest.raises(InputError, match=r"Name the file with one of .jsonl, .parquet\."):
+        PAIR_WRITERS[name](tmp_path / "rows.jsonl.gz", [])
     assert FILE_ENDINGS[name] == (".jsonl", ".parquet")
 
 
@@ -106,7 +119,45 @@ def test_axolotl_has_a_system_column_always_and_single_turns_only(tmp_path):
         tmp_path, "axolotl", ranked(SYSTEM, USER), ranked(USER, HELLO, AGAIN), ranked(Message("system", ""), USER)
     )
     assert [row["system"] for row in rows] == ["Be brief.", ""]
-    assert left_out == {axolotl.TURNS: 1, axolotl.NO_SYSTEM: 1}
+    assert left_out == {axolotl.TURNS: 1, axolotl.NO_SYSTEM: 1, axolotl.WITHOUT_SYSTEM: 1}
+
+
+@pytest.mark.parametrize("module", [llama_factory, ms_swift])
+def test_prompts_that_a_trainer_skips_or_joins_are_left_out_and_an_empty_system_message_is_counted(tmp_path, module):
+    """Two turns of the user's, and a conversation that the assistant begins; ms-swift 4.6.0 makes "ab" of "a", "b"."""
+    nothing = Message("system", "")
+    rows, left_out = rows_of(
+        tmp_path,
+        module.NAME,
+        *(ranked(SYSTEM, USER, HELLO, AGAIN), ranked(nothing, USER), ranked(USER)),
+        *(ranked(USER, AGAIN), ranked(HELLO, AGAIN), ranked(SYSTEM, USER, AGAIN)),
+    )
+    assert len(rows) == 3
+    assert left_out == {module.NOT_BY_TURNS: 3, module.NO_SYSTEM: 1}
+
+
+@pytest.mark.parametrize(
+    ("rejected", "order"),
+    [
+        ("Yes.", [["No."], ["Yes."]]),
+        (["Yes.", "Perhaps."], [["No."], ["Perhaps.", "Yes."]]),
+        ([YES], [["No."], ["Yes."]]),
+    ],
+)
+def test_ms_swifts_rejected_response_is_a_text_or_texts_or_the_messages_of_one(tmp_path, rejected, order):
+    path, left_out = tmp_path / "rows.jsonl", Counter()
+    path.write_text(json.dumps({"messages": [ASKED, NO], "rejected_response": rejected}))
+    (group,) = ms_swift.read(path, left_out)
+    texts = {completion.id: completion.text for completion in group.completions}
+    assert [sorted(texts[id] for id in tied) for tied in group.rankings[0].order] == order
+    assert +left_out == {}
+
+
+def test_several_rejected_turns_of_ms_swift_are_no_completion(tmp_path):
+    path, left_out = tmp_path / "rows.jsonl", Counter()
+    path.write_text(json.dumps({"messages": [ASKED, NO], "rejected_response": [YES, YES]}))
+    assert list(ms_swift.read(path, left_out)) == []
+    assert left_out == {PART_EARLY: 1}
 
 
 def test_llama_factory_gets_conversations_by_turns_and_an_entry_beside_those_it_has(tmp_path):

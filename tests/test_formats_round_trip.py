@@ -33,7 +33,7 @@ def is_single_turn(prompt):
     return [message.role for message in prompt.messages] in (["user"], ["system", "user"])
 
 
-CARRIED = {"trl-text": is_text, "llama-factory": is_by_turns, "axolotl": is_single_turn}
+CARRIED = {"trl-text": is_text, "llama-factory": is_by_turns, "ms-swift": is_by_turns, "axolotl": is_single_turn}
 """Format -> which prompts it has a place for; the others have one for all."""
 
 

@@ -130,6 +130,8 @@ def test_vllms_client_gets_its_shape(server, model):
         status, _, found = ask(server, "/classify", {"model": "any", "input": given, "use_activation": False})
         assert status == 200 and found["object"] == "list" and found["id"].startswith("classify-")
         assert found["usage"]["prompt_tokens"] == found["usage"]["total_tokens"] > 0
+        details = {"prompt_tokens_details": None, "completion_tokens_details": None}
+        assert found["usage"] == {**details, **found["usage"], "completion_tokens": 0} and len(found["usage"]) == 5
         for number, one in enumerate(found["data"]):
             assert (one["index"], one["num_classes"], one["label"]) == (number, 1, "reward")
             assert one["probs"] == pytest.approx(model.score(PROMPT, ["No."]), abs=1e-5)

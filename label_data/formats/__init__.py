@@ -62,7 +62,7 @@ LACKS = dict.fromkeys(PAIR_WRITERS, pairs_out.LACKS) | {
 }
 """Format -> what it has no place for at all; "groups", which has a place for everything, is not named."""
 FILE_ENDINGS = dict.fromkeys(WRITERS, ENDINGS) | {
-    module.NAME: module.ENDINGS for module in (llama_factory, ms_swift, spreadsheet)
+    module.NAME: module.ENDINGS for module in (llama_factory, ms_swift, openrlhf, spreadsheet)
 }
 """Format -> how the name of a file written in it may end."""
 

@@ -9,9 +9,11 @@
 
 Equal ranks are a tie. A ranking names options, and only convention says which field holds an option's text: the one of
 the same name, unless it is mapped, {"reply-1": "response_a"}; so are "prompt", and "ranking" where there are several
-questions of that kind. Discarded responses are the outcome skipped; drafts are left out with a count.
+questions of that kind. Discarded responses are the outcome skipped; drafts are left out with a count, and so is a
+record that nobody has ranked yet. Argilla 2.8.0 writes no status into the nested form, where drafts and discarded
+responses look like submitted ones: each is counted, and the flattened form tells them apart.
 
-Source: https://docs.argilla.io, Record.to_dict and Dataset.records.to_list(flatten=True)
+Source: https://docs.argilla.io, Record.to_dict and Dataset.records.to_list(flatten=True), and what argilla 2.8.0 wrote
 """
 
 from collections import Counter
@@ -30,6 +32,8 @@ RESPONSES = ".responses"
 COLUMNS = {"value": "", "user_id": ".users", "status": ".status"}
 """Field of a nested response -> what stands after ".responses" in the flattened form."""
 DRAFT = "draft of a ranking"
+NOT_RANKED = "record without a ranking"
+NO_STATUS = "status of a response, which Argilla's nested form does not say: it is taken for submitted"
 
 
 def says(fields: Mapping[str, Any]) -> str:
@@ -46,7 +50,11 @@ def read(path: Path, left_out: Counter[str] | None = None, names: Mapping[str, s
     def groups_of(row: Row, source: str, left_out: Counter[str]) -> Iterator[Group]:
         nested = "fields" in row.fields
         fields = row.object("fields") if nested else row
-        question, responses = _responses(row, mapped.get("ranking"))
+        asked_for = _responses(row, mapped.get("ranking"))
+        if asked_for is None:
+            left_out[NOT_RANKED] += 1
+            return iter(())
+        question, responses = asked_for
         options = sorted({option.text("value") for one in responses for option in one.inner("value")})
         asked = messages_of(fields, mapped.get("prompt", "prompt"), left_out)
         used = [mapped.get(option, option) for option in options]
@@ -58,6 +66,8 @@ def read(path: Path, left_out: Counter[str] | None = None, names: Mapping[str, s
         verdicts = []
         for one in responses:
             status = one.text("status", "submitted")
+            if nested and "status" not in one.fields:
+                left_out[NO_STATUS] += 1
             ranks = {option.text("value"): number_of(option, "rank") for option in one.inner("value")}
             if status == "draft":
                 left_out[DRAFT] += 1
@@ -70,23 +80,27 @@ def read(path: Path, left_out: Counter[str] | None = None, names: Mapping[str, s
     return read_judged(path, left_out, None, groups_of)
 
 
-def _responses(row: Row, question: str | None) -> tuple[str, list[Row]]:
-    """Return the one ranking question and the responses to it, as rows with user_id, status and value."""
+def _responses(row: Row, question: str | None) -> tuple[str, list[Row]] | None:
+    """Return the one ranking question and the responses to it, as rows with user_id, status and value, if any."""
     if "responses" in row.fields:
         every = row.object("responses")
         asked = {name: every.inner(name) for name in every.fields}
     else:
         names = [name.removesuffix(RESPONSES) for name in row.fields if name.endswith(RESPONSES)]
         asked = {name: _flattened(row, name) for name in names}
-    if question is None:
-        rankings = [
-            name for name, found in asked.items() if any(isinstance(one.fields.get("value"), list) for one in found)
-        ]
-    else:
+    rankings = [name for name, found in asked.items() if any(_is_ranking(one.fields.get("value")) for one in found)]
+    if not rankings:
+        return None
+    if question is not None:
         rankings = [question] if question in asked else []
     if len(rankings) != 1:
         row.refuse("responses", f"{len(rankings)} ranking questions", f"Name one with ranking=NAME: {listed(asked)}.")
-    return rankings[0], asked[rankings[0]]
+    return (rankings[0], asked[rankings[0]]) if asked[rankings[0]] else None
+
+
+def _is_ranking(value: Any) -> bool:
+    """Tell a ranking from the lists of other questions, of several labels or of spans."""
+    return isinstance(value, list) and any(isinstance(one, dict) and "rank" in one for one in value)
 
 
 def _flattened(row: Row, name: str) -> list[Row]:

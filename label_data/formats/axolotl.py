@@ -3,10 +3,14 @@
 {"system": "", "input": "Can pigs fly?", "chosen": "No.", "rejected": "Yes."}
 
 `type: bradley_terry.chat_template` in its settings. It reads `system` of every row, so the column is always there,
-empty if there is none. A prompt of several turns has no place and is left out with a count. It has no margin.
+empty if there is none; null it does not take. Before a row whose `system` is empty it puts an empty system message,
+which many chat templates write out and which nobody's prompt had: rows without are counted. With
+`drop_system_message: true` it leaves that away, and every other system message as well. A prompt of several turns has
+no place and is left out with a count. It has no margin.
 
 Source: https://github.com/axolotl-ai-cloud/axolotl, src/axolotl/prompt_strategies/bradley_terry/chat_template.py,
-BTChatTemplateStrategy (commit 0ae4e4ac82)
+BTChatTemplateStrategy, and chat_template.py, get_conversation_thread; version 0.19.0, whose loader read what is written
+here (benchmarks/other_trainers.py)
 """
 
 from collections import Counter
@@ -19,7 +23,7 @@ import pyarrow as pa
 
 from label_data.bare_groups import BareGroup
 from label_data.formats.judged import Verdict, judged, leaning, read_judged
-from label_data.formats.pairs_out import Preferred, preferred, write_pairs
+from label_data.formats.pairs_out import Preferred, has_empty_system, preferred, write_pairs
 from label_data.formats.rows_in import Row
 from label_data.records import Group, Message
 
@@ -27,6 +31,7 @@ NAME = "axolotl"
 SCHEMA = pa.schema(dict.fromkeys(("system", "input", "chosen", "rejected"), pa.string()))
 TURNS = "comparison whose prompt has several turns, which axolotl has no place for"
 NO_SYSTEM = "comparison whose prompt has an empty system message, which axolotl takes for none"
+WITHOUT_SYSTEM = "that a prompt has no system message: axolotl writes an empty one unless drop_system_message is true"
 
 
 def says(fields: Mapping[str, Any]) -> str:
@@ -63,5 +68,6 @@ def _row(pair: Preferred, left_out: Counter[str]) -> dict[str, Any] | None:
         left_out[TURNS] += 1
         return None
     system = before[0]["content"] if before else ""
-    left_out[NO_SYSTEM] += bool(before) and not system
+    left_out[NO_SYSTEM] += has_empty_system([*before, asked])
+    left_out[WITHOUT_SYSTEM] += not system
     return {"system": system, "input": asked["content"], "chosen": pair.chosen, "rejected": pair.rejected}

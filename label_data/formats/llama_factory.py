@@ -7,16 +7,16 @@
 JSON lines (.jsonl) or Parquet. Beside the file, dataset_info.json gets an entry named like the file, and keeps those it
 has: `dataset_dir` is the folder, `dataset` the file's name without its ending. After a system message LLaMA-Factory
 wants the human and the assistant by turns, and skips a conversation that is otherwise; those are left out here, with a
-count. It has no margin.
+count. An empty system message it takes for none. It has no margin.
 
-Source: https://github.com/hiyouga/LLaMA-Factory, src/llamafactory/data/converter.py, SharegptDatasetConverter (commit
-02e2fb34bf), parser.py, DatasetAttr, and data/README.md
+Source: https://github.com/hiyouga/LLaMA-Factory, src/llamafactory/data/converter.py, SharegptDatasetConverter,
+parser.py, DatasetAttr, and data/README.md; version 0.9.5, whose loader read what is written here
+(benchmarks/other_trainers.py)
 """
 
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ import pyarrow as pa
 
 from label_data.bare_groups import BareGroup
 from label_data.formats.judged import Verdict, judged, leaning, read_judged
-from label_data.formats.pairs_out import Preferred, preferred, write_pairs
+from label_data.formats.pairs_out import Preferred, has_empty_system, is_by_turns, preferred, write_pairs
 from label_data.formats.rows_in import Row
 from label_data.formats.rows_out import check_ending, replacing
 from label_data.records import Group, InputError, Message
@@ -43,6 +43,7 @@ ENTRY = {
     "columns": {"messages": "conversations", "chosen": "chosen", "rejected": "rejected"},
 }
 NOT_BY_TURNS = "comparison whose prompt has not user and assistant by turns, which LLaMA-Factory skips"
+NO_SYSTEM = "comparison whose prompt has an empty system message, which LLaMA-Factory takes for none"
 
 
 def says(fields: Mapping[str, Any]) -> str:
@@ -101,10 +102,10 @@ def _info(path: Path) -> dict[str, Any]:
 
 def _row(pair: Preferred, left_out: Counter[str]) -> dict[str, Any] | None:
     asked = orjson.loads(pair.prompt)
-    turns = [message["role"] for message in asked if message["role"] != "system"]
-    if any(role != expected for role, expected in zip(turns, cycle(("user", "assistant")), strict=False)):
+    if not is_by_turns(asked):
         left_out[NOT_BY_TURNS] += 1
         return None
+    left_out[NO_SYSTEM] += has_empty_system(asked)
     return {
         "conversations": [{"from": FROM[turn["role"]], "value": turn["content"]} for turn in asked],
         "chosen": {"from": "gpt", "value": pair.chosen},

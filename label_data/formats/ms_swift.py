@@ -3,11 +3,14 @@
 {"messages": [{"role": "user", "content": "Can pigs fly?"}, {"role": "assistant", "content": "No."}],
  "rejected_response": "Yes.", "margin": 2.0}
 
-JSON lines (.jsonl) or Parquet. ms-swift takes one text or a list as `rejected_response`; a list is read as several
-completions that the chosen one is better than, and written is one text.
+JSON lines (.jsonl) or Parquet. `rejected_response` is one text, or its messages; read as well is a list of texts, which
+are several completions that the chosen one is better than. ms-swift joins turns of one role without a space between,
+puts an empty user's turn before a conversation that the assistant begins, and takes an empty system message for none:
+prompts that are not by turns are left out, and the last are counted.
 
-Source: https://github.com/modelscope/ms-swift, swift/dataset/preprocessor/core.py, RowPreprocessor (commit 05a12dc84d),
-and docs/source_en/Customization/Custom-dataset.md
+Source: https://github.com/modelscope/ms-swift, swift/dataset/preprocessor/core.py, RowPreprocessor,
+swift/template/template_inputs.py, TemplateInputs, and docs/source_en/Customization/Custom-dataset.md; version 4.6.0,
+whose loader and template read what is written here (benchmarks/other_trainers.py)
 """
 
 from collections import Counter
@@ -15,18 +18,29 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pyarrow as pa
 
 from label_data.bare_groups import BareGroup
 from label_data.formats.judged import Verdict, judged, messages_of, read_judged
-from label_data.formats.pairs import NO_QUESTION
-from label_data.formats.pairs_out import MESSAGES, Preferred, conversation, preferred, write_pairs
+from label_data.formats.pairs import NO_QUESTION, PART_EARLY
+from label_data.formats.pairs_out import (
+    MESSAGES,
+    Preferred,
+    conversation,
+    has_empty_system,
+    is_by_turns,
+    preferred,
+    write_pairs,
+)
 from label_data.formats.rows_in import Row
 from label_data.records import Group
 
 NAME = "ms-swift"
 ENDINGS = (".jsonl", ".parquet")
 SCHEMA = pa.schema({"messages": MESSAGES, "rejected_response": pa.string()})
+NOT_BY_TURNS = "comparison whose prompt has not user and assistant by turns, whose turns ms-swift joins"
+NO_SYSTEM = "comparison whose prompt has an empty system message, which ms-swift takes for none"
 
 
 def says(fields: Mapping[str, Any]) -> str:
@@ -40,15 +54,25 @@ def read(path: Path, left_out: Counter[str] | None = None) -> Iterator[Group]:
 
 
 def _groups(row: Row, source: str, left_out: Counter[str]) -> Iterator[Group]:
-    several = isinstance(row.fields.get("rejected_response"), list)
-    rejected = row.texts("rejected_response") if several else [row.text("rejected_response")]
+    rejected = _rejected(row, left_out)
     *asked, chosen = messages_of(row, "messages", left_out)
-    if chosen.role != "assistant":
-        left_out[NO_QUESTION] += 1
+    if rejected is None or chosen.role != "assistant":
+        left_out[PART_EARLY if rejected is None else NO_QUESTION] += 1
         return iter(())
     order = ((0,), tuple(range(1, len(rejected) + 1)))
     answers = [(text, "") for text in (chosen.content, *rejected)]
     return judged(asked, answers, [Verdict(NAME, order)], left_out, source)
+
+
+def _rejected(row: Row, left_out: Counter[str]) -> list[str] | None:
+    """Return the rejected completions; None if what is rejected is no one turn of the assistant's."""
+    given = row.fields.get("rejected_response")
+    if not isinstance(given, list):
+        return [row.text("rejected_response")]
+    if not any(isinstance(one, dict) for one in given):
+        return row.texts("rejected_response")
+    turns = messages_of(row, "rejected_response", left_out)
+    return [turns[0].content] if [turn.role for turn in turns] == ["assistant"] else None
 
 
 def write(
@@ -66,5 +90,10 @@ def write_preferred(
     return write_pairs(path, pairs, left_out, SCHEMA, _row, with_margin, ENDINGS)
 
 
-def _row(pair: Preferred, left_out: Counter[str]) -> dict[str, Any]:
+def _row(pair: Preferred, left_out: Counter[str]) -> dict[str, Any] | None:
+    asked = orjson.loads(pair.prompt)
+    if not is_by_turns(asked):
+        left_out[NOT_BY_TURNS] += 1
+        return None
+    left_out[NO_SYSTEM] += has_empty_system(asked)
     return {"messages": conversation(pair.prompt, pair.chosen), "rejected_response": pair.rejected}

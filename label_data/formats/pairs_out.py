@@ -1,8 +1,9 @@
 """Comparisons as every trainer of pairs takes them: a prompt, the completion preferred, the other, and a margin."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
+from itertools import cycle
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -93,6 +94,17 @@ def as_is(prompt: str) -> orjson.Fragment:
 def conversation(prompt: str, completion: str) -> orjson.Fragment:
     """Return the prompt's messages and the completion's as one list for a row."""
     return orjson.Fragment(f"{prompt[:-1]},{orjson.dumps(said(completion)).decode()}]")
+
+
+def is_by_turns(prompt: Sequence[Mapping[str, str]]) -> bool:
+    """Do user and assistant speak by turns, the user first, after a system message if there is one?"""
+    roles = [message["role"] for message in prompt if message["role"] != "system"]
+    return all(role == expected for role, expected in zip(roles, cycle(("user", "assistant")), strict=False))
+
+
+def has_empty_system(prompt: Sequence[Mapping[str, str]]) -> bool:
+    """Is there a system message that says nothing? Several trainers take it for none, and write their model's own."""
+    return prompt[0]["role"] == "system" and not prompt[0]["content"]
 
 
 def write_pairs(

@@ -2,9 +2,12 @@
 
 {"messages": [{"role": "user", "content": "Can pigs fly?"}, {"role": "assistant", "content": "No, they can't."}]}
 
-TRL's SFTTrainer takes it as it is, and so do axolotl (chat_template), LLaMA-Factory (openai tags) and ms-swift.
+TRL's SFTTrainer takes it as it is, and so do axolotl (chat_template) and ms-swift. LLaMA-Factory takes it with
+the entry in dataset_info.json that docs/formats.md has: formatting sharegpt, as its openai writes "detailed thinking
+off" into every system message.
 
-Source: https://huggingface.co/docs/trl/dataset_formats, language modelling, conversational; TRL 1.16
+Source: https://huggingface.co/docs/trl/dataset_formats, language modelling, conversational; TRL 1.16. What the others'
+loaders made of it: benchmarks/other_trainers.py
 """
 
 from collections import Counter
