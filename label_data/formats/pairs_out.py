@@ -86,8 +86,9 @@ def said(completion: str) -> orjson.Fragment:
     return orjson.Fragment(orjson.dumps({"content": completion, "role": "assistant"}))
 
 
+@lru_cache(maxsize=1)
 def as_is(prompt: str) -> orjson.Fragment:
-    """Return the prompt's messages for a row, without taking their JSON apart."""
+    """Return the prompt's messages for a row, without taking their JSON apart; those of a group have the same."""
     return orjson.Fragment(prompt)
 
 
@@ -125,8 +126,11 @@ def write_pairs(
     def rows() -> Iterator[dict[str, Any]]:
         for pair in pairs:
             row = row_of(pair, left_out)
-            if row is not None:
-                yield row | margin_of(pair, left_out, with_margin)
+            if row is None:
+                continue
+            if with_margin or pair.margin is not None or pair.weight != 1:
+                row |= margin_of(pair, left_out, with_margin)
+            yield row
 
     schema = schema.append(pa.field("margin", pa.float64())) if with_margin else schema
     return write_rows(path, rows(), schema, endings)

@@ -5,6 +5,7 @@ import os
 import secrets
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -29,7 +30,7 @@ def write_rows(path: Path, rows: Iterable[dict[str, Any]], schema: pa.Schema, en
 
     The JSON is canonical, save that a number near 0 is spelled as orjson does.
     """
-    return write_lines(path, (orjson.dumps(row, option=CANONICAL) for row in rows), schema, endings)
+    return write_lines(path, map(partial(orjson.dumps, option=CANONICAL), rows), schema, endings)
 
 
 def write_lines(path: Path, lines: Iterable[bytes], schema: pa.Schema, endings: Sequence[str] = ENDINGS) -> int:
