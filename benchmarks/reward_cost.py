@@ -100,7 +100,7 @@ def main(
         others = ", ".join(f"{other} = {value}" for other, value in USUAL.items() if other != name)
         axes.set(xlabel=f"{name} ({others})", yscale="log")
         axes.set_yticks([1, 2, 4, 8, 16], ["1", "2", "4", "8", "16"])
-    plots[0].set_ylabel("times what pairs take")
+    plots[0].set_ylabel("pairs cost, in what one row does")
     plots[0].legend(frameon=False)
     figure.savefig(out)
 
