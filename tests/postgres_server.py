@@ -57,7 +57,7 @@ class PostgresServer:
                 stdout=log,
                 stderr=log,
                 cwd=self._folder,
-                preexec_fn=_die_with_parent,
+                preexec_fn=lambda: die_with_parent(signal.SIGQUIT),
                 **self._as,
             )
         end = time.monotonic() + 60
@@ -120,9 +120,9 @@ def _ordinary_user() -> dict[str, object]:
     pytest.fail("PostgreSQL does not run as root, and there is no user postgres or nobody.", pytrace=False)
 
 
-def _die_with_parent() -> None:
-    """Let the server end even if the tests are killed."""
-    ctypes.CDLL(None).prctl(PARENT_DEATH, signal.SIGQUIT)
+def die_with_parent(number: signal.Signals) -> None:
+    """Let this process get the signal when the tests end, even if they are killed."""
+    ctypes.CDLL(None).prctl(PARENT_DEATH, number)
 
 
 @contextmanager

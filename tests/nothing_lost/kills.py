@@ -21,6 +21,7 @@ from tests.nothing_lost.checker import Finding, findings, places_taken_twice
 from tests.nothing_lost.history import Call, History, calls_in, histories_in
 from tests.nothing_lost.mutants import MUTANTS
 from tests.nothing_lost.writer import SHOWN, STOP, live
+from tests.postgres_server import die_with_parent
 
 ASKED = 3
 """Annotators that the project asks for each prompt."""
@@ -97,6 +98,7 @@ class Crew:
         self._before[slot] = len(self._calls(slot))
         process = os.fork()
         if not process:
+            die_with_parent(signal.SIGKILL)
             try:
                 history = History(self._file(slot), self._annotators[slot])
                 if self._mutant:
