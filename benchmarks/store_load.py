@@ -7,9 +7,9 @@ A pair is what the ranking screen asks for each ranking: to store it, to lease u
 is one call, `submit_then_next`, and now and then ("apart") another, `next_tasks`: for a client's first pair, and when
 what comes next is locked. A client is an annotator of its own who does nothing else, in a thread, as an app process
 runs its sessions; `--processes` shares the clients among as many processes. SQLite with synchronous FULL; PostgreSQL a
-throwaway server with its own defaults, so every commit waits for the disk. Beside them a plain loop that appends a page
-to a file and waits for the disk: commits a second can't be more than that, whatever writes them. Needs what the tests
-need.
+throwaway server with its own defaults, so every commit waits for the disk; what the copy left it to do is done first
+(VACUUM, CHECKPOINT). Beside them a plain loop that appends a page to a file and waits for the disk: commits a second
+can't be more than that, whatever writes them. Needs what the tests need.
 
 The store is filled by the import that people use, once; each run takes it as the run before left it. Everything that
 was acknowledged is looked up after each run, and at the end of each back end `label_data.check`, which takes minutes at
@@ -33,6 +33,7 @@ from random import Random
 
 import numpy as np
 import psutil
+import psycopg
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
@@ -239,6 +240,10 @@ def back_ends(folder: Path, chosen: list[str], progress: Progress) -> Iterator[d
         copy_store(source, target, lambda table, rows: progress.update(task, description=f"To PostgreSQL: {table}"))
         for store in (source, target):
             store.dispose()
+        progress.update(task, description="PostgreSQL: settling after the copy")
+        with psycopg.connect(addresses["PostgreSQL"], autocommit=True) as connection:
+            connection.execute("VACUUM (ANALYZE)")
+        server.run("CHECKPOINT")
         yield {name: addresses[name] for name in chosen}
 
 

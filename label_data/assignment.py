@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Row, bindparam, delete, select, update
 from label_data import schema
 from label_data.contents import completion_in, groups_in, prompt_in
 from label_data.counting import LOCKED_ITEM, settle
-from label_data.database import Store, writing
+from label_data.database import Store, change, writing
 from label_data.leases import lease_more, lock_cursor, outlook, take_back_lapsed
 from label_data.projects import PROJECT, newest_settings, settings_of
 from label_data.records import Completion, Demonstration, Group, InputError, Prompt, Ranking, Span
@@ -84,8 +84,9 @@ class Task:
 def next_tasks(store: Store, annotator: str, project: str = PROJECT, count: int = AHEAD) -> list[Task]:
     """Return the annotator's open tasks, oldest first, leasing more up to `count` while there are prompts.
 
-    Asked twice it gives the same tasks: a reload or a second tab shows what the first showed. Each lease starts
-    anew when its task is asked for. Some tasks are repeats or gold prompts; nothing in a Task tells which.
+    Asked twice it gives the same tasks: a reload or a second tab shows what the first showed. Each lease starts anew
+    when its task is asked for, once a minute of it is gone. Some tasks are repeats or gold prompts; nothing in a Task
+    tells which.
     """
     with writing(store, beside_others=True) as connection:
         lock_cursor(connection, project, annotator)
@@ -212,7 +213,7 @@ def _submitted(connection: Connection, answer: Answer, annotator: str) -> tuple[
     said = add_ranking(connection, ranking, task.token, task.item)
     if said != "saved":
         return said, task.project
-    connection.execute(_DROP_DRAFT, {"of_token": task.token})
+    change(connection, _DROP_DRAFT, of_token=task.token)
     if answer.demonstration:
         _add_demonstration(connection, answer, ranking, settings)
     if item.gold is not None and item.gold == ranking.revises:

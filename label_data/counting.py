@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, bindparam, select, update
 
 from label_data import schema
+from label_data.database import change
 from label_data.queueing import enqueue
 
 _items, _tasks = schema.items, schema.tasks
@@ -84,13 +85,13 @@ def _set_item(
     keeps_place = state == schema.READY and not is_freed
     values = {"done": done, "leased": leased, "skipped": skipped, "state": state}
     values["place"] = item.place if keeps_place else None
-    connection.execute(_SET_ITEM, {"item_number": number} | {f"new_{k}": v for k, v in values.items()})
+    change(connection, _SET_ITEM, item_number=number, **{f"new_{name}": value for name, value in values.items()})
     if state == schema.READY and values["place"] is None:
         enqueue(connection, item.project)
 
 
 def _set_task(connection: Connection, number: int, state: str, counted: bool) -> None:
-    connection.execute(_SET_TASK, {"task_number": number, "new_state": state, "new_counted": int(counted)})
+    change(connection, _SET_TASK, task_number=number, new_state=state, new_counted=int(counted))
 
 
 def settle_project(connection: Connection, project: str, before: int, asked: int) -> None:

@@ -15,7 +15,7 @@ import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from select import POLLIN, poll
 from typing import Any
@@ -25,7 +25,22 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import URL, Connection, Engine, ExceptionContext, create_engine, event, func, make_url, select
+from sqlalchemy import (
+    URL,
+    Connection,
+    CursorResult,
+    Delete,
+    Dialect,
+    Engine,
+    ExceptionContext,
+    Insert,
+    Update,
+    create_engine,
+    event,
+    func,
+    make_url,
+    select,
+)
 from sqlalchemy.exc import ArgumentError, DBAPIError, InvalidatePoolError
 
 from label_data.disk import is_full
@@ -44,7 +59,11 @@ USUAL_KIB, ROOMY_KIB = 2_000, 64_000
 """Of a SQLite file, kept in memory by each connection, and by one that adds very much."""
 _WRITERS_KEY = 0x776F726B  # any number that no other program locks in this database
 _ALONE = select(func.pg_advisory_xact_lock(_WRITERS_KEY))
-_SHARED = select(func.pg_advisory_xact_lock_shared(_WRITERS_KEY))
+_SHARED = select(
+    func.pg_advisory_xact_lock_shared(_WRITERS_KEY), func.set_config("plan_cache_mode", "force_generic_plan", True)
+)
+"""In this transaction PostgreSQL plans a prepared statement once, not for its values each time: with those of a ranking
+it spent a third of its time on that."""
 
 
 def open_store(address: str | Path, create: bool = True) -> Store:
@@ -119,19 +138,13 @@ def _sqlite(url: URL, path: Path, create: bool) -> Store:
     options = {"pool_size": READERS, "max_overflow": -1, "pool_use_lifo": True, "connect_args": {"timeout": 30}}
     engine = create_engine(url, execution_options={"gate": gate}, **options)
     event.listen(engine, "connect", _prepare_sqlite)
-    event.listen(engine, "begin", _begin_sqlite)
     return engine
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
-    connection.isolation_level = None  # SQLAlchemy's begin event below decides, not the driver
+    connection.isolation_level = None  # `reading` and `writing` begin transactions, not the driver
     for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "trusted_schema=OFF"):
         connection.execute(f"PRAGMA {pragma}").fetchall()
-
-
-def _begin_sqlite(connection: Connection) -> None:
-    reads = connection.get_execution_options().get("reads_only", False)
-    connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
 
 
 def _postgresql(url: URL) -> Store:
@@ -188,10 +201,11 @@ def _one_line(error: BaseException) -> str:
 @contextmanager
 def reading(store: Store) -> Iterator[Connection]:
     """Open a transaction that sees one moment of the store and waits for no writer."""
-    options: dict[str, Any] = {"reads_only": True}
-    if store.dialect.name == "postgresql":
-        options |= {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+    is_sqlite = store.dialect.name == "sqlite"
+    options = {} if is_sqlite else {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
     with store.connect().execution_options(**options) as connection:
+        if is_sqlite:
+            connection.exec_driver_sql("BEGIN")
         yield connection
 
 
@@ -222,8 +236,31 @@ def writing(store: Store, beside_others: bool = False) -> Iterator[Connection]:
 
 
 def _take_turn(connection: Connection, beside_others: bool) -> None:
-    if connection.dialect.name == "postgresql":
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+    else:
         connection.execute(_SHARED if beside_others else _ALONE)
+
+
+def change(connection: Connection, statement: Insert | Update | Delete, **values: Any) -> CursorResult[Any]:
+    """Execute a statement that changes rows, kept in a constant, whose text is made once for each database.
+
+    For what every ranking does: on SQLite it takes a third of the time of `connection.execute`, which works out the
+    text's values anew for each execution. What the statement returns comes as the driver gives it.
+    """
+    text, always, places = _text_of(statement, connection.dialect, tuple(values))
+    values = always | values
+    return connection.exec_driver_sql(text, values if places is None else tuple(values[name] for name in places))
+
+
+@lru_cache(256)
+def _text_of(
+    statement: Insert | Update | Delete, dialect: Dialect, names: tuple[str, ...]
+) -> tuple[str, dict[str, Any], tuple[str, ...] | None]:
+    """Return the statement's text, its constant values, and the order of all values if they have places, not names."""
+    compiled = statement.compile(dialect=dialect, column_keys=list(names))
+    places = None if compiled.positiontup is None else tuple(compiled.positiontup)
+    return str(compiled), {name: value for name, value in compiled.params.items() if name not in names}, places
 
 
 # Upgrading

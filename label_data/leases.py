@@ -15,7 +15,7 @@ from sqlalchemy import BigInteger, Connection, Row, Select, Update, bindparam, f
 from label_data import schema
 from label_data.contents import completion_in
 from label_data.counting import LOCKED_ITEM, settle_again
-from label_data.database import Store, writing
+from label_data.database import Store, change, writing
 from label_data.projects import newest_settings, settings_in
 from label_data.queueing import enqueue
 from label_data.records import MOST_COMPLETIONS, canonical, distinct
@@ -27,6 +27,9 @@ GRACE = 60 * SECOND
 """Microseconds that tasks stay with an annotator who left the page: a reload is back by then."""
 LONGEST_LEASE = 24 * 3600 * SECOND
 """A lease that ends later was given when the clock was wrong."""
+FRESH = 60 * SECOND
+"""Microseconds of a lease, or a twentieth of it if that is less, after which it is renewed when its annotator asks for
+work. Many rankings take less, and a new end would be an entry in every index of the tasks."""
 AT_ONCE = 20
 """Lapsed leases taken back by one call."""
 WINDOW = 50
@@ -182,11 +185,13 @@ _MOVE = (
     )
 )
 _mine = select(_tasks.c.number).where(_tasks.c.annotator == _who, _tasks.c.project == _of)
+_held = _mine.where(schema.is_open)
 _OUTLOOK = (
     select(
         _others_lapsed.label("others_lapsed"),
         _mine.where(schema.task_is(schema.EXPIRED)).exists().label("had_lapse"),
-        _mine.where(schema.is_open).with_only_columns(func.count()).scalar_subquery().label("held"),
+        _held.with_only_columns(func.count()).scalar_subquery().label("held"),
+        (_held.with_only_columns(func.min(_tasks.c.expires_us)).scalar_subquery() - schema.now_us()).label("left"),
         (schema.projects.c.next_place - 1).label("last_place"),
         _cursors.c["place", "turn"],
         *newest_settings(schema.projects.c.id),
@@ -308,19 +313,20 @@ def lease_more(
     count: int,
     waits: bool = True,
 ) -> None:
-    """Lease items to the annotator until they have `count` tasks, and renew the leases of those they have.
+    """Lease items to the annotator until they have `count` tasks, and renew the leases they have, unless all are fresh.
 
     First what they had before and nobody else was given, then the next of the queue in the project's order of work.
     In place of some of the latter a repeat or a gold prompt is given, by chance, so that nobody can tell which.
     `waits`: for items that are locked, if there is no other one; who holds the lock of an item must not.
     """
-    me = {"of_project": project, "who": annotator, "lease": settings.lease_minutes * 60 * SECOND}
+    lease = settings.lease_minutes * 60 * SECOND
+    me = {"of_project": project, "who": annotator, "lease": lease}
     wanted = count - outlook.held
     has_given = wanted > 0 and _lease(connection, me, settings, outlook, wanted, waits)
-    if outlook.held > 1:
-        connection.execute(_LOCK_OPEN_HERE, me)
-    if outlook.held:
-        connection.execute(_RENEW, me)
+    if outlook.held and not lease - min(FRESH, lease // 20) <= outlook.left <= lease:
+        if outlook.held > 1:
+            connection.execute(_LOCK_OPEN_HERE, me)
+        change(connection, _RENEW, **me)
     if has_given and settings.order_of_work == "fewest":  # what was given out goes to the end
         enqueue(connection, project)
 
@@ -351,14 +357,14 @@ def _lease(
             is_test = _give_test(connection, me, settings, turn)
             if not is_test and _give(connection, me, item, rows, turn, outlook.had_lapse):
                 _take(connection, item, settings)
-    connection.execute(_MOVE, look | {"last_place": outlook.last_place, "new_turn": turn})
+    change(connection, _MOVE, **look, last_place=outlook.last_place, new_turn=turn)
     return bool(again or found)
 
 
 def _take(connection: Connection, item: int, settings: ProjectSettings) -> None:
     """Take a place of the item."""
     to_the_end = settings.order_of_work == "fewest"
-    connection.execute(_TAKE_TO_THE_END if to_the_end else _TAKE, {"item_number": item})
+    change(connection, _TAKE_TO_THE_END if to_the_end else _TAKE, item_number=item)
 
 
 def _open_again(connection: Connection, me: dict[str, Any], item: int, purpose: str) -> bool:
@@ -417,7 +423,7 @@ def _insert(
     """Make a task; return whether there was none yet of this item and purpose."""
     values = {"item_number": item, "for_purpose": purpose, "shown": canonical(list(shown)), "turn": turn}
     anew = _ANEW[connection.dialect.name]
-    return connection.scalar(anew, me | values | {"token": secrets.token_hex(16)}) is not None
+    return change(connection, anew, **me, **values, token=secrets.token_hex(16)).first() is not None
 
 
 # Leaving

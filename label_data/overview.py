@@ -167,7 +167,7 @@ def annotator_progress(store: Store, project: str) -> list[AnnotatorProgress]:
             who: dict[str, Any] = {"who": annotator, "project": project, "since": WORKING_DAY}
             recent = connection.execute(_RECENT, who).first()
             given, until = connection.execute(_LAST_LEASE, who).one()
-            # A lease starts anew with every draft, and whenever its annotator asks for work.
+            # A lease starts anew with every draft, and, once a minute of it is gone, when its annotator asks for work.
             signs = [connection.scalar(_LAST_RANKING, who), given, until and min(now, until - lease)]
             seen = max((sign for sign in signs if sign is not None), default=None)
             found.append(

@@ -11,7 +11,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from label_data import schema
 from label_data.counting import LOCKED_ITEM, settle
-from label_data.database import Store, roomy, writing
+from label_data.database import Store, change, roomy, writing
 from label_data.insertion import insert_rows
 from label_data.projects import PROJECT, settings_in
 from label_data.queueing import enqueue
@@ -431,7 +431,7 @@ def add_ranking(connection: Connection, ranking: Ranking, task: str | None = Non
         del values["submitted_us"]
     else:
         append = _APPEND_UNLESS_STORED[connection.dialect.name]
-    if connection.scalar(append, values) is not None:
+    if change(connection, append, **values).first() is not None:
         return "saved"
     return "repeat" if _is_stored(connection, ranking, digest) else "ranked already"
 

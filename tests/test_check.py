@@ -23,11 +23,9 @@ def damage(store, *statements):
         superuser.dispose()
         return
     with store.connect() as connection:
-        connection.exec_driver_sql("ROLLBACK")
         connection.exec_driver_sql("PRAGMA foreign_keys=OFF")
         for statement in statements:
             connection.exec_driver_sql(statement)
-        connection.exec_driver_sql("BEGIN")
 
 
 def test_a_store_that_was_only_used_is_sound(ranked_store):

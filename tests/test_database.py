@@ -8,21 +8,23 @@ import psycopg
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import create_engine, text
+from sqlalchemy import bindparam, create_engine, insert, select, text, update
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from label_data.annotators import annotator_named
 from label_data.assignment import Answer, next_tasks, submit
 from label_data.check import problems
 from label_data.contents import groups
-from label_data.database import open_store, reading, shown, store_url, writing
+from label_data.database import change, open_store, reading, shown, store_url, writing
 from label_data.progress import store_counts
 from label_data.projects import project_settings
 from label_data.records import InputError, Ranking, user_prompt
-from label_data.schema import metadata
+from label_data.schema import annotators, metadata, now_us
 from label_data.store import add_prompts, save_ranking
 from label_data.work import work_of
 from store_fixtures import NEWEST, add_ready_prompt
+
+_ann = {"id": "1", "name": "Ann", "folded_name": "ann", "added_us": 0}
 
 
 def test_a_store_is_made_where_there_is_none_with_its_folders(tmp_path):
@@ -44,6 +46,30 @@ def test_opening_again_finds_what_was_kept(tmp_path):
 def test_the_migrations_make_the_tables_that_the_schema_describes(store):
     with reading(store) as connection:
         assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+
+
+def test_what_an_error_leaves_behind_is_undone_and_a_reader_sees_one_moment(store):
+    with pytest.raises(ZeroDivisionError), writing(store) as connection:
+        connection.execute(insert(annotators).values(_ann))
+        raise ZeroDivisionError
+    with reading(store) as connection:
+        assert connection.scalars(select(annotators.c.name)).all() == []
+        with writing(store) as other:
+            other.execute(insert(annotators).values(_ann))
+        assert connection.scalars(select(annotators.c.name)).all() == []
+    with reading(store) as connection:
+        assert connection.scalars(select(annotators.c.name)).all() == ["Ann"]
+
+
+def test_a_change_by_a_text_made_once_is_the_same_change(store):
+    """Twice, so that the second finds the text: constants, values by name and in any order, what is returned."""
+    add = insert(annotators).values(added_us=now_us(), name=bindparam("called")).returning(annotators.c.added_us)
+    rename = update(annotators).where(annotators.c.id == bindparam("who")).values(name="Bob")
+    with writing(store) as connection:
+        for id in ("1", "2"):
+            assert change(connection, add, folded_name=id, called="Ann", id=id).scalar() > 0
+        assert [change(connection, rename, who=id, unknown=None).rowcount for id in ("2", "3")] == [1, 0]
+        assert connection.execute(select(annotators.c["id", "name"])).all() == [("1", "Ann"), ("2", "Bob")]
 
 
 def test_a_store_that_a_newer_version_wrote_is_refused(store, address):

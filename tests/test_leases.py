@@ -195,6 +195,34 @@ def test_a_task_with_a_draft_keeps_its_whole_lease(timed):
     assert len(next_tasks(store, bob)) == 2
 
 
+def test_a_lease_starts_anew_when_its_annotator_asks_again_and_a_minute_of_it_is_gone(timed):
+    store, clock = timed
+    ann, bob = (annotator_named(store, name).id for name in ("Ann", "Bob"))
+
+    def ends():
+        with reading(store) as connection:
+            return connection.scalars(select(schema.tasks.c.expires_us)).all()
+
+    mine, given = next_tasks(store, ann), ends()
+    clock.pass_by(50)
+    assert (next_tasks(store, ann), ends()) == (mine, given)
+    clock.pass_by(20)
+    assert next_tasks(store, ann) == mine
+    assert all(end > before + 69 * SECOND for end, before in zip(ends(), given, strict=True))
+    clock.pass_by(29 * 60)
+    assert next_tasks(store, bob) == []
+
+
+def test_a_lease_that_is_longer_than_the_project_gives_now_is_shortened_when_its_annotator_asks_again(timed):
+    store, clock = timed
+    ann, bob = (annotator_named(store, name).id for name in ("Ann", "Bob"))
+    mine = next_tasks(store, ann)
+    save_settings(store, ProjectSettings(lease_minutes=5))
+    assert next_tasks(store, ann) == mine
+    clock.pass_by(6 * 60)
+    assert len(next_tasks(store, bob)) == 2
+
+
 def test_a_clock_that_was_put_back_a_year_does_not_keep_prompts_from_others(timed):
     store, clock = timed
     ann, bob = (annotator_named(store, name).id for name in ("Ann", "Bob"))
@@ -318,7 +346,13 @@ def waits(postgres_store):
 
 @pytest.fixture
 def two_tasks(postgres_store):
-    """A store and Ann's two tasks, of which the first was changed last: PostgreSQL finds the other one first."""
+    """A store and Ann's two tasks, of which the first was changed last: PostgreSQL, without indexes, finds it last.
+
+    Leases are shorter now than hers, so that they are renewed when she asks.
+    """
+    with psycopg.connect(postgres_store, autocommit=True) as connection:
+        for plan in ("indexscan", "bitmapscan"):
+            connection.execute(f"ALTER DATABASE {connection.info.dbname} SET enable_{plan} = off")
     store = open_store(postgres_store)
     for question in ("One?", "Two?"):
         add_ready_prompt(store, question, "a", "b")
@@ -326,6 +360,7 @@ def two_tasks(postgres_store):
     tasks = next_tasks(store, ann)
     for at, task in enumerate(tasks[::-1]):
         assert save_draft(store, task.token, ann, {"at": at, "revises": None})
+    save_settings(store, ProjectSettings(lease_minutes=5))
     yield store, ann, [task.token for task in tasks]
     store.dispose()
 
