@@ -42,7 +42,8 @@ _of = bindparam("of_project")
 
 # Lapsed leases
 
-_lapsed_how = (_tasks.c.expires_us <= schema.now_us(), _tasks.c.expires_us > schema.now_us() + 2 * LONGEST_LEASE)
+_now = select(schema.now_us()).scalar_subquery()  # once; PostgreSQL's clock, which moves, it would ask at every row
+_lapsed_how = (_tasks.c.expires_us <= _now, _tasks.c.expires_us > _now + 2 * LONGEST_LEASE)
 _has_lapsed = schema.is_open & or_(*_lapsed_how)
 _of_others = _tasks.c.annotator != _who
 _others_lapsed = or_(  # either is one look at the index; for both together SQLite goes through all open tasks
@@ -191,7 +192,7 @@ _OUTLOOK = (
         _others_lapsed.label("others_lapsed"),
         _mine.where(schema.task_is(schema.EXPIRED)).exists().label("had_lapse"),
         _held.with_only_columns(func.count()).scalar_subquery().label("held"),
-        (_held.with_only_columns(func.min(_tasks.c.expires_us)).scalar_subquery() - schema.now_us()).label("left"),
+        _held.with_only_columns(func.min(_tasks.c.expires_us - schema.now_us())).scalar_subquery().label("left"),
         (schema.projects.c.next_place - 1).label("last_place"),
         _cursors.c["place", "turn"],
         *newest_settings(schema.projects.c.id),

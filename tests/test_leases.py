@@ -15,7 +15,7 @@ from label_data.check import problems
 from label_data.contents import groups
 from label_data.database import open_store, reading, writing
 from label_data.drafts import save_draft
-from label_data.leases import GRACE, SECOND, leave, take_back
+from label_data.leases import GRACE, SECOND, _lapsed_how, leave, take_back
 from label_data.progress import rankings_today
 from label_data.projects import save_settings
 from label_data.records import Group, user_prompt
@@ -242,6 +242,19 @@ def test_what_ran_out_comes_first_again_if_nobody_took_it(timed):
     taken = [question(task) for task in next_tasks(store, bob)]
     assert taken == ["Question 2?", "Question 3?"]
     assert next_tasks(store, ann) == mine
+
+
+@pytest.mark.parametrize("at", range(2))
+def test_postgresql_looks_for_lapsed_leases_in_their_index_however_many_are_open(postgres_store, at):
+    """Its clock moves within a statement, so it can't be looked up in an index unless it is read once."""
+    store = open_store(postgres_store)
+    with reading(store) as connection:
+        connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
+        lapsed = select(schema.tasks.c.number).where(schema.is_open, _lapsed_how[at])
+        text = lapsed.compile(connection, compile_kwargs={"literal_binds": True})
+        plan = "\n".join(connection.exec_driver_sql(f"EXPLAIN {text}").scalars())
+    store.dispose()
+    assert "Index Cond: (expires_us" in plan
 
 
 # A veteran
