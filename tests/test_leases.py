@@ -244,17 +244,16 @@ def test_what_ran_out_comes_first_again_if_nobody_took_it(timed):
     assert next_tasks(store, ann) == mine
 
 
-@pytest.mark.parametrize("at", range(2))
-def test_postgresql_looks_for_lapsed_leases_in_their_index_however_many_are_open(postgres_store, at):
-    """Its clock moves within a statement, so it can't be looked up in an index unless it is read once."""
+@pytest.mark.parametrize("how", _lapsed_how)
+def test_postgresql_reads_its_clock_once_to_look_for_lapsed_leases(postgres_store, how):
+    """That clock moves within a statement: read for each row, it can't be looked up in the index of open leases."""
     store = open_store(postgres_store)
     with reading(store) as connection:
-        connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
-        lapsed = select(schema.tasks.c.number).where(schema.is_open, _lapsed_how[at])
+        lapsed = select(schema.tasks.c.number).where(schema.is_open, how)
         text = lapsed.compile(connection, compile_kwargs={"literal_binds": True})
-        plan = "\n".join(connection.exec_driver_sql(f"EXPLAIN {text}").scalars())
+        plan = connection.exec_driver_sql(f"EXPLAIN {text}").scalars().all()
     store.dispose()
-    assert "Index Cond: (expires_us" in plan
+    assert "clock_timestamp" not in "\n".join(plan)
 
 
 # A veteran
