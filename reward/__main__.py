@@ -19,7 +19,7 @@ from label_data.database import Store, open_store
 from label_data.projects import project_named
 from label_data.records import InputError, Message, Prompt, messages_from, user_prompt
 from label_data.terminal import input_errors
-from reward.settings import DEFAULTS, UNFINISHED, Layout, Loss, Method, Settings
+from reward.settings import DEFAULTS, UNFINISHED, Layout, Loss, Method, Precision, Settings
 
 if TYPE_CHECKING:
     from reward.evaluate import Report
@@ -99,6 +99,10 @@ def train(
     gradient_checkpointing: Annotated[
         bool, typer.Option("--gradient-checkpointing", help="less memory, more time")
     ] = False,
+    precision: Annotated[
+        Precision | None,
+        typer.Option(help="bfloat16: faster where the processor has it; by device if not given"),
+    ] = None,
     batch_tokens: Annotated[int | None, typer.Option(help="tokens to read at once; by device if not given")] = None,
     report_to: Annotated[list[str] | None, typer.Option(help="tensorboard, wandb, …; repeat for each")] = None,
     resume: Annotated[
@@ -131,6 +135,7 @@ def train(
             dropout=dropout,
             layout=layout,
             gradient_checkpointing=gradient_checkpointing,
+            precision=precision,
             batch_tokens=batch_tokens,
             report_to=tuple(report_to or ()),
         )

@@ -141,6 +141,8 @@ class Tuning:
     layout: str
     fallback: str
     """Why groups were not read in the layout that was meant; empty if they were."""
+    precision: str = ""
+    """Of the matrix products while training; empty in reports of before it was told."""
 
 
 @dataclass(frozen=True, slots=True)

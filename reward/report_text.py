@@ -138,6 +138,7 @@ def _made(report: Report) -> str:
             f"cross-validation grouped by prompt on the training side (log-loss {_text(report.cross_validated)}); "
             f"seed {report.seed}."
         )
+    precision = f", {tuning.precision}" if tuning.precision else ""
     stopped = "its weights are those of the last"
     if tuning.validation_prompts:
         stopped = (
@@ -147,8 +148,8 @@ def _made(report: Report) -> str:
     return (
         f"Fine-tuned from {base} by the method {tuning.method}: {tuning.trained_weights:,} of {tuning.weights:,} "
         f"weights, loss {tuning.loss}, learning rate {tuning.learning_rate:.2g}, dropout {tuning.dropout:g}, "
-        f"{tuning.prompts_per_step} prompts a step. It took {tuning.steps:,} of {tuning.planned_steps:,} steps; "
-        f"{stopped}. Seed {report.seed}." + (f" {tuning.fallback}" if tuning.fallback else "")
+        f"{tuning.prompts_per_step} prompts a step{precision}. It took {tuning.steps:,} of {tuning.planned_steps:,} "
+        f"steps; {stopped}. Seed {report.seed}." + (f" {tuning.fallback}" if tuning.fallback else "")
     )
 
 

@@ -11,6 +11,8 @@ Method = Literal["head", "top", "lora", "full"]
 Loss = Literal["bradley-terry", "plackett-luce", "davidson"]
 Layout = Literal["plain", "cache", "row"]
 """How groups are read: see `batches`."""
+Precision = Literal["float32", "bfloat16"]
+"""Of the matrix products while training; weights and rewards are float32 either way."""
 UNFINISHED = ".unfinished"
 """What the folder of a run is called, after the folder that it is to become."""
 SETTINGS_FILE = "settings.json"
@@ -61,6 +63,8 @@ class Settings:
     """None: what suits the network."""
     gradient_checkpointing: bool = False
     """Compute activations twice instead of keeping them."""
+    precision: Precision | None = None
+    """None: bfloat16 on a GPU that has it, float32 elsewhere."""
     batch_tokens: int | None = None
     """Tokens to read at once, padding included; by device if None."""
     report_to: tuple[str, ...] = ()

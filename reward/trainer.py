@@ -37,7 +37,7 @@ from reward.batches import Input, group_batches, tokens_at_once
 from reward.checkpoints import checkpoint_folder, drop_partial, last_whole, mark_whole, step_of
 from reward.judged import Judged, strength_of_ties, summed_loss
 from reward.ranked_network import RankedNetwork, disagreement
-from reward.settings import HEAD_TIMES, LOG_FILE, Layout, Settings
+from reward.settings import HEAD_TIMES, LOG_FILE, Layout, Precision, Settings
 
 OnProgress = Callable[[int, int, str], object]
 CHECKPOINTS = "checkpoints"
@@ -48,6 +48,8 @@ WARMUP, LEAST_RATE = 0.05, 0.1
 FEWEST_VALIDATION = 20
 """Validation prompts below which nothing is stopped by them: their log-loss is mostly chance."""
 CHECKED_INPUTS = 8
+BFLOAT16_ON_CPU = ("avx512_bf16", "amx_bf16", "bf16")
+"""What torch calls instructions for it: of Zen 4 and Cooper Lake on, of Sapphire Rapids on, of Arm."""
 TORCH_SAVE = "inline_container.cc"
 """What torch.save's error names when a write failed: the place in torch's source, and no number."""
 logger = logging.getLogger(__name__)
@@ -68,6 +70,7 @@ class Fitted:
     layout: Layout
     fallback: str
     """Why groups were not read in the layout that was meant; empty if they were."""
+    precision: Precision
     weights: dict[str, torch.Tensor]
     """Trained weights of the best step, by their name in the network that was given."""
     divided: bool
@@ -93,7 +96,8 @@ def fit(
         device: "cpu" keeps training there; by default the GPU if there is one.
 
     Raises:
-        InputError: if there is nothing to train on, or the disk is full; then what was done is kept, as when stopped.
+        InputError: if there is nothing to train on, the processor has no bfloat16 that was asked for, or the disk is
+            full; then what was done is kept, as when stopped.
     """
     if not train:
         raise InputError("No training prompt has a ranking that this loss can learn from. Rank some prompts first.")
@@ -133,6 +137,7 @@ def fit(
         tokens=trainer.tokens_read,
         layout=ranked.layout,
         fallback=fallback,
+        precision="bfloat16" if arguments.bf16 else "float32",
         weights=trainer.whole_weights(),
         divided=trainer.is_fsdp_enabled,
     )
@@ -180,7 +185,7 @@ def training_arguments(
         weight_decay=0.0,
         seed=settings.seed,
         use_cpu=on_cpu,
-        bf16=not on_cpu and torch.cuda.is_bf16_supported(),
+        bf16=in_bfloat16(settings.precision, on_cpu),
         logging_steps=1,
         eval_strategy="steps" if validated else "no",
         eval_steps=every if validated else None,
@@ -195,6 +200,22 @@ def training_arguments(
         report_to=list(settings.report_to),
         disable_tqdm=True,
     )
+
+
+def in_bfloat16(asked: Precision | None, on_cpu: bool) -> bool:
+    """Say whether matrix products are to be in bfloat16.
+
+    Raises InputError if that was asked of a processor that has no instructions for it: one took 13 times as long.
+    """
+    if asked is None:
+        return not on_cpu and torch.cuda.is_bf16_supported()
+    able = torch.cpu.get_capabilities()
+    if asked == "bfloat16" and on_cpu and not any(able.get(name) for name in BFLOAT16_ON_CPU):
+        raise InputError(
+            f"This processor has no instructions for bfloat16 ({', '.join(BFLOAT16_ON_CPU)}): without them it would "
+            "take many times as long. Leave --precision out."
+        )
+    return asked == "bfloat16"
 
 
 class RankingTrainer(Trainer):

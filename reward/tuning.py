@@ -224,6 +224,7 @@ def _run(out: Path, resume: bool, on_progress: OnProgress) -> Report | None:
             dropout=dropout,
             layout=found.layout,
             fallback=found.fallback,
+            precision=found.precision,
         ),
         human=human_agreement(groups, settings.seed),
         version="" if frozen is None else frozen.name,

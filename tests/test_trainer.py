@@ -1,5 +1,6 @@
 import json
 import math
+from dataclasses import replace
 from itertools import chain
 
 import pytest
@@ -176,6 +177,26 @@ def test_it_stops_when_the_validation_prompts_no_longer_gain(tmp_path):
     settings = Settings(method="full", epochs=4, groups_per_step=8, learning_rate=1e-3, patience=2)
     found = fit(ranked(), judged_groups(64), opposite, settings, tmp_path)
     assert (found.best_step, found.steps, found.planned) == (2, 6, 32)
+
+
+@pytest.mark.parametrize(("asked", "used"), [("bfloat16", "bfloat16"), ("float32", "float32"), (None, "float32")])
+def test_a_cpu_computes_in_the_precision_asked_for_and_keeps_its_weights_in_float32(tmp_path, monkeypatch, asked, used):
+    """In bfloat16, which any CPU computes somehow, the planted rule is learned as well as in `taught`."""
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True})
+    network = ranked()
+    kinds = []
+    layer = network.network.model.layers[0].mlp.up_proj
+    layer.register_forward_hook(lambda _module, _inputs, output: kinds.append(output.dtype))
+    found = fit(network, judged_groups(64), judged_groups(24, seed=2), replace(QUICK, precision=asked), tmp_path)
+    assert found.precision == used and {str(kind) for kind in kinds} == {f"torch.{used}"}
+    assert {weight.dtype for weight in network.parameters()} == {torch.float32}
+    assert max(line["validation_accuracy"] for line in lines(tmp_path) if "validation_accuracy" in line) > 0.65
+
+
+def test_bfloat16_is_refused_where_the_processor_would_crawl(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_f": True})
+    with pytest.raises(InputError, match="no instructions for bfloat16"):
+        fit(ranked(), judged_groups(8), [], replace(QUICK, precision="bfloat16"), tmp_path, device="cpu")
 
 
 def test_with_too_few_validation_prompts_none_is_used(tmp_path):
