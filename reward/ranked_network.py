@@ -16,9 +16,8 @@ from label_data.records import InputError
 from reward.batches import LONGEST_INPUT, Input, in_rows, padded, prompts_read
 from reward.settings import Layout
 
-ROUNDING = {torch.bfloat16: 5e-2, torch.float16: 5e-2}
-"""How far rewards and gradients may be from those of the plain layout, as a share of their size."""
-ROUNDING_AT_FULL_PRECISION = 1e-3
+ROUNDING = 1e-3
+"""How far rewards and gradients may be from those of the plain layout in float32, as a share of their size."""
 
 
 class RankedNetwork(nn.Module):
@@ -160,10 +159,9 @@ def disagreement(ranked: RankedNetwork, inputs: Sequence[Input]) -> str:
     finally:
         ranked.layout = layout
         ranked.train(training)
-    precision = torch.get_autocast_dtype(rewards.device.type) if torch.is_autocast_enabled() else rewards.dtype
     for name, one, plain in zip(("rewards", "gradients", "gradients"), found[layout], found["plain"], strict=False):
         gap, size = float((one - plain).norm()), float(plain.norm())
-        if not gap <= ROUNDING.get(precision, ROUNDING_AT_FULL_PRECISION) * max(size, 1e-6):
+        if not gap <= ROUNDING * max(size, 1e-6):
             return f"the {name} differ by {gap:.2g} where they are of size {size:.2g}"
     return ""
 

@@ -111,7 +111,7 @@ def fit(
     strength = strength_of_ties(train) if settings.loss == "davidson" else 0.0
     of_steps = [[train[at] for at in step] for step in steps]
     trainer = RankingTrainer(ranked, arguments, settings, of_steps, validation, strength, callbacks)
-    fallback = _checked(ranked, train, arguments.bf16)
+    fallback = _checked(ranked, train)
     last = last_whole(folder / CHECKPOINTS) if resume else None
     if trainer.is_world_process_zero():
         drop_partial(folder / CHECKPOINTS)
@@ -153,13 +153,15 @@ def steps_of(groups: int, settings: Settings) -> list[list[int]]:
     return steps
 
 
-def _checked(ranked: RankedNetwork, train: Sequence[Judged], bf16: bool) -> str:
-    """Compare the layout with the plain one on a few inputs; where they differ, read plainly and say so loudly."""
+def _checked(ranked: RankedNetwork, train: Sequence[Judged]) -> str:
+    """Compare the layout with the plain one on a few inputs; where they differ, read plainly and say so loudly.
+
+    In float32 whatever the precision of training: bfloat16 alone was seen to move rewards by 7 % of their size.
+    """
     if ranked.layout == "plain":
         return ""
     inputs = [one for group in train[:CHECKED_INPUTS] for one in group.inputs][:CHECKED_INPUTS]
-    with torch.autocast(ranked.network.device.type, torch.bfloat16) if bf16 else nullcontext():
-        wrong = disagreement(ranked, inputs)
+    wrong = disagreement(ranked, inputs)
     if wrong:
         wrong = f"Read in the layout {ranked.layout!r}, {wrong}: every prompt is read with each of its completions."
         ranked.layout = "plain"
