@@ -11,8 +11,10 @@ from contextlib import contextmanager
 from urllib.parse import urlsplit
 
 import pytest
+from typer.testing import CliRunner
 
 from browser import LEASH
+from reward.__main__ import app
 from reward.model import RewardModel
 from reward.serve import Limits, ended
 
@@ -203,30 +205,41 @@ def test_another_path_or_method_says_what_there_is(server):
     assert ask(server, "/score")[0] == 405
 
 
-def test_what_is_too_large_is_refused_and_a_long_prompt_is_trimmed_and_counted(trained, model):
+@pytest.fixture(scope="module")
+def small_server(trained):
+    """The address of a server with the limits in SERVER."""
+    with running("-c", SERVER, trained) as (_, address):
+        yield address
+
+
+def test_what_is_too_large_is_refused(small_server):
     """Limits of 20,000 bytes, 8 completions, 1,000 tokens and 300 for one completion; a token a byte here."""
-    with running("-c", SERVER, trained) as (_, address):
-        for body, said in (
-            ({"prompt": "a", "completions": ["b" * 20_000]}, "over 20,000 bytes"),
-            ({"prompt": "a", "completions": ["b"] * 9}, "at most 8"),
-            ({"prompt": "a", "completions": ["b" * 200] * 6}, "at most 1,000"),
-            ({"prompt": "a", "completions": ["b" * 300]}, "at most 300"),
-        ):
-            status, message = refused(address, "/score", body)
-            assert status == 413 and said in message
-        assert ask(address, "/score", {"prompt": "a", "completions": ["b"]})[0] == 200
+    for body, said in (
+        ({"prompt": "a", "completions": ["b" * 20_000]}, "over 20,000 bytes"),
+        ({"prompt": "a", "completions": ["b"] * 9}, "at most 8"),
+        ({"prompt": "a", "completions": ["b" * 200] * 6}, "at most 1,000"),
+        ({"prompt": "a", "completions": ["b" * 300]}, "at most 300"),
+    ):
+        status, message = refused(small_server, "/score", body)
+        assert status == 413 and said in message
+    assert ask(small_server, "/score", {"prompt": "a", "completions": ["b"]})[0] == 200
 
 
-def test_a_full_queue_sends_clients_away_for_a_second(trained):
+def test_a_long_prompt_loses_its_start_and_that_is_counted(server):
+    for letters, trimmed in ((1_000, 0), (3_000, 1)):
+        status, _, found = ask(server, "/score", {"prompt": "a" * letters, "completions": ["b"]})
+        assert (status, found["trimmed"]) == (200, trimmed)
+
+
+def test_a_full_queue_sends_clients_away_for_a_second(small_server):
     """Two may wait. Of thirty at once some are answered, and the others are told to come again."""
-    with running("-c", SERVER, trained) as (_, address):
-        body = {"prompt": "a" * 100, "completions": ["b" * 50] * 4}
-        with ThreadPoolExecutor(30) as clients:
-            answers = list(clients.map(lambda _: ask(address, "/score", body), range(60)))
-        assert {status for status, *_ in answers} == {200, 503}
-        away = next(one for one in answers if one[0] == 503)
-        assert away[1]["Retry-After"] == "1" and "wait already" in away[2]["error"]["message"]
-        assert ask(address, "/score", body)[0] == 200
+    body = {"prompt": "a" * 100, "completions": ["b" * 50] * 4}
+    with ThreadPoolExecutor(30) as clients:
+        answers = list(clients.map(lambda _: ask(small_server, "/score", body), range(60)))
+    assert {status for status, *_ in answers} == {200, 503}
+    away = next(one for one in answers if one[0] == 503)
+    assert away[1]["Retry-After"] == "1" and "wait already" in away[2]["error"]["message"]
+    assert ask(small_server, "/score", body)[0] == 200
 
 
 # Its end
@@ -253,12 +266,16 @@ def test_a_request_that_is_being_answered_when_it_is_stopped_is_answered(trained
         assert SECRET not in out + err and "plugh" not in out + err
 
 
-def test_a_port_that_is_taken_or_a_folder_that_is_no_model_is_one_sentence(server, trained, tmp_path):
+def test_a_port_that_is_taken_is_one_sentence(server, trained):
     port = server.rpartition(":")[2]
-    for folder, said in ((trained, f"port {port}"), (tmp_path / "nothing", "neither a folder")):
-        command = [sys.executable, "-m", "reward", "serve", str(folder), "--port", port]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        assert done.returncode == 1 and said in done.stderr and "Traceback" not in done.stderr
+    command = [sys.executable, "-m", "reward", "serve", str(trained), "--port", port]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1 and f"port {port}" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_a_folder_that_is_no_model_is_one_sentence(tmp_path):
+    done = CliRunner().invoke(app, ["serve", str(tmp_path / "nothing")])
+    assert done.exit_code == 1 and "neither a folder" in done.stderr and "Traceback" not in done.output
 
 
 def test_the_default_limits_hold_a_batch_of_a_rollout():
