@@ -82,6 +82,24 @@ def test_a_port_that_is_taken_is_said_in_one_sentence(tmp_path):
     )
 
 
+@pytest.mark.parametrize("command", [[], ["run"]])
+def test_the_port_is_moved_by_the_environment_whether_a_command_is_named_or_not(tmp_path, command):
+    """As `PORT=8601 make run` does: a port that is taken is named in the refusal."""
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        run = subprocess.run(
+            [sys.executable, "-m", "workbench", *command],
+            cwd=ROOT,
+            env=os.environ | {"WORKBENCH_DATA": str(tmp_path), "PORT": str(port)},
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+        )
+    assert run.stderr.startswith(f"Port {port} is taken")
+
+
 def test_no_page_loads_torch_transformers_or_datasets(tmp_path):
     """Run every page's script in one process, as the app does, and look at what was imported; two runs are compared."""
     for day in (1, 2):

@@ -23,13 +23,6 @@ PATIENCE = 60.0
 """Seconds that the app may take to answer, and then to stop."""
 
 
-@commands.callback(invoke_without_command=True)
-def default(context: typer.Context) -> None:
-    """Start the app and its worker when no command is named."""
-    if context.invoked_subcommand is None:
-        run()
-
-
 @commands.command()
 def run(port: Annotated[int, typer.Option(envvar="PORT", help="port on 127.0.0.1")] = 8501) -> None:
     """Start the app and its worker, print the address, and run until Ctrl-C."""
@@ -128,4 +121,4 @@ def worker() -> None:
 
 
 if __name__ == "__main__":
-    commands()
+    commands(sys.argv[1:] or ["run"])
