@@ -5,6 +5,8 @@ from dataclasses import replace
 
 import pytest
 
+from full_disks import refusal
+from label_data.records import InputError
 from page_fixtures import HELD_OUT, REPORT, add_run
 from reward.evaluate import Report
 from reward.metrics import Estimate
@@ -61,6 +63,18 @@ def test_a_choice_holds_for_its_project_alone_until_it_is_taken_back_or_its_fold
     choose_run("default", None)
     assert current_run("default", made).folder == second
     assert chosen_run("default") is None
+
+
+def test_a_choice_that_the_disk_did_not_take_leaves_the_one_before(disk, monkeypatch):
+    monkeypatch.setenv("WORKBENCH_DATA", str(disk.folder))
+    first, second = add(disk.folder, 1), add(disk.folder, 2)
+    made = {run.folder: run for run in runs("default")}
+    choose_run("default", made[first])
+    with disk.full(), pytest.raises(InputError) as error:
+        choose_run("default", made[second])
+    refusal(error)
+    assert chosen_run("default") == first.name
+    assert [path.name for path in (first.parent / "current").iterdir()] == ["default"]
 
 
 def test_what_a_job_left_half_done_is_found_by_its_id_and_so_is_its_log(data):

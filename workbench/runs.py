@@ -1,14 +1,13 @@
 """The reward models trained in this data folder, as pages list them: what lies in their folders, no model loaded."""
 
 import json
-import os
-import tempfile
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from label_data.data_folder import data_folder
+from label_data.formats.rows_out import replacing
 from reward.evaluate import PROVENANCE_FILE, REPORT_FILE, Report, read_report
 from reward.settings import LOG_FILE, SETTINGS_FILE, UNFINISHED
 
@@ -116,18 +115,17 @@ def chosen_run(project: str) -> str | None:
 
 
 def choose_run(project: str, run: Run | None) -> None:
-    """Make the run the project's current one, until another is chosen; with None, the newest good one again."""
+    """Make the run the project's current one, until another is chosen; with None, the newest good one again.
+
+    Raises InputError if the disk does not take it; the choice before stays.
+    """
     path = _folder() / CURRENT / project
     if run is None:
         path.unlink(missing_ok=True)
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, beside = tempfile.mkstemp(dir=path.parent, prefix=".")
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(run.folder.name)
-        file.flush()
-        os.fsync(descriptor)
-    Path(beside).replace(path)
+    with replacing(path) as file:
+        file.write(run.folder.name.encode())
 
 
 # Training as it goes

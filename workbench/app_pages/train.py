@@ -6,6 +6,7 @@ import streamlit as st
 
 from label_data.progress import item_counts
 from label_data.projects import project_settings
+from label_data.records import InputError
 from label_data.snapshots import versions
 from reward.settings import Method
 from workbench.disagreement_view import show_disagreements
@@ -16,7 +17,7 @@ from workbench.rendering import literal
 from workbench.report_view import run_label, show_report
 from workbench.run_comparison import show_comparison
 from workbench.runs import choose_run, chosen_run, current_run, runs
-from workbench.session import project, store, words
+from workbench.session import project, show_problem, store, words
 from workbench.training_watch import offer_to_go_on, offer_to_remove, show_training_curves, watch_curves
 
 says = words("train")
@@ -72,8 +73,12 @@ run = by_name[
 ]
 is_current, is_chosen = run.folder == current.folder, run.folder.name == chosen_run(chosen)
 if not is_current and action.button(says["make_current"], icon=":material/check_circle:", width="stretch"):
-    choose_run(chosen, run)
-    st.rerun()
+    try:
+        choose_run(chosen, run)
+    except InputError as error:
+        show_problem(error)
+    else:
+        st.rerun()
 if is_chosen and action.button(says["newest_again"], help=says["newest_help"], type="tertiary", width="stretch"):
     choose_run(chosen, None)
     st.rerun()
