@@ -69,6 +69,18 @@ except KeyError as error:
     assert "private" not in ran.stderr
 
 
+def test_no_library_draws_a_bar_between_the_lines():
+    program = """
+from workbench.logs import log_as_json
+log_as_json()
+from tqdm.auto import tqdm
+from transformers.utils import logging
+assert [list(bar(range(3))) for bar in (tqdm, logging.tqdm)] == [[0, 1, 2]] * 2
+"""
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert ran.stderr == ""
+
+
 @pytest.fixture
 def log(tmp_path, monkeypatch):
     monkeypatch.setenv("WORKBENCH_DATA", str(tmp_path))

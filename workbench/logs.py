@@ -8,6 +8,7 @@ An error is its kind and its frames: what it says may quote a prompt, and SQLAlc
 
 import json
 import logging
+import os
 import traceback
 from datetime import UTC, datetime
 from pathlib import Path
@@ -38,8 +39,10 @@ class JsonLines(logging.Formatter):
 def log_as_json() -> None:
     """Let every logger of this process that there is write such lines to standard error, warnings and worse.
 
-    Streamlit and uvicorn give theirs handlers of their own, which write an error with all that it says.
+    Streamlit and uvicorn give theirs handlers of their own, which write an error with all that it says. Libraries that
+    load or convert networks would draw bars between the lines: they are told not to, if they are imported later.
     """
+    os.environ.setdefault("TQDM_DISABLE", "1")
     handler = logging.StreamHandler()
     handler.setFormatter(JsonLines())
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
