@@ -193,7 +193,7 @@ def _job(row: Row[Any]) -> Job:
         message=row.message,
         result=json.loads(row.result),
         stop_asked=bool(row.stop_asked),
-        seconds=(until - row.started_us) / 1e6 if row.started_us else 0.0,
+        seconds=(until - row.started_us) / 1e6 if row.started_us and row.state != QUEUED else 0.0,
         project=row.project,
         worker=row.worker,
     )

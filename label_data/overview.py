@@ -36,6 +36,9 @@ class ProjectProgress:
     """Rankings that count."""
     asked: int
     """Rankings that the project asks for: so many annotators for each prompt that is not failed or gold."""
+    share: float | None
+    """How much of what is asked for is there, 1 for all; None if nothing is asked for. A prompt that has more than was
+    asked, from a file, makes up for no other."""
     open: int
     """Prompts with annotators now."""
     often_skipped: int
@@ -94,13 +97,13 @@ _COUNTS = (
     select(
         _items.c.project,
         _items.c.state,
+        _items.c.done,
         func.count().label("prompts"),
-        func.sum(_items.c.done).label("done"),
         func.sum(_items.c.leased).label("leased"),
         func.sum(case((_items.c.gold.is_(None), 1), else_=0)).label("no_gold"),
         func.sum(case((_items.c.skipped >= OFTEN_SKIPPED, 1), else_=0)).label("often_skipped"),
     )
-    .group_by(_items.c.project, _items.c.state)
+    .group_by(_items.c.project, _items.c.state, _items.c.done)
     .order_by(_items.c.project)
 )
 
@@ -113,17 +116,20 @@ def project_progress(store: Store) -> list[ProjectProgress]:
         asked = {project.id: settings_in(connection, project.id)[0].annotators_per_prompt for project in every}
     found = []
     for project in every:
-        mine = {row.state: row for row in rows if row.project == project.id}
-        total = {name: sum(int(row._mapping[name]) for row in mine.values()) for name in ("leased", "often_skipped")}
-        wanted = sum(int(row.no_gold) for state, row in mine.items() if state != schema.FAILED)
+        mine = [row for row in rows if row.project == project.id]
+        wanted = [row for row in mine if row.state != schema.FAILED]
+        each = asked[project.id]
+        in_all = sum(int(row.no_gold) for row in wanted) * each
+        there = sum(int(row.no_gold) * min(row.done, each) for row in wanted)
         found.append(
             ProjectProgress(
                 project,
-                *(mine[state].prompts if state in mine else 0 for state in STATES),
-                counted=sum(int(row.done) for row in mine.values()),
-                asked=wanted * asked[project.id],
-                open=total["leased"],
-                often_skipped=total["often_skipped"],
+                *(sum(row.prompts for row in mine if row.state == state) for state in STATES),
+                counted=sum(row.prompts * row.done for row in mine),
+                asked=in_all,
+                share=there / in_all if in_all else None,
+                open=sum(int(row.leased) for row in mine),
+                often_skipped=sum(int(row.often_skipped) for row in mine),
             )
         )
     return found
@@ -245,4 +251,4 @@ def rankings_by_day(store: Store, project: str, days: int = 30) -> list[DayCount
         today = datetime.fromtimestamp((connection.scalar(select(schema.now_us())) or 0) / SECOND, UTC).date()
         first = datetime.combine(today - timedelta(days=days - 1), datetime.min.time(), UTC)
         rows = connection.execute(_BY_DAY, {"project": project, "first_us": int(first.timestamp()) * SECOND})
-        return [DayCount(date.fromtimestamp(0) + timedelta(days=row.day), row.name, row.rankings) for row in rows]
+        return [DayCount(date(1970, 1, 1) + timedelta(days=row.day), row.name, row.rankings) for row in rows]

@@ -1,6 +1,7 @@
 """The jobs table: what the worker was asked to do, how far it is, and how it ended."""
 
 import threading
+import time
 
 import pytest
 
@@ -43,6 +44,14 @@ def test_a_job_is_queued_then_running_then_done_with_its_result(store):
     done = job_with_id(store, job)
     assert (done.state, done.message, done.result) == (DONE, "Scored.", {"rewards": [0.5, -1.25]})
     assert done.ended
+
+
+def test_a_job_that_is_queued_again_has_not_begun(store):
+    job = add_job(store, "train")
+    start_job(store, job)
+    time.sleep(0.01)
+    requeue_job(store, job)
+    assert job_with_id(store, job).seconds == 0
 
 
 def test_a_job_that_has_ended_is_not_started_again(store):

@@ -1,5 +1,6 @@
 """What somebody who runs a project sees: how far it is, who is at it, what is stuck."""
 
+import time
 from datetime import UTC, datetime
 
 import pytest
@@ -13,10 +14,10 @@ from label_data.drafts import save_draft
 from label_data.leases import take_back
 from label_data.overview import DayCount, annotator_progress, open_tasks, project_progress, rankings_by_day
 from label_data.projects import PROJECT, add_project, save_settings
-from label_data.records import user_prompt
+from label_data.records import Group, Ranking, user_prompt
 from label_data.samples import save_samples
 from label_data.settings import ProjectSettings
-from label_data.store import add_prompts
+from label_data.store import add_groups, add_prompts
 from moving_clock import Clock
 from store_fixtures import add_ready_prompt, completions_of
 
@@ -55,6 +56,22 @@ def test_a_project_tells_its_prompts_by_state_and_its_rankings_of_those_it_asks_
     assert (found.counted, found.asked, found.open) == (3, 6, 0)
     next_tasks(store, bob)
     assert project_progress(store)[0].open == 1
+
+
+def test_a_prompt_with_more_rankings_than_were_asked_for_makes_up_for_no_other(store):
+    """One of two prompts came with three rankings: of the two that are asked for, one is there, and not three."""
+    prompt = user_prompt("ranked in a file")
+    best, worst = completions_of(prompt, "yes", "no")
+    shown, order = (best.id, worst.id), ((best.id,), (worst.id,))
+    judged = tuple(Ranking(prompt.id, name, shown, order, source="import") for name in ("Cy", "Di", "Ed"))
+    add_groups(store, [Group(prompt, (best, worst), judged)])
+    add_ready_prompt(store, "nobody's yet")
+    (found,) = project_progress(store)
+    assert (found.counted, found.asked, found.share) == (3, 2, 0.5)
+
+
+def test_of_a_project_without_prompts_no_share_is_known(store):
+    assert [one.share for one in project_progress(store)] == [None]
 
 
 def test_every_project_has_its_own_numbers(store, ann):
@@ -120,6 +137,18 @@ def test_rankings_are_counted_by_day_and_annotator_without_revisions_and_skips(s
     today = datetime.now(UTC).date()
     assert rankings_by_day(store, PROJECT) == [DayCount(today, "Ann", 2)]
     assert rankings_by_day(store, "another") == []
+
+
+@pytest.mark.parametrize("zone", ["America/Los_Angeles", "Asia/Tokyo"])
+def test_a_day_is_that_of_utc_wherever_the_app_runs(store, ann, zone, monkeypatch):
+    add_ready_prompt(store, "Which?")
+    rank(store, ann)
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    found = rankings_by_day(store, PROJECT)
+    monkeypatch.undo()
+    time.tzset()
+    assert found == [DayCount(datetime.now(UTC).date(), "Ann", 1)]
 
 
 def test_open_tasks_tell_who_has_what_and_which_are_over(store, ann, bob):
