@@ -7,6 +7,7 @@ from workbench.session import offer_languages, words
 st.set_page_config("Workbench", page_icon="⚖️", layout="wide")
 st.html("""<style>
   .stMainBlockContainer { padding: 2.5rem 2rem 2rem } /* room for completions */
+  [data-testid=stHeader] { height: 2.5rem; min-height: 0 } /* no lower than that: it would hide the first line */
   [data-testid^=stBaseButton-primary] { color: light-dark(#fff, #10141c) } /* white can't be read on the dark's blue */
   [data-testid=stCaptionContainer] { opacity: .8 } /* at Streamlit's own .6 the contrast is under 4.5 */
 </style>""")

@@ -32,7 +32,7 @@ def show_projects() -> None:
     rows = [
         {
             columns["name"]: one.project.name,
-            columns["share"]: one.counted / one.asked if one.asked else None,
+            columns["share"]: one.share,
             columns["counted"]: one.counted,
             columns["asked"]: one.asked,
             columns["waiting"]: one.waiting,
@@ -43,8 +43,15 @@ def show_projects() -> None:
         }
         for one in every
     ]
-    share = st.column_config.ProgressColumn(columns["share"], format="percent", min_value=0, max_value=1)
-    st.dataframe(rows, hide_index=True, column_config={columns["share"]: share}, width="stretch")
+    shown: dict[str, object] = {
+        title: st.column_config.NumberColumn(title, format="localized")
+        for name, title in columns.items()
+        if name not in ("name", "share")
+    }
+    shown[columns["share"]] = st.column_config.ProgressColumn(
+        columns["share"], format="percent", min_value=0, max_value=1
+    )
+    st.dataframe(rows, hide_index=True, column_config=shown, width="stretch")
 
 
 def show_throughput() -> None:
@@ -173,7 +180,8 @@ def show_jobs() -> None:
 
 def _show_job(job: Job, places: dict[str, str]) -> None:
     title = {"kind": says["kinds"][job.kind], "state": says["job_states"][job.state], "seconds": f"{job.seconds:,.0f}"}
-    with st.expander(filled(says["job"], **title), icon=ICONS.get(job.state)):
+    # With a key it stays open as the seconds in its label go on: to Streamlit another label is another element.
+    with st.expander(filled(says["job"], **title), key=f"job-{job.id}", icon=ICONS.get(job.state)):
         st.markdown(said(job.message))
         if not job.ended:
             st.progress(min(1.0, job.done / job.total) if job.total else 0.0)

@@ -41,7 +41,7 @@ if not tasks:
         st.info(filled(says["not_ready"], count=f"{counts['waiting']:,}"))
         job_panel("sample", chosen)
     else:
-        st.success(filled(says["all_done"], count=f"{today:,}"))
+        st.success(filled(says["all_done"], count=f"{today:,}") if today else says["none_for_you"])
         st.page_link("app_pages/prompts.py", label=says["add_prompts"])
         st.page_link("app_pages/train.py", label=says["train"])
 
