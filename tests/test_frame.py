@@ -4,9 +4,13 @@ import pytest
 from playwright.sync_api import expect
 
 from browser import open_app
+from label_data.annotators import annotator_named
+from label_data.assignment import Answer, next_tasks, submit
 from label_data.jobs import add_job, report_progress, start_job
+from label_data.overview import open_tasks
+from label_data.projects import PROJECT
 from page_fixtures import EVERYDAY, EVERYTHING_ASKED, fill_pages
-from ranking_steps import store_at
+from ranking_steps import fill, store_at
 
 pytest_plugins = ["browser_fixtures"]
 
@@ -49,3 +53,22 @@ def test_a_job_that_was_opened_stays_open_while_its_seconds_and_its_progress_go_
     expect(page.get_by_text("2 of 4")).to_be_visible()
     assert summary.inner_text() != label
     expect(page.get_by_role("button", name="Stop", exact=True)).to_be_visible()
+
+
+def test_the_prompt_that_was_marked_is_freed_though_the_table_has_moved_on_and_then_none_is_marked(tmp_path, app, page):
+    """Ann, Bo and Cy have a task each; Bo's is marked, Ann submits hers, and then the marked one is freed."""
+    fill(tmp_path / "workbench.db", "First?", "Second?", "Third?")
+    with store_at(tmp_path / "workbench.db") as store:
+        people = [annotator_named(store, name).id for name in ("Ann", "Bo", "Cy")]
+        (of_ann,), _, _ = (next_tasks(store, who, count=1) for who in people)
+        page.goto(f"{app}/overview")
+        table = page.get_by_test_id("stDataFrame").last
+        free = page.get_by_role("button", name="Free the marked ones")
+        expect(free).to_be_visible()
+        table.click(position={"x": 17, "y": 88})  # a canvas: the box of its second row
+        expect(free).to_have_text("Free the marked ones: 1")
+        assert submit(store, Answer(of_ann.token, "hers", "all_bad"), people[0]) == "saved"
+        free.click()
+        expect(page.get_by_text("Prompts freed: 1.")).to_be_visible()
+        assert [task.name for task in open_tasks(store, PROJECT)] == ["Cy"]
+        expect(free).to_have_text("Free the marked ones: 0")

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from datetime import UTC, datetime
+from hashlib import sha256
 
 import altair as alt
 import pandas as pd
@@ -22,6 +23,8 @@ says = words("overview")
 JOBS = 12
 """Newest jobs that are listed."""
 DAYS = 30
+SHOWN = "tasks shown"
+"""Of the session: the key of the table of open tasks shown last, and their tokens, row by row."""
 NAMED = 9
 """Annotators with a colour of their own in the plot, those with the most rankings; the rest share one."""
 
@@ -133,19 +136,24 @@ def show_open_tasks() -> None:
             }
             for task in found
         ]
+        tokens = [task.token for task in found]
+        marked = _marked_before()
+        key = f"tasks-{sha256(' '.join(tokens).encode()).hexdigest()}"
         picked = st.dataframe(
             rows,
             hide_index=True,
             width="stretch",
             on_select="rerun",
             selection_mode="multi-row",
-            key=f"tasks-{chosen}",
+            selection_default={"selection": {"rows": [at for at, token in enumerate(tokens) if token in marked]}},
+            key=key,
         ).selection.rows
-        wanted = [found[place] for place in picked if place < len(found)]
+        st.session_state[SHOWN] = key, tokens
+        wanted = [found[place] for place in picked]
         lapsed = [task for task in found if task.has_lapsed]
         left, right, _ = st.columns([2, 2, 3])
-        _offer_to_free(left, filled(says["free_picked"], count=len(wanted)), wanted)
-        _offer_to_free(right, filled(says["free_lapsed"], count=len(lapsed)), lapsed)
+        _offer_to_free(left, "free_picked", wanted)
+        _offer_to_free(right, "free_lapsed", lapsed)
     mine = next(one for one in every if one.project.id == chosen)
     if mine.often_skipped:
         st.warning(filled(says["often_skipped"], count=f"{mine.often_skipped:,}"))
@@ -157,8 +165,15 @@ def show_open_tasks() -> None:
             st.rerun()
 
 
+def _marked_before() -> set[str]:
+    """Return the tokens of the tasks that are marked in the table shown last: by now their rows may be others."""
+    key, tokens = st.session_state.get(SHOWN, (SHOWN, []))
+    rows = st.session_state[key].selection.rows if key in st.session_state else []
+    return {tokens[row] for row in rows}
+
+
 def _offer_to_free(place: object, label: str, tasks: list[OpenTask]) -> None:
-    if place.button(label, disabled=not tasks, width="stretch"):
+    if place.button(filled(says[label], count=len(tasks)), key=label, disabled=not tasks, width="stretch"):
         freed = take_back(store(), [task.token for task in tasks])
         st.toast(filled(says["freed"], count=freed))
         st.rerun()
