@@ -5,7 +5,7 @@ import streamlit as st
 from label_data.annotators import annotator_named
 from label_data.assignment import next_tasks, submit
 from label_data.database import Store, open_store
-from label_data.projects import project_settings
+from label_data.projects import PROJECT, project_settings
 from label_data.records import InputError
 from workbench.ranker import Problem, answer_from, ranker
 
@@ -39,6 +39,7 @@ ranker(
     tasks,
     settings,
     annotator=me.id,
+    project=PROJECT,
     saved=st.session_state.get("saved"),
     problem=st.session_state.get("problem"),
     today=3,

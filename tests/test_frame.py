@@ -8,9 +8,9 @@ from label_data.annotators import annotator_named
 from label_data.assignment import Answer, next_tasks, submit
 from label_data.jobs import add_job, report_progress, start_job
 from label_data.overview import open_tasks
-from label_data.projects import PROJECT
+from label_data.projects import PROJECT, add_project
 from page_fixtures import EVERYDAY, EVERYTHING_ASKED, fill_pages
-from ranking_steps import fill, store_at
+from ranking_steps import fill, press, store_at
 
 pytest_plugins = ["browser_fixtures"]
 
@@ -72,3 +72,18 @@ def test_the_prompt_that_was_marked_is_freed_though_the_table_has_moved_on_and_t
         expect(page.get_by_text("Prompts freed: 1.")).to_be_visible()
         assert [task.name for task in open_tasks(store, PROJECT)] == ["Cy"]
         expect(free).to_have_text("Free the marked ones: 0")
+
+
+def test_a_ranking_under_way_goes_with_its_project_and_is_there_when_that_is_chosen_again(tmp_path, app, page):
+    fill(tmp_path / "workbench.db", "Which?")
+    with store_at(tmp_path / "workbench.db") as store:
+        add_project(store, "Other")
+    open_app(page, app)
+    press(page, "1")
+    prompt = page.locator(".ranker .prompt")
+    for name, is_there in (("Other", False), ("default", True)):
+        page.get_by_role("combobox", name="Project").click()
+        page.get_by_role("option", name=name).click()
+        expect(page.get_by_role("button", name="Add the starter prompts")).to_be_visible(visible=not is_there)
+        expect(prompt).to_be_visible(visible=is_there)
+    expect(page.locator(".ranker .card").first).to_contain_text("1st")

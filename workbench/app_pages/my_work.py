@@ -37,6 +37,7 @@ if here.opened:
         [work],
         settings,
         annotator=me.id,
+        project=chosen,
         saved=here.saved,
         problem=here.problem,
         today=rankings_today(store(), me.id),

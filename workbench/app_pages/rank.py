@@ -25,6 +25,7 @@ ranker(  # without tasks it shows nothing, but still sends an answer that could 
     tasks,
     settings,
     annotator=me.id,
+    project=chosen,
     saved=here.saved,
     problem=here.problem,
     today=today,

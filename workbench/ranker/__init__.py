@@ -63,6 +63,7 @@ def ranker(
     settings: ProjectSettings,
     *,
     annotator: str,
+    project: str,
     saved: str | None,
     problem: Problem | None,
     today: int,
@@ -82,6 +83,7 @@ def ranker(
         tasks: of `next_tasks`, or one `reopened` to be changed; nothing of them but token, texts, places and what
             the annotator said is sent.
         annotator: who ranks; a browser that several use shows none what another one sent last.
+        project: for which; a ranking under way stays on the screen, whatever tasks come, but not in another project.
         settings: flags, guidelines, partial ranking and strength.
         saved: submission that was stored last in this session.
         problem: the last refusal in this session.
@@ -105,6 +107,7 @@ def ranker(
             "mark_spans": settings.mark_spans,
             "revealed": {"submission": revealed.submission, "names": list(revealed.names)} if revealed else None,
             "who": content_id(annotator),
+            "project": project,
             "saved": saved,
             "problem": {"submission": problem.submission, "message": problem.message} if problem else None,
             "today": today,

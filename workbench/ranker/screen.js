@@ -62,8 +62,9 @@ class Screen extends Sheet {
     screens.delete(this.root);
   }
 
-  // What the server says now. A ranking under way stays as it is; nothing is sent from here.
+  // What the server says now. A ranking under way stays as it is, unless the project is another; nothing is sent from here.
   receive(data, trigger) {
+    const elsewhere = Boolean(this.data) && this.data.project !== data.project;
     const guidelines = data.guidelines && whole(data.guidelines);
     this.data = { ...data, guidelines, tasks: data.tasks.map(whole), words: WORDS[data.language] };
     this.trigger = trigger;
@@ -86,7 +87,7 @@ class Screen extends Sheet {
     if (again && again.token !== this.task?.token) {
       this.show(again);
       this.root.scrollIntoView({ block: "start" });
-    } else if (!this.task || !(tasks.some((task) => task.token === this.task.token) || this.isUnderWay())) this.show(tasks[0] ?? null);
+    } else if (!this.task || elsewhere || !(tasks.some((task) => task.token === this.task.token) || this.isUnderWay())) this.show(tasks[0] ?? null);
     this.next = this.following();
     this.frame();
     this.paint();
