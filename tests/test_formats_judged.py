@@ -5,6 +5,7 @@ it may not be: that is refused, or left out, and never a crash.
 """
 
 import copy
+import csv
 import json
 from collections import Counter
 from itertools import product
@@ -231,6 +232,26 @@ def read_one(tmp_path, module, place, left_out=None, **fields):
 
 def orders(found):
     return [ranking[1] for ranking in told(found[0])[3]]
+
+
+def test_the_55k_votes_are_read_from_the_csv_that_they_are_published_as(tmp_path):
+    path = tmp_path / "train.csv"
+    columns = ("id", "model_a", "model_b", "prompt", "response_a", "response_b", *formats.lmarena.VOTES)
+    asked, answers = json.dumps([PIGS]), [json.dumps([text]) for text in ("No,\nnever.", "Yes.")]
+    with path.open("w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(columns)
+        rows.writerows([id, "x", "y", asked, *answers, *votes] for id, votes in ((1, (0, 0, 1)), (2, (0, 1, 0))))
+    assert recognised(path) == ("lmarena", "LMArena 55k votes")
+    left_out = Counter()
+    first, second = READERS["lmarena"](path, left_out)
+    assert told(first)[:3] == (PIGS, ["No,\nnever.", "Yes."], ["x", "y"])
+    assert orders([first]) == [[["Yes."], ["No,\nnever."]]]
+    assert orders([second]) == [[["No,\nnever.", "Yes."]]]
+    assert left_out == {"field 'id' is not kept": 2}
+    path.write_text(path.read_text().replace("0,0,1", "0,0,maybe"))
+    with pytest.raises(InputError, match="field winner_model_b: found"):
+        list(READERS["lmarena"](path))
 
 
 @pytest.mark.parametrize("winner", ["tie (bothbad)", "both_bad"])

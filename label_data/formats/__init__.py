@@ -82,8 +82,10 @@ def recognised(path: Path, names: Mapping[str, str] | None = None) -> tuple[str,
     if pairs_table.says(first.fields, names) and (names or ending == "csv"):
         return pairs_table.NAME, pairs_table.says(first.fields, names)
     if ending == "csv":
-        said = spreadsheet.says(first.fields)
-        return (spreadsheet.NAME, said) if said else (prompts.NAME, "prompts")
+        for table in (spreadsheet, lmarena):
+            if table.says(first.fields):
+                return table.NAME, table.says(first.fields)
+        return prompts.NAME, "prompts"
     for module in FORMATS:
         said = module.says(first.fields)
         if said:

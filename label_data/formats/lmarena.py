@@ -9,16 +9,17 @@
 
 "tie (bothbad)" and "both_bad" are the outcome all_bad. Where both models answered several turns, their answers before
 the last differ, and so did what they were asked last: such rows hold no two completions of one prompt and are left out
-with a count. So are rows with pictures. Model A was shown on the left.
+with a count. So are rows with pictures. Model A was shown on the left. The 55k votes are published as CSV.
 
 Source: Chiang et al. 2024, arXiv:2403.04132; https://huggingface.co/lmarena-ai and huggingface.co/lmsys
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from label_data.formats.csv_in import csv_rows
 from label_data.formats.judged import PICTURE, Verdict, judged, leaning, messages_of, read_judged
 from label_data.formats.pairs import NO_QUESTION, PART_EARLY
 from label_data.formats.rows_in import Row, parsed
@@ -26,6 +27,8 @@ from label_data.records import Group, InputError, Message
 
 NAME = "lmarena"
 VISITOR = "a visitor of LMArena"
+VOTES = ("winner_model_a", "winner_tie", "winner_model_b")
+"""The fields of a 55k row of which one is 1, in the order of -1, 0 and 1."""
 WINNERS = {"model_a": -1, "model_b": 1, "tie": 0, "tie (bothbad)": None, "both_bad": None}
 KNOWN = (
     *("model_a", "model_b", "winner", "judge", "judge_hash", "conversation_a", "conversation_b", "language", "tstamp"),
@@ -41,8 +44,16 @@ def says(fields: Mapping[str, Any]) -> str:
 
 
 def read(path: Path, left_out: Counter[str] | None = None) -> Iterator[Group]:
-    """Yield a group a row; see `read_judged`."""
-    return read_judged(path, left_out, KNOWN, _groups)
+    """Yield a group a row of JSON, Parquet or CSV; see `read_judged`."""
+    csv = path.name.lower().removesuffix(".gz").endswith(".csv")
+    return read_judged(path, left_out, KNOWN, _groups, _numbered(csv_rows(path, str(path))) if csv else None)
+
+
+def _numbered(rows: Iterable[Row]) -> Iterator[Row]:
+    """Yield rows of CSV with the votes as numbers: its cells are texts."""
+    for row in rows:
+        votes = {name: int(row.fields[name]) for name in VOTES if row.fields.get(name) in ("0", "1")}
+        yield Row(row.where, {**row.fields, **votes}, row.within)
 
 
 def _groups(row: Row, source: str, left_out: Counter[str]) -> Iterator[Group]:
@@ -59,7 +70,7 @@ def _groups(row: Row, source: str, left_out: Counter[str]) -> Iterator[Group]:
             left_out[f"row: {PICTURE}"] += 1
             return iter(())
     else:
-        votes = [row.whole(f"winner_{name}") for name in ("model_a", "tie", "model_b")]
+        votes = [row.whole(name) for name in VOTES]
         if sorted(vote or 0 for vote in votes) != [0, 0, 1]:
             row.refuse("winner_tie", "not one 1 and two 0 in the three fields of the winner", "Mend the row.")
         value = votes.index(1) - 1
