@@ -108,6 +108,23 @@ def test_a_table_with_other_names_of_columns_is_read_when_they_are_named(app):
     assert [one.text for one in group.completions] == ["No.", "Yes."]
 
 
+def test_a_licence_and_names_of_fields_said_of_one_file_are_not_taken_for_the_next(app):
+    def field(label):
+        return next(field for field in app.text_input if field.label == label)
+
+    open_page(app, "data")
+    field("Names of fields").input("chosen=better, rejected=worse")
+    field("Licence").input("cc-by-4.0")
+    app.file_uploader[0].upload("mine.csv", b"prompt,better,worse\nCan pigs fly?,No.,Yes.\n", "text/csv").run()
+    button(app, "Import all of it (1)").click().run()
+    assert (field("Names of fields").value, field("Licence").value) == ("", "")
+    app.file_uploader[0].upload("next.csv", b"prompt,chosen,rejected\nCan hens fly?,Some.,No.\n", "text/csv").run()
+    button(app, "Import all of it (1)").click().run()
+    assert not app.exception
+    licences = {group.prompt.source: group.prompt.licence for group in groups(open_store(default_store()))}
+    assert licences == {"mine.csv": "cc-by-4.0", "next.csv": ""}
+
+
 # Browse
 
 

@@ -138,7 +138,7 @@ def show_import() -> None:
     number = st.session_state.setdefault("data-upload", 0)
     kinds = sorted({ending.rpartition(".")[2] for ending in ENDINGS})
     upload = st.file_uploader(says["upload"], kinds, key=f"data-upload-{number}")
-    how = how_to_read()
+    how = how_to_read(number)
     if upload is None:
         st.caption(says["how_to_import"])
         st.code("python -m label_data import FILE …", language=None)
@@ -169,18 +169,25 @@ def show_import() -> None:
             show_problem(str(error).replace(str(path), name).replace("--format", says["as_format"]))
 
 
-def how_to_read() -> dict[str, Any]:
-    """Let who is here say what the file itself does not."""
+def how_to_read(upload: int) -> dict[str, Any]:
+    """Let who is here say what the file itself does not; forgotten once it is stored, or the next file would get it."""
+
+    def key(name: str) -> str:
+        return f"data-{name}-{upload}"
+
     with st.expander(says["options"]):
         one, other = st.columns(2)
         kind = one.selectbox(
-            says["as_format"], ["", *sorted(READERS)], format_func=lambda name: name or says["recognised"]
+            says["as_format"],
+            ["", *sorted(READERS)],
+            format_func=lambda name: name or says["recognised"],
+            key=key("format"),
         )
-        source = other.text_input(says["source"], help=says["source_help"])
-        licence = other.text_input(says["licence"], help=says["licence_help"])
-        column = one.text_input(says["column"], prompts.COLUMN, help=says["column_help"])
-        category = one.text_input(says["category"], help=says["category_help"])
-        names = other.text_input(says["names"], help=says["names_help"])
+        source = other.text_input(says["source"], help=says["source_help"], key=key("source"))
+        licence = other.text_input(says["licence"], help=says["licence_help"], key=key("licence"))
+        column = one.text_input(says["column"], prompts.COLUMN, help=says["column_help"], key=key("column"))
+        category = one.text_input(says["category"], help=says["category_help"], key=key("category"))
+        names = other.text_input(says["names"], help=says["names_help"], key=key("names"))
     return {
         "format_": kind,
         "source": source,
