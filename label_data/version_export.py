@@ -7,13 +7,14 @@ from functools import partial
 from pathlib import Path
 
 from label_data.database import Store
-from label_data.formats import PAIR_WRITERS, WITH_MARGIN, WRITERS, nemo_rl
+from label_data.formats import PAIR_WRITERS, WITH_MARGIN, WRITERS, nemo_rl, trl_sft
 from label_data.formats.pairs_out import Preferred
 from label_data.records import Group, InputError
 from label_data.snapshots import Side, Version, VersionGroup, version_groups
 from label_data.transfer import Exported
 
 TIED_DROPPED = "ranking with a tie, which the version drops"
+AGGREGATED = "one answer of all annotators, which only formats of pairs have: here is what each of them said"
 
 
 def export_version(
@@ -23,7 +24,8 @@ def export_version(
 
     A format of pairs gets the version's pairs: aggregated, with ties both ways if it has them so, `with_margin` with
     their margins; weights have no place there and are counted. Whole orders are those that annotators gave, without
-    those that hold a tie if the version drops ties. Any other format gets all that the version holds.
+    those that hold a tie if the version drops ties. Any other format gets all that the version holds. What the version
+    aggregates is in neither, which `left_out` says.
 
     Raises InputError if a ranking in it was withdrawn, the store is damaged, or the file can't be written.
     """
@@ -36,6 +38,8 @@ def export_version(
         write = partial(write, with_margin=True) if with_margin else write
         return Exported(write(file, _pairs(found, left_out), left_out), +left_out)
     groups = (one.group for one in found)
+    if version.recipe.aggregate != "raw" and format_ != trl_sft.NAME:
+        left_out[AGGREGATED] += 1
     if format_ == nemo_rl.NAME and version.recipe.ties == "drop":
         groups = _without_ties(groups, left_out)
     return Exported(WRITERS[format_](file, groups, left_out), +left_out)

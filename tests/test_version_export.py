@@ -10,7 +10,7 @@ from label_data.formats import PAIR_WRITERS, WRITERS, nemo_rl
 from label_data.recipes import Recipe
 from label_data.records import Demonstration, Group, InputError
 from label_data.store import add_groups
-from label_data.version_export import TIED_DROPPED, export_version
+from label_data.version_export import AGGREGATED, TIED_DROPPED, export_version
 from label_data.version_making import make_version
 from label_data.work import retract
 from planted_people import judged
@@ -78,6 +78,14 @@ def test_orders_with_ties_are_left_out_if_the_version_drops_them_and_kept_if_it_
     done = export_version(filled, dropped, tmp_path / "a.jsonl", nemo_rl.NAME)
     assert (done.rows, done.left_out[TIED_DROPPED]) == (12, 12)
     assert export_version(filled, kept, tmp_path / "b.jsonl", nemo_rl.NAME).rows == 24
+
+
+@pytest.mark.parametrize("format_", ["nemo-rl", "trl-unpaired", "spreadsheet", "groups"])
+def test_a_file_of_whole_orders_says_that_what_the_version_aggregates_is_not_in_it(filled, tmp_path, format_):
+    for aggregate, told in (("raw", 0), ("majority", 1)):
+        made = make_version(filled, aggregate, Recipe("default", ties="keep", aggregate=aggregate))
+        file = tmp_path / f"{aggregate}.{'csv' if format_ == 'spreadsheet' else 'jsonl'}"
+        assert export_version(filled, made, file, format_).left_out[AGGREGATED] == told
 
 
 def test_a_withdrawn_ranking_stops_an_export_and_no_file_is_left(store, tmp_path):
