@@ -56,14 +56,6 @@ def _shown(manifest: Mapping[str, Any], measure: str) -> str:
     return str(Estimate(**found))
 
 
-def _sides(rows: Rows) -> dict[str, str]:
-    return {prompt: row["side"] for prompt, row in rows.items()}
-
-
-def _rankings(rows: Rows) -> dict[str, None]:
-    return {submission: None for row in rows.values() for submission in row["rankings"]}
-
-
 def _comparisons(rows: Rows) -> dict[tuple[str, str, str, str], Any]:
     found: dict[tuple[str, str, str, str], list[Any]] = {}
     for prompt, row in rows.items():
