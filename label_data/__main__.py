@@ -207,10 +207,11 @@ def gold(
 @app.command()
 def quality(
     store: Annotated[str, typer.Argument(help="store file or database URL [default: the data folder's]")] = "",
+    project: ProjectOption = "",
     out: Annotated[Path | None, typer.Option(help="also write the whole report to this .html or .json file")] = None,
     seed: Annotated[int, typer.Option(help="decides the resamples of every interval")] = 0,
 ) -> None:
-    """Say how much to believe the rankings: agreement, bias, effort, reliability, policies, and what to do."""
+    """Say how much to believe a project's rankings: agreement, bias, effort, reliability, policies, and what to do."""
     from label_data.quality import quality as quality_report  # pandas, scipy and matplotlib: for this command alone
     from label_data.quality_page import EVERYBODY, check_ending, headline, write_report
 
@@ -218,7 +219,8 @@ def quality(
         if out:
             check_ending(out)
     with input_errors(), _opened(store) as opened:
-        counted = tqdm(groups(opened, ranked_only=True), unit=" prompts", disable=None, leave=False)
+        ranked = groups(opened, ranked_only=True, project=project_named(opened, project).id)
+        counted = tqdm(ranked, unit=" prompts", disable=None, leave=False)
         found = quality_report(counted, seed=seed)
         written = write_report(found, out) if out else []
     print("\n".join(headline(found)))

@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from label_data.__main__ import app
 from label_data.database import open_store
+from label_data.projects import add_project
 from label_data.quality import quality
 from label_data.quality_page import headline, tables, write_report
 from label_data.records import InputError
@@ -87,6 +88,19 @@ def test_the_command_prints_what_to_do_and_writes_the_report(tmp_path, monkeypat
     assert said[0] == "6 rankings of 3 prompts by 2 annotators: 6 judged pairs, 0 of them tied."
     assert "What to do:" in said and said[-1] == "The report is quality.json, with 0 plots."
     assert json.loads((tmp_path / "quality.json").read_text())["counts"]["rankings"] == 6
+
+
+def test_the_command_reports_on_one_project_as_the_page_does(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    store = open_store(tmp_path / "store.db")
+    add_groups(store, [judged("q1", {"ana": "a>b"})])
+    add_groups(
+        store, [judged("q2", {"ben": "a>b"}), judged("q3", {"ben": "b>a"})], project=add_project(store, "two").id
+    )
+    result = CliRunner().invoke(app, ["quality", "store.db", "--project", "two"])
+    assert result.stdout.startswith("2 rankings of 2 prompts by 1 annotators"), result.output
+    result = CliRunner().invoke(app, ["quality", "store.db"])
+    assert result.exit_code == 1 and "Name one with --project" in result.output
 
 
 def test_the_command_says_what_the_stores_repeats_and_gold_prompts_show(tmp_path, monkeypatch):
