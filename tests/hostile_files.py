@@ -757,7 +757,7 @@ FILES = [
         "a CSV with semicolons",
         "a.csv",
         b"prompt;category\nWhy?;sky\n",
-        "line 2, field prompt: found none among prompt;category",
+        "line 1: found no comma among prompt;category",
         "prompts",
     ),
     refused(

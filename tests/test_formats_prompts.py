@@ -61,7 +61,7 @@ def test_parquet_has_a_named_column(tmp_path):
 def test_an_uploaded_file_goes_by_the_name_it_had(tmp_path):
     path = file_of(tmp_path, "upload.txt", "Why?")
     assert [prompt.source for prompt in read_prompts(path, name="mine.txt")] == ["mine.txt"]
-    with pytest.raises(InputError, match=r"^mine.csv, line 2, field prompt: found none among question"):
+    with pytest.raises(InputError, match=r"^mine.csv, line 2, field prompt: found none among question. Say which"):
         list(read_prompts(file_of(tmp_path, "upload.csv", "question\nWhy?\n"), name="mine.csv"))
 
 
@@ -75,6 +75,7 @@ def test_an_uploaded_file_goes_by_the_name_it_had(tmp_path):
         ("a.jsonl", '{"messages": [{"role": "assistant", "content": "Hi"}]}', "line 1, field messages: A prompt ends"),
         ("a.jsonl", '{"prompt": "Why?", "category": 5}', "line 1, field category: found the number 5. Write a text."),
         ("a.csv", "prompt,prompt\na,b\n", "line 1: found two columns of one name among prompt, prompt."),
+        ("a.csv", "prompt;b\na;b\n", "line 1: found no comma among prompt;b. Save the table with commas"),
         ("a.csv", "prompt,b\na,b\nc\n", "line 3: found 1 cells under 2 columns. Put quotes around"),
         ("a.csv", 'prompt\n"open\n', "line 2: found no sound CSV (unexpected end of data)"),
         ("a.csv", 'prompt\n"' + "x" * 140_000 + '"\n', "line 2: found no sound CSV (field larger than field limit"),

@@ -24,6 +24,10 @@ def csv_rows(path: Path, name: str) -> Iterator[Row]:
                 header = [cell.strip() for cell in cells]
                 if len(set(header)) < len(header):
                     raise InputError(f"{where}: found two columns of one name among {listed(header)}. Rename one.")
+                if len(header) == 1 and any(sign in cells[0] for sign in ";\t"):
+                    raise InputError(
+                        f"{where}: found no comma among {listed(header)}. Save the table with commas between columns."
+                    )
             elif cells:
                 if len(cells) != len(header):
                     raise InputError(

@@ -12,7 +12,7 @@ from typing import Any
 from label_data.formats.csv_in import csv_rows
 from label_data.formats.lines_in import read_lines
 from label_data.formats.pairs import count_unknown
-from label_data.formats.rows_in import Row, located, read_rows
+from label_data.formats.rows_in import Row, listed, located, read_rows
 from label_data.records import Group, InputError, Prompt, check_text, messages_from, user_prompt
 
 NAME = "prompts"
@@ -53,6 +53,12 @@ def read_prompts(
                     yield user_prompt(line.strip(), category, source)
         return
     for row in csv_rows(path, name) if ending == "csv" else read_rows(path, name):
+        if ending == "csv" and column not in row.fields:
+            row.refuse(
+                column,
+                f"none among {listed(row.fields)}",
+                "Say which column holds the prompt; in a table of pairs name three: prompt=…, chosen=…, rejected=….",
+            )
         count_unknown(row, (column, "messages", "category"), left_out)
         yield prompt_of(row, row.text("category", category) or category, source, column, left_out)
 
