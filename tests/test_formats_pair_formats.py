@@ -14,6 +14,7 @@ from label_data.formats import (
     axolotl,
     llama_factory,
     ms_swift,
+    recognised,
     trl_text,
 )
 from label_data.formats.pairs import PART_EARLY
@@ -188,3 +189,14 @@ def test_nemo_rl_gets_a_ranking_of_any_number_with_ties_as_equal_ranks(tmp_path)
     ranks = [(one["rank"], one["completion"][0]["content"]) for one in rows[0]["completions"]]
     assert ranks == [(0, "Perhaps."), (1, "No."), (1, "Yes.")]
     assert left_out == {"ranking with strengths, which ranks do not tell": 1}
+
+
+def test_a_conversation_beside_a_rejected_message_is_no_demonstration(tmp_path):
+    said = {"role": "assistant", "content": "No."}
+    row = {
+        "messages": [{"role": "user", "content": "Can pigs fly?"}, said],
+        "rejected_message": said | {"content": "Yes."},
+    }
+    (tmp_path / "a.jsonl").write_text(json.dumps(row))
+    with pytest.raises(InputError, match="fields that no format has"):
+        recognised(tmp_path / "a.jsonl")

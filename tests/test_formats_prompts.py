@@ -1,12 +1,13 @@
 """Prompts from text, JSON lines, CSV and Parquet."""
 
 import gzip
+import json
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from label_data.formats import prompts
+from label_data.formats import prompts, recognised
 from label_data.formats.prompts import prompts_from_text, read_prompts
 from label_data.records import InputError, user_prompt
 
@@ -99,3 +100,17 @@ def test_pasted_text_has_one_prompt_a_line_too():
 def test_prompts_are_read_as_groups_that_wait_for_completions(tmp_path):
     (group,) = prompts.read(file_of(tmp_path, "a.txt", "Why?"))
     assert (group.prompt, group.completions, group.rankings) == (user_prompt("Why?", source="a.txt"), (), ())
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"prompt": "Why?", "response": "So.", "helpfulness": 3, "verbosity": 1},
+        {"id": 1, "prompt": "Why?", "answer1": "So.", "answer2": "Hm.", "comparison": {"selected": "left"}},
+    ],
+)
+def test_rows_with_answers_in_them_are_not_taken_for_prompts_unless_asked(tmp_path, row):
+    path = file_of(tmp_path, "a.jsonl", json.dumps(row))
+    with pytest.raises(InputError, match="fields that no format has"):
+        recognised(path)
+    assert [prompt.messages[-1].content for prompt in read_prompts(path)] == ["Why?"]

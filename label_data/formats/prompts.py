@@ -18,12 +18,15 @@ from label_data.records import Group, InputError, Prompt, check_text, messages_f
 NAME = "prompts"
 COLUMN = "prompt"
 """The field or column that holds the prompt, unless another is named."""
+ANSWERS = {"chosen", "rejected", "completions", "completion", "response", "answer1", "answer2", "rejected_message"}
+"""Fields of rows that hold answers too, as HelpSteer2's ratings and Label Studio's JSON_MIN: taking such for prompts
+would drop what was judged, so it must be asked for."""
 
 
 def says(fields: Mapping[str, Any]) -> str:
     """Say what a file is whose first row has these fields, or nothing if it is none of this format."""
     asks = isinstance(fields.get(COLUMN), str | list) or isinstance(fields.get("messages"), list)
-    return "prompts" if asks and not {"chosen", "rejected", "completions", "completion"} & fields.keys() else ""
+    return "prompts" if asks and not ANSWERS & fields.keys() else ""
 
 
 def read(path: Path, left_out: Counter[str] | None = None, column: str = COLUMN, category: str = "") -> Iterator[Group]:

@@ -35,7 +35,8 @@ def says(fields: Mapping[str, Any]) -> str:
     turns = fields.get("messages")
     last = turns[-1] if isinstance(turns, list) and turns else None
     answered = isinstance(last, dict) and last.get("role") == "assistant"
-    return "demonstrations, as conversations" if answered and "rejected_response" not in fields else ""
+    rejects = {"rejected_response", "rejected_message"} & fields.keys()
+    return "demonstrations, as conversations" if answered and not rejects else ""
 
 
 def read(path: Path, left_out: Counter[str] | None = None) -> Iterator[Group]:
