@@ -53,7 +53,7 @@ _TASK = (
     .where(_tasks.c.token == _token, _tasks.c.annotator == _annotator)
 )
 _TASK_AND_ITEM = _TASK.add_columns(
-    *_items.c["done", "leased", "skipped", "place", "gold"], *newest_settings(_tasks.c.project)
+    *_items.c["done", "leased", "skipped", "place", "gold", "least"], *newest_settings(_tasks.c.project)
 )
 _LOCKED = _TASK_AND_ITEM.with_for_update(key_share=True, of=(_items, _tasks))
 """PostgreSQL locks the rows in the order named, and returns them as they are once it has the locks; what is not locked

@@ -7,13 +7,21 @@ prompts test annotators and count for nothing either.
 
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, select, update
+from sqlalchemy import Case, Connection, Integer, Row, bindparam, case, select, update
 
 from label_data import schema
 from label_data.database import change
 from label_data.queueing import enqueue
 
 _items, _tasks = schema.items, schema.tasks
+
+
+def asked_of_items(name: str) -> Case[int]:
+    """Return how many annotators are asked for each item, in SQL; `name`: of the value that the project asks for."""
+    of_project = bindparam(name, type_=Integer)
+    return case((_items.c.least > of_project, _items.c.least), else_=of_project)
+
+
 LOCKED_ITEM = select(_items).where(_items.c.number == bindparam("item_number")).with_for_update(key_share=True)
 _SET_TASK = (
     update(_tasks)
@@ -42,6 +50,7 @@ def settle(connection: Connection, item: Row[Any], task: Row[Any], state: str, a
     `item` and `task` are the rows as locked by this transaction, or one row that has the columns of both; `asked`:
     annotators that the project asks for.
     """
+    asked = max(asked, item.least)
     if task.purpose:
         _set_task(connection, task.number, state, counted=False)
         return
@@ -63,6 +72,7 @@ def settle(connection: Connection, item: Row[Any], task: Row[Any], state: str, a
 
 def settle_again(connection: Connection, item: Row[Any], asked: int) -> None:
     """Work out again what counts of a locked item, after another number was asked for or it is no gold prompt now."""
+    asked = max(asked, item.least)
     _set_item(connection, item.number, item, asked, item.done, item.leased, item.skipped, is_freed=True)
 
 
@@ -101,12 +111,18 @@ def settle_project(connection: Connection, project: str, before: int, asked: int
     late = select(_tasks.c.item).where(_tasks.c.project == project, _uncounted).distinct()
     for number in connection.scalars(late.order_by(_tasks.c.item)).all():
         item = connection.execute(LOCKED_ITEM, {"item_number": number}).one()
-        if item.gold is None and item.done + item.leased < asked:
+        if item.gold is None and item.done + item.leased < max(asked, item.least):
             settle_again(connection, item, asked)
     ready, ranked = mine & (_items.c.state == schema.READY), mine & (_items.c.state == schema.RANKED)
-    enough = _items.c.done >= asked
-    connection.execute(update(_items).where(ready, enough).values(state=schema.RANKED, place=None))
-    connection.execute(update(_items).where(ranked, ~enough).values(state=schema.READY, place=None))
+    numbers = {"before": before, "asked": asked}
+    asked_before, asked_now = map(asked_of_items, numbers)
+    enough = _items.c.done >= asked_now
     # Cursors passed by an item all of whose places were taken; it has one free now.
-    connection.execute(update(_items).where(ready, taken >= before, taken < asked).values(place=None))
+    has_one_again = ready & (taken >= asked_before) & (taken < asked_now)
+    for where, values in (
+        (ready & enough, {"state": schema.RANKED, "place": None}),
+        (ranked & ~enough, {"state": schema.READY, "place": None}),
+        (has_one_again, {"place": None}),
+    ):
+        connection.execute(update(_items).where(where).values(values), numbers)
     enqueue(connection, project)

@@ -14,7 +14,7 @@ from sqlalchemy import BigInteger, Connection, Row, Select, Update, bindparam, f
 
 from label_data import schema
 from label_data.contents import completion_in
-from label_data.counting import LOCKED_ITEM, settle_again
+from label_data.counting import LOCKED_ITEM, asked_of_items, settle_again
 from label_data.database import Store, change, writing
 from label_data.projects import newest_settings, settings_in
 from label_data.queueing import enqueue
@@ -114,7 +114,7 @@ def _take_back(connection: Connection, tasks: Sequence[Row[Any]], take: Update) 
 
 # The next items for an annotator
 
-_has_place = _items.c.done + _items.c.leased < bindparam("asked")
+_has_place = _items.c.done + _items.c.leased < asked_of_items("asked")
 _had = (
     select(_tasks.c.number)
     .where(

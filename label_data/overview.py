@@ -35,7 +35,8 @@ class ProjectProgress:
     counted: int
     """Rankings that count."""
     asked: int
-    """Rankings that the project asks for: so many annotators for each prompt that is not failed or gold."""
+    """Rankings that the project asks for: so many annotators for each prompt that is not failed or gold, and one more
+    where a ranking was doubted."""
     share: float | None
     """How much of what is asked for is there, 1 for all; None if nothing is asked for. A prompt that has more than was
     asked, from a file, makes up for no other."""
@@ -98,12 +99,13 @@ _COUNTS = (
         _items.c.project,
         _items.c.state,
         _items.c.done,
+        _items.c.least,
         func.count().label("prompts"),
         func.sum(_items.c.leased).label("leased"),
         func.sum(case((_items.c.gold.is_(None), 1), else_=0)).label("no_gold"),
         func.sum(case((_items.c.skipped >= OFTEN_SKIPPED, 1), else_=0)).label("often_skipped"),
     )
-    .group_by(_items.c.project, _items.c.state, _items.c.done)
+    .group_by(_items.c.project, _items.c.state, _items.c.done, _items.c.least)
     .order_by(_items.c.project)
 )
 
@@ -119,8 +121,8 @@ def project_progress(store: Store) -> list[ProjectProgress]:
         mine = [row for row in rows if row.project == project.id]
         wanted = [row for row in mine if row.state != schema.FAILED]
         each = asked[project.id]
-        in_all = sum(int(row.no_gold) for row in wanted) * each
-        there = sum(int(row.no_gold) * min(row.done, each) for row in wanted)
+        in_all = sum(int(row.no_gold) * max(row.least, each) for row in wanted)
+        there = sum(int(row.no_gold) * min(row.done, max(row.least, each)) for row in wanted)
         found.append(
             ProjectProgress(
                 project,

@@ -124,13 +124,15 @@ items = Table(
     Column("skipped", Integer, nullable=False, server_default="0"),
     Column("place", BigInteger),
     Column("gold", String(200)),
+    Column("least", Integer, nullable=False, server_default="0"),
     UniqueConstraint("project", "prompt_id"),
     Index("ix_items_project_state_number", "project", "state", "number"),
     Index("ix_items_project_state_place", "project", "state", "place"),
 )
 """One prompt of one project. `done`, `leased`, `skipped`: how many rankings count, tasks are open, annotators skipped
 it. `place`: in the project's queue (`label_data.queueing`). `gold`: submission of the ranking that is known to be
-right; such a prompt is handed out as a test of annotators alone."""
+right; such a prompt is handed out as a test of annotators alone. `least`: so many rankings are asked for, or as many as
+the project asks for where that is more; above 0 where a ranking was doubted (`label_data.relabelling`)."""
 Index(
     "ix_items_project_gold",
     items.c.project,

@@ -32,6 +32,7 @@ from label_data.gold import mark_gold, unmark_gold
 from label_data.leases import leave
 from label_data.projects import save_settings
 from label_data.records import InputError
+from label_data.relabelling import AskedAgain, ask_again
 from label_data.settings import ProjectSettings
 from label_data.work import retract
 from moving_clock import Clock
@@ -70,6 +71,7 @@ class Assignment(RuleBasedStateMachine):
         self.clock = Clock(self.store)
         self.tasks: dict[str, ModelTask] = {}
         self.gold: dict[str, str] = {}
+        self.least: dict[str, int] = {}
         self.acknowledged: dict[str, str] = {}
         self.prompts = self.sent = 0
         self.asked = self.most_asked = 1
@@ -167,7 +169,10 @@ class Assignment(RuleBasedStateMachine):
     def is_free_for(self, item, who):
         mine = [task for task in self.of(item, every=True) if task.who == who]
         had = any(task.purpose or task.state != "expired" for task in mine)
-        return not had and item not in self.gold and self.taken(item) < self.asked
+        return not had and item not in self.gold and self.taken(item) < self.asked_of(item)
+
+    def asked_of(self, item):
+        return max(self.asked, self.least.get(item, 0))
 
     def of(self, item, every=False):
         return [task for task in self.tasks.values() if task.item == item and (every or not task.purpose)]
@@ -208,7 +213,7 @@ class Assignment(RuleBasedStateMachine):
         if task.purpose:
             return
         done = sum(other.counted for other in self.of(task.item) if other is not task)
-        is_free = (done if was_open else self.taken(task.item) - task.counted) < self.asked
+        is_free = (done if was_open else self.taken(task.item) - task.counted) < self.asked_of(task.item)
         freed = was_open or task.counted
         task.counted = state == "done" and (task.counted or is_free)
         if freed and not task.counted:
@@ -216,7 +221,7 @@ class Assignment(RuleBasedStateMachine):
 
     def count_late(self, item):
         for late in sorted(self.of(item), key=lambda task: task.number):
-            if late.state == "done" and not late.counted and self.taken(item) < self.asked:
+            if late.state == "done" and not late.counted and self.taken(item) < self.asked_of(item):
                 late.counted = True
 
     @rule(pick=picks, outcome=st.sampled_from(["ranked", "ranked", "all_bad", "skipped"]))
@@ -292,6 +297,23 @@ class Assignment(RuleBasedStateMachine):
             assert mark_gold(self.store, task.chain[-1][0])
             self.gold[task.item] = task.chain[-1][0]
 
+    @rule(pick=picks)
+    def doubt(self, pick):
+        """One more is asked for where all are there that the project asks for, once."""
+        task = self.some(pick, ("done",))
+        if task and not task.purpose:
+            done = sum(other.counted for other in self.of(task.item))
+            expected = AskedAgain(
+                gone=task.item in self.gold,
+                asked_before=task.item not in self.gold and task.item in self.least,
+                with_others=task.item not in self.gold and task.item not in self.least and done < self.asked,
+                prompts=task.item not in self.gold and task.item not in self.least and done >= self.asked,
+            )
+            assert ask_again(self.store, [task.chain[-1][0]]) == expected
+            if expected.prompts:
+                self.least[task.item] = done + 1
+                self.count_late(task.item)
+
     @rule()
     def make_ordinary_again(self):
         if self.gold:
@@ -315,8 +337,9 @@ class Assignment(RuleBasedStateMachine):
                 sum(task.state == "open" for task in tasks),
                 sum(task.state == "skipped" for task in tasks),
             )
-            assert len(set(counted)) == len(counted) <= self.most_asked
-            ready = row.done < self.asked and row.prompt_id not in self.gold
+            assert len(set(counted)) == len(counted) <= max(self.most_asked, self.least.get(row.prompt_id, 0))
+            assert row.least == self.least.get(row.prompt_id, 0)
+            ready = row.done < self.asked_of(row.prompt_id) and row.prompt_id not in self.gold
             assert row.state == ("ready" if ready else "ranked")
         current = {ranking.submission for group in groups(self.store) for ranking in group.rankings}
         answered = [task for task in self.tasks.values() if task.chain and task.state != "retracted"]
