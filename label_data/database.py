@@ -55,8 +55,8 @@ WRITERS = 8
 READERS = 24
 """Connections that one process may open besides, to read."""
 CONNECT_SECONDS = 10
-USUAL_KIB, ROOMY_KIB = 2_000, 64_000
-"""Of a SQLite file, kept in memory by each connection, and by one that adds very much."""
+ROOMY_KIB = 128_000
+"""Of a SQLite file, kept in memory by a connection that adds very much; others keep 2,000."""
 _WRITERS_KEY = 0x776F726B  # any number that no other program locks in this database
 _ALONE = select(func.pg_advisory_xact_lock(_WRITERS_KEY))
 _SHARED = select(
@@ -210,16 +210,17 @@ def reading(store: Store) -> Iterator[Connection]:
 
 
 @contextmanager
-def roomy(connection: Connection) -> Iterator[None]:
-    """Keep more of a SQLite file in memory inside the block, for when much is added to all parts of the indexes."""
+def roomy(connection: Connection, kib: int = ROOMY_KIB) -> Iterator[None]:
+    """Keep so much of a SQLite file in memory inside the block, for when much is added to all parts of the indexes."""
     if connection.dialect.name != "sqlite":
         yield
         return
-    connection.exec_driver_sql(f"PRAGMA cache_size=-{ROOMY_KIB}")
+    before = connection.exec_driver_sql("PRAGMA cache_size").scalar_one()
+    connection.exec_driver_sql(f"PRAGMA cache_size=-{kib}")
     try:
         yield
     finally:
-        connection.exec_driver_sql(f"PRAGMA cache_size=-{USUAL_KIB}")
+        connection.exec_driver_sql(f"PRAGMA cache_size={before}")
 
 
 @contextmanager

@@ -9,7 +9,6 @@ from itertools import combinations
 from math import isfinite
 from typing import Any, Literal, get_args
 
-from label_data.judgements import judged_pairs
 from label_data.near_duplicates import THRESHOLD
 from label_data.records import STRENGTHS, Group, InputError, Outcome, Ranking, Source, check_text
 
@@ -263,6 +262,8 @@ def agreed(rankings: Iterable[Ranking]) -> tuple[int, int]:
 
     Someone who ranked the prompt twice counts once, the first time.
     """
+    from label_data.judgements import judged_pairs  # pandas: 55 MB and a second that only making a version needs
+
     said: dict[tuple[str, str], dict[str, int]] = defaultdict(dict)
     for ranking in rankings:
         for pair, judgement in judged_pairs(ranking).items():

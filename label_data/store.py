@@ -1,7 +1,9 @@
 """What the store is given: prompts, completions, demonstrations and rankings, each kept once."""
 
+import gc
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -12,6 +14,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from label_data import schema
 from label_data.counting import LOCKED_ITEM, settle
 from label_data.database import Store, change, roomy, writing
+from label_data.indexing import LaterIndexes
 from label_data.insertion import insert_rows
 from label_data.projects import PROJECT, settings_in
 from label_data.queueing import enqueue
@@ -28,8 +31,10 @@ from label_data.records import (
 from label_data.settings import ProjectSettings
 
 UPSERTING_INSERT = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
-GROUPS_AT_ONCE, CHARACTERS_AT_ONCE = 2_000, 2**23
+GROUPS_AT_ONCE, CHARACTERS_AT_ONCE = 1_000, 2**23
 """Groups of an import that are looked up, and where they are new stored, together, and what their texts may have."""
+OBJECTS_BEFORE_LOOKING = 200_000
+"""That an import may make, beyond those let go of, before Python looks for ones that only refer to each other."""
 VALUES_AT_ONCE = 10_000
 """Values of one IN (…): SQLite takes 32,766 parameters, PostgreSQL 65,535."""
 
@@ -112,22 +117,39 @@ def add_groups(
     ready to be ranked. Adding the same again adds nothing. `on_progress` gets the number of groups so far. Raises
     GroupError if a ranking contradicts one that is stored.
 
-    While a batch of groups is stored, which for the most part is not Python's work, the next is taken from `groups`.
+    While a batch of groups is stored, which for the most part is not Python's work, the next is taken from `groups`
+    and its rows are made.
     """
-    with writing(store) as connection, roomy(connection):
+    with writing(store) as connection, roomy(connection), _seldom_looking_for_cycles():
         settings, _ = settings_in(connection, project)
-        with _Behind(lambda batch: _add_batch(connection, batch, project, settings)) as behind:
+        indexes = LaterIndexes(connection)
+        with _Behind(lambda batch: _add_batch(connection, batch, project, settings, indexes)) as behind:
             batch, characters = [], 0
             for number, group in enumerate(groups, start=1):
-                batch.append((number, group))
+                batch.append(_rows_of(number, group, project, settings))
                 characters += _characters(group)
                 if len(batch) == GROUPS_AT_ONCE or characters >= CHARACTERS_AT_ONCE:
                     behind.add(batch)
                     batch, characters = [], 0
                 on_progress(number)
-        added = behind.added + _add_batch(connection, batch, project, settings)
+        added = behind.added + _add_batch(connection, batch, project, settings, indexes)
+        indexes.make()
         enqueue(connection, project)
     return added
+
+
+@contextmanager
+def _seldom_looking_for_cycles() -> Iterator[None]:
+    """Let Python look for objects that only refer to each other seldom inside the block.
+
+    Records and rows never do, and looking through a batch of them again and again took a sixth of an import.
+    """
+    before = gc.get_threshold()
+    gc.set_threshold(OBJECTS_BEFORE_LOOKING, *before[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
 
 
 def _characters(group: Group) -> int:
@@ -146,13 +168,13 @@ class _Behind:
     any that its owner met later.
     """
 
-    def __init__(self, store: Callable[[Sequence[tuple[int, Group]]], Added]) -> None:
+    def __init__(self, store: Callable[[Sequence["_Rows"]], Added]) -> None:
         self.added = Added()
         """What was added so far; after the block, by all batches."""
         self._store, self._pool = store, ThreadPoolExecutor(1, "store")
         self._doing: Future[Added] | None = None
 
-    def add(self, batch: Sequence[tuple[int, Group]]) -> None:
+    def add(self, batch: Sequence["_Rows"]) -> None:
         """Wait for the batch before, and begin with this one."""
         self._wait()
         self._doing = self._pool.submit(self._store, batch)
@@ -169,6 +191,32 @@ class _Behind:
         with self._pool:
             if kind is None or issubclass(kind, InputError):
                 self._wait()
+
+
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """A group, the how many-th it is, and the rows that it becomes where nothing of it is stored yet."""
+
+    number: int
+    group: Group
+    prompt: dict[str, Any]
+    item: dict[str, Any]
+    completions: list[dict[str, Any]]
+    demonstrations: list[dict[str, Any]]
+    rankings: list[dict[str, Any]]
+    """Their item is known once it is stored."""
+
+
+def _rows_of(number: int, group: Group, project: str, settings: ProjectSettings) -> _Rows:
+    return _Rows(
+        number,
+        group,
+        _prompt_row(group.prompt),
+        _item_row(group, project, settings),
+        [_completion_row(one) for one in group.completions],
+        [_demonstration_row(one) for one in group.demonstrations],
+        [_ranking_row(one, one.judgement_sha256, None, None) for one in group.rankings],
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,13 +250,13 @@ class _Known:
         )
 
 
-def _known(connection: Connection, batch: Sequence[tuple[int, Group]], project: str) -> _Known:
+def _known(connection: Connection, batch: Sequence[_Rows], project: str) -> _Known:
     def found(query: Select[Any], values: Iterable[str]) -> Iterator[Row[Any]]:
         left = iter(values)
         while some := list(islice(left, VALUES_AT_ONCE)):
             yield from connection.execute(query, {"some": some, "project": project})
 
-    groups = [group for _, group in batch]
+    groups = [rows.group for rows in batch]
     prompts = {row.id for row in found(_PROMPTS_AMONG, (group.prompt.id for group in groups))}
     old = [group for group in groups if group.prompt.id in prompts]
     return _Known(
@@ -223,43 +271,44 @@ def _known(connection: Connection, batch: Sequence[tuple[int, Group]], project: 
 
 
 def _add_batch(
-    connection: Connection, batch: Sequence[tuple[int, Group]], project: str, settings: ProjectSettings
+    connection: Connection, batch: Sequence[_Rows], project: str, settings: ProjectSettings, indexes: LaterIndexes
 ) -> Added:
     """Add groups in their order: new ones together, one that the store has a part of by itself."""
     known, added, new = _known(connection, batch, project), Added(), []
-    for number, group in batch:
+    for rows in batch:
+        group = rows.group
         if known.has_nothing_of(group):
-            new.append(group)
+            new.append(rows)
         elif not known.has_all_of(group):
-            added += _add_new(connection, new, project, settings)
+            added += _add_new(connection, new)
             new = []
             try:
-                added += _add_group(connection, group, project, settings)
+                added += _add_group(connection, group, project, settings, indexes)
             except InputError as error:
-                raise GroupError(str(error), number) from None
+                raise GroupError(str(error), rows.number) from None
         known.prompts.add(group.prompt.id)
         for ranking in group.rankings:  # a later group that says the same again is looked at by itself
             known.judged.setdefault(ranking.submission, "")
-    return added + _add_new(connection, new, project, settings)
+    added += _add_new(connection, new)
+    indexes.grow(added.prompts)
+    return added
 
 
-def _add_new(connection: Connection, groups: Sequence[Group], project: str, settings: ProjectSettings) -> Added:
+def _add_new(connection: Connection, groups: Sequence[_Rows]) -> Added:
     """Add groups of which nothing is there yet."""
     if not groups:
         return Added()
     now, last = connection.scalar(_NOW), connection.scalar(_LAST_ITEM) or 0
-    completions = {one.id: one for group in groups for one in group.completions}.values()
-    demonstrations = {one.id: one for group in groups for one in group.demonstrations}.values()
-    insert_rows(connection, _prompts, [_prompt_row(group.prompt) for group in groups], added_us=now)
-    insert_rows(connection, _items, [_item_row(group, project, settings) for group in groups])
+    insert_rows(connection, _prompts, [rows.prompt for rows in groups], added_us=now)
+    insert_rows(connection, _items, [rows.item for rows in groups])
     item_of = dict(connection.execute(_ITEMS_AFTER, {"last": last}).all())
-    rankings = [
-        _ranking_row(ranking, ranking.judgement_sha256, None, item_of[group.prompt.id])
-        for group in groups
-        for ranking in group.rankings
-    ]
-    insert_rows(connection, _completions, [_completion_row(one) for one in completions], added_us=now)
-    insert_rows(connection, _demonstrations, [_demonstration_row(one) for one in demonstrations], stored_us=now)
+    completions = list({one["id"]: one for rows in groups for one in rows.completions}.values())
+    demonstrations = list({one["id"]: one for rows in groups for one in rows.demonstrations}.values())
+    rankings = [one for rows in groups for one in rows.rankings]
+    for ranking in rankings:
+        ranking["item"] = item_of[ranking["prompt_id"]]
+    insert_rows(connection, _completions, completions, added_us=now)
+    insert_rows(connection, _demonstrations, demonstrations, stored_us=now)
     insert_rows(connection, _rankings, rankings, stored_us=now)
     return Added(len(groups), len(completions), len(rankings))
 
@@ -300,7 +349,9 @@ def _are_different(texts: Iterable[str]) -> bool:
     return len({" ".join(text.split()) for text in texts}) >= 2
 
 
-def _add_group(connection: Connection, group: Group, project: str, settings: ProjectSettings) -> Added:
+def _add_group(
+    connection: Connection, group: Group, project: str, settings: ProjectSettings, indexes: LaterIndexes
+) -> Added:
     prompt, items = group.prompt, schema.items
     new_prompt = _insert_new(connection, _prompts, **_prompt_row(prompt), added_us=schema.now_us())
     new_completions = sum(add_completion(connection, completion) for completion in group.completions)
@@ -317,13 +368,21 @@ def _add_group(connection: Connection, group: Group, project: str, settings: Pro
     if new_item or new_completions or saved or gold != item.gold:
         connection.execute(update(items).where(mine).values(done=items.c.done + _counted(saved), gold=gold))
         now = connection.execute(select(items).where(mine)).one()
-        if _are_different(connection.scalars(_TEXTS_OF, {"prompt": prompt.id})):
+        if _has_a_choice(connection, group, indexes):
             enough = now.done >= settings.annotators_per_prompt or saved or gold
             if enough:
                 connection.execute(update(items).where(mine).values(state=schema.RANKED, place=None))
             elif now.state != schema.READY:
                 connection.execute(update(items).where(mine).values(state=schema.READY, place=None))
     return Added(new_prompt, new_completions, len(saved))
+
+
+def _has_a_choice(connection: Connection, group: Group, indexes: LaterIndexes) -> bool:
+    """Has the group's prompt two different completions, those included that were stored before?"""
+    if _are_different(completion.text for completion in group.completions):
+        return True
+    indexes.make()  # without one, all completions there are would be gone through
+    return _are_different(connection.scalars(_TEXTS_OF, {"prompt": group.prompt.id}))
 
 
 def _gold(group: Group, gold: str | None) -> str | None:
