@@ -274,3 +274,10 @@ def test_what_a_researcher_ranked_becomes_gold_by_name(data):
     assert run("gold", "Nobody")[2].startswith("Nobody named 'Nobody' ranks in this store.")
     assert "1 gold prompts" in " ".join(run("stats")[1].split())
     store.dispose()
+
+
+def test_a_command_that_makes_no_version_loads_no_pandas():
+    """It would take 55 MB, which an import has a better use for, and a second."""
+    program = "import sys, label_data.__main__; print({'pandas', 'scipy', 'matplotlib', 'datasets'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout.strip() == "set()"
