@@ -126,7 +126,8 @@ def _of_ids(columns: Columns, revised: bool, of_project: bool, retracted: bool) 
     ids = bindparam("prompts", expanding=True)
 
     def of(table: Table, names: Iterable[str]) -> Select[Any]:
-        return select(*(table.c[name] for name in names)).where(table.c.prompt_id.in_(ids)).order_by(table.c.number)
+        query = select(*(table.c[name] for name in names)).where(table.c.prompt_id.in_(ids))
+        return query.order_by(table.c.prompt_id, table.c.number)  # by number alone SQLite goes through all items
 
     prompts = select(*(_prompts.c[name] for name in columns.prompts)).where(_prompts.c.id.in_(ids))
     return _queries(prompts, of, columns, revised, of_project, retracted)
