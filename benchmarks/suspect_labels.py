@@ -13,20 +13,16 @@ from typing import Annotated
 
 import numpy as np
 import typer
-from sklearn.model_selection import GroupKFold
 
 from benchmarks.aggregation_on_held_out import crowd
 from label_data.comparisons import comparisons
 from label_data.contents import groups as stored_groups
 from label_data.database import open_store
-from label_data.records import Comparison, Group, Ranking
+from label_data.records import Group, Ranking
 from label_data.suspects import recall, suspects
 from reward.batches import encode
+from reward.doubts import cross_validated_rewards
 from reward.features import input_features, open_backbone
-from reward.head import fit_head, fit_weights
-from reward.sides import side
-
-FOLDS = 5
 
 
 def turned(ranking: Ranking) -> Ranking:
@@ -44,25 +40,6 @@ def spoilt(groups: list[Group], share: float, seed: int) -> tuple[list[Group], s
         for group in groups
     ]
     return found, wrong
-
-
-def cross_validated_rewards(groups: list[Group], features: dict[str, np.ndarray], seed: int) -> tuple[dict, float]:
-    """Return every completion's reward from a fit that saw no prompt of its fold, and the accuracy on the labels."""
-    data = side(groups)
-    differences = np.stack([features[one.chosen] - features[one.rejected] for one in data.comparisons])
-    chosen = fit_head(differences, data.weights, data.clusters, seed)
-    by_cluster: dict[str, list[Comparison]] = {}
-    for cluster, comparison in zip(data.clusters, data.comparisons, strict=True):
-        by_cluster.setdefault(cluster, []).append(comparison)
-    rewards: dict[str, float] = {}
-    folds = GroupKFold(FOLDS, shuffle=True, random_state=seed)
-    for fitted, left_out in folds.split(differences, groups=data.clusters):
-        weights = fit_weights(differences[fitted, chosen.layer], data.weights[fitted], [chosen.regularisation])[0]
-        for at in left_out:
-            for id in (data.comparisons[at].chosen, data.comparisons[at].rejected):
-                rewards[id] = float(features[id][chosen.layer] @ weights)
-    right = np.mean([rewards[one.chosen] > rewards[one.rejected] for one in data.comparisons])
-    return rewards, float(right)
 
 
 def stored(store: str) -> tuple[list[Group], dict[str, np.ndarray]]:

@@ -13,6 +13,9 @@ import numpy as np
 from label_data.comparisons import comparisons
 from label_data.records import Ranking
 
+SHARE = 0.05
+"""Of the rankings, the most suspect, that are sent to somebody else."""
+
 
 @dataclass(frozen=True, slots=True)
 class Suspect:
@@ -52,12 +55,12 @@ def suspects(rankings: Iterable[Ranking], rewards: Mapping[str, float]) -> list[
     return sorted(found, key=lambda one: (-one.disagreement, one.submission))
 
 
-def to_relabel(found: list[Suspect], share: float = 0.05) -> list[Suspect]:
+def to_relabel(found: list[Suspect], share: float = SHARE) -> list[Suspect]:
     """Return the most suspect `share` of the rankings, those with which the model rather agrees left out."""
     return [one for one in found[: round(share * len(found))] if one.disagreement > log(2)]
 
 
-def recall(found: list[Suspect], planted: set[str], share: float = 0.05) -> float:
+def recall(found: list[Suspect], planted: set[str], share: float = SHARE) -> float:
     """Return the share of `planted` submissions among the first `share` of the list; nan if none were planted.
 
     Chance finds about `share` of them.

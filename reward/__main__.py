@@ -1,4 +1,4 @@
-"""python -m reward train | report | score | evaluate | compare | rewardbench | serve."""
+"""python -m reward train | report | score | suspects | evaluate | compare | rewardbench | serve."""
 
 import json
 import os
@@ -6,6 +6,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from math import exp
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,6 +19,7 @@ from label_data.data_folder import default_store
 from label_data.database import Store, open_store
 from label_data.projects import project_named
 from label_data.records import InputError, Message, Prompt, messages_from, user_prompt
+from label_data.suspects import SHARE
 from label_data.terminal import input_errors
 from reward.settings import DEFAULTS, UNFINISHED, Layout, Loss, Method, Precision, Settings
 
@@ -208,6 +210,46 @@ def _annotator_weights(said: list[str]) -> dict[str, float]:
         if not name:
             raise InputError(f"{one!r} is no annotator's weight. Write NAME=NUMBER, for example ana=0.5.")
     return found
+
+
+@app.command()
+def suspects(
+    store: Annotated[str | None, typer.Argument(help="store file or database URL; the app's by default")] = None,
+    project: Annotated[str, typer.Option(help="whose rankings; by default the store's only project's")] = "",
+    share: Annotated[float, typer.Option(help="of the rankings, the most suspect, that are listed")] = SHARE,
+    ask: Annotated[
+        bool, typer.Option("--ask-again", help="ask one more annotator for each of their prompts, blind")
+    ] = False,
+    backbone: Annotated[str, typer.Option(help="packaged:…, a folder, or a hub name")] = DEFAULTS.backbone,
+    seed: Annotated[int, typer.Option(help="decides the folds")] = DEFAULTS.seed,
+) -> None:
+    """List the rankings that heads contradict which did not see their prompts, most suspect first."""
+    with input_errors():
+        if not 0 < share <= 1:
+            raise InputError(f"The share is {share}; give a number above 0 and at most 1, for example {SHARE}.")
+        opened = open_store(store or default_store(), create=False)
+        of_project = project_named(opened, project).id
+        from reward.doubts import find_doubts
+
+        with _stoppable(None), _progress() as show:
+            found = find_doubts(opened, of_project, share, backbone, seed, show)
+        for one in found.suspects:
+            probability, said = exp(-one.disagreement), f"{one.contradicted} of {one.comparisons} comparisons"
+            typer.echo(
+                f"{one.submission}  prompt {one.prompt_id}, {one.annotator}: contradicts {said} ({probability:.0%})"
+            )
+        typer.echo(
+            f"{len(found.suspects):,} of {found.rankings:,} rankings. The heads order {found.accuracy:.1%} of "
+            f"{found.comparisons:,} comparisons of prompts they did not see as the annotators did."
+        )
+        if ask:
+            from label_data.relabelling import ask_again
+
+            done = ask_again(opened, [one.submission for one in found.suspects], of_project)
+            typer.echo(
+                f"One more ranking is asked for of prompts: {done.prompts:,}. Left as they are: {done.asked_before:,} "
+                f"asked for before, {done.with_others:,} that others rank anyway, {done.gone:,} gold or gone."
+            )
 
 
 @app.command()

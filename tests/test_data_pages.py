@@ -13,17 +13,21 @@ from label_data.contents import groups
 from label_data.data_folder import default_store
 from label_data.database import open_store
 from label_data.formats import LACKS, WRITERS
+from label_data.jobs import DONE, add_job, end_job, start_job
 from label_data.progress import store_counts
 from label_data.quality import quality
 from label_data.quality_page import tables
 from label_data.recipes import Recipe
 from label_data.records import Completion, Group, Ranking, user_prompt
+from label_data.relabelling import answered_again
 from label_data.snapshots import record_model, versions
 from label_data.store import add_groups, add_prompts
+from label_data.suspects import Suspect
 from label_data.version_making import make_version
 from label_data.work import retract
 from page_fixtures import HELD_OUT, add_run
 from planted_people import careful, planted, upwards
+from reward.doubts import Doubts
 from store_fixtures import add_ready_prompt
 from test_pages import APP, button, open_page, shown
 from workbench.languages import catalogue
@@ -294,6 +298,28 @@ def test_the_current_reward_models_accuracy_stands_beside_what_people_allow(judg
     (drawn,) = [one for one in model_plot(ceiling, model).to_dict()["datasets"].values() if "name" in one[0]]
     assert [(row["low"], row["high"]) for row in drawn] == [(model.low, model.high), (0.7, 0.8)]
     assert model_plot(Ceiling(nan, nan), model) is None
+
+
+def test_doubted_rankings_are_listed_with_their_history_and_asked_for_again_once(judged):
+    """Two of cem's are doubted; each of the two prompts has three rankings, and a fourth is asked for."""
+    store = open_store(default_store())
+    doubted = [group.rankings[2] for group in list(groups(store))[:2]]
+    suspects = tuple(Suspect(one.submission, one.prompt_id, one.annotator, 1.2, 2, 3) for one in doubted)
+    job = add_job(store, "doubts", project="default")
+    start_job(store, job)
+    end_job(store, job, DONE, "180 rankings looked at.", Doubts(180, 500, 0.71, suspects).as_dict())
+    open_page(judged, "quality")
+    assert not judged.exception
+    table = judged.dataframe[0].value
+    assert table.to_numpy().tolist() == [[f"question 0 {number}", "cem *x*", "2 / 3", "30%"] for number in (0, 1)]
+    button(judged, "Ask one more annotator about each, blind (2)").click().run()
+    assert not judged.exception
+    assert "Prompts that one more annotator was asked for: 2; ranked again by now: 0." in said(judged)
+    assert answered_again(store) == (2, 0)
+    tasks = next_tasks(store, annotator_named(store, "Dan").id, count=5)
+    assert [task.prompt.id for task in tasks] == [one.prompt_id for one in doubted]
+    button(judged, "Ask one more annotator about each, blind (2)").click().run()
+    assert answered_again(store) == (2, 0)
 
 
 def test_a_ranking_that_came_since_makes_the_report_old(judged):

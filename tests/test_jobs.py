@@ -42,6 +42,7 @@ from label_data.settings import PACKAGED_MODEL, PolicySettings, ProjectSettings
 from label_data.store import add_groups, add_prompts
 from label_data.version_making import make_version
 from label_data.workers import requeue_orphans
+from reward.doubts import Doubts
 from reward.model import RewardModel
 from reward_fixtures import planted_groups
 from workbench import tasks
@@ -397,6 +398,19 @@ def test_a_project_trains_by_itself_after_so_many_new_rankings_and_not_before(wo
     assert retrain(work_store) is None
     rank(work_store, 1, 12)
     assert retrain(work_store, "default") not in (first, second, None)
+
+
+def test_doubted_rankings_are_looked_for_and_too_few_are_a_sentence(work_store, small_model):
+    few = ask(work_store, "doubts", "default")
+    do(work_store, "doubts")
+    assert job_with_id(work_store, few).state == FAILED
+    assert job_with_id(work_store, few).message.startswith("0 ranked prompts are too few to doubt a ranking by")
+    add_groups(work_store, planted_groups(40))
+    enough = ask(work_store, "doubts", "default")
+    do(work_store, "doubts")
+    found = job_with_id(work_store, enough)
+    assert (found.state, found.message) == (DONE, "40 rankings looked at.")
+    assert Doubts.from_dict(found.result).rankings == 40
 
 
 def test_training_that_a_person_asked_for_starts_the_count_anew(work_store, chat_server):

@@ -24,7 +24,7 @@ WORKBENCH = ROOT / "workbench"
 PAGES = sorted((WORKBENCH / "app_pages").glob("*.py"))
 FRAMES = ("app", "session", "starter", "job_panel")
 OF_MODELS = ("report_view", "run_comparison", "disagreement_view", "training_watch")
-OF_DATA = ("export_view", "record_view", "quality_view")
+OF_DATA = ("export_view", "record_view", "quality_view", "doubts_view")
 SHOWING = [*PAGES, *(WORKBENCH / f"{name}.py" for name in (*FRAMES, *OF_MODELS, *OF_DATA))]
 """Every file that shows something with Streamlit."""
 REFUSING = [

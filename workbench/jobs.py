@@ -22,9 +22,9 @@ from label_data.progress import item_counts, newest_ranking, rankings_after, unt
 from label_data.projects import PROJECT, project_settings, projects
 from label_data.workers import living_workers
 
-Kind = Literal["sample", "features", "train", "score", "best_of_n"]
+Kind = Literal["sample", "features", "train", "score", "best_of_n", "doubts"]
 QUEUE = "workbench"
-PRIORITY: dict[str, int] = {"score": 3, "best_of_n": 3, "train": 2, "sample": 1, "features": 0}
+PRIORITY: dict[str, int] = {"score": 3, "best_of_n": 3, "train": 2, "doubts": 2, "sample": 1, "features": 0}
 """A job of a higher number runs first, and between two tokens of one with a lower number."""
 
 
@@ -98,11 +98,12 @@ def _work_after_failure() -> None:
 def ask(store: Store, kind: Kind, project: str = "", **arguments: Any) -> str:
     """Ask for a job and return its id; `label_data.jobs.job_with_id` tells how far it is.
 
-    `project`: the id of the one whose prompts, rankings or policies it works with: sample, train, best_of_n.
+    `project`: the id of the one whose prompts, rankings or policies it works with: sample, train, best_of_n, doubts.
     sample: no arguments; samples until enough prompts are ready. Result: {"ready", "failed", "reasons"}.
     features: prompts (ids, by default all); computes the features of their completions, if they are not kept yet.
     train: method (of `reward.settings`, by default head), version (its name: learn from that and not from what there is
     now), continues (the id of a job that was stopped: go on with what it left). Result: {"folder", "report"}.
+    doubts: no arguments; looks for rankings to doubt. Result: what `reward.doubts.Doubts.as_dict` gives.
     score: folder, messages, completions. Result: {"completions", "rewards"}, in the order given.
     best_of_n: folder, messages, n, policy (a name of the project's). Result: {"completions", "rewards"}, best first.
     """

@@ -269,6 +269,13 @@ def _tune(store: Store, job: Job, method: Method, progress: Progress) -> tuple[P
     return folder, resume_tuning(folder, progress)
 
 
+def _doubts(store: Store, job: Job, progress: Progress) -> Result:
+    from reward.doubts import find_doubts
+
+    found = find_doubts(store, job.project or None, on_progress=progress)
+    return f"{found.rankings} rankings looked at.", found.as_dict()
+
+
 # Rewards
 
 
@@ -322,4 +329,5 @@ _DO: dict[str, Callable[[Store, Job, Progress], Result]] = {
     "train": _train,
     "score": _score,
     "best_of_n": _best_of_n,
+    "doubts": _doubts,
 }

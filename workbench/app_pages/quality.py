@@ -7,6 +7,7 @@ from label_data.contents import groups
 from label_data.data_folder import default_store
 from label_data.quality import Quality
 from label_data.quality import quality as quality_of
+from workbench.doubts_view import show_doubts
 from workbench.languages import filled
 from workbench.quality_view import show_quality
 from workbench.runs import current_run, runs
@@ -42,3 +43,4 @@ if asked is not None and asked[0] == chosen:
     used = current_run(chosen, runs(chosen))
     accuracy = None if used is None or used.report.held_out is None else used.report.held_out.accuracy
     show_quality(report(str(default_store()), chosen, asked[1]), annotator_names(store()), accuracy)
+show_doubts(chosen)
