@@ -81,6 +81,8 @@ def import_command(
         _print_preview(found)
     else:
         print(f"Added {_spelled(found.added)}.")
+        if found.added.joined:
+            print(f"In the store already, and in this project now: {found.added.joined:,} prompts.")
         if found.repeated != Added():
             print(f"There already, in the store or earlier in the files: {_spelled(found.repeated)}.")
     _print_counts("Left out", found.left_out)

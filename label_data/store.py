@@ -95,9 +95,16 @@ class Added:
     prompts: int = 0
     completions: int = 0
     rankings: int = 0
+    joined: int = 0
+    """Prompts that the store had already, but not this project."""
 
     def __add__(self, other: "Added") -> "Added":
-        return Added(self.prompts + other.prompts, self.completions + other.completions, self.rankings + other.rankings)
+        return Added(
+            self.prompts + other.prompts,
+            self.completions + other.completions,
+            self.rankings + other.rankings,
+            self.joined + other.joined,
+        )
 
 
 def add_prompts(store: Store, prompts: Iterable[Prompt], project: str = PROJECT) -> int:
@@ -374,7 +381,7 @@ def _add_group(
                 connection.execute(update(items).where(mine).values(state=schema.RANKED, place=None))
             elif now.state != schema.READY:
                 connection.execute(update(items).where(mine).values(state=schema.READY, place=None))
-    return Added(new_prompt, new_completions, len(saved))
+    return Added(new_prompt, new_completions, len(saved), joined=new_item and not new_prompt)
 
 
 def _has_a_choice(connection: Connection, group: Group, indexes: LaterIndexes) -> bool:

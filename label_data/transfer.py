@@ -146,8 +146,11 @@ def import_files(
         before, file = max(start for start in reading.begun if start[0] < error.number)
         raise InputError(f"{file}, {error.number - before} rows read: {error}") from None
     offered = reading.found
-    names_of = ("prompts", "completions", "rankings")
-    repeated = Added(*(getattr(offered, name) - getattr(added, name) for name in names_of))
+    repeated = Added(
+        offered.prompts - added.prompts - added.joined,
+        offered.completions - added.completions,
+        offered.rankings - added.rankings,
+    )
     return Imported(added, repeated, +reading.left_out, tuple(reading.read_as))
 
 

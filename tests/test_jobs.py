@@ -47,6 +47,7 @@ from reward.model import RewardModel
 from reward_fixtures import planted_groups
 from workbench import tasks
 from workbench.jobs import (
+    again,
     ask,
     keep_up,
     next_job,
@@ -398,6 +399,19 @@ def test_a_project_trains_by_itself_after_so_many_new_rankings_and_not_before(wo
     assert retrain(work_store) is None
     rank(work_store, 1, 12)
     assert retrain(work_store, "default") not in (first, second, None)
+
+
+def test_what_is_asked_for_already_is_not_asked_for_twice(work_store):
+    """Done again by pressing twice, and the features of everything by a worker that was started and ended twice."""
+    failed = ask(work_store, "doubts", "default")
+    end_job(work_store, start_job(work_store, failed).id, FAILED, "No.")
+    once, twice = (again(work_store, job_with_id(work_store, failed)) for _ in range(2))
+    assert once == twice != failed
+    add_groups(work_store, planted_groups(2))
+    for _ in range(2):
+        tasks._looked_at.clear()
+        tasks._ask_for_features_of_imports(work_store)
+    assert [job.kind for job in unfinished_jobs(work_store)] == ["doubts", "features"]
 
 
 def test_doubted_rankings_are_looked_for_and_too_few_are_a_sentence(work_store, small_model):

@@ -109,6 +109,18 @@ def test_my_work_lists_what_i_ranked_and_a_change_there_is_a_revision(page, app,
     expect(page.get_by_text("ranked, changed")).to_be_visible()
 
 
+def test_a_second_tab_is_told_that_what_it_says_of_a_ranked_prompt_is_not_kept(page, window, app, stored):
+    open_app(page, app)
+    other = window.new_page()
+    open_app(other, app)
+    press(page, "1", "2", "Enter")
+    expect(page.locator(".saving")).to_have_text("Saved")
+    press(other, "b", "Enter")
+    expect(other.get_by_text("You ranked this prompt in another tab before")).to_be_visible()
+    other.close()
+    assert store_counts(stored).rankings == 1
+
+
 def test_two_tabs_that_change_one_ranking_make_no_fork_and_the_second_is_told(page, window, app, stored):
     open_app(page, app)
     press(page, "1", "2", "Enter")

@@ -13,6 +13,7 @@ from label_data.contents import groups
 from label_data.database import open_store
 from label_data.formats.pairs import NO_QUESTION, PART_EARLY, SAME
 from label_data.progress import origins, store_counts
+from label_data.projects import add_project
 from label_data.records import InputError, Ranking
 from label_data.store import Added, add_groups, save_ranking
 from label_data.transfer import NOT_READ, export_file, import_files, preview, saved_upload
@@ -39,6 +40,17 @@ def test_what_was_added_was_there_already_and_was_left_out_is_told_apart(store, 
     again = import_files(store, [path], "hh-rlhf")
     assert (again.added, again.repeated) == (Added(), Added(2, 4, 2))
     assert store_counts(store) == Added(1, 2, 1)
+
+
+def test_prompts_that_another_project_has_join_this_one_and_are_counted_as_that(store, tmp_path):
+    """The ranking is of the project that it first came for; the prompt and its completions are in both."""
+    path = hh_file(tmp_path, GOOD)
+    import_files(store, [path], "hh-rlhf")
+    other = add_project(store, "Other").id
+    found = import_files(store, [path], "hh-rlhf", project=other)
+    assert (found.added, found.repeated) == (Added(joined=1), Added(0, 2, 1))
+    assert store_counts(store, other).prompts == 1
+    assert import_files(store, [path], "hh-rlhf", project=other).added == Added()
 
 
 def test_several_files_are_one_transaction(store, tmp_path):

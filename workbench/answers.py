@@ -1,5 +1,7 @@
 """What the browser sends from a ranking screen, stored; what became of it goes back with the page's next run."""
 
+import streamlit as st
+
 from label_data.annotators import Annotator
 from label_data.assignment import submit, submit_then_next
 from label_data.projects import project_settings
@@ -8,7 +10,7 @@ from label_data.work import policies_of
 from workbench.jobs import keep_up, retrain
 from workbench.languages import translated
 from workbench.ranker import Problem, Revealed, answer_from
-from workbench.session import Upcoming, language, sent, sitting, store
+from workbench.session import Upcoming, language, sent, sitting, store, words
 
 
 def take_answer(component: str, me: Annotator, project: str, then_next: bool = False) -> None:
@@ -20,10 +22,12 @@ def take_answer(component: str, me: Annotator, project: str, then_next: bool = F
     try:
         answer = answer_from(value)
         if then_next:
-            _, tasks = submit_then_next(store(), answer, me.id, project)
+            stored, tasks = submit_then_next(store(), answer, me.id, project)
             here.upcoming = Upcoming(answer.submission, project, tasks)
         else:
-            submit(store(), answer, me.id)
+            stored = submit(store(), answer, me.id)
+        if stored == "ranked already":
+            st.toast(words("rank")["ranked_already"], icon=":material/warning:", duration="long")
         here.saved, here.problem = answer.submission, None
         if project_settings(store(), project)[0].reveal_policies:
             here.revealed = Revealed(answer.submission, policies_of(store(), answer.token, me.id))

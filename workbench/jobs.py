@@ -197,9 +197,16 @@ def sampling_is_stopped(store: Store, project: str = PROJECT) -> bool:
 
 
 def again(store: Store, job: Job) -> str:
-    """Ask again for what a job that failed or was stopped was to do; return the new job's id."""
+    """Ask again for what a job that failed or was stopped was to do; return the id of the job that does it.
+
+    That is one which is under way or waiting, if it is to do the same.
+    """
     if job.kind == "sample":
         return start_sampling(store, job.project or PROJECT)
+    same = (job.kind, job.project, job.arguments)
+    for other in unfinished_jobs(store):
+        if (other.kind, other.project, other.arguments) == same:
+            return other.id
     return ask(store, job.kind, job.project, **job.arguments)
 
 

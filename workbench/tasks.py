@@ -20,6 +20,7 @@ from label_data.database import Store, open_store, reading
 from label_data.jobs import (
     DONE,
     FAILED,
+    QUEUED,
     STOPPED,
     Job,
     JobLost,
@@ -29,6 +30,7 @@ from label_data.jobs import (
     report_progress,
     requeue_job,
     start_job,
+    unfinished_jobs,
 )
 from label_data.progress import item_counts, store_counts, untouched_ready
 from label_data.projects import PROJECT, project_settings
@@ -207,9 +209,14 @@ def _ask_for_features_of(store: Store, sampled: Sampled) -> None:
 def _ask_for_features_of_imports(store: Store) -> None:
     """Ask for the features of the whole store if it holds more completions than were seen and sampled here."""
     completions = store_counts(store).completions
-    if completions > _looked_at.get(store, 0):
+    if completions > _looked_at.get(store, 0) and not _is_asked_for(store):
         add_job(store, "features")
     _looked_at[store] = completions
+
+
+def _is_asked_for(store: Store) -> bool:
+    """Do the features of the whole store wait to be computed already, because a worker ended before it began?"""
+    return any((job.kind, job.state, job.arguments) == ("features", QUEUED, {}) for job in unfinished_jobs(store))
 
 
 @lru_cache(maxsize=1)

@@ -248,6 +248,8 @@ def show_imported(made: Imported) -> None:
     """Say what became of a file."""
     numbers = {name: f"{getattr(made.added, name):,}" for name in ("prompts", "completions", "rankings")}
     st.success(filled(says["imported"], **numbers))
+    if made.added.joined:
+        st.caption(filled(says["joined"], count=f"{made.added.joined:,}"))
     again = {name: f"{getattr(made.repeated, name):,}" for name in numbers}
     if set(again.values()) != {"0"}:
         st.caption(filled(says["repeated"], **again))
