@@ -35,13 +35,12 @@ def groups_of(rows: list[dict[str, Any]]) -> Iterator[Group]:
         policies = row["cmp_key"].split("_")
         one, other = (Completion(prompt.id, str(row[f"response{at + 1}"]), policies[at]) for at in (0, 1))
         orders = {1: ((one.id,), (other.id,)), -1: ((other.id,), (one.id,)), 0: ()}
+        shown = tuple(sorted((one.id, other.id)))  # the file names policies in order of the alphabet, whoever saw what
         rankings = []
         for name in ANNOTATORS:
             side = SIDE[row[name]]
             outcome = "ranked" if side else "indistinguishable"
-            rankings.append(
-                Ranking(prompt.id, name, (one.id, other.id), orders[side], outcome=outcome, source="import")
-            )
+            rankings.append(Ranking(prompt.id, name, shown, orders[side], outcome=outcome, source="import"))
         yield Group(prompt, (one, other), tuple(rankings))
 
 

@@ -43,11 +43,11 @@ class Pull:
     markup: Estimate
     """Log-odds for twice as many marks of markdown, one added to each count."""
     shown_first: Estimate
-    """Log-odds for the one shown earlier."""
+    """Log-odds for the one shown earlier; where nobody knows which that was, the two count as equal in this."""
 
 
 def position_leanings(judged: Judgements, seed: int = 0) -> Leanings:
-    """Return how often the one shown earlier wins."""
+    """Return how often the one shown earlier wins, of the rankings that tell which that was."""
     earlier = judged.pairs["second_place"].to_numpy(int) - judged.pairs["first_place"].to_numpy(int)
     return _leanings(judged, earlier, seed)
 
@@ -66,10 +66,12 @@ def place_ranks(judged: Judgements, seed: int = 0) -> dict[tuple[int, int], Esti
     """Return the mean normalised rank of each place by how many were shown: {(shown, place from 1): estimate}.
 
     A completion's normalised rank is the share of the others it loses against, a tie half: 0 best, 1 worst. Without
-    position bias every place has 0.5, whatever the number shown.
+    position bias every place has 0.5, whatever the number shown. Rankings whose order on the screen is not known have
+    no part in it.
     """
-    pairs, prompts = judged.pairs, judged.of_pairs("prompt").to_numpy()
-    shown = judged.of_pairs("shown").to_numpy()
+    known = judged.of_pairs("order_is_known").to_numpy(bool)
+    pairs, prompts = judged.pairs[known], judged.of_pairs("prompt").to_numpy()[known]
+    shown = judged.of_pairs("shown").to_numpy()[known]
     lost = (1 - pairs["judgement"].to_numpy(float)) / 2
     place = np.concatenate([pairs["first_place"], pairs["second_place"]]).astype(int)
     losses = np.concatenate([lost, 1 - lost])
@@ -116,7 +118,7 @@ def _logistic(rows: np.ndarray, prompts: np.ndarray) -> tuple[np.ndarray, np.nda
         missing = expit(-rows @ weights)
         slope = rows.T @ missing
         curvature = rows.T @ (rows * (missing * (1 - missing))[:, None])
-        if not len(rows) or np.linalg.cond(curvature) > 1e12:
+        if not rows.size or np.linalg.cond(curvature) > 1e12:
             return np.full(len(weights), np.nan), np.full(len(weights), np.nan)
         step = np.linalg.solve(curvature, slope)
         weights = weights + step

@@ -110,7 +110,7 @@ def _geometric(sums: np.ndarray) -> np.ndarray:
 
 
 def straight_lines(judged: Judgements, seed: int = 0) -> dict[str, StraightLine]:
-    """Return each annotator's straight-lining; rankings that tie everything are no part, since they show no place."""
+    """Return each annotator's straight-lining, of rankings that tell how they were shown and do not tie everything."""
     table = judged.rankings[judged.rankings["pattern"] != ""]
     table = table.assign(code=table["pattern"].cat.codes).sort_values("submitted", kind="stable", na_position="first")
     found = {}

@@ -36,11 +36,13 @@ class Judgements:
     rankings: pd.DataFrame
     """A row a ranking: prompt (a number; prompts that share their first turn share it), annotator, category, outcome,
     seconds and submitted (nan if unknown), characters (read: the prompt and what was shown), shown (how many),
-    pattern (levels by place shown, 0 best; the ranking says nothing if it is empty), chance (probability of this
-    pattern if its levels fell on the places at random), unchanged (was nothing moved past anything?), submission."""
+    order_is_known (is it known in which order they were shown?), pattern (levels by place shown, 0 best; the ranking
+    says nothing if it is empty, as without a known order), chance (probability of this pattern if its levels fell on
+    the places at random), unchanged (was nothing moved past anything?), submission."""
     pairs: pd.DataFrame
     """A row a pair that a ranking judges: ranking, first and second (rows of completions, first < second), judgement
-    (1 the first is better, 0 a tie, -1 the second is better), first_place and second_place (as shown, from 0)."""
+    (1 the first is better, 0 a tie, -1 the second is better), first_place and second_place (as shown, from 0; -1
+    both, where the order is not known)."""
     left_out: Counter[str] = field(default_factory=Counter)
 
     def of_pairs(self, column: str) -> pd.Series:
@@ -115,11 +117,14 @@ class _Tables:
         columns = ["id", "policy", "characters", "markup"]
         completions = pd.DataFrame(self.completions, columns=columns).astype({"policy": "category"})
         names = (
-            "prompt annotator category outcome seconds submitted characters shown pattern chance unchanged submission"
+            "prompt annotator category outcome seconds submitted characters shown order_is_known pattern chance "
+            "unchanged submission"
         )
         rankings = pd.DataFrame(self.rankings, columns=names.split())
         kinds = dict.fromkeys(("annotator", "category", "outcome", "pattern"), "category")
-        rankings = rankings.astype({**kinds, "seconds": float, "submitted": float, "prompt": int})
+        rankings = rankings.astype(
+            {**kinds, "seconds": float, "submitted": float, "prompt": int, "order_is_known": bool}
+        )
         return Judgements(completions, rankings, pairs[~same].reset_index(drop=True), +self.left_out)
 
     def _add(self, group: Group) -> None:
@@ -136,16 +141,18 @@ class _Tables:
                 self.left_out["rankings by a judge model"] += 1
                 continue
             levels = _levels(ranking)
-            placed = sorted((row[id], level, ranking.shown.index(id)) for id, level in levels.items())
+            known = ranking.order_is_known
+            place = {id: at if known else -1 for at, id in enumerate(ranking.shown)}
+            placed = sorted((row[id], level, place[id]) for id, level in levels.items())
             for column, values in zip((self.placed, self.level, self.place), zip(*placed, strict=True), strict=False):
                 column.extend(values)
             self.sizes.append(len(placed))
-            last = len(ranking.order)
-            of_places = tuple(levels.get(id, last) for id in ranking.shown) if len(set(levels.values())) > 1 else ()
+            last, tells = len(ranking.order), known and len(set(levels.values())) > 1
+            of_places = tuple(levels.get(id, last) for id in ranking.shown) if tells else ()
             read = asked + sum(length[id] for id in ranking.shown)
             about = ranking.annotator, group.prompt.category, ranking.outcome, ranking.seconds, ranking.submitted
             pattern = self._pattern(of_places)
-            self.rankings.append((prompt, *about, read, len(ranking.shown), *pattern, ranking.submission))
+            self.rankings.append((prompt, *about, read, len(ranking.shown), known, *pattern, ranking.submission))
 
     def _pattern(self, levels: tuple[int, ...]) -> tuple[str, float, bool]:
         if levels not in self.patterns:

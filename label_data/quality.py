@@ -63,6 +63,17 @@ class Quality:
     outcomes: Mapping[str, Outcomes]
     leaderboard: Leaderboard
 
+    @property
+    def unknown_order(self) -> str:
+        """Of how many rankings nobody knows in which order the completions were seen; empty if it is known of all."""
+        unknown, rankings = self.counts["rankings of no known order shown"], self.counts["rankings"]
+        return (
+            f"In which order the completions were seen is not known of {unknown:,} of {rankings:,} rankings; they have "
+            "no part in what is said of places and of rankings left as shown."
+            if unknown
+            else ""
+        )
+
     def as_dict(self) -> dict[str, Any]:
         """Return the report as JSON values; what has no data is null."""
         return {"format": FORMAT, **_json(self)}
@@ -139,6 +150,7 @@ def _counts(judged: Judgements, met: int) -> dict[str, int]:
     return {
         "prompts": int(judged.rankings["prompt"].nunique()),
         "rankings": len(judged.rankings),
+        "rankings of no known order shown": int((~judged.rankings["order_is_known"]).sum()),
         "annotators": int(judged.rankings["annotator"].nunique()),
         "judged pairs": len(said),
         "tied pairs": int((said == 0).sum()),

@@ -206,6 +206,7 @@ def headline(found: Quality) -> list[str]:
         f"{counts['rankings']:,} rankings of {counts['prompts']:,} prompts by {counts['annotators']:,} annotators: "
         f"{counts['judged pairs']:,} judged pairs, {counts['tied pairs']:,} of them tied."
     ]
+    said += [found.unknown_order] if found.unknown_order else []
     if decided.count:
         said += [
             f"Krippendorff's alpha of the judged pairs is {found.agreement.alpha}, from "

@@ -258,7 +258,7 @@ class Ranking:
     annotator: str
     """The annotator's pseudonym, or for an import a name that the file gives."""
     shown: tuple[str, ...]
-    """Completion ids as this annotator saw them, first to last."""
+    """Completion ids as this annotator saw them, first to last; see `order_is_known`."""
     order: tuple[tuple[str, ...], ...] = ()
     """Groups of completion ids, best first. Ids in one group are tied."""
     outcome: Outcome = "ranked"
@@ -390,6 +390,17 @@ class Ranking:
         Such a ranking gives no comparison to train on: one annotator would be heard twice, or one prompt by everyone.
         """
         return self.purpose in TESTS
+
+    @property
+    def order_is_known(self) -> bool:
+        """Does `shown` tell in which order the annotator saw the completions? If not, it says nothing of places.
+
+        Readers sort `shown` by id where a file does not tell, so what no person did here and is sorted tells nothing.
+        A file that does tell has the order of the ids by chance alone; ids are hashes, and which is the smaller has
+        nothing to do with which is preferred, so to leave these out as well leaves a measure where it was, only less
+        sure.
+        """
+        return self.source == "person" or list(self.shown) != sorted(self.shown)
 
     @property
     def unranked(self) -> tuple[str, ...]:

@@ -237,6 +237,7 @@ def _weak(measured: Quality) -> str:
         ("the one with more markdown", measured.markup.overall.rate),
     )
     lines = [f"- Of two completions, {what} wins {_rate(rate)}." for what, rate in leanings]
+    lines += [f"- {measured.unknown_order}"] if measured.unknown_order else []
     for one in measured.findings:
         who = f"annotator {pseudonym(one.about)}" if one.about else "all together"
         lines.append(f"- {who}: {plain(one.what, None)} {plain(one.todo, None)}")

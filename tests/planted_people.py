@@ -1,6 +1,7 @@
 """Judgements whose truth is known: written out by hand, or by annotators with planted habits."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import numpy as np
 
@@ -33,6 +34,12 @@ def judged(question: str, answers: Mapping[str, str], shown: str = "", category:
         fields = {"order": order, "outcome": outcome, "submission": f"{question} {number}"}
         rankings.append(Ranking(prompt.id, name.partition("/")[0], seen, **fields))
     return Group(prompt, tuple(completions.values()), tuple(rankings))
+
+
+def order_untold(group: Group) -> Group:
+    """Return the group as a reader makes it of a file that does not tell in which order its completions were seen."""
+    told = [replace(one, source="import", shown=tuple(sorted(one.shown)), submission="") for one in group.rankings]
+    return replace(group, rankings=tuple(told))
 
 
 def careful(noise: float = 0.5) -> Judge:

@@ -1,6 +1,7 @@
 """Planted leanings are found, and where none is planted none is, at the rate that is stated."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -107,6 +108,45 @@ def test_nothing_judged_leans_nowhere():
     found = judgements([])
     assert math.isnan(position_leanings(found).overall.rate.value) and place_ranks(found) == {}
     assert math.isnan(pull(found).length.value)
+
+
+def imported(group, tells):
+    """The group from a file that says in which order it was shown, or from one that does not."""
+    ids = sorted(group.rankings[0].shown)
+    shown = tuple(ids[::-1] if tells else ids)
+    return replace(group, rankings=tuple(replace(one, shown=shown, source="import") for one in group.rankings))
+
+
+def test_of_rankings_whose_order_on_the_screen_nobody_knows_no_place_wins():
+    """Twenty imported pairs in order of id: no number for places, while length is measured as ever."""
+    groups = [imported(longer_wins(number), tells=False) for number in range(20)]
+    found = judgements(groups)
+    assert math.isnan(position_leanings(found).overall.rate.value) and position_leanings(found).by_annotator == {}
+    assert place_ranks(found) == {} and math.isnan(pull(found).shown_first.value)
+    assert length_leanings(found).overall.rate.value == 0.5 and length_leanings(found).overall.rate.count == 20
+
+
+def test_where_no_feature_ever_differs_nothing_pulls():
+    found = pull(judgements([imported(judged(f"q{number}", {"ana": "a>b"}), tells=False) for number in range(6)]))
+    assert math.isnan(found.length.value) and math.isnan(found.markup.value) and math.isnan(found.shown_first.value)
+
+
+def test_places_are_measured_on_the_rankings_that_tell_their_order_alone():
+    """Twenty imported pairs, of which ten tell: all is as if there were only those ten."""
+    groups = [imported(longer_wins(number), tells=number < 10) for number in range(20)]
+    found = judgements(groups)
+    told = judgements(groups[:10])
+    assert position_leanings(found).overall.rate.count == 10
+    assert repr(position_leanings(found)) == repr(position_leanings(told))
+    assert repr(place_ranks(found)) == repr(place_ranks(told)) and [size for size, _ in place_ranks(found)] == [2, 2]
+
+
+def longer_wins(number):
+    """A pair of which the longer wins if the number is even."""
+    prompt = user_prompt(f"question {number}")
+    long, short = Completion(prompt.id, "x" * 30), Completion(prompt.id, "x" * 10)
+    order = ((long.id,), (short.id,)) if number % 2 == 0 else ((short.id,), (long.id,))
+    return Group(prompt, (long, short), (Ranking(prompt.id, "ana", (long.id, short.id), order),))
 
 
 def test_turning_every_order_and_every_screen_round_turns_nothing():

@@ -26,7 +26,7 @@ from label_data.suspects import Suspect
 from label_data.version_making import make_version
 from label_data.work import retract
 from page_fixtures import HELD_OUT, add_run
-from planted_people import careful, planted, upwards
+from planted_people import careful, order_untold, planted, upwards
 from reward.doubts import Doubts
 from store_fixtures import add_ready_prompt
 from test_pages import APP, button, open_page, shown
@@ -283,6 +283,21 @@ def test_the_quality_report_is_computed_when_asked_and_says_what_to_do_before_th
     assert sum(text.value.startswith("- **") for text in judged.markdown) == len(found.findings)
     assert [expander.label for expander in judged.expander] == [table.title for table in tables(found)]
     assert all(expander.dataframe for expander in judged.expander)
+
+
+def test_the_report_says_of_how_many_rankings_the_order_on_the_screen_is_not_known(judged):
+    """Of 183 rankings three were imported from a file that does not tell."""
+    untold = "In which order the completions were seen is not known for"
+    open_page(judged, "quality")
+    button(judged, "Compute the report").click().run()
+    assert not [one for one in said(judged) if one.startswith(untold)]
+    groups = planted({"dan": careful()}, prompts=3, seed=1)
+    add_groups(open_store(default_store()), map(order_untold, groups))
+    judged.run()
+    button(judged, "Compute the report").click().run()
+    assert not judged.exception
+    (sentence,) = [one for one in said(judged) if one.startswith(untold)]
+    assert sentence.startswith(f"{untold} 3 of 183 rankings, which were imported;")
 
 
 def test_the_current_reward_models_accuracy_stands_beside_what_people_allow(judged, tmp_path):

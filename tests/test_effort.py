@@ -1,6 +1,7 @@
 """Speed, straight lines and ties: planted ones are found, and nobody else is."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -55,6 +56,19 @@ def test_leaving_everything_as_shown_is_found():
     assert found["ben"].unchanged.value == 1 and found["ben"].expected == pytest.approx(1 / 6)
     assert found["ben"].p < 1e-6 and found["ben"].longest_run == 40 and found["ben"].run_p < 1e-6
     assert found["ana"].p > 0.01 and found["ana"].run_p > 0.01
+
+
+def test_nobody_draws_straight_lines_where_the_order_on_the_screen_is_not_known():
+    """Each group is imported with its completions in order of id, and ranked in that order."""
+    groups = []
+    for number in range(40):
+        group = judged(f"question {number}", {"ana": "a>b"})
+        shown = tuple(sorted(group.rankings[0].shown))
+        told = replace(group.rankings[0], shown=shown, order=tuple((one,) for one in shown), source="import")
+        groups.append(replace(group, rankings=(told,)))
+    assert straight_lines(judgements(groups)) == {}
+    here = [replace(one, rankings=(replace(one.rankings[0], source="person"),)) for one in groups]
+    assert straight_lines(judgements(here))["ana"].unchanged.value == 1
 
 
 def test_a_run_is_as_probable_as_its_members_after_the_first():

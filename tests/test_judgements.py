@@ -7,7 +7,7 @@ import pytest
 
 from label_data.judgements import MARKUP, judged_pairs, judgements
 from label_data.records import Completion, Group, Ranking, user_prompt
-from planted_people import careful, judged, planted
+from planted_people import careful, judged, order_untold, planted
 
 
 def rows(found):
@@ -113,3 +113,17 @@ def test_lengths_read_are_those_of_the_prompt_and_of_what_was_shown():
     """Seven characters of prompt, one each of a and b."""
     assert judgements([judged("Really?", {"ana": "a>b"})]).rankings["characters"].tolist() == [9]
     assert np.isnan(judgements([judged("q", {"ana": "a>b"})]).rankings["seconds"]).all()
+
+
+def test_an_imported_ranking_in_order_of_id_tells_no_place():
+    found = judgements([order_untold(judged("q", {"ana": "a>b>c"}))])
+    assert found.pairs[["first_place", "second_place"]].to_numpy().tolist() == [[-1, -1]] * 3
+    assert found.rankings[["order_is_known", "pattern", "unchanged"]].to_numpy().tolist() == [[False, "", False]]
+    assert rows(found) == [[0, 1, 1], [0, 2, 1], [1, 2, 1]]
+
+
+@pytest.mark.parametrize(("source", "known"), [("person", True), ("import", False), ("derived", False)])
+def test_what_a_person_did_here_is_seen_in_the_order_shown_even_if_that_is_the_order_of_the_ids(source, known):
+    ranking = replace(order_untold(judged("q", {"ana": "a>b"})).rankings[0], source=source)
+    assert ranking.order_is_known is known
+    assert replace(ranking, shown=ranking.shown[::-1]).order_is_known

@@ -8,7 +8,7 @@ import pytest
 from label_data.agreement import human_ceiling
 from label_data.quality import Quality, quality
 from label_data.records import Group
-from planted_people import careful, judged, planted
+from planted_people import careful, judged, order_untold, planted
 
 
 @pytest.fixture(scope="module")
@@ -35,6 +35,24 @@ def test_the_report_counts_what_it_rests_on(found):
     assert found.counts["meetings of two annotators on a pair"] == found.agreement.same.count == 540
     assert found.ceiling == human_ceiling(found.agreement.decided.value)
     assert set(found.by_annotator) == set(found.weights) == {"ana", "ben", "cem"}
+
+
+def test_the_report_counts_the_rankings_whose_order_on_the_screen_is_not_known(found):
+    """Ten of thirty prompts are ranked here, by two people each; nothing but places is lost on the imported ones."""
+    assert found.counts["rankings of no known order shown"] == 0 and found.unknown_order == ""
+    groups = planted({"ana": careful(), "ben": careful()}, prompts=30)
+    mixed = quality([*groups[:10], *map(order_untold, groups[10:])])
+    assert mixed.unknown_order.startswith("In which order the completions were seen is not known of 40 of 60 rankings;")
+    assert repr(mixed.position) == repr(quality(groups[:10]).position)
+    assert repr((mixed.agreement, mixed.length)) == repr((quality(groups).agreement, quality(groups).length))
+
+
+def test_where_no_order_is_known_no_place_has_a_number():
+    found = quality(map(order_untold, planted({"ana": careful(), "ben": careful()}, prompts=30)))
+    report = json.loads(json.dumps(found.as_dict(), allow_nan=False))
+    assert report["position"]["overall"]["rate"]["value"] is None and report["position"]["by_annotator"] == {}
+    assert report["pull"]["shown_first"]["value"] is None
+    assert (report["places"], report["straight_lines"]) == ({}, {})
 
 
 def test_every_number_has_its_count_and_its_interval_or_none_at_all(found):

@@ -15,7 +15,7 @@ from label_data.quality import quality
 from label_data.quality_page import headline, tables, write_report
 from label_data.records import InputError
 from label_data.store import add_groups
-from planted_people import careful, judged, planted, upwards
+from planted_people import careful, judged, order_untold, planted, upwards
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +70,16 @@ def test_a_report_on_nothing_has_neither_plots_nor_agreement(tmp_path):
     nothing = quality([])
     assert len(write_report(nothing, tmp_path / "quality.html")) == 1
     assert headline(nothing) == ["0 rankings of 0 prompts by 0 annotators: 0 judged pairs, 0 of them tied."]
+
+
+def test_a_report_on_imported_rankings_says_that_their_order_is_not_known_and_has_nothing_on_places(tmp_path):
+    found = quality(map(order_untold, planted({"ana": careful(), "ben": careful()}, prompts=30)))
+    page, *plots = write_report(found, tmp_path / "quality.html")
+    assert found.unknown_order in page.read_text() and found.unknown_order in headline(found)
+    assert {"position", "places"}.isdisjoint(plot.stem for plot in plots)
+    titles = {table.title for table in tables(found)}
+    assert titles.isdisjoint({"The completion shown earlier wins", "Mean rank by place (0 best, 1 worst)"})
+    assert "Rankings left as they were shown" not in titles and "The longer completion wins" in titles
 
 
 def test_another_ending_is_refused(found, tmp_path):

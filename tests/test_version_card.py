@@ -6,7 +6,7 @@ from label_data.recipes import Recipe
 from label_data.store import add_groups
 from label_data.version_card import plain, pseudonym, script_of
 from label_data.version_making import make_version
-from planted_people import judged
+from planted_people import judged, order_untold
 
 
 @pytest.fixture
@@ -56,6 +56,16 @@ def test_it_names_no_annotator_and_shows_other_names_as_text(card):
     assert "| facts \\| \\<b\\> | 5 |" in card.card and "| not known | 5 |" in card.card
     assert "| policy a | 10 |" in card.card and "Known biases" in card.card
     assert "- Of two completions, the one shown earlier wins" in card.card
+
+
+def test_it_says_of_how_many_rankings_the_order_on_the_screen_is_not_known(card, store):
+    assert "In which order the completions were seen" not in card.card
+    add_groups(store, [order_untold(judged(f"another {number}", {"ana": "a>b"})) for number in range(3)])
+    told = make_version(store, "v2", Recipe("default")).card
+    assert "- In which order the completions were seen is not known of 3 of 23 rankings; they have no part" in told
+    alone = make_version(store, "v3", Recipe("default", ("annotator=ana",))).card
+    assert "is not known of 3 of 3 rankings" in alone
+    assert "- Of two completions, the one shown earlier wins nobody knows how often" in alone
 
 
 def test_a_pseudonym_of_the_store_is_shortened_and_a_name_is_hashed():

@@ -73,6 +73,8 @@ def show_numbers(found: Quality) -> None:
     fourth.metric(says["ceiling"], between, border=True, help=says["ceiling_help"])
     told = {name: f"{counts[key]:,}" for name, key in COUNTS.items()}
     st.caption(filled(says["counts"], **told))
+    if unseen := counts["rankings of no known order shown"]:
+        st.caption(filled(says["unseen_order"], unseen=f"{unseen:,}", rankings=f"{counts['rankings']:,}"))
     if decided.count:
         intervals = {"same": interval(decided, "%"), "alpha": interval(alpha), "count": f"{decided.count:,}"}
         st.caption(filled(says["intervals"], **intervals, prompts=f"{decided.prompts:,}"))
