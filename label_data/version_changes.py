@@ -27,9 +27,15 @@ class Changes:
     """Changed: on the other side of the split."""
     rankings: Change
     comparisons: Change
-    """Told by prompt, chosen, rejected and annotator. Changed: another weight or margin."""
+    """Told by prompt, chosen, rejected and annotator. Changed: another weight or margin.
+
+    Without the annotator where a version is aggregated, as nobody's name stands there; and where the other is not, with
+    nothing changed: the one comparison made of several people's weighs otherwise than theirs by what it is.
+    """
     agreement: dict[str, tuple[str, str]]
     """Measure -> the first's and the second's, with interval."""
+    aggregated: bool = False
+    """Is one of the two aggregated, so that comparisons are told by what they say and not by who said it?"""
 
 
 Rows = Mapping[str, Mapping[str, Any]]
@@ -39,6 +45,7 @@ Rows = Mapping[str, Mapping[str, Any]]
 def changes(first: Mapping[str, Any], rows: Rows, second: Mapping[str, Any], other_rows: Rows) -> Changes:
     """Return what is different, given the manifest and rows of one version and of another."""
     one, other = first["recipe"], second["recipe"]
+    raw = [recipe["aggregate"] == "raw" for recipe in (one, other)]
     measures = {name: (_shown(first, name), _shown(second, name)) for name in first["agreement"]}
     return Changes(
         settings={name: (one[name], other[name]) for name in one if one[name] != other[name]},
@@ -46,8 +53,11 @@ def changes(first: Mapping[str, Any], rows: Rows, second: Mapping[str, Any], oth
         rankings=_change(
             *({said: "" for row in some.values() for said in row["rankings"]} for some in (rows, other_rows))
         ),
-        comparisons=_change(*(_comparisons(some) for some in (rows, other_rows))),
+        comparisons=_change(
+            *(_comparisons(some, by_annotator=all(raw), weighed=raw[0] == raw[1]) for some in (rows, other_rows))
+        ),
         agreement=measures,
+        aggregated=not all(raw),
     )
 
 
@@ -56,12 +66,14 @@ def _shown(manifest: Mapping[str, Any], measure: str) -> str:
     return str(Estimate(**found))
 
 
-def _comparisons(rows: Rows) -> dict[tuple[str, str, str, str], Any]:
-    found: dict[tuple[str, str, str, str], list[Any]] = {}
+def _comparisons(rows: Rows, by_annotator: bool, weighed: bool) -> dict[tuple[str, ...], Any]:
+    """Return what stands at each comparison; nothing if weights and margins are not to be compared."""
+    found: dict[tuple[str, ...], list[Any]] = {}
     for prompt, row in rows.items():
         ids = row["completions"]
         for chosen, rejected, annotator, _, weight, margin in row["comparisons"]:
-            found.setdefault((prompt, ids[chosen - 1], ids[rejected - 1], annotator), []).append((weight, margin))
+            said = (prompt, ids[chosen - 1], ids[rejected - 1], annotator if by_annotator else "")
+            found.setdefault(said, []).extend([(weight, margin)] if weighed else [])
     return found
 
 
@@ -80,6 +92,8 @@ def lines(names: tuple[str, str], found: Changes) -> list[str]:
         change: Change = getattr(found, name)
         cells = (change.same, change.came, change.went, change.changed)
         said.append(f"{name:<12} " + " ".join(f"{cell:>9,}" for cell in cells))
+    if found.aggregated:
+        said.append("Comparisons are told by prompt, chosen and rejected, whoever said it: a version is aggregated.")
     said += [f"agreement, {name}: {was} -> {now}" for name, (was, now) in found.agreement.items()]
     said += [f"setting {name}: {was} -> {now}" for name, (was, now) in found.settings.items()]
     return said if found.settings else [*said, "The settings are the same."]

@@ -40,6 +40,47 @@ def test_what_came_went_and_changed_is_counted(store):
     assert "setting where: [] -> ['annotator=ana']" in said
 
 
+def test_a_raw_and_an_aggregated_version_are_told_by_what_their_comparisons_say_not_by_who_said_it(store):
+    """Of p two say a > b and one b > a; q all three rank alike; of r Ana says a > b and Ben b > a.
+
+    Raw that is five comparisons told apart: a > b and b > a of p and of r, a > b of q. The majority has a > b of p and
+    q, and is divided on r.
+    """
+    said = [
+        judged("p", {"ana": "a>b", "ben": "a>b", "cem": "b>a"}),
+        judged("q", {"ana": "a>b", "ben": "a>b", "cem": "a>b"}),
+        judged("r", {"ana": "a>b", "ben": "b>a"}),
+    ]
+    add_groups(store, said)
+    raw = make_version(store, "raw", Recipe("default"))
+    majority = make_version(store, "majority", Recipe("default", aggregate="majority"))
+    found = between(store, raw, majority)
+    assert found.comparisons == Change(same=2, came=0, went=3) and found.rankings == Change(8, 0, 0)
+    assert between(store, majority, raw).comparisons == Change(same=2, came=3, went=0)
+    told = "Comparisons are told by prompt, chosen and rejected, whoever said it: a version is aggregated."
+    assert told in lines(("raw", "majority"), found)
+    assert told not in lines(("raw", "raw"), between(store, raw, raw))
+    assert between(store, raw, raw).comparisons == Change(same=8, came=0, went=0)
+
+
+def test_a_version_aggregated_otherwise_or_of_other_margins_says_the_same_and_weighs_otherwise(store):
+    """Forty prompts that two rank alike, with a strength: every pair is in all three, with a margin in the last."""
+    groups = [judged(f"question {number}", {"ana": "a>b", "ben": "a>b"}) for number in range(40)]
+    strong = [
+        replace(one, rankings=tuple(replace(ranking, strength=(2,)) for ranking in one.rankings)) for one in groups
+    ]
+    add_groups(store, strong)
+    recipes = {
+        "majority": Recipe("default", aggregate="majority"),
+        "reliability": Recipe("default", aggregate="reliability"),
+        "margins": Recipe("default", aggregate="majority", margins=(0.1, 0.2, 0.3)),
+    }
+    made = {name: make_version(store, name, recipe) for name, recipe in recipes.items()}
+    voted = between(store, made["majority"], made["reliability"]).comparisons
+    assert (voted.came, voted.went, voted.same + voted.changed) == (0, 0, 40)
+    assert between(store, made["majority"], made["margins"]).comparisons == Change(0, 0, 0, changed=40)
+
+
 def test_a_prompt_on_the_other_side_is_a_change_and_a_version_has_none_to_itself(store):
     add_groups(store, [judged(f"question {number}", {"ana": "a>b"}) for number in range(30)])
     one, other = (make_version(store, f"v{seed}", Recipe("default", seed=seed)) for seed in (0, 1))
