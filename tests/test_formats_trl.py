@@ -8,6 +8,7 @@ import pytest
 
 from label_data.formats import trl
 from label_data.formats.pairs import PART_EARLY, SAME
+from label_data.formats.trl import NO_TURNS
 from label_data.records import Completion, Group, InputError, Message, Ranking, user_prompt
 
 USER = {"role": "user", "content": "Can pigs fly?"}
@@ -62,10 +63,29 @@ def test_rows_without_a_preference_are_left_out_with_a_count(tmp_path):
     assert left_out == {SAME: 1, PART_EARLY: 1}
 
 
+def test_plain_texts_without_a_prompt_are_left_out_with_what_to_do(tmp_path):
+    """TRL's own example of an implicit prompt, a prompt that is empty, and a transcript against a plain text."""
+    left_out = Counter()
+    sky = {"chosen": "The sky is blue.", "rejected": "The sky is green."}
+    half = {"chosen": "\n\nHuman: Can pigs fly?\n\nAssistant: No.", "rejected": "Yes."}
+    assert list(trl.read(file_of(tmp_path, sky, {"prompt": "", **sky}, half), left_out)) == []
+    assert left_out == {NO_TURNS: 3}
+    assert "add a field 'prompt', or write whole conversations as lists of messages" in NO_TURNS
+
+
+def test_plain_texts_without_a_prompt_leave_the_other_rows_of_their_file_as_they_are(tmp_path):
+    left_out = Counter()
+    sky = {"chosen": "The sky is blue.", "rejected": "The sky is green."}
+    pigs = {"prompt": "Can pigs fly?", "chosen": "No.", "rejected": "Yes."}
+    whole = {"chosen": [USER, NO], "rejected": [USER, YES]}
+    groups = list(trl.read(file_of(tmp_path, sky, pigs, sky, whole), left_out))
+    assert [group.completions[0].text for group in groups] == ["No.", "No."]
+    assert left_out == {NO_TURNS: 2}
+
+
 @pytest.mark.parametrize(
     ("row", "said"),
     [
-        ({"chosen": "Blue.", "rejected": "Green."}, "field prompt: found none, and in chosen no turns"),
         ({"prompt": "Hi", "chosen": "a"}, "field rejected: found none among prompt, chosen."),
         ({"prompt": [USER], "chosen": "a", "rejected": "b"}, "field prompt: found a list. Write a text."),
         ({"prompt": "Hi", "chosen": [NO], "rejected": [YES]}, "field chosen: found a list. Write a text."),

@@ -118,6 +118,16 @@ def test_import_says_what_was_left_out_and_why(data):
     ]
 
 
+def test_a_file_of_plain_texts_without_prompts_gives_nothing_and_says_what_to_do(data):
+    Path("sky.jsonl").write_text(json.dumps({"chosen": "The sky is blue.", "rejected": "The sky is green."}))
+    assert run("import", "sky.jsonl")[1].splitlines() == [
+        "sky.jsonl: TRL or OpenRLHF preference, standard, prompt implicit; 0 rows taken.",
+        "Added 0 prompts, 0 completions and 0 rankings.",
+        "Left out, 1 x: no prompt, and plain texts that do not tell where it ends (add a field 'prompt', or write "
+        "whole conversations as lists of messages).",
+    ]
+
+
 def test_a_bad_row_is_one_sentence_and_status_one(data):
     Path("bad.jsonl").write_text(json.dumps(LINE) + "\n" + json.dumps(LINE | {"prompt": 5}))
     status, shown, said = run("import", "bad.jsonl", "--format", "groups")

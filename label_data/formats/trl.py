@@ -7,6 +7,9 @@ r"""What TRL trains on: one comparison a row, in JSON lines (.jsonl, .jsonl.gz) 
 Read as well: the same three as strings; and without `prompt`, whole conversations, either lists of messages or
 hh-rlhf transcripts. TRL asks for no more than this; its RewardTrainer drops other columns, save `margin`.
 
+Left out is a row of two plain texts without `prompt`. TRL takes the words that both begin with for the prompt; but they
+are no question that anybody asked, only what two answers have in common.
+
 Source: https://huggingface.co/docs/trl/dataset_formats, preference type; TRL 1.16, trainer/reward_trainer.py
 """
 
@@ -25,6 +28,10 @@ from label_data.formats.rows_in import Row, located, read_rows
 from label_data.records import Group, Message, messages_from
 
 NAME = "trl"
+NO_TURNS = (
+    "no prompt, and plain texts that do not tell where it ends (add a field 'prompt', or write whole conversations as "
+    "lists of messages)"
+)
 SCHEMA = pa.schema(dict.fromkeys(("prompt", "chosen", "rejected"), MESSAGES))
 
 
@@ -47,14 +54,17 @@ def read(path: Path, left_out: Counter[str] | None = None) -> Iterator[Group]:
     for row in read_rows(path):
         count_unknown(row, SCHEMA.names, left_out)
         chosen, rejected = (_conversation(row, side, left_out) for side in ("chosen", "rejected"))
+        if chosen is None or rejected is None:
+            left_out[NO_TURNS] += 1
+            continue
         with located(row.where):
             group = pair_group(chosen, rejected, NAME, path.name, left_out)
         if group is not None:
             yield group
 
 
-def _conversation(row: Row, side: str, left_out: Counter[str]) -> tuple[Message, ...]:
-    """Return the whole conversation that ends in this side's completion."""
+def _conversation(row: Row, side: str, left_out: Counter[str]) -> tuple[Message, ...] | None:
+    """Return the whole conversation that ends in this side's completion; None if nothing tells where that begins."""
     prompt, end = row.fields.get("prompt"), row.fields.get(side)
     if isinstance(end, list) and (prompt is None or isinstance(prompt, list)):
         before = () if prompt is None else _messages(row, "prompt", prompt, left_out)
@@ -63,11 +73,7 @@ def _conversation(row: Row, side: str, left_out: Counter[str]) -> tuple[Message,
     if TURN.match(prompt + end):
         return turns(row, side, prompt + end)
     if not prompt:
-        row.refuse(
-            "prompt",
-            f"none, and in {side} no turns that tell where the prompt ends",
-            "Add a prompt, or write whole conversations as lists of messages.",
-        )
+        return None
     with located(f"{row.where}, field {side}"):
         return Message("user", prompt), Message("assistant", end)
 
