@@ -1,5 +1,6 @@
 """The app as a process: what it loads, what it answers, how it stops."""
 
+import json
 import os
 import re
 import signal
@@ -48,7 +49,7 @@ def _is_part_of(process, tmp_path):
         return False
 
 
-def test_it_prints_the_line_that_the_readme_shows_and_ctrl_c_stops_app_and_worker(workbench, port, tmp_path):
+def test_it_prints_the_line_that_the_readme_shows_logs_json_and_ctrl_c_stops_app_and_worker(workbench, port, tmp_path):
     shown = next(line for line in (ROOT / "README.md").read_text().splitlines() if "http://127.0.0.1" in line)
     line = workbench.stdout.readline().rstrip()
     assert line == shown.replace("8501", str(port)).replace("data/", f"{tmp_path / 'data'}/")
@@ -58,8 +59,15 @@ def test_it_prints_the_line_that_the_readme_shows_and_ctrl_c_stops_app_and_worke
         policy = answer.headers["content-security-policy"]
     assert "connect-src 'self'" in policy
     assert "unsafe-eval" not in policy
+    with urllib.request.urlopen(
+        f"http://127.0.0.1:{port}/rank"
+    ) as answer:  # where the other pages' names would have it
+        assert answer.url == f"http://127.0.0.1:{port}/"
     workbench.send_signal(signal.SIGINT)
     assert workbench.wait(PATIENCE) == 0
+    for log in ("app.log", "worker.log"):
+        lines = (tmp_path / "data" / log).read_text().splitlines()
+        assert lines and all("event" in json.loads(line) for line in lines)
     assert workbench.stdout.read().strip() == "Stopping."
     assert not any(part.is_running() and part.status() != psutil.STATUS_ZOMBIE for part in parts)
 

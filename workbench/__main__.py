@@ -107,6 +107,11 @@ def _stop(parts: dict[str, subprocess.Popen[bytes]]) -> None:
 @commands.command()
 def app(port: Annotated[int, typer.Option(help="port on 127.0.0.1")] = 8501) -> None:
     """Serve the pages alone."""
+    import streamlit  # noqa: F401 - makes loggers, with handlers of their own
+
+    from workbench.logs import log_as_json
+
+    log_as_json()  # before the pages' modules, whose import warns already
     from workbench.server import serve
 
     serve(port)

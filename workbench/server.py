@@ -11,6 +11,8 @@ from typing import Any
 
 import streamlit as st
 from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import RedirectResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from streamlit import file_util
@@ -20,7 +22,15 @@ from workbench.logs import log_as_json
 from workbench.ranker.script import give_script
 
 LOCAL = "127.0.0.1"
+
+
+def _first_page(_request: Request) -> RedirectResponse:
+    """Lead to Rank, which Streamlit serves at / alone, for it is the first page."""
+    return RedirectResponse("/")
+
+
 ROUTES = [
+    Route("/rank", _first_page),
     Route("/api/draft", keep_draft, methods=["POST"]),
     Route("/ranker/{name}", give_script),
     Route("/api/leave", let_go, methods=["POST"]),
@@ -31,6 +41,7 @@ SETTINGS: dict[str, Any] = {
     "client.toolbarMode": "viewer",  # in "developer" the key c opens a dialog in the middle of a ranking
     "client.showErrorDetails": "none",  # a traceback names files and may quote model text; it goes to the log
     "global.developmentMode": False,
+    "logger.hideWelcomeMessage": True,  # the log has a JSON object a line, and whoever started it is told the address
     "runner.magicEnabled": False,  # it shows any bare string of a page, the docstring of a constant too
     "runner.postScriptGC": False,  # a full collection after every run was what limited submissions a second
     "server.fileWatcherType": "none",
