@@ -111,7 +111,7 @@ def test_sample_rank_train_score_and_export(page, address, data):
     assert report.held_out.accuracy.low > 0.5
 
     page.get_by_role("link", name="Score").click()
-    page.get_by_role("textbox", name="Prompt").fill("What is 7 plus 7?")
+    page.get_by_role("textbox", name="Prompt").first.fill("What is 7 plus 7?")
     page.get_by_label("Completion 1").fill("No. Do it yourself, fool.")
     page.get_by_label("Completion 2").fill("Gladly! It is 14. Thank you for asking.")
     page.get_by_role("button", name="Score", exact=True).click()
