@@ -14,9 +14,10 @@ from label_data.projects import PROJECT, settings_in
 from label_data.records import InputError
 
 _rankings, _later = schema.rankings, schema.rankings.alias("later")
-_is_current = ~select(_later.c.number).where(_later.c.revises == _rankings.c.submission).exists() & (
+IS_CURRENT = ~select(_later.c.number).where(_later.c.revises == _rankings.c.submission).exists() & (
     _rankings.c.submission.not_in(select(schema.retractions.c.submission))
 )
+"""Was the ranking neither changed nor withdrawn since?"""
 
 
 def mark_gold(store: Store, submission: str) -> bool:
@@ -31,7 +32,7 @@ def mark_gold(store: Store, submission: str) -> bool:
 def _mark(connection: Connection, submission: str) -> bool:
     row = connection.execute(
         select(_rankings.c.item, _rankings.c.outcome, _rankings.c.purpose).where(
-            _rankings.c.submission == submission, _is_current
+            _rankings.c.submission == submission, IS_CURRENT
         )
     ).first()
     if row is None or row.item is None:
@@ -54,7 +55,7 @@ def mark_all_gold(store: Store, annotator: str, project: str = PROJECT) -> int:
     ranked = (
         select(_rankings.c.submission)
         .join(items, items.c.number == _rankings.c.item)
-        .where(items.c.project == project, _rankings.c.annotator == annotator, _is_current)
+        .where(items.c.project == project, _rankings.c.annotator == annotator, IS_CURRENT)
         .where(_rankings.c.outcome != "skipped", _rankings.c.purpose == "")
         .order_by(_rankings.c.number)
     )

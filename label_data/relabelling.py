@@ -13,10 +13,10 @@ from sqlalchemy import func, select, update
 from label_data import schema
 from label_data.counting import LOCKED_ITEM, settle_again
 from label_data.database import Store, reading, writing
+from label_data.gold import IS_CURRENT
 from label_data.projects import PROJECT, settings_in
 
 _items, _rankings = schema.items, schema.rankings
-_later = _rankings.alias("later")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +37,6 @@ class AskedAgain:
 def ask_again(store: Store, submissions: Iterable[str], project: str = PROJECT) -> AskedAgain:
     """Ask one more annotator for the prompt of each of these rankings; no prompt is asked for twice."""
     found = {"prompts": 0, "asked_before": 0, "with_others": 0, "gone": 0}
-    is_current = ~select(_later.c.number).where(_later.c.revises == _rankings.c.submission).exists() & (
-        _rankings.c.submission.not_in(select(schema.retractions.c.submission))
-    )
     with writing(store) as connection:
         settings, _ = settings_in(connection, project)
         wanted: dict[int, None] = {}
@@ -47,7 +44,7 @@ def ask_again(store: Store, submissions: Iterable[str], project: str = PROJECT) 
             number = connection.scalar(
                 select(_items.c.number)
                 .join(_rankings, _rankings.c.item == _items.c.number)
-                .where(_rankings.c.submission == submission, _items.c.project == project, is_current)
+                .where(_rankings.c.submission == submission, _items.c.project == project, IS_CURRENT)
             )
             if number is None:
                 found["gone"] += 1

@@ -37,11 +37,6 @@ class Doubts:
         """Return it as JSON values."""
         return asdict(self) | {"suspects": [asdict(one) for one in self.suspects]}
 
-    @classmethod
-    def from_dict(cls, value: Mapping[str, Any]) -> "Doubts":
-        """Return what `as_dict` gave."""
-        return cls(**{**value, "suspects": tuple(Suspect(**one) for one in value["suspects"])})
-
 
 def find_doubts(
     store: Store,

@@ -13,7 +13,7 @@ from label_data.relabelling import answered_again
 from label_data.store import add_groups
 from label_data.suspects import recall
 from reward.__main__ import app
-from reward.doubts import Doubts, find_doubts
+from reward.doubts import find_doubts
 from reward_fixtures import planted_groups
 
 PLANTED = 6
@@ -51,10 +51,6 @@ def test_rankings_that_were_turned_round_are_most_of_those_doubted(spoilt, found
     assert (found.rankings, found.comparisons, len(found.suspects)) == (120, 360, PLANTED)
     assert found.accuracy > 0.8
     assert recall(list(found.suspects), spoilt[1], share=1) >= 4 / PLANTED
-
-
-def test_what_was_found_is_kept_as_json_and_read_again(found):
-    assert Doubts.from_dict(found.as_dict()) == found
 
 
 def test_too_few_prompts_are_a_sentence(tmp_path):

@@ -42,7 +42,6 @@ from label_data.settings import PACKAGED_MODEL, PolicySettings, ProjectSettings
 from label_data.store import add_groups, add_prompts
 from label_data.version_making import make_version
 from label_data.workers import requeue_orphans
-from reward.doubts import Doubts
 from reward.model import RewardModel
 from reward_fixtures import planted_groups
 from workbench import tasks
@@ -424,7 +423,7 @@ def test_doubted_rankings_are_looked_for_and_too_few_are_a_sentence(work_store, 
     do(work_store, "doubts")
     found = job_with_id(work_store, enough)
     assert (found.state, found.message) == (DONE, "40 rankings looked at.")
-    assert Doubts.from_dict(found.result).rankings == 40
+    assert (found.result["rankings"], found.result["comparisons"]) == (40, 120)
 
 
 def test_training_that_a_person_asked_for_starts_the_count_anew(work_store, chat_server):
