@@ -64,7 +64,8 @@ def test_what_was_begun_can_be_started_afresh_and_put_away(page, server, path):
     page.keyboard.type("Hm.")
     page.get_by_role("button", name="Start afresh").click()
     expect(page.locator(".writing textarea")).to_have_value("")
-    page.get_by_role("button", name="Start afresh").click()
+    in_focus_at_once = "button => { button.click(); return button.getRootNode().activeElement.className; }"
+    assert page.get_by_role("button", name="Start afresh").evaluate(in_focus_at_once) == "ranker"
     expect(page.locator(".writing")).to_be_hidden()
     press(page, "1", "2")
     submit_and_wait(page)

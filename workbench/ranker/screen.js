@@ -265,7 +265,9 @@ class Screen extends Sheet {
     this.editedFrom = null;
     this.paint();
     this.keepDraft();
-    if (!this.find(".writing").hidden) field.focus();
+    // A hidden field keeps the focus until the next frame, and would swallow the keys pressed before it.
+    if (this.find(".writing").hidden) this.root.focus({ preventScroll: true });
+    else field.focus();
   }
 
   strengthen(index) {
