@@ -7,6 +7,7 @@ it may not be: that is refused, or left out, and never a crash.
 import copy
 import csv
 import json
+import re
 from collections import Counter
 from itertools import product
 
@@ -23,10 +24,13 @@ from label_data.transfer import import_files
 
 
 def samples(module):
-    """Return the records in the docstring: JSON objects between its first sentence and the next paragraph."""
+    """Return the records in the docstring, between its first sentence and the next paragraph.
+
+    Each is a JSON object, or a list of those that only make sense together.
+    """
     text, found = module.__doc__, []
-    text = text[text.index("\n{") :]
-    while text.lstrip().startswith("{"):
+    text = text[re.search(r"\n[{\[]", text).start() :]
+    while text.lstrip().startswith(("{", "[")):
         record, end = json.JSONDecoder().raw_decode(text.lstrip())
         found.append(record)
         text = text.lstrip()[end:]
@@ -54,8 +58,24 @@ READ = [
     ("argilla", "Argilla records, flattened", PIGS, NO_YES, ["", ""], [("u1", [NO_YES], (), "import")]),
     ("label_studio", "Label Studio tasks", PIGS, NO_YES, ["", ""], [("annotator 7", NO_FIRST, (), "import")]),
     ("label_studio", "Label Studio tasks", PIGS, NO_YES, ["", ""], [("annotator 7", NO_FIRST, (), "import")]),
+    (
+        "label_studio",
+        "Label Studio annotations (JSON_MIN)",
+        PIGS,
+        NO_YES,
+        ["", ""],
+        [("annotator 7", NO_FIRST, (), "import")],
+    ),
     ("helpsteer", "HelpSteer2 preference", PIGS, NO_YES, ["", ""], [("annotator 1", NO_FIRST, (2,), "import")]),
     ("helpsteer", "HelpSteer3 preference", PIGS, NO_YES, ["", ""], [("annotator 1", NO_FIRST, (2,), "import")]),
+    (
+        "helpsteer_ratings",
+        "HelpSteer ratings, ordered by helpfulness",
+        PIGS,
+        NO_YES,
+        ["", ""],
+        [("helpfulness, the mean of several annotators (HelpSteer)", NO_FIRST, (), "derived")],
+    ),
     ("lmarena", "LMArena 33k or 100k votes", PIGS, NO_YES, ["x", "y"], [("arena_user_1", [], (), "import")]),
     ("lmarena", "LMArena 55k votes", PIGS, NO_YES, ["x", "y"], [("a visitor of LMArena", NO_FIRST, (), "import")]),
     (
@@ -157,6 +177,10 @@ def file_of(tmp_path, *records, name="data.jsonl"):
     return path
 
 
+def rows_of(record):
+    return record if isinstance(record, list) else [record]
+
+
 def test_every_sample_of_every_format_is_among_the_cases():
     for module in formats.FORMATS:
         if module not in (formats.prompts, formats.pairs_table, formats.spreadsheet):
@@ -167,7 +191,7 @@ def test_every_sample_of_every_format_is_among_the_cases():
 def test_the_sample_is_recognised_and_read_as_what_it_says(
     tmp_path, module, record, said, asked, texts, policies, rankings
 ):
-    path = file_of(tmp_path, record)
+    path = file_of(tmp_path, *rows_of(record))
     assert recognised(path) == (module.NAME, said)
     (group,) = READERS[module.NAME](path)
     found = told(group)
@@ -178,7 +202,7 @@ def test_the_sample_is_recognised_and_read_as_what_it_says(
 
 
 def test_importing_all_of_them_without_a_word_and_again_adds_nothing(store, tmp_path):
-    paths = [file_of(tmp_path, case.values[1], name=f"{place}.jsonl") for place, case in enumerate(CASES)]
+    paths = [file_of(tmp_path, *rows_of(case.values[1]), name=f"{place}.jsonl") for place, case in enumerate(CASES)]
     first = import_files(store, paths)
     counts = store_counts(store)
     assert [said for _, said, _ in first.files] == [case.values[2] for case in CASES]
@@ -189,7 +213,7 @@ def test_importing_all_of_them_without_a_word_and_again_adds_nothing(store, tmp_
 
 def test_they_may_be_one_json_list(tmp_path):
     for case in CASES:
-        (tmp_path / "a.json").write_text(json.dumps([case.values[1]] * 2, indent=1))
+        (tmp_path / "a.json").write_text(json.dumps(rows_of(case.values[1]) * 2, indent=1))
         assert recognised(tmp_path / "a.json")[1] == case.values[2]
 
 
@@ -217,11 +241,12 @@ def changed(record, way, value):
 def test_a_field_of_any_other_value_is_refused_or_read_and_never_a_crash(tmp_path, module, record):
     """A file that is refused names the line; one that is read has sound groups, which check themselves."""
     for way, value in product(list(ways(record))[1:], WRONG):
-        path = file_of(tmp_path, changed(record, way, value))
+        rows = rows_of(changed(record, way, value))
+        path = file_of(tmp_path, *rows)
         try:
             list(READERS[module.NAME](path, Counter()))
         except InputError as error:
-            assert f"{path}, line 1" in str(error), (way, value)
+            assert any(f"{path}, line {line}" in str(error) for line in range(1, len(rows) + 1)), (way, value)
             assert len(str(error)) <= 1_000
 
 
@@ -312,6 +337,31 @@ def test_a_helpsteer_row_without_annotators_has_their_sum_and_a_prompt_may_have_
         ("assistant", "b"),
         ("user", "c"),
     ]
+
+
+def rated(prompt, *ratings):
+    return [{"prompt": prompt, "response": f"{prompt} {place}", "helpfulness": of} for place, of in enumerate(ratings)]
+
+
+def test_helpsteer_ratings_of_a_prompt_are_one_ranking_that_keeps_them_and_says_it_was_derived(tmp_path):
+    rows = [*rated("a", 0, 4, 0), *rated("b<extra_id_1>Assistant\nx\n<extra_id_1>User\ny", 3, 1), *rated("c", 2)]
+    left_out = Counter()
+    first, second = formats.helpsteer_ratings.read(file_of(tmp_path, *rows), left_out)
+    assert orders([first]) == [[["a 1"], ["a 0", "a 2"]]]
+    assert list(first.rankings[0].ratings.values()) == [1, 5, 1]
+    assert [turn.content for turn in second.prompt.messages] == ["b", "x", "y"]
+    assert left_out == {formats.judged.ONE_LEFT: 1}
+
+
+@pytest.mark.parametrize("wrong", [2.5, 5, -1, None])
+def test_a_helpsteer_rating_is_a_whole_number_from_0_to_4(tmp_path, wrong):
+    with pytest.raises(InputError, match=r"data.jsonl, line 2, field helpfulness: found .*\. "):
+        list(formats.helpsteer_ratings.read(file_of(tmp_path, *rated("a", 3, wrong))))
+
+
+def test_more_than_nine_helpsteer_rows_of_one_prompt_are_refused(tmp_path):
+    with pytest.raises(InputError, match=r"data.jsonl, line 10, field prompt: found more than 9 rows"):
+        list(formats.helpsteer_ratings.read(file_of(tmp_path, *rated("a", *[1] * 10))))
 
 
 def test_a_ten_for_one_of_ultrafeedback_is_not_placed_and_counted(tmp_path):
@@ -459,6 +509,32 @@ def test_label_studio_keeps_everybody_and_maps_sides(tmp_path):
     ]
     assert orders([group]) == [NO_FIRST, NO_FIRST[::-1], []]
     assert left_out == {"annotation without a pairwise or ranker result": 1}
+
+
+def test_every_annotation_of_json_min_is_kept_with_when_it_was_made_whatever_its_control_is_called(store, tmp_path):
+    """As Label Studio's converter writes a Pairwise and a Ranker project; the third annotation has neither result."""
+    task = {"id": 1, "q": PIGS, "items": [{"id": "a", "body": "No."}, {"id": "b", "body": "Yes."}], "topic": "birds"}
+    made = {"created_at": "2024-03-29T05:39:54.721157Z", "updated_at": "2024-03-29T05:52:32.001770Z", "lead_time": 37.4}
+    path = file_of(
+        tmp_path,
+        task | {"my order": [{"ranker": {"rank": ["b", "a"], "_": []}}], "annotator": 4, "annotation_id": 1, **made},
+        task | {"my order": [{"ranker": ["a", "b"]}], "annotator": "b@c.d", "annotation_id": 2, **made},
+        task | {"notes": ["x"], "annotator": 5, "annotation_id": 3, **made},
+        task | {"annotator": "", "annotation_id": None, "created_at": None, "updated_at": None, "lead_time": None},
+    )
+    found = import_files(store, [path], names={"prompt": "q"})
+    (group,) = groups(store)
+    assert sorted((one[0], one[1]) for one in told(group)[3]) == [
+        ("annotator 4", NO_FIRST[::-1]),
+        ("annotator b@c.d", NO_FIRST),
+    ]
+    assert {(ranking.seconds, ranking.submitted) for ranking in group.rankings} == {(37.4, 1_711_690_794_721_157)}
+    assert found.left_out == {
+        "annotation without a pairwise or ranker result": 2,
+        "field 'topic' is not kept": 4,
+        "field 'notes' is not kept": 1,
+        "field 'updated_at' is not kept": 3,
+    }
 
 
 @pytest.mark.parametrize("ranker", [{"rank": ["b", "a"], "_": ["c"]}, {"control": ["b", "a"]}, ["b", "a"]])

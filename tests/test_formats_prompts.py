@@ -105,7 +105,7 @@ def test_prompts_are_read_as_groups_that_wait_for_completions(tmp_path):
 @pytest.mark.parametrize(
     "row",
     [
-        {"prompt": "Why?", "response": "So.", "helpfulness": 3, "verbosity": 1},
+        {"prompt": "Why?", "response": "So.", "verbosity": 1},
         {"id": 1, "prompt": "Why?", "answer1": "So.", "answer2": "Hm.", "comparison": {"selected": "left"}},
     ],
 )

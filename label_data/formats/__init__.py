@@ -8,6 +8,7 @@ from label_data.formats import (
     axolotl,
     groups,
     helpsteer,
+    helpsteer_ratings,
     hh_rlhf,
     label_studio,
     llama_factory,
@@ -42,7 +43,8 @@ MAPPED = (argilla, label_studio, pairs_table)
 """Those whose fields have the names that somebody gave them: their read takes `names`, from ours to the file's."""
 FORMATS = (
     *(argilla, label_studio),
-    *(helpsteer, lmarena, multipref, nectar, nemo_rl, open_assistant, rewardbench, shp, summaries, ultrafeedback),
+    *(helpsteer, helpsteer_ratings, lmarena, multipref, nectar, nemo_rl, open_assistant),
+    *(rewardbench, shp, summaries, ultrafeedback),
     *(axolotl, llama_factory, ms_swift, spreadsheet, trl_sft),
     *(hh_rlhf, trl, groups, pairs_table, prompts),
 )

@@ -71,7 +71,7 @@ def _groups(row: Row, source: str, left_out: Counter[str]) -> Iterator[Group]:
     if "context" in row.fields:
         names, asked = THIRD, messages_of(row, "context", left_out)
     else:
-        names, asked = SECOND, _turns(row.text("prompt"))
+        names, asked = SECOND, turns_of(row.text("prompt"))
     verdicts = [
         Verdict(f"annotator {place}", **_leaning(one, names.score), said={"reason": _reason(one, names, left_out)})
         for place, one in enumerate(row.inner(names.each), start=1)
@@ -95,7 +95,8 @@ def _reason(row: Row, names: Names, left_out: Counter[str]) -> str:
     return "\n\n".join(filter(None, (row.text(name, "") for name in names.why)))[:10_000]
 
 
-def _turns(prompt: str) -> tuple[Message, ...]:
+def turns_of(prompt: str) -> tuple[Message, ...]:
+    """Return the turns of a HelpSteer2 prompt, the user's first."""
     first, *rest = TURN.split(prompt)
     roles = {"User": "user", "Assistant": "assistant"}
     later = (Message(roles[speaker], text) for speaker, text in zip(rest[::2], rest[1::2], strict=True))

@@ -36,6 +36,8 @@ class Verdict:
     strength: Sequence[int | None] = ()
     shown: Sequence[int] | None = None
     """Places from first seen to last, if the file tells."""
+    ratings: Sequence[int] = ()
+    """Of each completion by itself, from 1; empty if there are none."""
     said: Mapping[str, Any] = field(default_factory=dict)
     """Further fields of the Ranking: outcome, reason, seconds, submitted, source …"""
 
@@ -94,6 +96,7 @@ def judged(
             tuple(sorted(ids) if verdict.shown is None else (ids[place] for place in verdict.shown)),
             tuple(tuple(ids[place] for place in tied) for tied in verdict.order),
             strength=tuple(verdict.strength),
+            ratings=dict(zip(ids, verdict.ratings, strict=True)) if verdict.ratings else {},
             **{"source": "import", **verdict.said},
         )
         for verdict in verdicts

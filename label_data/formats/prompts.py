@@ -19,8 +19,8 @@ NAME = "prompts"
 COLUMN = "prompt"
 """The field or column that holds the prompt, unless another is named."""
 ANSWERS = {"chosen", "rejected", "completions", "completion", "response", "answer1", "answer2", "rejected_message"}
-"""Fields of rows that hold answers too, as HelpSteer2's ratings and Label Studio's JSON_MIN: taking such for prompts
-would drop what was judged, so it must be asked for."""
+"""Fields of rows that hold answers too, in a form that nobody here reads: taking such for prompts would drop what was
+judged, so it must be asked for."""
 
 
 def says(fields: Mapping[str, Any]) -> str:
