@@ -19,6 +19,7 @@ from sqlalchemy import Connection, Row, Table, delete, func, insert, select
 from label_data import schema
 from label_data.contents import all_groups_in
 from label_data.database import Store, flush, open_store, reading, shown, writing
+from label_data.disk import is_full
 from label_data.formats.groups import export_digest
 from label_data.records import InputError
 
@@ -136,6 +137,11 @@ def restore(file: Path, target: Store, on_progress: Callable[[str, int], object]
             ):
                 kept.backup(copy)
         except sqlite3.DatabaseError as error:
+            if is_full(error):
+                raise InputError(
+                    f"{file}: there is no room to read it: the disk took no more in {folder}. "
+                    "Free some space there, or set TMPDIR to a folder that has it."
+                ) from None
             raise InputError(f"{file}: this is no backup that can be read ({error}). Name another file.") from None
         source = open_store(opened, create=False)
         try:

@@ -368,12 +368,12 @@ def test_a_ten_for_one_of_ultrafeedback_is_not_placed_and_counted(tmp_path):
     left_out = Counter()
     scores = [(10, 1.0), (3, 3.0), (3, 2.0)]
     answers = [
-        {"model": "m", "response": str(place), "overall_score": score, "fine-grained_score": fine}
+        {"model": "m", "response": str(place), "overall_score": score, "fine-grained_score": fine, "critique": "."}
         for place, (score, fine) in enumerate(scores)
     ]
     found = read_one(tmp_path, formats.ultrafeedback, 0, left_out, completions=answers)
     assert orders(found) == [[["1", "2"]]]
-    assert left_out[formats.ultrafeedback.TEN_FOR_ONE] == 1
+    assert left_out == {formats.ultrafeedback.TEN_FOR_ONE: 1, "field 'critique' of a completion is not kept": 3}
 
 
 def test_equal_scores_of_the_binarized_form_are_a_tie(tmp_path):
@@ -405,16 +405,21 @@ def test_each_person_of_open_assistant_is_kept_at_each_question_of_the_tree(tmp_
     events = [
         {"type": "ranking", "user_id": "u1", "ranking": [1, 0], "ranked_message_ids": ["m2", "m1"]},
         {"type": "ranking", "user_id": "u2", "ranking": [], "ranked_message_ids": [], "not_rankable": True},
+        {"type": "ranking", "user_id": "u3", "ranking": [0, 1], "ranked_message_ids": ["gone", "m1"]},
     ]
     below = reply("q2", reply("m4", rank=1), reply("m5", rank=0), reply("gone", deleted=True), role="prompter")
-    tree = reply("q1", reply("m1", below), reply("m2"), role="prompter", events={"ranking": events})
+    tree = reply("q1", reply("m1", below), reply("m2", emojis={"x": 1}), role="prompter", events={"ranking": events})
     left_out = Counter()
     first, second = read_one(tmp_path, formats.open_assistant, 0, left_out, prompt=tree)
     assert [(ranking.annotator, ranking.outcome) for ranking in first.rankings] == [("u1", "ranked"), ("u2", "all_bad")]
     assert orders([first]) == [[["m2"], ["m1"]], []]
     assert [turn.content for turn in second.prompt.messages] == ["q1", "m1", "q2"]
     assert orders([second]) == [[["m5"], ["m4"]]]
-    assert left_out == {"deleted message, with what follows it": 1}
+    assert left_out == {
+        "deleted message, with what follows it": 1,
+        "field 'emojis' of a message is not kept": 1,
+        formats.open_assistant.ORDER_IS_GONE: 1,
+    }
 
 
 def test_a_csv_of_pairs_may_have_columns_of_any_name(store, tmp_path):
@@ -491,7 +496,7 @@ def test_label_studio_keeps_everybody_and_maps_sides(tmp_path):
     def side(which):
         return {"type": "pairwise", "value": {"selected": which}}
 
-    task = {"data": {"q": PIGS, "x": "No.", "y": "Yes."}} | {
+    task = {"data": {"q": PIGS, "x": "No.", "y": "Yes.", "topic": "birds"}} | {
         "annotations": [
             annotation(1, side("left"), lead_time=2.5),
             annotation({"id": 2, "email": "a@b.c"}, side("right")),
@@ -508,7 +513,11 @@ def test_label_studio_keeps_everybody_and_maps_sides(tmp_path):
         ("annotator 3", "skipped", None),
     ]
     assert orders([group]) == [NO_FIRST, NO_FIRST[::-1], []]
-    assert left_out == {"annotation without a pairwise or ranker result": 1}
+    assert left_out == {
+        "annotation without a pairwise or ranker result": 1,
+        "result that is neither pairwise nor ranker": 1,
+        "field 'topic' of a task's data is not kept": 1,
+    }
 
 
 def test_every_annotation_of_json_min_is_kept_with_when_it_was_made_whatever_its_control_is_called(store, tmp_path):

@@ -156,6 +156,19 @@ def test_a_backup_is_there_whole_or_not_at_all(disk, sqlite_store, tmp_path):
         store.dispose()
 
 
+def test_a_backup_is_not_called_damaged_where_there_is_no_room_to_read_it(disk, filled_store, tmp_path, monkeypatch):
+    source, file = open_store(filled_store), tmp_path / "kept.db"
+    back_up(source, file)
+    restored = open_store(tmp_path / "restored.db")
+    monkeypatch.setattr("tempfile.tempdir", str(disk.folder))
+    with disk.full(16 * KIB), pytest.raises(InputError) as error:
+        restore(file, restored)
+    assert f"{SAID} in {disk.folder}" in refusal(error)
+    assert restore(file, restored).rows["prompts"] == TASKS
+    for store in (source, restored):
+        store.dispose()
+
+
 def test_a_full_disk_under_postgresql_is_said_in_the_same_words(postgres_store):
     """What the server answers then, 53100, is here raised by a trigger, the tests having no disk of its own for it."""
     store = open_store(postgres_store)

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from label_data.formats.judged import AS_IT_IS, Verdict, judged, leaning, messages_of, number_of, read_judged
+from label_data.formats.pairs import count_unknown
 from label_data.formats.rows_in import Row
 from label_data.records import Group, Message
 
@@ -90,8 +91,7 @@ def _leaning(row: Row, name: str) -> dict[str, Any]:
 
 
 def _reason(row: Row, names: Names, left_out: Counter[str]) -> str:
-    for name in row.fields.keys() - {names.score, *names.why}:
-        left_out[f"field {name[:60]!r} of a preference is not kept"] += row.fields[name] is not None
+    count_unknown(row, (names.score, *names.why), left_out, "a preference")
     return "\n\n".join(filter(None, (row.text(name, "") for name in names.why)))[:10_000]
 
 

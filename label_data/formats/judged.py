@@ -134,8 +134,7 @@ def messages_of(row: Row, name: str, left_out: Counter[str]) -> tuple[Message, .
         return (Message("user", value),)
     turns = []
     for turn in row.inner(name):
-        for extra in turn.fields.keys() - {"role", "content"}:
-            left_out[f"field {extra[:60]!r} of a message is not kept"] += turn.fields[extra] is not None
+        count_unknown(turn, ("role", "content"), left_out, "a message")
         turns.append({"role": turn.text("role"), "content": _content(turn)})
     if not turns:
         row.refuse(name, described(value), 'Write a list of messages: [{"role": "user", "content": "…"}].')

@@ -33,6 +33,7 @@ from label_data.records import Group
 
 NAME = "label-studio"
 NO_RESULT = "annotation without a pairwise or ranker result"
+OTHER_RESULT = "result that is neither pairwise nor ranker"
 SIDES = {"left": -1, "right": 1}
 OF_ANNOTATION = ("id", "annotator", "annotation_id", "created_at", "lead_time")
 DEFAULTS = {"prompt": "prompt", "left": "answer1", "right": "answer2", "items": "items", "text": "body"}
@@ -63,11 +64,14 @@ def read(path: Path, left_out: Counter[str] | None = None, names: Mapping[str, s
 
 def _of_task(row: Row, mapped: Mapping[str, str], source: str, left_out: Counter[str]) -> Iterator[Group]:
     data = row.object("data")
+    count_unknown(data, mapped.values(), left_out, "a task's data")
     answers, ids = _answers(data, mapped)
     verdicts = []
     for annotation in row.inner("annotations"):
         person, said = _person(annotation, "completed_by"), _when(annotation)
-        results = [one for one in annotation.inner("result") if one.text("type", "") in ("pairwise", "ranker")]
+        given = annotation.inner("result")
+        results = [one for one in given if one.text("type", "") in ("pairwise", "ranker")]
+        left_out[OTHER_RESULT] += len(given) - len(results)
         if annotation.truth("was_cancelled"):
             verdicts.append(Verdict(person, said=said | {"outcome": "skipped"}))
         elif not results:

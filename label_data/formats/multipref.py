@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from label_data.formats.judged import AS_IT_IS, Verdict, judged, leaning, read_judged
+from label_data.formats.pairs import count_unknown
 from label_data.formats.rows_in import Row
 from label_data.records import Group, Message
 
@@ -47,8 +48,7 @@ def _groups(row: Row, source: str, left_out: Counter[str]) -> Iterator[Group]:
     verdicts = []
     for name, kind in WORKERS.items():
         for one in row.inner(name):
-            for extra in one.fields.keys() - {"evaluator", "overall_pref", "time_spent"}:
-                left_out[f"field {extra[:60]!r} of an annotation is not kept"] += one.fields[extra] is not None
+            count_unknown(one, ("evaluator", "overall_pref", "time_spent"), left_out, "an annotation")
             preference = one.text("overall_pref")
             if preference not in LEANING:
                 one.refuse("overall_pref", repr(preference[:60]), f"Write one of {', '.join(LEANING)}.")

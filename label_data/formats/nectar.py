@@ -15,6 +15,7 @@ from typing import Any
 
 from label_data.formats.hh_rlhf import turns
 from label_data.formats.judged import Verdict, by_rank, judged, number_of, read_judged
+from label_data.formats.pairs import count_unknown
 from label_data.formats.rows_in import Row
 from label_data.records import Group, Message
 
@@ -39,6 +40,8 @@ def _groups(row: Row, source: str, left_out: Counter[str]) -> Iterator[Group]:
         asked = asked[:-1]
     asked = tuple(Message(turn.role, turn.content.removesuffix(" ")) for turn in asked)
     answers = row.inner("answers")
+    for answer in answers:
+        count_unknown(answer, ("answer", "model", "rank"), left_out, "an answer")
     order = by_rank([number_of(answer, "rank") for answer in answers])
     texts = [(answer.text("answer"), answer.text("model", "")) for answer in answers]
     category = ", ".join(str(one) for one in row.items("source"))

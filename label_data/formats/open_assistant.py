@@ -18,13 +18,23 @@ from pathlib import Path
 from typing import Any
 
 from label_data.formats.judged import Verdict, by_rank, judged, read_judged
+from label_data.formats.pairs import count_unknown
 from label_data.formats.rows_in import Row
 from label_data.records import Group, Message
 
 NAME = "open-assistant"
 OVERALL = "several people, summed up (Open-Assistant)"
 ROLES = {"prompter": "user", "assistant": "assistant"}
+ORDER_IS_GONE = "a person's order that holds fewer than two of the replies that are there"
 KNOWN = ("message_tree_id", "tree_state", "prompt", "origin")
+OF_MESSAGE = (
+    *("message_id", "parent_id", "message_tree_id", "tree_state"),
+    *("text", "role", "lang", "rank", "model_name", "replies", "deleted", "events"),
+)
+OF_RANKING = (
+    *("type", "user_id", "ranking", "ranked_message_ids", "not_rankable"),
+    *("ranking_parent_id", "message_tree_id"),
+)
 
 
 def says(fields: Mapping[str, Any]) -> str:
@@ -43,6 +53,7 @@ def _groups(row: Row, source: str, left_out: Counter[str]) -> Iterator[Group]:
 
 def _below(node: Row, before: tuple[Message, ...], source: str, left_out: Counter[str]) -> Iterator[Group]:
     """Yield the groups of this message and of all below it."""
+    count_unknown(node, OF_MESSAGE, left_out, "a message")
     role = node.text("role")
     if role not in ROLES:
         node.refuse("role", repr(role[:60]), "Write prompter or assistant.")
@@ -51,21 +62,24 @@ def _below(node: Row, before: tuple[Message, ...], source: str, left_out: Counte
     left_out["deleted message, with what follows it"] += len(node.items("replies")) - len(replies)
     if role == "prompter" and len(replies) > 1:
         answers = [(reply.text("text"), reply.text("model_name", "")) for reply in replies]
-        yield from judged(said, answers, _verdicts(node, replies), left_out, source, node.text("lang", ""))
+        yield from judged(said, answers, _verdicts(node, replies, left_out), left_out, source, node.text("lang", ""))
     for reply in replies:
         yield from _below(reply, said, source, left_out)
 
 
-def _verdicts(node: Row, replies: list[Row]) -> Iterator[Verdict]:
+def _verdicts(node: Row, replies: list[Row], left_out: Counter[str]) -> Iterator[Verdict]:
     places = {reply.text("message_id"): place for place, reply in enumerate(replies)}
     events = node.object("events").inner("ranking")
     for event in events:
         order = [(places[one],) for one in event.texts("ranked_message_ids") if one in places]
         person = event.text("user_id", "") or OVERALL
+        count_unknown(event, OF_RANKING, left_out, "a person's order")
         if event.truth("not_rankable"):
             yield Verdict(person, said={"outcome": "all_bad"})
         elif len(order) > 1:
             yield Verdict(person, order)
+        else:
+            left_out[ORDER_IS_GONE] += 1
     order = by_rank([reply.number("rank") for reply in replies])
     if not events and sum(map(len, order)) > 1:
         yield Verdict(OVERALL, order)

@@ -43,9 +43,13 @@ def pair_group(
     return imported_pair(prompt, chosen[-1], rejected[-1], annotator)
 
 
-def count_unknown(row: Row, known: Collection[str], left_out: Counter[str]) -> None:
-    """Count the row's fields that are not `known` and not null, by name for the first twenty names of a file."""
+def count_unknown(row: Row, known: Collection[str], left_out: Counter[str], of: str = "") -> None:
+    """Count the row's fields that are not `known` and not null, by name for the first twenty reasons of a file.
+
+    `of` says what the row is if it is not all of one: "a completion".
+    """
+    of = f" of {of}" if of else ""
     for name, value in row.fields.items():
         if name not in known and value is not None:
-            reason = f"field {name[:60]!r} is not kept"
-            left_out[reason if reason in left_out or len(left_out) < 20 else "another field is not kept"] += 1
+            reason = f"field {name[:60]!r}{of} is not kept"
+            left_out[reason if reason in left_out or len(left_out) < 20 else f"another field{of} is not kept"] += 1

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from label_data.formats.judged import Verdict, by_rank, judged, messages_of, number_of, read_judged
-from label_data.formats.pairs import NO_QUESTION, PART_EARLY
+from label_data.formats.pairs import NO_QUESTION, PART_EARLY, count_unknown
 from label_data.formats.rows_in import Row
 from label_data.records import Group, Message
 
@@ -32,6 +32,8 @@ KNOWN = (
     *("source", "instruction", "models", "completions"),
     *("prompt", "chosen", "rejected", "score_chosen", "score_rejected"),
 )
+
+OF_COMPLETION = ("model", "response", "custom_system_prompt", "overall_score", "fine-grained_score")
 
 
 def says(fields: Mapping[str, Any]) -> str:
@@ -52,6 +54,7 @@ def _groups(row: Row, source: str, left_out: Counter[str]) -> Iterator[Group]:
         return _binarized(row, source, left_out)
     answers, scores = [], []
     for answer in row.inner("completions"):
+        count_unknown(answer, OF_COMPLETION, left_out, "a completion")
         system = answer.text("custom_system_prompt", "")
         answers.append((answer.text("response"), answer.text("model", ""), {"system_prompt": system} if system else {}))
         score, fine = answer.number("overall_score"), answer.number("fine-grained_score")
