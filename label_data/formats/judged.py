@@ -36,10 +36,10 @@ class Verdict:
     strength: Sequence[int | None] = ()
     shown: Sequence[int] | None = None
     """Places from first seen to last, if the file tells."""
-    ratings: Sequence[int] = ()
-    """Of each completion by itself, from 1; empty if there are none."""
     said: Mapping[str, Any] = field(default_factory=dict)
     """Further fields of the Ranking: outcome, reason, seconds, submitted, source …"""
+    ratings: Sequence[int] = ()
+    """Of each completion by itself, from 1; empty if there are none."""
 
 
 def read_judged(
