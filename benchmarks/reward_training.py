@@ -30,6 +30,7 @@ from pathlib import Path
 from statistics import median
 from typing import Annotated, Any
 
+import numpy as np
 import typer
 
 from label_data.comparisons import group_comparisons, split_by_prompt
@@ -204,6 +205,7 @@ def measure(side: str, task: dict[str, Any]) -> dict[str, Any]:
         "peak_gb": peak / 1e6,
         "accuracy": [accuracy.value, accuracy.low, accuracy.high],
         "log_loss": [loss.value, loss.low, loss.high],
+        "margins": margins,
     }
 
 
@@ -230,8 +232,22 @@ def tiny_network(folder: Path) -> None:
     tokenizer.save_pretrained(folder)
 
 
-def table(found: Sequence[dict[str, Any]]) -> str:
-    """Return the medians of both sides and their ratios as markdown."""
+def paired(ours: dict[str, Any], theirs: dict[str, Any], held_out: Sequence[Group]) -> str:
+    """Say how the two sides differ on the same held-out comparisons, with intervals that resample prompts."""
+    from reward import metrics
+    from reward.sides import side as side_of
+
+    test = side_of(held_out)
+    said = []
+    for name, measured in (("accuracy", metrics.correct), ("log-loss", metrics.losses)):
+        here, there = (measured(np.array(one["margins"])) for one in (ours, theirs))
+        less = metrics.mean_with_interval(here - there, test.weights, test.clusters)
+        said.append(f"{name} {less.value:+.3f} ({less.low:+.3f} to {less.high:+.3f})")
+    return f"Here less TRL, on {len(test.comparisons)} comparisons of {test.prompts} prompts: {', '.join(said)}."
+
+
+def table(found: Sequence[dict[str, Any]], held_out: Sequence[Group]) -> str:
+    """Return the medians of both sides, their ratios, and how the last two differ in quality, as markdown."""
     of = {side: [one for one in found if one["side"] == side] for side in SIDES}
     lines = [
         "| | seconds a ranking | tokens | peak GB | held-out accuracy | log-loss |",
@@ -255,6 +271,7 @@ def table(found: Sequence[dict[str, Any]]) -> str:
             "",
             f"TRL takes {median(ratios):.2f} times as long ({said}), and {of_processor:.2f} times the processor time; "
             f"tokens bound it at {bound:.2f}.",
+            paired(turns[-1][0], turns[-1][1], held_out),
         ]
     )
 
@@ -311,7 +328,7 @@ def main(
     typer.echo(
         f"{len(train)} rankings, {comparisons} comparisons, {epochs} time(s) over them, {repeats} run(s) a side.\n"
     )
-    typer.echo(table(found))
+    typer.echo(table(found, test[:held_out]))
     if out is not None:
         out.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
 
