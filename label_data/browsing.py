@@ -8,9 +8,9 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
-from typing import get_args
+from typing import Literal, get_args
 
-from sqlalchemy import Connection, Row, Select, Text, func, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, Text, func, select
 
 from label_data import schema
 from label_data.contents import groups_in, messages_in
@@ -35,21 +35,33 @@ for _around in ('{"content":"', *(f'","role":"{role}"}}' for role in get_args(Ro
 _SAID = func.replace(_SAID, "\n,\n", "\n", type_=Text())
 
 
+Place = Literal["prompt", "completions", "reasons"]
+"""Where a text is searched for: any message, any completion, or why somebody ranked them so."""
+
+
 @dataclass(frozen=True, slots=True)
 class Filter:
     """Which prompts are wanted: all that is said must hold, and empty says nothing."""
 
     text: str = ""
-    """Stands in a message of the prompt; upper and lower case of a to z are one."""
+    """Stands where `text_in` says; upper and lower case of a to z are one."""
+    text_in: Place = "prompt"
     category: str = ""
     source: str = ""
     """Where the prompt came from: a file's name."""
+    licence: str = ""
     policy: str = ""
     """Wrote one of the completions."""
     annotator: str = ""
-    """Pseudonym of somebody with a current ranking of the prompt, of that outcome if one is asked for."""
+    """Pseudonym of somebody with a current ranking of the prompt, which is all that is asked for of rankings."""
     outcome: str = ""
     """Of a current ranking."""
+    flag: str = ""
+    """That a current ranking gives one of the completions."""
+    since: int | None = None
+    """Microseconds since 1970, UTC, at which a current ranking was made, or stored if nobody knows, or later."""
+    before: int | None = None
+    """And earlier than this."""
     state: str = ""
 
 
@@ -77,6 +89,7 @@ class Choices:
 
     categories: tuple[str, ...]
     sources: tuple[str, ...]
+    licences: tuple[str, ...]
     policies: tuple[str, ...]
     annotators: Mapping[str, str]
     """Pseudonym, or the name that a file gave -> the name to show."""
@@ -89,6 +102,17 @@ class Revision:
     settings: ProjectSettings
     saved: int | None
     """Microseconds since 1970, UTC; None for those that a project begins with."""
+
+
+@dataclass(frozen=True, slots=True)
+class InVersion:
+    """A version of the data that holds the prompt."""
+
+    name: str
+    side: str
+    """train or held-out."""
+    made: int
+    """Microseconds since 1970, UTC."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +132,8 @@ class History:
     """Annotator -> the name to show."""
     revisions: Mapping[tuple[str, int], Revision]
     """(project, revision) that a ranking or demonstration names -> the settings, where this store has them."""
+    versions: tuple[InVersion, ...]
+    """Of the project's data, oldest first."""
 
 
 def prompts_like(
@@ -159,8 +185,8 @@ def count_like(store: Store, project: str, wanted: Filter) -> int:
 
 def _rows(connection: Connection, project: str, wanted: Filter, below: int | None, limit: int) -> Iterator[Row]:
     """Yield the rows of the prompts that fit, newest first, read a few at a time."""
-    query = _query(project, wanted).limit(AT_ONCE if wanted.text else limit)
-    text = wanted.text.casefold().strip()
+    text = wanted.text.casefold().strip() if wanted.text_in == "prompt" else ""
+    query = _query(project, wanted).limit(AT_ONCE if text else limit)
     while rows := connection.execute(query if below is None else query.where(_items.c.number < below)).all():
         for row in rows:  # a backslash escapes in JSON, so what SQL found is looked at again
             if not text or any(text in message.content.casefold() for message in messages_in(row.messages)):
@@ -175,23 +201,42 @@ def _query(project: str, wanted: Filter) -> Select:
         .where(_items.c.project == project)
         .order_by(_items.c.number.desc())
     )
-    if wanted.text.strip():
-        as_json = json.dumps(wanted.text.strip(), ensure_ascii=False)[1:-1]
-        query = query.where(_SAID.icontains(as_json, autoescape=True))
-    for column, value in ((_prompts.c.category, wanted.category), (_prompts.c.source, wanted.source)):
-        if value:
-            query = query.where(column == value)
+    text = wanted.text.strip()
+    if text and wanted.text_in == "prompt":
+        query = query.where(_SAID.icontains(json.dumps(text, ensure_ascii=False)[1:-1], autoescape=True))
+    if text and wanted.text_in == "completions":
+        says_so = _completions.c.text.icontains(text, autoescape=True)
+        query = query.where(
+            select(_completions.c.number).where(_completions.c.prompt_id == _items.c.prompt_id, says_so).exists()
+        )
+    for name in ("category", "source", "licence"):
+        if getattr(wanted, name):
+            query = query.where(_prompts.c[name] == getattr(wanted, name))
     if wanted.state:
         query = query.where(_items.c.state == wanted.state)
     if wanted.policy:
         written = (_completions.c.prompt_id == _items.c.prompt_id) & (_completions.c.policy == wanted.policy)
         query = query.where(select(_completions.c.number).where(written).exists())
-    if wanted.annotator or wanted.outcome:
-        judged = select(_rankings.c.number).where(_rankings.c.item == _items.c.number, *_current())
-        for column, value in ((_rankings.c.annotator, wanted.annotator), (_rankings.c.outcome, wanted.outcome)):
-            judged = judged.where(column == value) if value else judged
+    of_ranking = _of_ranking(wanted)
+    if of_ranking:
+        judged = select(_rankings.c.number).where(_rankings.c.item == _items.c.number, *of_ranking, *_current())
         query = query.where(judged.exists())
     return query
+
+
+def _of_ranking(wanted: Filter) -> list[ColumnElement[bool]]:
+    """Return the conditions on one and the same ranking."""
+    table, text = _rankings.c, wanted.text.strip()
+    made = func.coalesce(table.submitted_us, table.stored_us)
+    asked = (
+        (wanted.annotator, table.annotator == wanted.annotator),
+        (wanted.outcome, table.outcome == wanted.outcome),
+        (wanted.flag, table.flags.contains(json.dumps(wanted.flag, ensure_ascii=False), autoescape=True)),
+        (wanted.since is not None, made >= (wanted.since or 0)),
+        (wanted.before is not None, made < (wanted.before or 0)),
+        (text and wanted.text_in == "reasons", table.reason.icontains(text, autoescape=True)),
+    )
+    return [condition for is_asked, condition in asked if is_asked]
 
 
 def _current() -> tuple:
@@ -206,7 +251,7 @@ def choices(store: Store, project: str) -> Choices:
     mine = select(_items.c.prompt_id).where(_items.c.project == project)
     items = select(_items.c.number).where(_items.c.project == project)
     with reading(store) as connection:
-        categories, sources, policies, annotators = (
+        categories, sources, licences, policies, annotators = (
             tuple(
                 connection.scalars(
                     select(column).where(of, column != "").distinct().order_by(column).limit(MOST_CHOICES)
@@ -215,12 +260,15 @@ def choices(store: Store, project: str) -> Choices:
             for column, of in (
                 (_prompts.c.category, _prompts.c.id.in_(mine)),
                 (_prompts.c.source, _prompts.c.id.in_(mine)),
+                (_prompts.c.licence, _prompts.c.id.in_(mine)),
                 (_completions.c.policy, _completions.c.prompt_id.in_(mine)),
                 (_rankings.c.annotator, _rankings.c.item.in_(items)),
             )
         )
         names = _names(connection, set(annotators))
-    return Choices(categories, sources, policies, dict(sorted(names.items(), key=lambda one: one[1].casefold())))
+    return Choices(
+        categories, sources, licences, policies, dict(sorted(names.items(), key=lambda one: one[1].casefold()))
+    )
 
 
 def _names(connection: Connection, annotators: set[str]) -> dict[str, str]:
@@ -258,7 +306,20 @@ def history(store: Store, project: str, prompt_id: str) -> History:
             dict(connection.execute(gone).all()),
             _names(connection, {one.annotator for one in judged}),
             dict(_revisions(connection, under)),
+            tuple(_versions(connection, project, prompt_id)),
         )
+
+
+def _versions(connection: Connection, project: str, prompt_id: str) -> Iterator[InVersion]:
+    made, held = schema.versions, schema.version_rows
+    found = (
+        select(made.c.name, held.c.side, made.c.made_us)
+        .join(held, held.c.version == made.c.number)
+        .where(held.c.prompt_id == prompt_id, made.c.project == project)
+        .order_by(made.c.number)
+    )
+    for row in connection.execute(found):
+        yield InVersion(row.name, row.side, row.made_us)
 
 
 def _revisions(connection: Connection, under: set[tuple[str, int]]) -> Iterator[tuple[tuple[str, int], Revision]]:

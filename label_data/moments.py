@@ -1,6 +1,6 @@
 """Microseconds since 1970, UTC, as people read them."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, time, timedelta
 
 MINUTE, DAY = "%Y-%m-%d %H:%M", "%Y-%m-%d"
 
@@ -11,3 +11,8 @@ def moment(microseconds: int, form: str = MINUTE) -> str:
         return datetime.fromtimestamp(microseconds / 1e6, UTC).strftime(form)
     except (ValueError, OverflowError, OSError):
         return f"{microseconds} µs"
+
+
+def midnight(day: date, days_later: int = 0) -> int:
+    """Return the moment at which the day begins, UTC, or the one so many days later."""
+    return round(datetime.combine(day + timedelta(days=days_later), time(), UTC).timestamp() * 1e6)

@@ -4,11 +4,12 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date
 from itertools import combinations
 from math import isfinite
 from typing import Any, Literal, get_args
 
+from label_data.moments import midnight
 from label_data.near_duplicates import THRESHOLD
 from label_data.records import STRENGTHS, Group, InputError, Outcome, Ranking, Source, check_text
 
@@ -22,7 +23,6 @@ Weights = Literal["ranking", "comparison", "prompt", "reliability"]
 """What weighs 1: a ranking (one of many comparisons counts no more than one of a single one), each comparison, or all
 that is said of a prompt. reliability: a ranking, times how reliable its annotator is."""
 
-DAY = timedelta(days=1)
 FORM = re.compile(r"(\w+)(!?=)(.*)", re.DOTALL)
 OF_RANKING: dict[str, Callable[[Ranking, Mapping[str, str]], set[str]]] = {
     "annotator": lambda ranking, policies: {ranking.annotator},
@@ -144,12 +144,11 @@ def _bound(name: str, value: str, condition: str) -> float:
     """Return the bound as a number; a day as the microsecond, since 1970, at which it begins, or for until ends."""
     try:
         if name in ("since", "until"):
-            day = datetime.combine(date.fromisoformat(value), time(), UTC) + (DAY if name == "until" else 0 * DAY)
-            return (day - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
+            return midnight(date.fromisoformat(value), days_later=name == "until")
         number = float(value)
         if (name == "voices" and number >= 1 and number == int(number)) or (name == "agreement" and 0 <= number <= 1):
             return number
-    except ValueError:
+    except (ValueError, OverflowError):
         pass
     means = {
         "since": "a day, for example 2026-01-31",

@@ -272,7 +272,7 @@ version_rows = Table(
     metadata,
     Column("version", Counter, ForeignKey("versions.number"), primary_key=True, autoincrement=False),
     Column("place", BigInteger, primary_key=True, autoincrement=False),
-    Column("prompt_id", String(32), ForeignKey("prompts.id"), nullable=False),
+    Column("prompt_id", String(32), ForeignKey("prompts.id"), nullable=False, index=True),
     Column("side", String(10), nullable=False),
     Column("content", Text, nullable=False),
 )

@@ -9,6 +9,8 @@ from label_data.records import FEWEST_COMPLETIONS, MOST_COMPLETIONS, InputError,
 
 Kind = Literal["transformers", "openai"]
 Order = Literal["added", "random", "fewest"]
+UNACCEPTABLE = "unacceptable"
+"""The flag that every project has, whatever its settings name."""
 PACKAGED_MODEL = "packaged:SmolLM2-135M-Instruct"
 
 MOST_TESTS = 0.5

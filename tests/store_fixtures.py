@@ -18,7 +18,7 @@ from label_data.store import add_prompts
 from postgres_server import NOT_DURABLE, PostgresServer, running_postgres
 
 BACK_ENDS = ("sqlite", "postgresql")
-NEWEST, TRIGGERS = "0007", 6
+NEWEST, TRIGGERS = "0008", 6
 """Of a store on PostgreSQL: its version, and how many triggers it has."""
 
 

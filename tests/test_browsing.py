@@ -1,5 +1,8 @@
 """Prompts found by what is known of them, page by page, and all that is known of one."""
 
+from dataclasses import replace
+from datetime import date
+
 import pytest
 
 from label_data import browsing
@@ -7,29 +10,39 @@ from label_data.annotators import annotator_named
 from label_data.assignment import Answer, next_tasks, submit
 from label_data.browsing import Filter, choices, count_like, history, judged_so_far, prompts_like
 from label_data.gold import mark_gold
+from label_data.moments import midnight
 from label_data.projects import PROJECT, add_project, save_settings
+from label_data.recipes import Recipe
 from label_data.records import Completion, Group, InputError, Message, Prompt, Ranking, user_prompt
 from label_data.settings import ProjectSettings
+from label_data.snapshots import version_groups
 from label_data.store import add_groups, add_prompts
+from label_data.version_making import make_version
 from label_data.work import retract
 from store_fixtures import add_ready_prompt
 
 
-def asked(text, category="", source="", policies=("tiny", "large"), **ranking):
+def asked(text, category="", source="", policies=("tiny", "large"), licence="", **ranking):
     """Return a prompt with a completion of each policy, ranked in that order by "ana" unless told otherwise."""
-    prompt = user_prompt(text, category, source)
+    prompt = Prompt((Message("user", text),), category, source, licence)
     completions = tuple(Completion(prompt.id, f"{text} {policy}", policy) for policy in policies)
     ids = tuple(completion.id for completion in completions)
     said = {"annotator": "ana", "shown": ids, "order": tuple((one,) for one in ids), "source": "import"} | ranking
     return Group(prompt, completions, (Ranking(prompt.id, submission=f"of {text}", **said),))
 
 
+def flagged(group, flag):
+    """Return the group with this flag on its first completion."""
+    (ranking,) = group.rankings
+    return replace(group, rankings=(replace(ranking, flags={ranking.shown[0]: (flag,)}),))
+
+
 @pytest.fixture
 def filled(store):
     """A store of four prompts, three of them judged: by ana, by ben, and by ana who skipped."""
     groups = [
-        asked("Can pigs fly?", "facts", "a.jsonl"),
-        asked("Write a haiku.", "verse", "b.jsonl", ("tiny", "other"), annotator="ben"),
+        asked("Can pigs fly?", "facts", "a.jsonl", reason="100% True", submitted=midnight(date(2026, 1, 31)) - 1),
+        flagged(asked("Write a haiku.", "verse", "b.jsonl", ("tiny", "other"), "MIT", annotator="ben"), 'too "long"'),
         asked("Any 100% sure thing?", "facts", "b.jsonl", order=(), outcome="skipped"),
     ]
     add_groups(store, groups)
@@ -77,6 +90,22 @@ def test_prompts_come_newest_first_with_what_is_known_of_each(filled):
         ({"annotator": "ben", "outcome": "skipped"}, []),
         ({"outcome": "ranked"}, ["Write a haiku.", "Can pigs fly?"]),
         ({"state": "waiting"}, ['Not sampled: "quoted" user\'s PIGS']),
+        ({"text": "haiku. OTHER", "text_in": "completions"}, ["Write a haiku."]),
+        ({"text": "other"}, []),
+        ({"text": "% sure thing? tiny", "text_in": "completions"}, ["Any 100% sure thing?"]),
+        ({"text": "s_re thing", "text_in": "completions"}, []),
+        ({"text": "100% true", "text_in": "reasons"}, ["Can pigs fly?"]),
+        ({"text": "100% true", "text_in": "reasons", "annotator": "ben"}, []),
+        ({"licence": "MIT"}, ["Write a haiku."]),
+        ({"flag": 'too "long"'}, ["Write a haiku."]),
+        ({"flag": "long"}, []),
+        ({"flag": 'too "long"', "annotator": "ana"}, []),
+        (
+            {"since": midnight(date(2026, 1, 30)), "before": midnight(date(2026, 1, 30), days_later=1)},
+            ["Can pigs fly?"],
+        ),
+        ({"before": midnight(date(2026, 1, 30))}, []),
+        ({"since": midnight(date(2026, 1, 31))}, ["Any 100% sure thing?", "Write a haiku."]),
     ],
     ids=str,
 )
@@ -123,6 +152,7 @@ def test_filters_offer_what_there_is_by_the_names_of_people(filled):
     found = choices(filled, PROJECT)
     assert found.categories == ("facts", "verse")
     assert found.sources == ("a.jsonl", "b.jsonl")
+    assert found.licences == ("MIT",)
     assert found.policies == ("large", "other", "tiny")
     assert dict(found.annotators) == {"ana": "ana", ann: "Ann", "ben": "ben"}
 
@@ -173,3 +203,15 @@ def test_every_ranking_withdrawal_and_gold_prompt_makes_a_report_old(store):
     retract(store, "s-1", ann)
     seen.append(judged_so_far(store, PROJECT))
     assert len(set(seen)) == 4
+
+
+def test_a_history_names_the_versions_that_hold_the_prompt_and_on_which_side(filled):
+    every = make_version(filled, "first", Recipe(PROJECT, held_out=0.5))
+    make_version(filled, "verse", Recipe(PROJECT, ("category=verse",), held_out=0.5))
+    pigs, haiku = (history(filled, PROJECT, user_prompt(text).id) for text in ("Can pigs fly?", "Write a haiku."))
+    assert [one.name for one in pigs.versions] == ["first"]
+    assert [one.name for one in haiku.versions] == ["first", "verse"]
+    sides = {one.group.prompt.id: one.side for one in version_groups(filled, every)}
+    assert [found.versions[0].side for found in (pigs, haiku)] == [
+        sides[found.group.prompt.id] for found in (pigs, haiku)
+    ]

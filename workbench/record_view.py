@@ -116,6 +116,13 @@ def show_history(found: History) -> None:
     ]
     if written:
         st.dataframe(written, hide_index=True, width="stretch")
+    if found.versions:
+        sides = words("versions")["sides"]
+        among = [
+            filled(says["in_version"], name=literal(one.name), side=sides[one.side], when=when(one.made))
+            for one in found.versions
+        ]
+        st.caption(filled(says["in_versions"], list=", ".join(among)))
     for (project, revision), under in found.revisions.items():
         title = {"project": literal(project), "revision": revision, "when": when(under.saved) or says["at_first"]}
         with st.expander(filled(says["under"], **title)):

@@ -1,8 +1,9 @@
 """The data: look through it, bring some in, take it away."""
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,11 @@ import streamlit as st
 from label_data.browsing import MOST_COUNTED, Filter, count_like, history, prompts_like
 from label_data.data_folder import default_store
 from label_data.formats import READERS, prompts
+from label_data.moments import midnight
 from label_data.progress import store_counts
+from label_data.projects import project_settings
 from label_data.records import InputError
+from label_data.settings import UNACCEPTABLE
 from label_data.transfer import ENDINGS, Exported, Imported, Preview, export_file, import_files, preview, saved_upload
 from workbench.export_view import offer_export, show_left_out
 from workbench.jobs import keep_up
@@ -98,23 +102,35 @@ def show_prompts() -> None:
 def asked_for() -> Filter:
     """Let who is here say which prompts they want."""
     there = offered(str(default_store()), chosen)
-    text = st.text_input(says["search"], key="data-text")
-    row = st.columns(6)
+    searched, place = st.columns([3, 1])
+    text = searched.text_input(says["search"], key="data-text")
+    text_in = place.selectbox(says["search_in"], list(says["places"]), format_func=says["places"].get)
+    of_prompt, of_ranking = st.columns(5), st.columns(5)
 
-    def one_of(place: int, name: str, options: list[str], shown: Any = str) -> str:
+    def one_of(column: Any, name: str, options: Iterable[str], shown: Any = str) -> str:
         label = says["filters"][name]
-        found = row[place].selectbox(label, ["", *options], format_func=lambda one: shown(one) if one else says["any"])
+        found = column.selectbox(label, ["", *options], format_func=lambda one: shown(one) if one else says["any"])
         return found or ""
 
+    def day_of(column: Any, name: str, days_later: int) -> int | None:
+        day = column.date_input(says["filters"][name], None)
+        return midnight(day, days_later) if isinstance(day, date) else None
+
+    flags = (*project_settings(store(), chosen)[0].flags, UNACCEPTABLE)
     states, outcomes = words("prompts")["states"], words("my_work")["outcomes"]
     return Filter(
         text,
-        one_of(0, "category", list(there.categories)),
-        one_of(1, "source", list(there.sources)),
-        one_of(2, "policy", list(there.policies)),
-        one_of(3, "annotator", list(there.annotators), there.annotators.get),
-        one_of(4, "outcome", list(outcomes), outcomes.get),
-        one_of(5, "state", list(states), states.get),
+        text_in if text.strip() else "prompt",
+        category=one_of(of_prompt[0], "category", there.categories),
+        source=one_of(of_prompt[1], "source", there.sources),
+        licence=one_of(of_prompt[2], "licence", there.licences),
+        policy=one_of(of_prompt[3], "policy", there.policies),
+        state=one_of(of_prompt[4], "state", states, states.get),
+        annotator=one_of(of_ranking[0], "annotator", there.annotators, there.annotators.get),
+        outcome=one_of(of_ranking[1], "outcome", outcomes, outcomes.get),
+        flag=one_of(of_ranking[2], "flag", dict.fromkeys(flags)),
+        since=day_of(of_ranking[3], "since", 0),
+        before=day_of(of_ranking[4], "until", 1),
     )
 
 
