@@ -1,11 +1,9 @@
 """The data card of a version: what is in it, how far to believe it, and what was left out, for who gets the file."""
 
 import re
-import unicodedata
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cache
 from typing import Any
 
 from label_data.findings import percent
@@ -17,6 +15,10 @@ from label_data.records import Group, content_id
 LONGEST_LIST = 30
 """Annotators, policies … that a card lists; the others are counted together."""
 LONGEST_NAME = 80
+READ = 1_000
+"""Characters of a prompt and its completions that tell their language."""
+NO_WORDS = "zxx"
+"""ISO 639: no linguistic content."""
 TIES = {
     "drop": "they say nothing",
     "half": "each is two comparisons, one each way, of half the weight",
@@ -83,7 +85,9 @@ The same store and command give the same sha256, on SQLite and on PostgreSQL.
 A licence is what the imported file, the hub or whoever imported it said. What a policy's licence says of its output is
 to be looked up before this is passed on.
 
-Languages: the store keeps none, unless as a category. Prompts by their script: {scripts}.
+{languages}
+
+A program (py3langid) tells the language from each prompt and its completions; where they are short it may be wrong.
 
 ## What was left out
 
@@ -97,18 +101,18 @@ def pseudonym(annotator: str) -> str:
     return annotator[:8] if is_random else content_id("annotator", annotator)[:8]
 
 
-@cache
-def _script(character: str) -> str:
-    return unicodedata.name(character, "?").split()[0].split("-")[0].capitalize() if character.isalpha() else ""
+def language_of(group: Group) -> str:
+    """Return the ISO 639 code of the language that the prompt and its completions are in, or "none" without words.
 
+    Told by py3langid (Lui and Baldwin 2012, ACL demo 25-30) from the first `READ` characters: a prompt alone is often
+    too short.
+    """
+    from py3langid import classify  # loads its model, which takes half a second
 
-def script_of(text: str) -> str:
-    """Return the script that most letters of the text are in, for example "Latin" or "Cjk"; "none" without a letter."""
-    scripts: Counter[str] = Counter()
-    for character, times in Counter(text).items():
-        scripts[_script(character)] += times
-    del scripts[""]
-    return max(sorted(scripts), key=scripts.__getitem__, default="none")
+    said = [message.content for message in group.prompt.messages if message.role == "user"]
+    text = " ".join(" ".join((*said, *(completion.text for completion in group.completions)))[:READ].split())
+    code, _ = classify(text)
+    return "none" if code == NO_WORDS else code
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +128,8 @@ class Described:
     """By where they came from, prompts."""
     ranking_sources: Counter[str] = field(default_factory=Counter)
     outcomes: Counter[str] = field(default_factory=Counter)
-    scripts: Counter[str] = field(default_factory=Counter)
+    languages: Counter[str] = field(default_factory=Counter)
+    """By ISO 639 code, prompts."""
     assisted: Counter[str] = field(default_factory=Counter)
     days: list[int] = field(default_factory=list)
     """First and last time of a ranking, microseconds since 1970, UTC; empty if none has one."""
@@ -135,7 +140,7 @@ class Described:
         self.categories[group.prompt.category] += 1
         self.sources[group.prompt.source] += 1
         self.licences[group.prompt.licence] += 1
-        self.scripts[script_of("".join(one.content for one in group.prompt.messages if one.role == "user"))] += 1
+        self.languages[language_of(group)] += 1
         for ranking in group.rankings:
             self.annotators[pseudonym(ranking.annotator)] += 1
             self.ranking_sources[ranking.source] += 1
@@ -154,7 +159,7 @@ class Described:
             "licences",
             "ranking_sources",
             "outcomes",
-            "scripts",
+            "languages",
             "assisted",
         )
         return {**{name: dict(sorted(getattr(self, name).items())) for name in names}, "days": self.days}
@@ -196,7 +201,7 @@ def card_of(manifest: Mapping[str, Any], measured: Quality) -> str:
         categories=_listed("category", "prompts", manifest["categories"]),
         licences=_listed("licence", "prompts", manifest["licences"]),
         sources=_listed("source", "prompts", manifest["sources"]),
-        scripts=_sentence("", manifest["scripts"]).removeprefix(": ").removesuffix("."),
+        languages=_listed("language", "prompts", manifest["languages"]),
         left_out="\n".join(f"- {times:,} x: {reason}." for reason, times in manifest["left_out"].items()) or "Nothing.",
     )
 

@@ -3,8 +3,9 @@
 import pytest
 
 from label_data.recipes import Recipe
+from label_data.records import Completion, Group, user_prompt
 from label_data.store import add_groups
-from label_data.version_card import plain, pseudonym, script_of
+from label_data.version_card import language_of, plain, pseudonym
 from label_data.version_making import make_version
 from planted_people import judged, order_untold
 
@@ -73,13 +74,25 @@ def test_a_pseudonym_of_the_store_is_shortened_and_a_name_is_hashed():
     assert pseudonym("ana") != "ana" and len(pseudonym("ana")) == 8
 
 
-def test_scripts_are_those_of_most_letters():
-    assert (script_of("Why is it? 为"), script_of("为什么呢 A"), script_of("почему"), script_of("12 ?")) == (
-        "Latin",
-        "Cjk",
-        "Cyrillic",
-        "none",
-    )
+@pytest.mark.parametrize(
+    ("prompt", "completion", "language"),
+    [
+        ("Write a haiku.", "The old pond is still; a frog leaps into its depths and the water sounds.", "en"),
+        ("Warum ist der Himmel blau?", "Weil kurze Wellen stärker gestreut werden als lange.", "de"),
+        ("为什么天空是蓝色的？", "因为短波长的光散射得更厉害。", "zh"),
+        ("2+2", "4", "none"),
+    ],
+)
+def test_the_language_is_that_of_the_prompt_and_its_completions_together(prompt, completion, language):
+    asked = user_prompt(prompt)
+    assert language_of(Group(asked, (Completion(asked.id, completion),))) == language
+
+
+def test_the_card_counts_prompts_by_language(store):
+    asked = ("Why is the sky blue at noon?", "Where do the birds go?", "Warum ist der Himmel am Mittag blau?")
+    add_groups(store, [judged(text, {"ana": "a>b"}) for text in asked])
+    made = make_version(store, "v1", Recipe("default"))
+    assert "| language | prompts |\n| --- | ---: |\n| en | 2 |\n| de | 1 |" in made.card
 
 
 def test_text_of_others_stays_one_short_line():
