@@ -20,7 +20,7 @@ from label_data.quality_page import tables
 from label_data.recipes import Recipe
 from label_data.records import Completion, Group, Ranking, user_prompt
 from label_data.relabelling import answered_again
-from label_data.snapshots import record_model, versions
+from label_data.snapshots import record_model, version_groups, versions
 from label_data.store import add_groups, add_prompts
 from label_data.suspects import Suspect
 from label_data.version_making import make_version
@@ -152,6 +152,7 @@ def test_a_prompts_history_has_who_said_what_when_and_what_became_of_it(app):
     ann = annotator_named(store, "Ann").id
     (task,) = next_tasks(store, ann)
     submit(store, Answer(task.token, "s-1", "ranked", [[0], [1]], reason="Shorter.", demonstration="mine"), ann)
+    (only,) = version_groups(store, make_version(store, "v1", Recipe("default")))
     submit(store, Answer(task.token, "s-2", "all_bad", revises="s-1"), ann)
     retract(store, "s-2", ann)
     open_page(app, "data")
@@ -168,6 +169,8 @@ def test_a_prompts_history_has_who_said_what_when_and_what_became_of_it(app):
     assert rankings["Reason"].tolist() == ["Shorter.", ""]
     assert all(standing.startswith("withdrawn 20") for standing in rankings["Standing"])
     assert [expander.label for expander in app.expander if "Settings of" in expander.label]
+    on_side = {"train": "training", "held_out": "held out"}[only.side]
+    assert any(shown(one).startswith(f"In versions: v1 ({on_side}, made 20") for one in app.caption)
 
 
 def test_a_prompt_that_is_not_there_is_said_so(app):
