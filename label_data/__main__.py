@@ -310,7 +310,9 @@ def _mapped(pairs: list[str]) -> dict[str, str]:
 
 
 def _spelled(added: Added) -> str:
-    return f"{added.prompts:,} prompts, {added.completions:,} completions and {added.rankings:,} rankings"
+    counts = {"prompt": added.prompts, "completion": added.completions, "ranking": added.rankings}
+    prompts, completions, rankings = (f"{of:,} {name}{'' if of == 1 else 's'}" for name, of in counts.items())
+    return f"{prompts}, {completions} and {rankings}"
 
 
 def _print_counts(verb: str, left_out: Counter[str]) -> None:

@@ -728,7 +728,7 @@ FILES = [
         "a.jsonl",
         _json(LINE | {"rankings": [{"annotator": "ana", "order": [["a", "b"]]}] * 2}),
         [["Can pigs fly?", ["No.", "Yes."], [[["No.", "Yes."]]]]],
-        spoken="There already, in the store or earlier in the files: 0 prompts, 0 completions and 1 rankings",
+        spoken="There already, in the store or earlier in the files: 0 prompts, 0 completions and 1 ranking",
     ),
     accepted(
         "a ranking that revises none of its line",
