@@ -30,12 +30,12 @@ from rich.table import Table
 
 from benchmarks.invented_prompts import invented_groups
 from benchmarks.ranking_screen import COMPLETIONS, EVERY, interval
+from label_data.adding import add_groups
 from label_data.annotators import annotator_named
 from label_data.contents import groups
 from label_data.data_folder import default_store
 from label_data.database import open_store
 from label_data.progress import store_counts
-from label_data.store import add_groups
 from tests.browser import free_port, served
 
 ROOT = Path(__file__).parent.parent

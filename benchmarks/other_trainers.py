@@ -33,13 +33,13 @@ from typing import Annotated, NamedTuple
 
 import typer
 
+from label_data.adding import add_groups
 from label_data.comparisons import group_comparisons
 from label_data.contents import groups as stored_groups
 from label_data.database import Store, open_store
 from label_data.formats import FILE_ENDINGS, READERS, WITH_MARGIN, recognised
 from label_data.records import Completion, Demonstration, Group, Message, Prompt, Ranking
 from label_data.settings import PACKAGED_MODEL
-from label_data.store import add_groups
 from label_data.transfer import export_file
 
 CHATML = (

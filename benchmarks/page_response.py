@@ -75,6 +75,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         os.environ["WORKBENCH_DATA"] = folder
         sys.path.insert(0, str(ROOT))
+        from label_data.adding import add_prompts
         from label_data.annotators import annotator_named
         from label_data.data_folder import default_store
         from label_data.database import open_store
@@ -84,7 +85,6 @@ def main() -> None:
         from label_data.records import Completion
         from label_data.samples import save_samples
         from label_data.settings import ProjectSettings
-        from label_data.store import add_prompts
         from workbench.jobs import start_sampling
 
         store = open_store(default_store())

@@ -39,6 +39,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from benchmarks.invented_prompts import invented_groups
+from label_data.adding import add_groups
 from label_data.annotators import annotator_named
 from label_data.assignment import Answer, Task, next_tasks, submit_then_next
 from label_data.check import problems
@@ -48,7 +49,6 @@ from label_data.progress import store_counts
 from label_data.projects import save_settings
 from label_data.records import Group, Ranking
 from label_data.settings import ProjectSettings
-from label_data.store import add_groups
 from tests.postgres_server import running_postgres
 
 ROOT = Path(__file__).parent.parent

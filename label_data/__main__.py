@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from tqdm import tqdm
 
+from label_data.adding import Added
 from label_data.annotators import annotator_with_name
 from label_data.check import (
     WAL_RESET,
@@ -33,7 +34,6 @@ from label_data.hub import push
 from label_data.progress import item_counts, origins
 from label_data.projects import Project, add_project, project_named, project_settings, projects
 from label_data.records import InputError
-from label_data.store import Added
 from label_data.terminal import ProjectOption, StoreOption, input_errors
 from label_data.terminal import opened_store as _opened
 from label_data.transfer import Imported, Preview, export_file, import_files, preview

@@ -5,11 +5,11 @@ from collections import Counter
 from sqlalchemy import bindparam, func, select
 
 from label_data import schema
+from label_data.adding import Added
 from label_data.contents import prompt_in
 from label_data.database import Store, reading
 from label_data.projects import PROJECT
 from label_data.records import Prompt
-from label_data.store import Added
 
 WORKING_DAY = 16 * 3600 * 1_000_000
 """Microseconds; no time zone is known of an annotator, and no day is longer."""

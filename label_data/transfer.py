@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from label_data.adding import Added, GroupError, add_groups
 from label_data.bare_groups import bare_groups
 from label_data.contents import groups as stored_groups
 from label_data.database import Store
@@ -14,7 +15,6 @@ from label_data.formats import MAPPED, READERS, WITH_MARGIN, WRITERS, groups, pr
 from label_data.hub import fetch, is_on_hub
 from label_data.projects import PROJECT
 from label_data.records import Group, InputError
-from label_data.store import Added, GroupError, add_groups
 
 ENDINGS = (".jsonl", ".jsonl.gz", ".json", ".json.gz", ".csv", ".csv.gz", ".txt", ".txt.gz", ".parquet")
 """Ends of names that say how a file is read; of a folder only these are, and of any other one as JSON lines."""

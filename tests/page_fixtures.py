@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from label_data.adding import add_prompts
 from label_data.annotators import annotator_named
 from label_data.assignment import Answer, next_tasks, submit
 from label_data.database import Store, open_store
@@ -14,7 +15,6 @@ from label_data.projects import save_settings
 from label_data.records import Completion, Message, Prompt
 from label_data.samples import save_samples
 from label_data.settings import PolicySettings, ProjectSettings
-from label_data.store import add_prompts
 from reward.evaluate import PROVENANCE_FILE, REPORT_FILE, Counts, CurvePoint, HeldOut, Report
 from reward.judged_pairs import Disagreement, write_pairs
 from reward.metrics import CalibrationBin, Estimate

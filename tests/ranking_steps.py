@@ -4,13 +4,13 @@ from contextlib import contextmanager
 
 from playwright.sync_api import expect
 
+from label_data.adding import add_prompts
 from label_data.contents import groups
 from label_data.database import open_store
 from label_data.projects import save_settings
 from label_data.records import Completion, Prompt, user_prompt
 from label_data.samples import save_samples
 from label_data.settings import ProjectSettings
-from label_data.store import add_prompts
 
 TEXTS = ["Rayleigh scattering.", "Because it is.", "The sea mirrors in it.", "I cannot say."]
 POLICY = "policy-that-nobody-may-see"

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from label_data.adding import add_groups
 from label_data.database import Store, open_store
 from label_data.records import Completion, Group, Ranking, user_prompt
-from label_data.store import add_groups
 from workers import shared_folder
 
 TEMPLATE = (

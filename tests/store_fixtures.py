@@ -8,13 +8,13 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from label_data.adding import add_prompts
 from label_data.annotators import annotator_named
 from label_data.assignment import Answer, next_tasks, submit
 from label_data.database import Store, open_store, writing
 from label_data.records import Completion, Prompt, user_prompt
 from label_data.samples import save_samples
 from label_data.schema import metadata
-from label_data.store import add_prompts
 from postgres_server import NOT_DURABLE, PostgresServer, running_postgres
 
 BACK_ENDS = ("sqlite", "postgresql")

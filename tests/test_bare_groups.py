@@ -4,11 +4,12 @@ from collections import Counter
 
 import pytest
 
+from label_data.adding import add_groups
 from label_data.bare_groups import bare_groups
 from label_data.contents import groups
 from label_data.formats import FILE_ENDINGS, WITH_MARGIN, WRITERS
 from label_data.records import Completion, Demonstration, Group, InputError, Message, Prompt, Ranking, Span, user_prompt
-from label_data.store import add_groups, save_ranking
+from label_data.store import save_ranking
 from planted_people import judged
 from test_check import damage
 

@@ -7,13 +7,13 @@ import pytest
 from playwright.sync_api import expect
 
 from browser import PATIENCE, open_app
+from label_data.adding import add_prompts
 from label_data.contents import groups
 from label_data.database import open_store
 from label_data.projects import save_settings
 from label_data.records import Completion, user_prompt
 from label_data.samples import save_samples
 from label_data.settings import PolicySettings, ProjectSettings
-from label_data.store import add_prompts
 from ranking_steps import press
 from store_fixtures import add_ready_prompt
 

@@ -6,6 +6,7 @@ from datetime import date
 import pytest
 
 from label_data import browsing
+from label_data.adding import add_groups, add_prompts
 from label_data.annotators import annotator_named
 from label_data.assignment import Answer, next_tasks, submit
 from label_data.browsing import Filter, choices, count_like, history, judged_so_far, prompts_like
@@ -16,7 +17,6 @@ from label_data.recipes import Recipe
 from label_data.records import Completion, Group, InputError, Message, Prompt, Ranking, user_prompt
 from label_data.settings import ProjectSettings
 from label_data.snapshots import version_groups
-from label_data.store import add_groups, add_prompts
 from label_data.version_making import make_version
 from label_data.work import retract
 from store_fixtures import add_ready_prompt

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from label_data.adding import add_prompts
 from label_data.annotators import annotator_named
 from label_data.assignment import Answer, next_tasks, submit
 from label_data.check import problems
@@ -23,7 +24,6 @@ from label_data.records import InputError, user_prompt
 from label_data.schema import metadata
 from label_data.settings import ProjectSettings
 from label_data.snapshots import record_model
-from label_data.store import add_prompts
 from label_data.transfer import export_file
 from label_data.version_making import make_version
 from label_data.work import retract

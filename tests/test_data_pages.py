@@ -6,6 +6,7 @@ from math import nan
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from label_data.adding import add_groups, add_prompts
 from label_data.agreement import Ceiling
 from label_data.annotators import annotator_named
 from label_data.assignment import Answer, next_tasks, submit
@@ -21,7 +22,6 @@ from label_data.recipes import Recipe
 from label_data.records import Completion, Group, Ranking, user_prompt
 from label_data.relabelling import answered_again
 from label_data.snapshots import record_model, version_groups, versions
-from label_data.store import add_groups, add_prompts
 from label_data.suspects import Suspect
 from label_data.version_making import make_version
 from label_data.work import retract

@@ -11,6 +11,7 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import bindparam, create_engine, insert, select, text, update
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
+from label_data.adding import add_prompts
 from label_data.annotators import annotator_named
 from label_data.assignment import Answer, next_tasks, submit
 from label_data.check import problems
@@ -20,7 +21,7 @@ from label_data.progress import store_counts
 from label_data.projects import project_settings
 from label_data.records import InputError, Ranking, user_prompt
 from label_data.schema import annotators, metadata, now_us
-from label_data.store import add_prompts, save_ranking
+from label_data.store import save_ranking
 from label_data.work import work_of
 from store_fixtures import NEWEST, add_ready_prompt
 

@@ -5,12 +5,12 @@ from dataclasses import replace
 import pytest
 from typer.testing import CliRunner
 
+from label_data.adding import add_groups
 from label_data.annotators import annotator_named
 from label_data.assignment import next_tasks
 from label_data.database import open_store
 from label_data.records import InputError
 from label_data.relabelling import answered_again
-from label_data.store import add_groups
 from label_data.suspects import recall
 from reward.__main__ import app
 from reward.doubts import find_doubts

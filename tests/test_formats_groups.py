@@ -10,11 +10,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from group_strategies import some_groups
+from label_data.adding import add_groups
 from label_data.contents import groups as stored_groups
 from label_data.database import open_store
 from label_data.formats import groups
 from label_data.records import Completion, Group, InputError, Message, Prompt, Ranking
-from label_data.store import add_groups
 from store_fixtures import completions_of
 
 SAMPLE = {

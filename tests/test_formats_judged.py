@@ -14,12 +14,12 @@ from itertools import product
 import pytest
 
 from label_data import formats
+from label_data.adding import Added
 from label_data.contents import groups
 from label_data.database import open_store
 from label_data.formats import READERS, recognised
 from label_data.progress import store_counts
 from label_data.records import InputError
-from label_data.store import Added
 from label_data.transfer import import_files
 
 

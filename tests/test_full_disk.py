@@ -14,6 +14,7 @@ from sqlalchemy import select
 
 from full_disks import KIB, SAID, SmallDisk, refusal
 from label_data import schema
+from label_data.adding import add_groups
 from label_data.annotators import annotator_named
 from label_data.assignment import Answer, next_tasks, submit
 from label_data.check import problems, store_revision
@@ -22,7 +23,6 @@ from label_data.copying import back_up, restore
 from label_data.database import open_store, reading
 from label_data.progress import store_counts
 from label_data.records import Completion, Group, InputError, user_prompt
-from label_data.store import add_groups
 from label_data.transfer import export_file
 from store_fixtures import NEWEST
 

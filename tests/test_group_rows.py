@@ -2,12 +2,12 @@
 
 from itertools import islice
 
+from label_data.adding import add_groups
 from label_data.bare_groups import bare_groups
 from label_data.contents import groups
 from label_data.group_rows import AT_ONCE
 from label_data.projects import add_project
 from label_data.records import Completion, Group, Ranking, user_prompt
-from label_data.store import add_groups
 
 
 def ranked(number):

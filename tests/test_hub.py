@@ -16,11 +16,11 @@ from typer.testing import CliRunner
 
 from hub_server import TOKEN, running_hub
 from label_data.__main__ import app
+from label_data.adding import Added
 from label_data.contents import groups
 from label_data.database import open_store
 from label_data.hub import NOT_FINITE, fetch
 from label_data.records import InputError
-from label_data.store import Added
 from label_data.transfer import import_files, preview
 
 TURN = "\n\nHuman: Can pigs fly?\n\nAssistant: "

@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 
 from label_data import indexing
+from label_data.adding import Added, add_groups
 from label_data.check import problems
 from label_data.contents import groups
 from label_data.database import open_store, reading
 from label_data.indexing import LaterIndexes
 from label_data.progress import store_counts
 from label_data.records import Completion, Group, InputError, Ranking, user_prompt
-from label_data.store import Added, add_groups
 
 BY_PROMPT = {"ix_completions_prompt_id", "ix_demonstrations_prompt_id", "ix_rankings_prompt_id"}
 
@@ -25,7 +25,7 @@ BY_PROMPT = {"ix_completions_prompt_id", "ix_demonstrations_prompt_id", "ix_rank
 def soon(monkeypatch):
     """Indexes are left out from the fourth prompt on, and groups stored two at a time."""
     monkeypatch.setattr("label_data.indexing.FEWEST_PROMPTS", 4)
-    monkeypatch.setattr("label_data.store.GROUPS_AT_ONCE", 2)
+    monkeypatch.setattr("label_data.adding.GROUPS_AT_ONCE", 2)
 
 
 def pairs(first, last):
@@ -113,11 +113,11 @@ def test_an_error_late_in_a_large_import_leaves_rows_and_indexes_as_they_were(sq
 KILLED = """
 import os, signal, sys
 sys.path[:0] = [{root!r}, {tests!r}]
-from label_data import indexing, store
+from label_data import adding, indexing
 from label_data.database import open_store
 from test_indexing import pairs
 
-indexing.FEWEST_PROMPTS, store.GROUPS_AT_ONCE = 1_000, 500
+indexing.FEWEST_PROMPTS, adding.GROUPS_AT_ONCE = 1_000, 500
 grow, make = indexing.LaterIndexes.grow, indexing.LaterIndexes.make
 
 
@@ -128,7 +128,7 @@ def kill(self, *prompts):
 
 
 indexing.LaterIndexes.{name} = kill
-store.add_groups(open_store({path!r}), pairs(0, 4_000))
+adding.add_groups(open_store({path!r}), pairs(0, 4_000))
 """
 
 

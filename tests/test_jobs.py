@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from chat_server import Answer, says
+from label_data.adding import add_groups, add_prompts
 from label_data.contents import groups
 from label_data.data_folder import data_folder, default_store
 from label_data.database import open_store
@@ -39,7 +40,6 @@ from label_data.projects import save_settings
 from label_data.recipes import Recipe
 from label_data.records import Completion, Group, Ranking, user_prompt
 from label_data.settings import PACKAGED_MODEL, PolicySettings, ProjectSettings
-from label_data.store import add_groups, add_prompts
 from label_data.version_making import make_version
 from label_data.workers import requeue_orphans
 from reward.model import RewardModel

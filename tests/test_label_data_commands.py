@@ -11,13 +11,13 @@ import pytest
 from typer.testing import CliRunner
 
 from label_data.__main__ import app
+from label_data.adding import Added
 from label_data.annotators import annotator_named
 from label_data.assignment import Answer, next_tasks, submit
 from label_data.contents import groups
 from label_data.database import open_store, writing
 from label_data.formats import READERS
 from label_data.progress import store_counts
-from label_data.store import Added
 from store_fixtures import NEWEST, add_ready_prompt
 
 ROOT = Path(__file__).parent.parent

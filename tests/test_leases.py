@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import bindparam, event, select
 
 from label_data import schema
+from label_data.adding import add_groups
 from label_data.annotators import annotator_named
 from label_data.assignment import Answer, _submitted, next_tasks, submit, submit_then_next
 from label_data.check import problems
@@ -20,7 +21,6 @@ from label_data.progress import rankings_today
 from label_data.projects import save_settings
 from label_data.records import Group, user_prompt
 from label_data.settings import ProjectSettings
-from label_data.store import add_groups
 from label_data.work import retract
 from moving_clock import Clock
 from store_fixtures import add_ready_prompt, completions_of, let_leases_run_out

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 import pytest
 from sqlalchemy import text
 
+from label_data.adding import add_groups, add_prompts
 from label_data.annotators import annotator_named
 from label_data.assignment import Answer, next_tasks, submit
 from label_data.check import problems
@@ -17,7 +18,6 @@ from label_data.projects import PROJECT, add_project, save_settings
 from label_data.records import Group, Ranking, user_prompt
 from label_data.samples import save_samples
 from label_data.settings import ProjectSettings
-from label_data.store import add_groups, add_prompts
 from moving_clock import Clock
 from store_fixtures import add_ready_prompt, completions_of
 

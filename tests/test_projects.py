@@ -2,6 +2,7 @@
 
 import pytest
 
+from label_data.adding import Added, add_prompts
 from label_data.annotators import annotator_named
 from label_data.assignment import Answer, next_tasks, submit
 from label_data.check import problems
@@ -11,7 +12,6 @@ from label_data.projects import add_project, project_named, project_settings, pr
 from label_data.records import InputError, user_prompt
 from label_data.samples import save_samples, waiting_prompts
 from label_data.settings import ProjectSettings
-from label_data.store import Added, add_prompts
 from label_data.transfer import export_file, import_files
 from label_data.work import reopened, work_of
 from store_fixtures import add_ready_prompt, completions_of

@@ -9,12 +9,12 @@ import pytest
 from typer.testing import CliRunner
 
 from label_data.__main__ import app
+from label_data.adding import add_groups
 from label_data.database import open_store
 from label_data.projects import add_project
 from label_data.quality import quality
 from label_data.quality_page import headline, tables, write_report
 from label_data.records import InputError
-from label_data.store import add_groups
 from planted_people import careful, judged, order_untold, planted, upwards
 
 

@@ -10,12 +10,12 @@ from playwright.sync_api import expect
 
 from browser import PATIENCE, free_port, open_ranking, ranking_server
 from hostile import HOSTILE
+from label_data.adding import add_prompts
 from label_data.contents import groups
 from label_data.projects import save_settings
 from label_data.records import Completion, InputError, Message, Prompt
 from label_data.samples import save_samples
 from label_data.settings import ProjectSettings
-from label_data.store import add_prompts
 from ranking_steps import (
     POLICY,
     TEXTS,

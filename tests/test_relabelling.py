@@ -2,6 +2,7 @@
 
 import pytest
 
+from label_data.adding import add_groups
 from label_data.annotators import annotator_named
 from label_data.assignment import Answer, next_tasks, submit
 from label_data.check import problems
@@ -10,7 +11,6 @@ from label_data.gold import mark_gold
 from label_data.projects import save_settings
 from label_data.relabelling import AskedAgain, answered_again, ask_again
 from label_data.settings import ProjectSettings
-from label_data.store import add_groups
 from label_data.work import retract
 from planted_people import judged
 from store_fixtures import add_ready_prompt

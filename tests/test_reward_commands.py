@@ -9,10 +9,10 @@ from dataclasses import fields
 import pytest
 from typer.testing import CliRunner
 
+from label_data.adding import add_groups
 from label_data.database import open_store
 from label_data.recipes import Recipe
 from label_data.snapshots import models_of
-from label_data.store import add_groups
 from label_data.version_making import make_version
 from reward.__main__ import app, train
 from reward.model import RewardModel

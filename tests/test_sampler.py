@@ -3,12 +3,12 @@
 import pytest
 
 from chat_server import Answer, says
+from label_data.adding import add_prompts
 from label_data.contents import groups
 from label_data.progress import item_counts, store_counts
 from label_data.records import user_prompt
 from label_data.samples import retry_failed
 from label_data.settings import PolicySettings, ProjectSettings
-from label_data.store import add_prompts
 from workbench.sampling import PolicyError, Sampled, open_policy, sample_batch
 from workbench.sampling.sampler import REDRAWS, completion_seed
 

@@ -17,6 +17,7 @@ from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
 from browser import app_server, free_port
 from chat_server import says
+from label_data.adding import add_prompts
 from label_data.annotators import annotator_named
 from label_data.assignment import Answer, next_tasks, submit
 from label_data.check import problems
@@ -27,7 +28,6 @@ from label_data.progress import item_counts
 from label_data.projects import save_settings
 from label_data.records import user_prompt
 from label_data.settings import PolicySettings, ProjectSettings
-from label_data.store import add_prompts
 from label_data.workers import GONE_AFTER, living_workers
 
 ROOT = Path(__file__).parents[1]

@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
+from label_data.adding import add_groups
 from label_data.annotators import annotator_named
 from label_data.assignment import Answer, next_tasks, submit
 from label_data.check import problems
@@ -21,7 +22,6 @@ from label_data.near_duplicates import overlap, word_pairs
 from label_data.recipes import Recipe
 from label_data.records import Completion, Demonstration, Group, InputError, Ranking, canonical, user_prompt
 from label_data.snapshots import models_of, record_model, version_groups, version_named, versions, withdrawn_rankings
-from label_data.store import add_groups
 from label_data.version_making import make_version
 from label_data.work import retract
 from planted_people import careful, planted

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import event
 
+from label_data.adding import Added, GroupError, add_groups, add_prompts
 from label_data.annotators import annotator_named, annotator_with_id
 from label_data.check import problems
 from label_data.comparisons import comparisons
@@ -14,7 +15,7 @@ from label_data.database import open_store
 from label_data.progress import item_counts, newest_prompts, rankings_today, store_counts, untouched_ready
 from label_data.records import Group, InputError, Ranking, user_prompt
 from label_data.samples import retry_failed, save_samples, waiting_prompts
-from label_data.store import Added, GroupError, add_groups, add_prompts, save_ranking
+from label_data.store import save_ranking
 from store_fixtures import add_ready_prompt, completions_of
 
 
@@ -128,8 +129,8 @@ def test_a_submission_that_comes_again_for_another_prompt_is_refused_with_the_gr
 
 
 def test_imports_larger_than_what_is_looked_up_at_once_are_whole(store, monkeypatch):
-    monkeypatch.setattr("label_data.store.GROUPS_AT_ONCE", 3)
-    monkeypatch.setattr("label_data.store.VALUES_AT_ONCE", 2)
+    monkeypatch.setattr("label_data.adding.GROUPS_AT_ONCE", 3)
+    monkeypatch.setattr("label_data.adding.VALUES_AT_ONCE", 2)
     many = [imported_group(f"{number}?") for number in range(7)]
     assert add_groups(store, many) == Added(7, 14, 7)
     assert add_groups(store, [*many, imported_group("new?")]) == Added(1, 2, 1)
@@ -158,7 +159,7 @@ def test_an_error_half_way_leaves_the_store_as_it_was(store):
 
 @pytest.mark.parametrize("error", [InputError, KeyboardInterrupt])
 def test_an_error_while_earlier_groups_are_being_stored_leaves_the_store_as_it_was_and_open(store, monkeypatch, error):
-    monkeypatch.setattr("label_data.store.GROUPS_AT_ONCE", 2)
+    monkeypatch.setattr("label_data.adding.GROUPS_AT_ONCE", 2)
 
     def broken():
         yield from (imported_group(f"{number}?") for number in range(5))
@@ -171,7 +172,7 @@ def test_an_error_while_earlier_groups_are_being_stored_leaves_the_store_as_it_w
 
 
 def test_of_two_faults_the_first_is_told_though_the_next_groups_are_read_while_it_is_met(store, monkeypatch):
-    monkeypatch.setattr("label_data.store.GROUPS_AT_ONCE", 1)
+    monkeypatch.setattr("label_data.adding.GROUPS_AT_ONCE", 1)
     first, second = imported_group("1?", submission="s-1"), imported_group("2?", submission="s-1")
 
     def broken():
@@ -186,7 +187,7 @@ def test_of_two_faults_the_first_is_told_though_the_next_groups_are_read_while_i
 
 def test_long_texts_are_stored_before_there_are_many_of_them(store, monkeypatch):
     """Each group has 2 + 8 + 3 characters, so two reach 16 and are looked up together: five groups in three goes."""
-    monkeypatch.setattr("label_data.store.CHARACTERS_AT_ONCE", 16)
+    monkeypatch.setattr("label_data.adding.CHARACTERS_AT_ONCE", 16)
     statements = []
     event.listen(store, "before_cursor_execute", lambda *about: statements.append(about[2]))
     assert add_groups(store, [imported_group(f"{number}?") for number in range(5)]).prompts == 5

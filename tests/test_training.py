@@ -4,12 +4,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from label_data.adding import add_groups
 from label_data.comparisons import split_by_prompt
 from label_data.contents import groups
 from label_data.database import open_store
 from label_data.records import Completion, Group, InputError, Ranking, user_prompt
 from label_data.settings import PACKAGED_MODEL
-from label_data.store import add_groups
 from reward.evaluate import read_report
 from reward.features import missing_features, open_backbone
 from reward.model import RewardModel

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from label_data.adding import Added, add_groups
 from label_data.check import problems
 from label_data.contents import groups
 from label_data.database import open_store
@@ -15,7 +16,7 @@ from label_data.formats.pairs import NO_QUESTION, PART_EARLY, SAME
 from label_data.progress import origins, store_counts
 from label_data.projects import add_project
 from label_data.records import InputError, Ranking
-from label_data.store import Added, add_groups, save_ranking
+from label_data.store import save_ranking
 from label_data.transfer import NOT_READ, export_file, import_files, preview, saved_upload
 
 TURN = "\n\nHuman: Can pigs fly?\n\nAssistant: "

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 
+from label_data.adding import add_groups
 from label_data.records import Completion, Demonstration, Group, Ranking, user_prompt
-from label_data.store import add_groups
 from label_data.transfer import export_file
 
 BUILDER = {".jsonl": "json", ".jsonl.gz": "json", ".parquet": "parquet"}

@@ -8,9 +8,9 @@ import torch
 from transformers import AutoModel
 
 from full_disks import KIB, SAID, refusal
+from label_data.adding import add_groups
 from label_data.database import open_store
 from label_data.records import InputError
-from label_data.store import add_groups
 from reward.backbones import load_model
 from reward.evaluate import read_report
 from reward.model import RewardModel

@@ -2,9 +2,9 @@
 
 import pytest
 
+from label_data.adding import add_groups
 from label_data.recipes import Recipe
 from label_data.records import Completion, Group, user_prompt
-from label_data.store import add_groups
 from label_data.version_card import language_of, plain, pseudonym
 from label_data.version_making import make_version
 from planted_people import judged, order_untold

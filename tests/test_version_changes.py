@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 
+from label_data.adding import add_groups
 from label_data.recipes import Recipe
 from label_data.snapshots import frozen_rows
-from label_data.store import add_groups
 from label_data.version_changes import Change, changes, lines
 from label_data.version_making import make_version
 from planted_people import judged

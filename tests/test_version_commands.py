@@ -7,11 +7,11 @@ import pytest
 from typer.testing import CliRunner
 
 from label_data.__main__ import app
+from label_data.adding import add_groups
 from label_data.annotators import annotator_named
 from label_data.assignment import Answer, next_tasks, submit
 from label_data.database import open_store
 from label_data.snapshots import record_model, version_named
-from label_data.store import add_groups
 from label_data.work import retract
 from planted_people import judged
 from store_fixtures import add_ready_prompt

@@ -4,12 +4,12 @@ import json
 
 import pytest
 
+from label_data.adding import add_groups
 from label_data.annotators import annotator_named
 from label_data.assignment import Answer, next_tasks, submit
 from label_data.formats import PAIR_WRITERS, WRITERS, nemo_rl
 from label_data.recipes import Recipe
 from label_data.records import Demonstration, Group, InputError
-from label_data.store import add_groups
 from label_data.version_export import AGGREGATED, TIED_DROPPED, export_version
 from label_data.version_making import make_version
 from label_data.work import retract

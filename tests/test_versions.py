@@ -5,11 +5,11 @@ from dataclasses import replace
 
 import pytest
 
+from label_data.adding import add_groups
 from label_data.database import open_store
 from label_data.recipes import Recipe
 from label_data.records import Group, InputError, Ranking
 from label_data.snapshots import models_of, version_groups
-from label_data.store import add_groups
 from label_data.version_making import make_version
 from reward.backbones import load_tokenizer
 from reward.evaluate import read_report

@@ -11,6 +11,7 @@ import pytest
 from playwright.sync_api import expect
 
 from browser import LEASH, PATIENCE, free_port
+from label_data.adding import add_groups
 from label_data.comparisons import comparisons, split_by_prompt
 from label_data.contents import groups
 from label_data.database import open_store
@@ -18,7 +19,6 @@ from label_data.progress import item_counts
 from label_data.projects import save_settings
 from label_data.records import Group, Ranking, user_prompt
 from label_data.settings import PolicySettings, ProjectSettings
-from label_data.store import add_groups
 from reward.evaluate import FEWEST_HELD_OUT, read_report
 from store_fixtures import completions_of
 

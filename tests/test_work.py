@@ -4,6 +4,7 @@ import threading
 
 import pytest
 
+from label_data.adding import add_groups
 from label_data.annotators import annotator_named
 from label_data.assignment import Answer, next_tasks, submit
 from label_data.check import problems
@@ -12,7 +13,6 @@ from label_data.progress import item_counts, rankings_today, store_counts
 from label_data.projects import save_settings
 from label_data.records import Group, InputError, Span, user_prompt
 from label_data.settings import ProjectSettings
-from label_data.store import add_groups
 from label_data.work import own_task, policies_of, ranking_with, reopened, retract, work_of
 from store_fixtures import add_ready_prompt, completions_of
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import streamlit as st
 
+from label_data.adding import add_prompts
 from label_data.formats.prompts import read_prompts
-from label_data.store import add_prompts
 from workbench.jobs import start_sampling
 from workbench.session import project, store, words
 

@@ -1,4 +1,4 @@
-"""Runs the numbered revisions over the connection that `label_data.store.open_store` hands in."""
+"""Runs the numbered revisions over the connection that `label_data.database.open_store` hands in."""
 
 from alembic import context
 

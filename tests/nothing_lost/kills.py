@@ -11,12 +11,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from label_data.adding import add_groups
 from label_data.annotators import annotator_named
 from label_data.database import Store, open_store
 from label_data.projects import save_settings
 from label_data.records import Completion, Group, user_prompt
 from label_data.settings import Order, ProjectSettings
-from label_data.store import add_groups
 from tests.nothing_lost.checker import Finding, findings, places_taken_twice
 from tests.nothing_lost.history import Call, History, calls_in, histories_in
 from tests.nothing_lost.mutants import MUTANTS

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import streamlit as st
 
+from label_data.adding import add_prompts
 from label_data.formats.prompts import prompts_from_text, read_prompts
 from label_data.progress import item_counts, newest_prompts
 from label_data.records import InputError
 from label_data.samples import retry_failed
-from label_data.store import add_prompts
 from label_data.transfer import saved_upload
 from workbench.job_panel import job_panel
 from workbench.jobs import keep_up, sampling_is_stopped, start_sampling
