@@ -53,11 +53,11 @@ class Filter:
     policy: str = ""
     """Wrote one of the completions."""
     annotator: str = ""
-    """Pseudonym of somebody with a current ranking of the prompt, which is all that is asked for of rankings."""
+    """Pseudonym of somebody with a current ranking of the prompt: one that all else asked of rankings holds for too."""
     outcome: str = ""
     """Of a current ranking."""
     flag: str = ""
-    """That a current ranking gives one of the completions."""
+    """That a current ranking gives one of the completions, by the name that is stored."""
     since: int | None = None
     """Microseconds since 1970, UTC, at which a current ranking was made, or stored if nobody knows, or later."""
     before: int | None = None
@@ -110,7 +110,7 @@ class InVersion:
 
     name: str
     side: str
-    """train or held-out."""
+    """train or held_out."""
     made: int
     """Microseconds since 1970, UTC."""
 

@@ -7,7 +7,8 @@
 
 A rating is the mean of several annotators, who are not told apart. Nobody ranked anything: the order is made of the
 helpfulness, equal ones tied, so each ranking has the source "derived". It keeps the helpfulness as a rating from 1 to
-5; the other four are counted. A prompt that has one row, or comes back later in the file, is a group of its own there.
+5; the other four ratings are counted. A prompt with a single row is left out with a count; one that comes back later in
+the file is a group of its own there.
 
 Source: Wang et al. 2023, arXiv:2311.09528; Wang et al. 2024, arXiv:2406.08673; huggingface.co/datasets/nvidia
 """

@@ -147,7 +147,7 @@ def _id(row: Row, name: str, value: Any) -> str:
 
 
 def _person(annotation: Row, field: str) -> str:
-    """Return who annotated: exports give a number, or an object with the person's e-mail, which is not taken."""
+    """Return who annotated: exports give a number, a name, or an object whose e-mail is not taken, but its number."""
     value = annotation.fields.get(field)
     if isinstance(value, dict):
         value = value.get("id")
