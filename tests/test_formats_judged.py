@@ -10,6 +10,7 @@ import json
 import re
 from collections import Counter
 from itertools import product
+from pathlib import Path
 
 import pytest
 
@@ -564,6 +565,11 @@ def test_two_equal_completions_are_left_out_with_a_count(tmp_path):
 def test_what_no_format_has_is_refused_with_the_formats_that_there_are(tmp_path):
     with pytest.raises(InputError, match=r"data.jsonl, line 1: found fields that no format has: a, b\. .*helpsteer"):
         recognised(file_of(tmp_path, {"a": 1, "b": 2}))
+
+
+def test_the_documentation_names_every_format_that_is_read():
+    documented = (Path(__file__).parent.parent / "docs" / "formats.md").read_text().split("## Out")[0]
+    assert [name for name in READERS if f"`{name}`" not in documented] == []
 
 
 def test_text_and_csv_are_prompts(tmp_path):
