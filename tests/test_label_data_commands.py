@@ -48,7 +48,7 @@ def run(*arguments):
 def test_import_says_what_was_added_and_what_was_there(data):
     assert run("import", "hand.jsonl", "--format", "groups") == (
         0,
-        "Added 1 prompts, 3 completions and 1 rankings.\n",
+        "Added 1 prompt, 3 completions and 1 ranking.\n",
         "",
     )
     assert run("import", "hand.jsonl", "hand.jsonl", "--format", "groups")[1] == (
@@ -76,7 +76,7 @@ def test_a_dry_run_shows_the_first_groups_and_makes_no_store(data):
     assert run("import", "hand.jsonl", "--dry-run") == (
         0,
         "hand.jsonl: groups, this project's own format; 1 row taken.\n"
-        "Found 1 prompts, 3 completions and 1 rankings; stored nothing.\n"
+        "Found 1 prompt, 3 completions and 1 ranking; stored nothing.\n"
         "\n"
         "Can pigs fly?\n"
         "  2. No.\n"
@@ -102,7 +102,7 @@ def test_import_maps_the_columns_of_a_table(data):
     names = ("--name=prompt=question", "--name=chosen=better", "--name=rejected=worse")
     assert run("import", "a.csv", *names)[1].splitlines() == [
         "a.csv: table of pairs; 1 row taken.",
-        "Added 1 prompts, 2 completions and 1 rankings.",
+        "Added 1 prompt, 2 completions and 1 ranking.",
     ]
     assert run("import", "a.csv", "--name=better")[2] == (
         "--name better: found no equals sign. Write our name and the file's: chosen=better.\n"
@@ -257,7 +257,7 @@ def test_the_commands_run_from_a_terminal_and_import_neither_torch_nor_streamlit
     """Python's own list of what it imports, -X importtime, goes to stderr."""
     command = [sys.executable, "-X", "importtime", "-m", "label_data", "import", "hand.jsonl", "--format", "groups"]
     done = subprocess.run(command, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True)
-    assert (done.returncode, done.stdout) == (0, "Added 1 prompts, 3 completions and 1 rankings.\n")
+    assert (done.returncode, done.stdout) == (0, "Added 1 prompt, 3 completions and 1 ranking.\n")
     imported = {line.rpartition("|")[2].strip().partition(".")[0] for line in done.stderr.splitlines()}
     assert "pyarrow" in imported
     assert not imported & {"torch", "transformers", "streamlit", "datasets", "reward", "workbench"}
