@@ -213,7 +213,7 @@ def _run(out: Path, resume: bool, on_progress: OnProgress) -> Report | None:
             method=settings.method,
             loss=settings.loss,
             learning_rate=settings.rate,
-            prompts_per_step=settings.groups_per_step,
+            prompts_per_step=settings.step_prompts,
             steps=found.steps,
             planned_steps=found.planned,
             best_step=found.best_step,
