@@ -456,7 +456,7 @@ def test_fine_tuning_goes_on_where_a_restarted_worker_or_a_person_cut_it_off(wor
 
     A job of its own goes on with what that left, and takes the fourth alone.
     """
-    add_groups(work_store, planted_groups(60))
+    add_groups(work_store, planted_groups(16))
     job = ask(work_store, "train", "default", method="top")
     ends, steps, report = threading.Event(), [], tasks.report_progress
 
