@@ -126,7 +126,7 @@ def main() -> None:
 def wait_for_answer() -> None:
     for _ in range(600):
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{PORT}/_stcore/health"):
+            with urllib.request.urlopen(f"http://127.0.0.1:{PORT}/_stcore/health", timeout=5):
                 return
         except OSError:
             time.sleep(0.1)
