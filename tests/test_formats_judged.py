@@ -154,6 +154,14 @@ READ = [
         ["", ""],
         [("llama-factory", NO_FIRST, (), "import")],
     ),
+    (
+        "llama_factory",
+        "LLaMA-Factory pairs, alpaca form",
+        PIGS,
+        NO_YES,
+        ["", ""],
+        [("llama-factory", NO_FIRST, (), "import")],
+    ),
     ("ms_swift", "ms-swift pairs", PIGS, NO_YES, ["", ""], [("ms-swift", NO_FIRST, (), "import")]),
     ("trl_sft", "demonstrations, as conversations", PIGS, [], [], []),
     ("hh_rlhf", "hh-rlhf, whole transcripts", PIGS, ["No, they have no wings.", "Yes."], ["", ""], None),
@@ -553,6 +561,22 @@ def test_a_ranker_may_have_buckets_and_what_is_in_no_rank_is_not_placed(tmp_path
     annotations = [{"completed_by": 1, "result": [{"type": "ranker", "value": {"ranker": ranker}}]}]
     found = read_one(tmp_path, formats.label_studio, 1, data={"prompt": PIGS, "items": items}, annotations=annotations)
     assert orders(found) == [[["b"], ["a"]]]
+
+
+def test_the_alpaca_form_may_have_a_system_text_earlier_turns_and_an_input(tmp_path):
+    pair = {"instruction": "Translate.", "input": "Schwein", "chosen": "Pig.", "rejected": "Swine."}
+    row = pair | {"system": "Be brief.", "history": [["Hello.", "Hello!"]], "note": "x"}
+    left_out = Counter()
+    [group] = formats.llama_factory.read(file_of(tmp_path, row), left_out)
+    assert [(turn.role, turn.content) for turn in group.prompt.messages] == [
+        ("system", "Be brief."),
+        ("user", "Hello."),
+        ("assistant", "Hello!"),
+        ("user", "Translate.\nSchwein"),
+    ]
+    assert left_out == {"field 'note' is not kept": 1}
+    with pytest.raises(InputError, match=r"data.jsonl, line 1, field history: .*Write pairs of texts"):
+        list(formats.llama_factory.read(file_of(tmp_path, pair | {"history": [["Hello."]]})))
 
 
 def test_two_equal_completions_are_left_out_with_a_count(tmp_path):

@@ -6,10 +6,12 @@ from collections import Counter
 import pyarrow.parquet as pq
 import pytest
 
+from label_data.contents import groups
 from label_data.formats import trl
 from label_data.formats.pairs import PART_EARLY, SAME
 from label_data.formats.trl import NO_TURNS
 from label_data.records import Completion, Group, InputError, Message, Ranking, user_prompt
+from label_data.transfer import import_files
 
 USER = {"role": "user", "content": "Can pigs fly?"}
 NO, YES = {"role": "assistant", "content": "No."}, {"role": "assistant", "content": "Yes."}
@@ -70,7 +72,15 @@ def test_plain_texts_without_a_prompt_are_left_out_with_what_to_do(tmp_path):
     half = {"chosen": "\n\nHuman: Can pigs fly?\n\nAssistant: No.", "rejected": "Yes."}
     assert list(trl.read(file_of(tmp_path, sky, {"prompt": "", **sky}, half), left_out)) == []
     assert left_out == {NO_TURNS: 3}
-    assert "add a field 'prompt', or write whole conversations as lists of messages" in NO_TURNS
+    assert "add a field 'prompt', say which field it is with --format table --name prompt=FIELD, or write" in NO_TURNS
+
+
+def test_what_is_said_to_do_with_a_prompt_of_another_name_works(store, tmp_path):
+    path = file_of(tmp_path, {"input": "Which colour has the sky?", "chosen": "Blue.", "rejected": "Green."})
+    import_files(store, [path], "table", names={"prompt": "input"})
+    [group] = groups(store)
+    assert group.prompt.messages == (Message("user", "Which colour has the sky?"),)
+    assert [one.text for one in group.completions] == ["Blue.", "Green."] and len(group.rankings) == 1
 
 
 def test_plain_texts_without_a_prompt_leave_the_other_rows_of_their_file_as_they_are(tmp_path):

@@ -123,8 +123,9 @@ def test_a_file_of_plain_texts_without_prompts_gives_nothing_and_says_what_to_do
     assert run("import", "sky.jsonl")[1].splitlines() == [
         "sky.jsonl: TRL or OpenRLHF preference, standard, prompt implicit; 0 rows taken.",
         "Added 0 prompts, 0 completions and 0 rankings.",
-        "Left out, 1 x: no prompt, and plain texts that do not tell where it ends (add a field 'prompt', or write "
-        "whole conversations as lists of messages).",
+        "Left out, 1 x: no prompt, and plain texts that do not tell where it ends (add a field 'prompt', say "
+        "which field it is with --format table --name prompt=FIELD, or write whole conversations as lists of "
+        "messages).",
     ]
 
 

@@ -3,15 +3,16 @@
 {"conversations": [{"from": "human", "value": "Can pigs fly?"}],
  "chosen":   {"from": "gpt", "value": "No."},
  "rejected": {"from": "gpt", "value": "Yes."}}
+{"instruction": "Can pigs fly?", "input": "", "chosen": "No.", "rejected": "Yes."}
 
 JSON lines (.jsonl) or Parquet. Beside the file, dataset_info.json gets an entry named like the file, and keeps those it
 has: `dataset_dir` is the folder, `dataset` the file's name without its ending. After a system message LLaMA-Factory
 wants the human and the assistant by turns, and skips a conversation that is otherwise; those are left out here, with a
-count. An empty system message it takes for none. It has no margin.
+count. An empty system message it takes for none. It has no margin. Its alpaca form is read as well.
 
-Source: https://github.com/hiyouga/LLaMA-Factory, src/llamafactory/data/converter.py, SharegptDatasetConverter,
-parser.py, DatasetAttr, and data/README.md; version 0.9.5, whose loader read what is written here
-(benchmarks/other_trainers.py)
+Source: https://github.com/hiyouga/LLaMA-Factory, src/llamafactory/data/converter.py, AlpacaDatasetConverter,
+SharegptDatasetConverter, parser.py, DatasetAttr, and data/README.md; version 0.9.5, whose loader read what is written
+here (benchmarks/other_trainers.py)
 """
 
 import json
@@ -25,8 +26,9 @@ import pyarrow as pa
 
 from label_data.bare_groups import BareGroup
 from label_data.formats.judged import Verdict, judged, leaning, read_judged
+from label_data.formats.pairs import count_unknown
 from label_data.formats.pairs_out import Preferred, has_empty_system, is_by_turns, preferred, write_pairs
-from label_data.formats.rows_in import Row
+from label_data.formats.rows_in import Row, described
 from label_data.formats.rows_out import check_ending, replacing
 from label_data.records import Group, InputError, Message
 
@@ -34,6 +36,7 @@ NAME = "llama-factory"
 ENDINGS = (".jsonl", ".parquet")
 FROM = {"system": "system", "user": "human", "assistant": "gpt"}
 ROLES = {spoken: role for role, spoken in FROM.items()}
+ALPACA = ("instruction", "input", "system", "history", "chosen", "rejected")
 TURN = pa.struct({"from": pa.string(), "value": pa.string()})
 SCHEMA = pa.schema({"conversations": pa.list_(TURN), "chosen": TURN, "rejected": TURN})
 INFO = "dataset_info.json"
@@ -48,19 +51,40 @@ NO_SYSTEM = "comparison whose prompt has an empty system message, which LLaMA-Fa
 
 def says(fields: Mapping[str, Any]) -> str:
     """Say what a file is whose first row has these fields, or nothing if it is none of this format."""
-    pair = all(isinstance(fields.get(side), dict) for side in ("chosen", "rejected"))
-    return "LLaMA-Factory pairs, sharegpt form" if pair and isinstance(fields.get("conversations"), list) else ""
+    sides = {type(fields.get(side)) for side in ("chosen", "rejected")}
+    if sides == {dict} and isinstance(fields.get("conversations"), list):
+        return "LLaMA-Factory pairs, sharegpt form"
+    return "LLaMA-Factory pairs, alpaca form" if sides == {str} and isinstance(fields.get("instruction"), str) else ""
 
 
 def read(path: Path, left_out: Counter[str] | None = None) -> Iterator[Group]:
-    """Yield a group a row; see `read_judged`."""
-    return read_judged(path, left_out, SCHEMA.names, _groups)
+    """Yield a group a row of the sharegpt or the alpaca form; see `read_judged`."""
+    return read_judged(path, left_out, None, _groups)
 
 
 def _groups(row: Row, source: str, left_out: Counter[str]) -> Iterator[Group]:
-    asked = [_message(turn) for turn in row.inner("conversations")]
-    answers = [(_message(row.object(side)).content, "") for side in ("chosen", "rejected")]
+    if "instruction" in row.fields:
+        count_unknown(row, ALPACA, left_out)
+        asked, answers = _alpaca(row), [(row.text(side), "") for side in ("chosen", "rejected")]
+    else:
+        count_unknown(row, SCHEMA.names, left_out)
+        asked = [_message(turn) for turn in row.inner("conversations")]
+        answers = [(_message(row.object(side)).content, "") for side in ("chosen", "rejected")]
     return judged(asked, answers, [Verdict(NAME, **leaning(-1))], left_out, source)
+
+
+def _alpaca(row: Row) -> list[Message]:
+    """Return system, earlier turns, and what is asked: instruction and input, a line each, as LLaMA-Factory does."""
+    system = row.text("system", "")
+    turns = [Message("system", system)] if system else []
+    for past in row.items("history"):
+        match past:
+            case [str(asked), str(answered)]:
+                turns += [Message("user", asked), Message("assistant", answered)]
+            case _:
+                row.refuse("history", described(past), "Write pairs of texts: [what was asked, what was answered].")
+    asked = [text for text in (row.text("instruction"), row.text("input", "")) if text]
+    return [*turns, Message("user", "\n".join(asked))]
 
 
 def _message(turn: Row) -> Message:

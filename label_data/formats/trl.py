@@ -29,8 +29,8 @@ from label_data.records import Group, Message, messages_from
 
 NAME = "trl"
 NO_TURNS = (
-    "no prompt, and plain texts that do not tell where it ends (add a field 'prompt', or write whole conversations as "
-    "lists of messages)"
+    "no prompt, and plain texts that do not tell where it ends (add a field 'prompt', say which field it is with "
+    "--format table --name prompt=FIELD, or write whole conversations as lists of messages)"
 )
 SCHEMA = pa.schema(dict.fromkeys(("prompt", "chosen", "rejected"), MESSAGES))
 
