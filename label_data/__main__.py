@@ -75,8 +75,8 @@ def import_command(
             with _opened(store, create=True) as opened:
                 found = import_files(opened, files, project=project_named(opened, project).id, **how)
     if format_ is None:
-        for file, said, rows in found.files:
-            print(f"{file}: {said}; {rows:,} {'row' if rows == 1 else 'rows'} taken.")
+        for file, said, many in found.files:
+            print(f"{file}: {said}; {many:,} {'group' if many == 1 else 'groups'}.")
     if isinstance(found, Preview):
         _print_preview(found)
     else:

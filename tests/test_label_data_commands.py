@@ -62,8 +62,8 @@ def test_import_without_a_format_recognises_each_file_and_says_it(data):
     turn = "\n\nHuman: Hi\n\nAssistant: "
     Path("pairs.jsonl").write_text(json.dumps({"chosen": turn + "a", "rejected": turn + "b"}))
     assert run("import", "hand.jsonl", "pairs.jsonl")[1].splitlines() == [
-        "hand.jsonl: groups, this project's own format; 1 row taken.",
-        "pairs.jsonl: hh-rlhf, whole transcripts; 1 row taken.",
+        "hand.jsonl: groups, this project's own format; 1 group.",
+        "pairs.jsonl: hh-rlhf, whole transcripts; 1 group.",
         "Added 2 prompts, 5 completions and 2 rankings.",
     ]
     Path("other.jsonl").write_text('{"a": 1}')
@@ -75,7 +75,7 @@ def test_import_without_a_format_recognises_each_file_and_says_it(data):
 def test_a_dry_run_shows_the_first_groups_and_makes_no_store(data):
     assert run("import", "hand.jsonl", "--dry-run") == (
         0,
-        "hand.jsonl: groups, this project's own format; 1 row taken.\n"
+        "hand.jsonl: groups, this project's own format; 1 group.\n"
         "Found 1 prompt, 3 completions and 1 ranking; stored nothing.\n"
         "\n"
         "Can pigs fly?\n"
@@ -101,7 +101,7 @@ def test_import_maps_the_columns_of_a_table(data):
     Path("a.csv").write_text("question,better,worse\nHi?,a,b\n")
     names = ("--name=prompt=question", "--name=chosen=better", "--name=rejected=worse")
     assert run("import", "a.csv", *names)[1].splitlines() == [
-        "a.csv: table of pairs; 1 row taken.",
+        "a.csv: table of pairs; 1 group.",
         "Added 1 prompt, 2 completions and 1 ranking.",
     ]
     assert run("import", "a.csv", "--name=better")[2] == (
@@ -121,7 +121,7 @@ def test_import_says_what_was_left_out_and_why(data):
 def test_a_file_of_plain_texts_without_prompts_gives_nothing_and_says_what_to_do(data):
     Path("sky.jsonl").write_text(json.dumps({"chosen": "The sky is blue.", "rejected": "The sky is green."}))
     assert run("import", "sky.jsonl")[1].splitlines() == [
-        "sky.jsonl: TRL or OpenRLHF preference, standard, prompt implicit; 0 rows taken.",
+        "sky.jsonl: TRL or OpenRLHF preference, standard, prompt implicit; 0 groups.",
         "Added 0 prompts, 0 completions and 0 rankings.",
         "Left out, 1 x: no prompt, and plain texts that do not tell where it ends (add a field 'prompt', say "
         "which field it is with --format table --name prompt=FIELD, or write whole conversations as lists of "
