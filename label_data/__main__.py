@@ -89,7 +89,7 @@ def import_command(
 
 
 def _print_preview(found: Preview) -> None:
-    print(f"Found {_spelled(found.found)}; stored nothing.")
+    print(f"Found {_spelled(found.found)}, what comes again counted again; stored nothing.")
     for group in found.first:
         print(f"\n{_shortened(group.prompt.messages[-1].content)}")
         rank = {

@@ -76,7 +76,7 @@ def test_a_dry_run_shows_the_first_groups_and_makes_no_store(data):
     assert run("import", "hand.jsonl", "--dry-run") == (
         0,
         "hand.jsonl: groups, this project's own format; 1 group.\n"
-        "Found 1 prompt, 3 completions and 1 ranking; stored nothing.\n"
+        "Found 1 prompt, 3 completions and 1 ranking, what comes again counted again; stored nothing.\n"
         "\n"
         "Can pigs fly?\n"
         "  2. No.\n"
