@@ -125,7 +125,7 @@ def export_command(
     public: Annotated[bool, typer.Option(help="with --push-to-hub: for everybody to see, if it is new")] = False,
 ) -> None:
     """Write a project to one file: everything (groups), a table to look at (spreadsheet), or what a trainer takes."""
-    described = ""
+    described, held_out = "", 0
     with input_errors(), _opened(store) as opened:
         if side and not version:
             raise InputError(f"--side {side}: a side of what? Name a version of the data with --version.")
@@ -134,13 +134,15 @@ def export_command(
             from label_data.version_export import export_version
 
             found = version_named(opened, version)
-            mine, described = found.project, found.card
+            mine, described, held_out = found.project, found.card, found.manifest["counts"]["held-out prompts"]
             written = export_version(opened, found, out, format_, margin, side)
         else:
             mine = project_named(opened, project).id
             written = export_file(opened, out, format_, margin, mine)
         came_from = origins(opened, mine)
     print(f"Wrote {written.rows:,} rows to {out}.")
+    if held_out and side is None:
+        print(f"Both sides are in it, {held_out:,} held-out prompts too: to train on it, leave them out: --side train.")
     _print_counts("Not in the file", written.left_out)
     if format_ in LACKS:
         print(f"Format {format_} has no place for {LACKS[format_]}.")

@@ -56,6 +56,13 @@ def test_a_version_is_made_listed_shown_and_written(store):
     status, shown, _ = run("export", "--version", "v1", "--format", "trl", "--out", "a.jsonl", "--side", "train")
     assert shown.startswith(f"Wrote {20 - 2 * held_out} rows to a.jsonl.\n")
     assert len(Path("a.jsonl").read_text().splitlines()) == 20 - 2 * held_out
+    warning = "Both sides are in it"
+    assert warning not in shown
+    shown = run("export", "--version", "v1", "--format", "trl", "--out", "b.jsonl")[1].splitlines()
+    assert shown[:2] == [
+        "Wrote 20 rows to b.jsonl.",
+        f"{warning}, {held_out} held-out prompts too: to train on it, leave them out: --side train.",
+    ]
 
 
 def test_the_command_in_the_card_makes_the_same_again(store):
