@@ -38,6 +38,17 @@ def test_prompts_of_another_project_that_lie_between_are_not_read(store):
     assert [len(group.rankings) for group in bare_groups(store, "default")] == [1, 0, 1, 1]
 
 
+def test_of_prompts_without_a_gap_that_two_projects_have_only_the_rankings_for_one_are_read(store):
+    other = add_project(store, "Other").id
+    for number in range(3):
+        add_groups(store, [ranked(number)], "default")
+        add_groups(store, [Group(ranked(number).prompt, ranked(number).completions)], other)
+    assert [len(group.rankings) for group in groups(store, project=other)] == [0, 0, 0]
+    assert [len(group.rankings) for group in groups(store, project="default")] == [1, 1, 1]
+    add_groups(store, [Group(ranked(3).prompt, ranked(3).completions)], "default")
+    assert len(list(groups(store, ranked_only=True, project="default"))) == 3
+
+
 def test_what_is_added_while_the_store_is_read_is_not_seen(store):
     add_groups(store, [ranked(number) for number in range(AT_ONCE + 1)])
     reading = bare_groups(store)
