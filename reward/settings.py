@@ -46,7 +46,8 @@ class Settings:
     groups_per_step: int | None = None
     """Prompts, with all that was said of their completions, in one step of the optimiser; by method if None."""
     patience: int = 3
-    """Evaluations without a better validation log-loss after which training stops; there are four an epoch."""
+    """Evaluations without a better validation log-loss after which training stops, once one epoch is over; there are
+    four in each."""
     loss: Loss = "bradley-terry"
     margin: float = 0.0
     """Gap asked for each step of strength; Touvron et al. 2023 used 1/3 and 1."""

@@ -20,7 +20,6 @@ import torch
 from accelerate.utils import gather_object
 from torch.utils.data import DataLoader
 from transformers import (
-    EarlyStoppingCallback,
     PrinterCallback,
     Trainer,
     TrainerCallback,
@@ -107,7 +106,7 @@ def fit(
     stop = _Stop(on_progress)
     callbacks: list[TrainerCallback] = [stop, _Log(folder / LOG_FILE, len(steps) / settings.epochs)]
     if validation:
-        callbacks.append(EarlyStoppingCallback(settings.patience))
+        callbacks.append(_EarlyStop(settings.patience, len(steps) / settings.epochs))
     strength = strength_of_ties(train) if settings.loss == "davidson" else 0.0
     of_steps = [[train[at] for at in step] for step in steps]
     trainer = RankingTrainer(ranked, arguments, settings, of_steps, validation, strength, callbacks)
@@ -402,6 +401,26 @@ class _Stop(TrainerCallback):
             control.should_save = control.should_training_stop = True
         elif state.global_step == state.max_steps and args.eval_strategy != "no":
             control.should_evaluate = control.should_save = True
+        return control
+
+
+class _EarlyStop(TrainerCallback):
+    """Ends training when the last looks at the validation prompts brought no gain, but not amid the first epoch.
+
+    All it goes by is the history, which checkpoints hold: a training that is resumed ends where it would have.
+    """
+
+    def __init__(self, patience: int, steps_per_epoch: float) -> None:
+        self.patience = patience
+        self.steps_per_epoch = steps_per_epoch
+
+    def on_evaluate(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> TrainerControl:
+        losses = [line["eval_log_loss"] for line in state.log_history if "eval_log_loss" in line]
+        without_gain = len(losses) - 1 - losses.index(min(losses))
+        if without_gain >= self.patience and state.global_step >= self.steps_per_epoch:
+            control.should_training_stop = True
         return control
 
 

@@ -168,15 +168,29 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others(tmp_path):
     assert torch.equal(found[0], found[1]) and not torch.equal(found[0], found[2])
 
 
-def test_it_stops_when_the_validation_prompts_no_longer_gain(tmp_path):
-    """Validated on the opposite of what is taught, the first evaluation is the best: two more, and it stops."""
-    opposite = [
+def opposite_of(groups):
+    return [
         type(one)(one.inputs, tuple(type(p)(p.second, p.first, p.weight) for p in one.compared), (), (), one.weight)
-        for one in judged_groups(24, seed=2)
+        for one in groups
     ]
-    settings = Settings(method="full", epochs=4, groups_per_step=8, learning_rate=1e-3, patience=2)
-    found = fit(ranked(), judged_groups(64), opposite, settings, tmp_path)
-    assert (found.best_step, found.steps, found.planned) == (2, 6, 32)
+
+
+def test_it_stops_when_the_validation_prompts_no_longer_gain_but_not_amid_the_first_epoch(tmp_path):
+    """Validated on the opposite of what is taught, the first of four looks an epoch is the best."""
+    taught, opposite = judged_groups(64), opposite_of(judged_groups(24, seed=2))
+    for patience, stops in ((2, 8), (3, 8), (4, 10)):
+        settings = Settings(method="full", epochs=4, groups_per_step=8, learning_rate=1e-3, patience=patience)
+        found = fit(ranked(), taught, opposite, settings, tmp_path / str(patience))
+        assert (found.best_step, found.steps, found.planned) == (2, stops, 32)
+
+
+def test_a_training_that_is_resumed_stops_where_it_would_have(tmp_path):
+    taught, opposite = judged_groups(64), opposite_of(judged_groups(24, seed=2))
+    settings = Settings(method="full", epochs=4, groups_per_step=8, learning_rate=1e-3, patience=4)
+    with pytest.raises(Stopped):
+        fit(ranked(), taught, opposite, settings, tmp_path, on_progress=stopped_after(7))
+    found = fit(ranked(), taught, opposite, settings, tmp_path, resume=True)
+    assert (found.best_step, found.steps) == (2, 10)
 
 
 @pytest.mark.parametrize(("asked", "used"), [("bfloat16", "bfloat16"), ("float32", "float32"), (None, "float32")])
