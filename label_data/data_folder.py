@@ -3,10 +3,24 @@
 import os
 from pathlib import Path
 
+from label_data.records import InputError
+
 
 def data_folder() -> Path:
     """Return the data folder; it is made by whoever first writes into it."""
     return Path(os.environ.get("WORKBENCH_DATA") or "data")
+
+
+def data_folder_made() -> Path:
+    """Return the data folder, and make it if it is not there; InputError if it can't be made."""
+    folder = data_folder()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"{folder}: the data folder can't be made ({error.strerror}). Name another with WORKBENCH_DATA."
+        ) from None
+    return folder
 
 
 def default_store() -> str:

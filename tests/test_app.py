@@ -24,13 +24,14 @@ def port():
     return free_port()
 
 
-@pytest.fixture
-def workbench(tmp_path, port):
-    """Start the workbench as its user does, and give back its process once it has printed its address."""
+@pytest.fixture(params=["the store in the data folder", "the store elsewhere"])
+def workbench(request, tmp_path, port):
+    """Start the workbench as its user does, the first time on a machine: there is no folder yet."""
+    elsewhere = {"WORKBENCH_STORE": str(tmp_path / "stores" / "one.db")} if "elsewhere" in request.param else {}
     process = subprocess.Popen(
         [sys.executable, "-m", "workbench", "run", "--port", str(port)],
         cwd=ROOT,
-        env=os.environ | {"WORKBENCH_DATA": str(tmp_path / "data")},
+        env=os.environ | {"WORKBENCH_DATA": str(tmp_path / "data")} | elsewhere,
         stdout=subprocess.PIPE,
         text=True,
     )
@@ -70,6 +71,21 @@ def test_it_prints_the_line_that_the_readme_shows_logs_json_and_ctrl_c_stops_app
         assert lines and all("event" in json.loads(line) for line in lines)
     assert workbench.stdout.read().strip() == "Stopping."
     assert not any(part.is_running() and part.status() != psutil.STATUS_ZOMBIE for part in parts)
+
+
+def test_a_data_folder_that_cannot_be_made_is_said_in_one_sentence(tmp_path):
+    (tmp_path / "data").write_text("")
+    run = subprocess.run(
+        [sys.executable, "-m", "workbench"],
+        cwd=ROOT,
+        env=os.environ | {"WORKBENCH_DATA": str(tmp_path / "data"), "WORKBENCH_STORE": str(tmp_path / "one.db")},
+        capture_output=True,
+        text=True,
+    )
+    assert (run.returncode, run.stderr) == (
+        1,
+        f"{tmp_path / 'data'}: the data folder can't be made (File exists). Name another with WORKBENCH_DATA.\n",
+    )
 
 
 def test_a_port_that_is_taken_is_said_in_one_sentence(tmp_path):

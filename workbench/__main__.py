@@ -14,7 +14,7 @@ from typing import Annotated
 
 import typer
 
-from label_data.data_folder import data_folder, default_store
+from label_data.data_folder import data_folder_made, default_store
 from label_data.database import open_store
 from label_data.records import InputError
 
@@ -26,8 +26,8 @@ PATIENCE = 60.0
 @commands.command()
 def run(port: Annotated[int, typer.Option(envvar="PORT", help="port on 127.0.0.1")] = 8501) -> None:
     """Start the app and its worker, print the address, and run until Ctrl-C."""
-    folder = data_folder()
     try:
+        folder = data_folder_made()  # the store may be elsewhere
         open_store(default_store()).dispose()
         _check_port(port)
     except InputError as error:

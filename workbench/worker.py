@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterator
 from typing import TextIO
 
-from label_data.data_folder import data_folder
+from label_data.data_folder import data_folder, data_folder_made
 from label_data.database import Store
 from label_data.records import InputError
 from label_data.workers import SEEN_EVERY, enter, leave, requeue_orphans, stay
@@ -58,7 +58,7 @@ def run_worker() -> None:
 @contextlib.contextmanager
 def _only_worker() -> Iterator[TextIO]:
     """Hold the lock of the data folder's worker, and yield the file: in it is the id of the worker before."""
-    data_folder().mkdir(parents=True, exist_ok=True)
+    data_folder_made()
     with worker_lock().open("a+") as file:
         until = time.monotonic() + LOCK_SECONDS
         while True:
