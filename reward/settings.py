@@ -21,9 +21,9 @@ LOG_FILE = "log.jsonl"
 """In the folder of a run: a line of JSON for every step of fine-tuning and every look at the validation prompts."""
 
 LEARNING_RATES = {"full": 2e-5, "lora": 2e-4, "top": 1e-4}
-STEP_PROMPTS = {"full": 32, "lora": 32, "top": 8}
-"""Prompts in a step; what `top` has gave the least validation log-loss on both data sets of docs/results.md."""
-HEAD_TIMES = {"full": 10.0, "lora": 1.0, "top": 10.0}
+STEP_PROMPTS = {"full": 32, "lora": 8, "top": 8}
+"""Prompts in a step; for `lora` and `top` what gave the least validation log-loss in docs/results.md."""
+HEAD_TIMES = {"full": 10.0, "lora": 5.0, "top": 10.0}
 """How much faster than the rest the head learns, which starts from chance."""
 
 
