@@ -108,8 +108,8 @@ def _of_page(
 ) -> _Queries:
     """Return how the prompts after a number are found, and what belongs to those up to another number.
 
-    Without `gaps` every prompt between the two is wanted, which then need not be asked again of each: a third of the
-    time of an export.
+    Without `gaps` every prompt between the two is wanted, which then need not be asked again of each: that took a third
+    of the time of reading pairs.
     """
     wanted = []
     if ranked_only:
