@@ -9,7 +9,7 @@ import json
 import os
 import shutil
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
@@ -102,7 +102,9 @@ def tune_reward_model(
                 groups_format.write(made / DATA_FILE, groups)
                 if frozen is not None:
                     _write_version(made / VERSION_FILE, frozen)
-                said = asdict(settings) | {"project": project}
+                # by method now: another version of the workbench, whose defaults differ, may go on with this run
+                decided = replace(settings, learning_rate=settings.rate, groups_per_step=settings.step_prompts)
+                said = asdict(decided) | {"project": project}
                 (made / SETTINGS_FILE).write_text(pretty(said), encoding="utf-8")
     report = _run(out, False, on_progress)
     if report is not None and version:

@@ -99,6 +99,19 @@ def test_too_few_validation_prompts_are_learned_from(tuned):
     assert all("loss" in line for line in lines) and len(lines) == read_report(tuned / "top").tuning.steps
 
 
+def test_a_run_goes_on_by_the_defaults_of_the_version_that_began_it(tiny_backbone_folder, tmp_path, monkeypatch):
+    store = open_store(tmp_path / "store.db")
+    add_groups(store, planted_groups(40))
+    with pytest.raises(Stopped):
+        tune_reward_model(
+            store, tmp_path / "model", Settings(method="top", backbone=str(tiny_backbone_folder), epochs=1), stop_at(2)
+        )
+    monkeypatch.setattr("reward.settings.STEP_PROMPTS", {"top": 16})
+    monkeypatch.setattr("reward.settings.LEARNING_RATES", {"top": 1.0})
+    tuning = resume_tuning(tmp_path / "model").tuning
+    assert (tuning.prompts_per_step, tuning.learning_rate, tuning.steps) == (8, 1e-4, tuning.planned_steps)
+
+
 def test_a_run_that_was_stopped_or_killed_goes_on_to_the_same_model_whatever_the_store_says_by_then(
     tiny_backbone_folder, tmp_path
 ):
