@@ -1,13 +1,15 @@
 """Prompts and completions to tokens, and tokens to batches in which every prompt is read once.
 
 K completions of one prompt repeat its tokens K times. Reading the prompt once and each completion after it is the same
-arithmetic for P + K C tokens instead of K (P + C). There are two ways: "cache" reads the prompts, keeps their keys and
-values, and reads the completions after them; "row" puts a prompt and its completions in one row and lets a mask say
-which token sees which. "plain" reads every prompt and completion whole, and is what the other two are checked against.
+arithmetic for P + K C tokens instead of K (P + C). There are two ways: "row" puts prompts and their completions in one
+row, whose tokens attend to what they see and nothing else (`attention`), or, on a GPU, in rows with a mask that says
+which token sees which; "cache" reads the prompts, keeps their keys and values, and reads the completions after them.
+"plain" reads every prompt and completion whole, and is what the other two are checked against.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import jinja2
 import numpy as np
@@ -15,6 +17,7 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from label_data.records import InputError, Message
+from reward.attention import Family, attends_in_families
 from reward.settings import Layout
 
 LONGEST_INPUT = 2_048
@@ -22,7 +25,7 @@ LONGEST_INPUT = 2_048
 BATCH_TOKENS = {"cpu": 1_024, "cuda": 65_536}
 """Tokens to read at once, padding included."""
 ROW_TOKENS = 8_192
-"""Tokens to read at once in rows at most: a row's mask takes a byte for every two of its tokens."""
+"""Tokens to read at once in rows at most: a mask takes a byte for every two tokens of a row."""
 
 Messages = Sequence[Message] | Sequence[Mapping[str, str]]
 """A prompt's messages, as records or as {"role", "content"} objects."""
@@ -185,15 +188,29 @@ def group_batches(groups: Sequence[Sequence[Input]], tokens: int, layout: Layout
 
 def batches(inputs: Sequence[Input], tokens: int, layout: Layout = "cache") -> Iterator[list[int]]:
     """Yield positions of inputs in batches, as `group_batches` does; a prompt's completions stay together."""
-    families: dict[tuple[int, ...], list[int]] = {}
-    for position, one in enumerate(inputs):
-        families.setdefault(one.prompt, []).append(position)
-    members = list(families.values())
+    members = list(_families(inputs).values())
     for batch in group_batches([[inputs[at] for at in family] for family in members], tokens, layout):
         yield [at for number in batch for at in members[number]]
 
 
 # Batches to what a network takes
+
+
+def arguments_for(
+    network: PreTrainedModel, inputs: Sequence[Input], pad: int, layout: Layout
+) -> tuple[dict[str, Any], torch.Tensor, torch.Tensor]:
+    """Return what the network, one without a head, takes to read the inputs in this layout.
+
+    Returns:
+        The arguments, then the row and the place in it of every input's last token, both of shape (inputs,).
+    """
+    if layout == "row":
+        return (
+            in_one_row(inputs, network.device) if attends_in_families(network) else in_rows(inputs, pad, network.device)
+        )
+    shared = layout == "cache" and len({one.prompt for one in inputs}) < len(inputs)
+    arguments, last = prompts_read(network, inputs, pad) if shared else padded(inputs, pad, network.device)
+    return arguments, torch.arange(len(inputs), device=network.device), last
 
 
 def padded(inputs: Sequence[Input], pad: int, device: torch.device) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
@@ -242,10 +259,35 @@ def prompts_read(
     return arguments, completion_mask.sum(1) - 1
 
 
+def in_one_row(inputs: Sequence[Input], device: torch.device) -> tuple[dict[str, Any], torch.Tensor, torch.Tensor]:
+    """Return what a network that attends in families takes to read the inputs in one row, without any padding."""
+    ids: list[int] = []
+    positions: list[int] = []
+    lengths: list[Family] = []
+    last = torch.zeros(len(inputs), dtype=torch.long)
+    for prompt, members in _families(inputs).items():
+        ids += prompt
+        positions += range(len(prompt))
+        for number in members:
+            completion = inputs[number].completion
+            ids += completion
+            positions += range(len(prompt), len(prompt) + len(completion))
+            last[number] = len(ids) - 1
+        lengths.append((len(prompt), tuple(len(inputs[number].completion) for number in members)))
+    arguments = {
+        "input_ids": torch.tensor([ids], device=device),
+        "position_ids": torch.tensor([positions], device=device),
+        "attention_mask": torch.ones(1, 1, 1, 1, dtype=torch.bool),  # of four dimensions, so that none is made
+        "families": tuple(lengths),
+        "use_cache": False,
+    }
+    return arguments, torch.zeros_like(last).to(device), last.to(device)
+
+
 def in_rows(
     inputs: Sequence[Input], pad: int, device: torch.device
 ) -> tuple[dict[str, torch.Tensor], torch.Tensor, torch.Tensor]:
-    """Return what the network takes to read the inputs in rows, every different prompt once, with its completions.
+    """Return what any network takes to read the inputs in rows, by a mask that says which token sees which.
 
     Prompts share rows as long as the longest with its completions: longer rows would pad as little, and cost attention
     between tokens that do not see each other, which is most of a long row.
@@ -255,9 +297,7 @@ def in_rows(
         of a line may see that of a column: those before it in its own prompt, and in its own completion. Then the row
         and the place in it of every input's last token, both of shape (inputs,).
     """
-    families: dict[tuple[int, ...], list[int]] = {}
-    for number, one in enumerate(inputs):
-        families.setdefault(one.prompt, []).append(number)
+    families = _families(inputs)
     lengths = {
         prompt: len(prompt) + sum(len(inputs[number].completion) for number in members)
         for prompt, members in families.items()
@@ -292,6 +332,14 @@ def in_rows(
         "use_cache": False,
     }
     return arguments, torch.from_numpy(rows).to(device), torch.from_numpy(last).to(device)
+
+
+def _families(inputs: Sequence[Input]) -> dict[tuple[int, ...], list[int]]:
+    """Return the positions of each different prompt's inputs."""
+    found: dict[tuple[int, ...], list[int]] = {}
+    for position, one in enumerate(inputs):
+        found.setdefault(one.prompt, []).append(position)
+    return found
 
 
 def _packed(lengths: Mapping[tuple[int, ...], int]) -> list[list[tuple[int, ...]]]:

@@ -20,8 +20,11 @@ from label_data.data_folder import data_folder
 from label_data.disk import is_full
 from label_data.records import Group, InputError
 from label_data.settings import PACKAGED_MODEL
-from reward.backbones import default_device, load_config, load_model, load_tokenizer, model_folder, model_revision
-from reward.batches import BATCH_TOKENS, Input, batches, encode, padded, prompts_read
+from reward.attention import attend_in_families
+from reward.backbones import load_config, load_model, load_tokenizer, model_folder, model_revision
+from reward.batches import Input, arguments_for, batches, encode, tokens_at_once
+from reward.ranked_network import sees_all_before, takes_rows
+from reward.settings import Layout
 
 OnProgress = Callable[[int, int, str], object]
 """Gets (done, total, message). It may raise to stop the work; what was done by then is kept."""
@@ -53,7 +56,14 @@ class Backbone:
                 f"{self.name}: a {type(network).__name__} keeps its layers in a way this program does not know. "
                 f"Use a model of the Llama, Qwen, Mistral or Gemma kind, for example {PACKAGED_MODEL}."
             )
+        if sees_all_before(network):
+            attend_in_families(network)
         return network
+
+    @cached_property
+    def layout(self) -> Layout:
+        """How the network reads prompts and completions."""
+        return "row" if sees_all_before(self.network) and takes_rows(self.network) else "cache"
 
 
 def open_backbone(name: str = PACKAGED_MODEL) -> Backbone:
@@ -68,13 +78,15 @@ def open_backbone(name: str = PACKAGED_MODEL) -> Backbone:
 
 
 @contextmanager
-def _last_tokens(network: PreTrainedModel, layers: Sequence[int], last: torch.Tensor) -> Iterator[list[torch.Tensor]]:
+def _last_tokens(
+    network: PreTrainedModel, layers: Sequence[int], rows: torch.Tensor, last: torch.Tensor
+) -> Iterator[list[torch.Tensor]]:
     """Collect each layer's output at the last tokens, shape (inputs, width) a layer, while the network runs."""
     found: list[torch.Tensor] = []
 
     def keep(_layer: torch.nn.Module, _inputs: object, output: torch.Tensor | tuple[torch.Tensor, ...]) -> None:
         hidden = output if isinstance(output, torch.Tensor) else output[0]
-        found.append(hidden[torch.arange(len(last), device=hidden.device), last])
+        found.append(hidden[rows, last])
 
     hooks = [network.layers[layer - 1].register_forward_hook(keep) for layer in layers]
     try:
@@ -88,11 +100,8 @@ def _last_tokens(network: PreTrainedModel, layers: Sequence[int], last: torch.Te
 def compute_features(backbone: Backbone, inputs: Sequence[Input]) -> np.ndarray:
     """Return the features of one batch, shape (inputs, layers, width), float32; prompts that repeat are read once."""
     network, pad = backbone.network, backbone.tokenizer.pad_token_id
-    if len({one.prompt for one in inputs}) < len(inputs):
-        arguments, last = prompts_read(network, inputs, pad)
-    else:
-        arguments, last = padded(inputs, pad, network.device)
-    with _last_tokens(network, backbone.layers, last) as found:
+    arguments, rows, last = arguments_for(network, inputs, pad, backbone.layout)
+    with _last_tokens(network, backbone.layers, rows, last) as found:
         network(**arguments)
     return torch.stack([network.norm(hidden) for hidden in found], dim=1).float().cpu().numpy()
 
@@ -175,7 +184,7 @@ def input_features(
         of_key = dict(zip(keys, inputs, strict=True))
         on_progress(0, len(missing), f"Features: {len(known)} kept, {len(missing)} to compute.")
         done = 0
-        for batch in batches([of_key[key] for key in missing], BATCH_TOKENS[default_device()]):
+        for batch in _batches(backbone, [of_key[key] for key in missing]):
             these = [missing[position] for position in batch]
             computed = compute_features(backbone, [of_key[key] for key in these])
             _keep(connection, backbone, these, computed)
@@ -184,6 +193,11 @@ def input_features(
             on_progress(done, len(missing), f"Features: {done} of {len(missing)} completions.")
     width = next(iter(known.values())).shape[-1] if known else 0
     return np.stack([known[key] for key in keys]) if keys else np.zeros((0, len(backbone.layers), width), np.float32)
+
+
+def _batches(backbone: Backbone, inputs: Sequence[Input]) -> Iterator[list[int]]:
+    if inputs:  # or the network would be loaded for nothing
+        yield from batches(inputs, tokens_at_once(backbone.network.device.type, backbone.layout), backbone.layout)
 
 
 def group_inputs(backbone: Backbone, groups: Sequence[Group]) -> list[Input]:

@@ -13,7 +13,8 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from label_data.records import InputError
-from reward.batches import LONGEST_INPUT, Input, in_rows, padded, prompts_read
+from reward.attention import IN_FAMILIES, attend_in_families
+from reward.batches import LONGEST_INPUT, Input, arguments_for, padded
 from reward.settings import Layout
 
 ROUNDING = 1e-3
@@ -28,6 +29,8 @@ class RankedNetwork(nn.Module):
         self.network = network
         self.pad = pad
         self.layout = layout
+        if shares_prompts(network):
+            attend_in_families(network)
         self._no_split_modules = network._no_split_modules  # what FSDP wraps: the layers
 
     @property
@@ -57,13 +60,8 @@ class RankedNetwork(nn.Module):
 
     def _hidden(self, inputs: Sequence[Input]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Return the hidden states, and of every input the row and the place of its last token in them."""
-        body, device = self.network.base_model, self.network.device
-        if self.layout == "row":
-            arguments, rows, last = in_rows(inputs, self.pad, device)
-        else:
-            shared = self.layout == "cache" and len({one.prompt for one in inputs}) < len(inputs)
-            arguments, last = prompts_read(body, inputs, self.pad) if shared else padded(inputs, self.pad, device)
-            rows = torch.arange(len(inputs), device=device)
+        body = self.network.base_model
+        arguments, rows, last = arguments_for(body, inputs, self.pad, self.layout)
         return body(**arguments).last_hidden_state, rows, last
 
     def state_dict(self, *args: Any, **options: Any) -> dict[str, Any]:
@@ -90,15 +88,20 @@ class RankedNetwork(nn.Module):
 
 
 def shares_prompts(network: PreTrainedModel) -> bool:
-    """Say whether reading a prompt once is exact for this network.
+    """Say whether reading a prompt once is exact for this network: not for encoders, whose prompt sees the completion.
 
-    It is not for encoders, whose prompt sees the completion, nor where a layer sees a window of the text only.
+    Nor where a layer sees a window of the text only.
     """
+    return hasattr(network, "score") and sees_all_before(network)
+
+
+def sees_all_before(network: PreTrainedModel) -> bool:
+    """Say whether every layer of a decoder sees all of the text before a token, and not a window of it."""
     config = network.config.get_text_config()
     window = getattr(config, "sliding_window", None)
     windowed = window is not None and window < LONGEST_INPUT
     kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
-    return hasattr(network, "score") and kinds == {"full_attention"} and not windowed
+    return kinds == {"full_attention"} and not windowed
 
 
 def layout_for(network: PreTrainedModel, asked: Layout | None, checkpointing: bool) -> Layout:
@@ -124,21 +127,25 @@ def layout_for(network: PreTrainedModel, asked: Layout | None, checkpointing: bo
                 "completion, or its layers see a window only. Leave --layout out, or use --layout plain."
             )
         return "plain"
-    if asked == "row" and network.config._attn_implementation != "sdpa":
+    if asked == "row" and not takes_rows(network):
         raise InputError("Reading in rows needs the attention implementation sdpa. Leave --layout out.")
     if asked is not None:
         return asked
-    if network.config._attn_implementation == "sdpa":
+    if takes_rows(network):
         return "row"
     return "plain" if checkpointing or divided else "cache"
 
 
 def layout_to_score(network: PreTrainedModel) -> Layout:
-    """Return the layout to score in: kept prompts on a CPU, where no gradient makes them dear, rows on a GPU."""
+    """Return the layout to score in: the fastest that is exact."""
     if not shares_prompts(network):
         return "plain"
-    on_gpu = network.device.type != "cpu" and network.config._attn_implementation == "sdpa"
-    return "row" if on_gpu else "cache"
+    return "row" if takes_rows(network) else "cache"
+
+
+def takes_rows(network: PreTrainedModel) -> bool:
+    """Say whether the network attends in a way that can be told which token of a row sees which."""
+    return network.config._attn_implementation in ("sdpa", IN_FAMILIES)
 
 
 def disagreement(ranked: RankedNetwork, inputs: Sequence[Input]) -> str:

@@ -20,7 +20,7 @@ from transformers import AutoModelForSequenceClassification, PreTrainedModel, Pr
 from label_data.data_folder import data_folder
 from label_data.records import InputError
 from reward.backbones import load_config, model_revision, one_label_config
-from reward.batches import Input, batches, in_rows, tokens_at_once
+from reward.batches import Input, arguments_for, batches, tokens_at_once
 from reward.features import OnProgress
 from reward.networks import set_dropout, with_head
 from reward.ranked_network import RankedNetwork, layout_for, shares_prompts
@@ -222,7 +222,7 @@ def _compute(
     try:
         for batch in batches(missing, tokens_at_once(body.device.type, "row"), "row"):
             some = [missing[at] for at in batch]
-            arguments, rows, last = in_rows(some, pad, body.device)
+            arguments, rows, last = arguments_for(body, some, pad, "row")
             body(**arguments)
             kept.keep(_slices(some, rows.tolist(), last.tolist(), found.pop(), kept))
             done += len(some)

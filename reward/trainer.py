@@ -254,7 +254,7 @@ class RankingTrainer(Trainer):
             rest = [weight for name, weight in trained if not _of_head(name)]
             rate, times = self.args.learning_rate, HEAD_TIMES[self.settings.method]
             groups = [{"params": rest, "lr": rate}, {"params": head, "lr": rate * times}]
-            self.optimizer = torch.optim.AdamW(groups, weight_decay=0.0)
+            self.optimizer = torch.optim.AdamW(groups, weight_decay=0.0, fused=True)
         return self.optimizer
 
     def training_step(

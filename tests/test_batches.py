@@ -3,7 +3,7 @@ import torch
 
 from label_data.records import InputError, Message
 from reward.backbones import load_tokenizer
-from reward.batches import LONGEST_INPUT, Input, batches, encode, group_batches, in_rows
+from reward.batches import LONGEST_INPUT, Input, batches, encode, group_batches, in_one_row, in_rows
 
 ASKED = (Message("user", "Can pigs fly?"),)
 
@@ -100,6 +100,16 @@ def test_groups_are_never_divided_and_each_layout_has_its_own_cost():
     for layout, cost in (("plain", 28), ("cache", 20), ("row", 16)):
         assert list(group_batches(groups, cost, layout)) == [[0, 1]], layout
         assert list(group_batches(groups, cost - 1, layout)) == [[0], [1]], layout
+
+
+def test_in_one_row_every_prompt_stands_once_before_its_completions_and_nothing_is_padded():
+    """Prompt a b with completions c and d e, prompt f with g, read in the order c, g, d e."""
+    inputs = [Input((1, 2, 3), 2), Input((6, 7), 1), Input((1, 2, 4, 5), 2)]
+    arguments, rows, last = in_one_row(inputs, torch.device("cpu"))
+    assert arguments["input_ids"].tolist() == [[1, 2, 3, 4, 5, 6, 7]]
+    assert arguments["position_ids"].tolist() == [[0, 1, 2, 2, 3, 0, 1]]
+    assert arguments["families"] == ((2, (1, 2)), (1, (1,)))
+    assert (rows.tolist(), last.tolist()) == ([0, 0, 0], [2, 6, 4])
 
 
 def test_in_a_row_a_token_sees_its_prompt_and_its_own_completion_up_to_itself():

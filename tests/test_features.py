@@ -102,7 +102,7 @@ def test_features_are_computed_once_and_then_read(backbone, tmp_path):
 
 
 def test_stopping_keeps_what_was_done(backbone, tmp_path, monkeypatch):
-    monkeypatch.setattr("reward.features.BATCH_TOKENS", {"cpu": 200, "cuda": 200})
+    monkeypatch.setattr("reward.batches.BATCH_TOKENS", {"cpu": 100, "cuda": 100})
     groups, cache = planted_groups(4), tmp_path / "features.db"
     assert missing_features(groups, backbone, cache) == 12
     with pytest.raises(Stopped):
