@@ -5,7 +5,7 @@
 One gradient over a ranking's K rewards, on the packaged network cut to a few of its layers (a layer costs what any
 other does), in two ways that take turns: each pair of completions read as a row of its own, as trainers of pairs do,
 and all in one row with prompt and completions once. The line is the formula, K (K - 1) (P + C) / (P + K C) times the
-tokens; a point is the ratio of the medians. Points under the line are what the longer row's attention costs.
+tokens; a point is the ratio of the medians. Points are under the line by what does not grow with the tokens.
 """
 
 import time

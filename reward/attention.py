@@ -28,21 +28,24 @@ _attend_backward = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_ba
 
 
 def attend_in_families(network: PreTrainedModel) -> None:
-    """Have a network that attends by sdpa attend in families when it is given any; without, it attends as before."""
-    if network.config._attn_implementation == "sdpa":
+    """Have a network on a CPU attend in families when it is given any; without, it attends by sdpa as before.
+
+    One that attends in another way is left alone.
+    """
+    if network.config._attn_implementation == "sdpa" and network.device.type == "cpu":
         network.set_attn_implementation(IN_FAMILIES)
 
 
 def attends_in_families(network: PreTrainedModel) -> bool:
     """Say whether the network may be given families now.
 
-    It may not on a GPU, where so many small parts take longer, nor while it drops a share of what is seen.
+    It may only on a CPU, whose kernels these are, and not while it drops a share of what is seen.
     """
     dropped = getattr(network.config, "attention_dropout", 0.0) if network.training else 0.0
     return network.config._attn_implementation == IN_FAMILIES and network.device.type == "cpu" and not dropped
 
 
-def _attention(
+def attention(
     module: nn.Module,
     query: torch.Tensor,
     key: torch.Tensor,
@@ -61,7 +64,7 @@ def _attention(
     return _InFamilies.apply(query, key, value, families, scaling).transpose(1, 2), None
 
 
-AttentionInterface.register(IN_FAMILIES, _attention)
+AttentionInterface.register(IN_FAMILIES, attention)
 AttentionMaskInterface.register(IN_FAMILIES, sdpa_mask)
 
 

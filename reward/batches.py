@@ -204,10 +204,10 @@ def arguments_for(
     Returns:
         The arguments, then the row and the place in it of every input's last token, both of shape (inputs,).
     """
+    if layout == "row" and attends_in_families(network):
+        return in_one_row(inputs, network.device)
     if layout == "row":
-        return (
-            in_one_row(inputs, network.device) if attends_in_families(network) else in_rows(inputs, pad, network.device)
-        )
+        return in_rows(inputs, pad, network.device)
     shared = layout == "cache" and len({one.prompt for one in inputs}) < len(inputs)
     arguments, last = prompts_read(network, inputs, pad) if shared else padded(inputs, pad, network.device)
     return arguments, torch.arange(len(inputs), device=network.device), last

@@ -7,7 +7,7 @@ import pytest
 import torch
 from transformers import AutoModelForSequenceClassification
 
-from reward.attention import IN_FAMILIES, _attention, attend_in_families, attends_in_families
+from reward.attention import IN_FAMILIES, attend_in_families, attends_in_families, attention
 from reward.ranked_network import RankedNetwork
 from tiny_networks import PAD, tiny_decoder, token_groups
 
@@ -50,7 +50,7 @@ def by_definition(query, key, value):
 
 
 def in_families(query, key, value):
-    return _attention(None, query, key, value, None, scaling=SCALING, families=FAMILIES)[0]
+    return attention(None, query, key, value, None, scaling=SCALING, families=FAMILIES)[0]
 
 
 def gradients(found, inputs):
