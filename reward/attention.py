@@ -11,6 +11,7 @@ arXiv:2205.14135, appendix B.2, for the gradient.
 
 from collections.abc import Iterator, Sequence
 from typing import Any
+from weakref import WeakSet
 
 import torch
 from torch import nn
@@ -27,13 +28,51 @@ _attend = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu.default
 _attend_backward = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward.default
 
 
+_refused: WeakSet[PreTrainedModel] = WeakSet()
+
+
 def attend_in_families(network: PreTrainedModel) -> None:
     """Have a network on a CPU attend in families when it is given any; without, it attends by sdpa as before.
 
-    One that attends in another way is left alone.
+    One that attends in another way, or turns out not to heed families, is left alone.
     """
-    if network.config._attn_implementation == "sdpa" and network.device.type == "cpu":
+    able = network.config._attn_implementation == "sdpa" and network._can_set_attn_implementation()
+    if able and network.device.type == "cpu" and network not in _refused:
         network.set_attn_implementation(IN_FAMILIES)
+        if not _heeds_families(network):
+            network.set_attn_implementation("sdpa")
+            _refused.add(network)
+
+
+@torch.no_grad()
+def _heeds_families(network: PreTrainedModel) -> bool:
+    """Say whether a completion reads the same in a row behind another as alone.
+
+    It does not where layers keep what they are given from their attention, as StableLM's and Nemotron's do, and can't
+    be read at all where values have another width than keys.
+    """
+    training, width = network.training, network.get_input_embeddings().weight.shape[1]
+    vectors = torch.randn(1, 5, width, generator=torch.Generator().manual_seed(0)).to(network.dtype)
+    in_row = {
+        "inputs_embeds": vectors,
+        "position_ids": torch.tensor([[0, 1, 2, 2, 3]]),
+        "attention_mask": any_mask(),
+        "families": ((2, (1, 2)),),
+    }
+    alone = {"inputs_embeds": vectors[:, [0, 1, 3, 4]], "position_ids": torch.arange(4)[None]}
+    network.eval()
+    try:
+        found, wanted = (network.base_model(**one, use_cache=False).last_hidden_state[0, -1] for one in (in_row, alone))
+    except (RuntimeError, TypeError, ValueError):
+        return False
+    finally:
+        network.train(training)
+    return bool((found - wanted).norm() <= 1e-3 * wanted.norm())
+
+
+def any_mask() -> torch.Tensor:
+    """Return what stands for a mask beside families: of four dimensions, so that transformers makes none."""
+    return torch.ones(1, 1, 1, 1, dtype=torch.bool)
 
 
 def attends_in_families(network: PreTrainedModel) -> bool:

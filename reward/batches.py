@@ -17,7 +17,7 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from label_data.records import InputError, Message
-from reward.attention import Family, attends_in_families
+from reward.attention import Family, any_mask, attends_in_families
 from reward.settings import Layout
 
 LONGEST_INPUT = 2_048
@@ -277,7 +277,7 @@ def in_one_row(inputs: Sequence[Input], device: torch.device) -> tuple[dict[str,
     arguments = {
         "input_ids": torch.tensor([ids], device=device),
         "position_ids": torch.tensor([positions], device=device),
-        "attention_mask": torch.ones(1, 1, 1, 1, dtype=torch.bool),  # of four dimensions, so that none is made
+        "attention_mask": any_mask(),
         "families": tuple(lengths),
         "use_cache": False,
     }

@@ -23,7 +23,7 @@ from label_data.settings import PACKAGED_MODEL
 from reward.attention import attend_in_families
 from reward.backbones import load_config, load_model, load_tokenizer, model_folder, model_revision
 from reward.batches import Input, arguments_for, batches, encode, tokens_at_once
-from reward.ranked_network import sees_all_before, takes_rows
+from reward.ranked_network import reads_rows_fast, sees_all_before
 from reward.settings import Layout
 
 OnProgress = Callable[[int, int, str], object]
@@ -63,7 +63,7 @@ class Backbone:
     @cached_property
     def layout(self) -> Layout:
         """How the network reads prompts and completions."""
-        return "row" if sees_all_before(self.network) and takes_rows(self.network) else "cache"
+        return "row" if sees_all_before(self.network) and reads_rows_fast(self.network) else "cache"
 
 
 def open_backbone(name: str = PACKAGED_MODEL) -> Backbone:

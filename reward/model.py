@@ -15,11 +15,12 @@ import torch
 from transformers import AutoModelForSequenceClassification, PreTrainedModel, PreTrainedTokenizerBase
 
 from label_data.records import InputError
+from reward.attention import attend_in_families
 from reward.backbones import load_config, load_model, load_tokenizer, one_label_config
 from reward.batches import LONGEST_INPUT, Input, Messages, batches, encode, tokens_at_once
 from reward.evaluate import PROVENANCE_FILE
 from reward.features import Backbone
-from reward.ranked_network import RankedNetwork, layout_to_score
+from reward.ranked_network import RankedNetwork, layout_to_score, shares_prompts
 from reward.uncertainty import Uncertainty
 
 HEADS = ("score.", "classifier.")
@@ -34,6 +35,10 @@ class RewardModel:
     tokenizer: PreTrainedTokenizerBase
     uncertainty: Uncertainty | None = None
     """How far the head's weights may be off; None where nobody knows, as for a network that was fine-tuned."""
+
+    def __post_init__(self) -> None:
+        if shares_prompts(self.network):
+            attend_in_families(self.network)
 
     @classmethod
     def load(cls, folder: Path | str, device: str | None = None) -> "RewardModel":

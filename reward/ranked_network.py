@@ -13,7 +13,7 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from label_data.records import InputError
-from reward.attention import IN_FAMILIES, attend_in_families
+from reward.attention import IN_FAMILIES, attend_in_families, attends_in_families
 from reward.batches import LONGEST_INPUT, Input, arguments_for, padded
 from reward.settings import Layout
 
@@ -137,10 +137,15 @@ def layout_for(network: PreTrainedModel, asked: Layout | None, checkpointing: bo
 
 
 def layout_to_score(network: PreTrainedModel) -> Layout:
-    """Return the layout to score in: the fastest that is exact."""
+    """Return the layout to score in: rows, or on a CPU kept prompts where a network can't attend in families."""
     if not shares_prompts(network):
         return "plain"
-    return "row" if takes_rows(network) else "cache"
+    return "row" if reads_rows_fast(network) else "cache"
+
+
+def reads_rows_fast(network: PreTrainedModel) -> bool:
+    """Say whether rows are the fastest way for this network: on a GPU under a mask, on a CPU only without one."""
+    return attends_in_families(network) or (network.device.type != "cpu" and takes_rows(network))
 
 
 def takes_rows(network: PreTrainedModel) -> bool:

@@ -2,13 +2,21 @@
 
 import json
 import math
+from types import SimpleNamespace
 
 import pytest
 import torch
-from transformers import AutoModelForSequenceClassification
+from transformers import (
+    AutoModelForSequenceClassification,
+    NemotronConfig,
+    NemotronForSequenceClassification,
+    StableLmConfig,
+    StableLmForSequenceClassification,
+)
 
 from reward.attention import IN_FAMILIES, attend_in_families, attends_in_families, attention
-from reward.ranked_network import RankedNetwork
+from reward.model import RewardModel
+from reward.ranked_network import RankedNetwork, layout_to_score
 from tiny_networks import PAD, tiny_decoder, token_groups
 
 FAMILIES = ((3, (2, 1, 4)), (1, (1,)), (5, (2, 2)))
@@ -105,6 +113,29 @@ def test_a_network_that_attends_in_another_way_is_left_alone():
     attend_in_families(eager)
     assert eager.config._attn_implementation == "eager" and not attends_in_families(eager)
     assert not attends_in_families(RankedNetwork(tiny_decoder("mistral", sliding_window=4), PAD).network)
+
+
+@pytest.mark.parametrize(
+    ("config", "network"),
+    [(NemotronConfig, NemotronForSequenceClassification), (StableLmConfig, StableLmForSequenceClassification)],
+)
+def test_a_network_that_does_not_hand_families_on_is_found_and_scores_as_it_would_alone(config, network):
+    """Its tokens would all see each other, and nothing would say so."""
+    torch.manual_seed(0)
+    small = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4}
+    model = network(config(vocab_size=100, num_key_value_heads=2, num_labels=1, pad_token_id=PAD, **small)).eval()
+    inputs = [one for group in token_groups(3, 1) for one in group]
+    rewards = RewardModel(model, SimpleNamespace(pad_token_id=PAD)).rewards(inputs)
+    assert model.config._attn_implementation == "sdpa" and layout_to_score(model) == "cache"
+    for one, reward in zip(inputs, rewards, strict=True):
+        assert math.isclose(model(torch.tensor([one.ids])).logits.item(), reward, abs_tol=1e-4)
+
+
+def test_a_look_at_whether_a_network_heeds_families_changes_nothing_of_it():
+    network, before = tiny_decoder(attention_dropout=0.1).train(), torch.get_rng_state()
+    attend_in_families(network)
+    assert network.training and network.config._attn_implementation == IN_FAMILIES
+    assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_while_a_share_of_what_is_seen_is_dropped_rows_are_read_under_a_mask():

@@ -105,7 +105,7 @@ def test_trap_4_gradient_checkpointing_with_kept_prompts_is_refused():
         layout_for(network, "cache", checkpointing=True)
     assert layout_for(network, None, checkpointing=True) == "row"
     assert layout_for(network, None, checkpointing=False) == "row"
-    assert layout_to_score(network) == "row"
+    assert layout_to_score(RankedNetwork(network, PAD).network) == "row"
 
 
 def test_trap_4_a_network_that_kept_nothing_is_an_error_and_not_a_wrong_reward():
