@@ -11,6 +11,7 @@ from torch import nn
 from transformers import AutoModelForSequenceClassification, PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from reward.backbones import load_model, one_label_config
+from reward.lean_layers import keep_less
 from reward.ranked_network import RankedNetwork, layout_for, start_head
 from reward.settings import Layout, Settings
 
@@ -55,6 +56,8 @@ def fine_tunable(folder: Path, tokenizer: PreTrainedTokenizerBase, settings: Set
     layout = layout_for(network, settings.layout, settings.gradient_checkpointing)
     if settings.gradient_checkpointing:
         network.activation_checkpointing_enable({"use_reentrant": False})
+    else:
+        keep_less(network)
     if settings.method == "full":
         return RankedNetwork(network, pad, layout)
     torch.manual_seed(settings.seed)  # the changes' first factor is drawn

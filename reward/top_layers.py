@@ -22,6 +22,7 @@ from label_data.records import InputError
 from reward.backbones import load_config, model_revision, one_label_config
 from reward.batches import Input, arguments_for, batches, tokens_at_once
 from reward.features import OnProgress
+from reward.lean_layers import keep_less
 from reward.networks import set_dropout, with_head
 from reward.ranked_network import RankedNetwork, layout_for, shares_prompts
 from reward.settings import Layout, Settings
@@ -166,6 +167,8 @@ def top_network(
     _check(found, whole, pad, inputs[:CHECKED_INPUTS])
     if settings.gradient_checkpointing:
         top.activation_checkpointing_enable({"use_reentrant": False})
+    else:
+        keep_less(top)
     return found
 
 

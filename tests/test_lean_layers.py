@@ -1,0 +1,141 @@
+"""Layers that keep less for the gradient: the same values and gradients, and two fifths less kept."""
+
+from contextlib import nullcontext
+
+import pytest
+import torch
+from torch.multiprocessing.reductions import StorageWeakRef
+from torch.utils._python_dispatch import TorchDispatchMode
+from transformers.models.gemma.modeling_gemma import GemmaRMSNorm
+from transformers.models.llama.modeling_llama import LlamaMLP, LlamaRMSNorm
+
+from reward.backbones import load_tokenizer
+from reward.lean_layers import keep_less
+from reward.networks import fine_tunable
+from reward.ranked_network import RankedNetwork
+from reward.settings import Settings
+from tiny_networks import PAD, all_in_float64, tiny_decoder, token_groups
+
+
+def lean(network):
+    return {type(module) for module in network.modules() if "forward" in vars(module)}
+
+
+def rewards_and_gradients(network, precision=None):
+    ranked = RankedNetwork(network.train(), PAD, "row")
+    network.zero_grad()
+    with torch.autocast("cpu", precision) if precision else nullcontext():
+        rewards = ranked([one for group in token_groups(3) for one in group])
+    rewards.square().sum().backward()
+    gradients = {name: weight.grad for name, weight in network.named_parameters() if weight.grad is not None}
+    return {"rewards": rewards.detach(), **gradients}
+
+
+@pytest.mark.parametrize("kind", ["llama", "qwen2"])
+@pytest.mark.parametrize("act", ["silu", "gelu", "linear"])
+def test_values_and_gradients_are_those_of_the_stock_layers(kind, act, monkeypatch):
+    all_in_float64(monkeypatch)
+    stock, ours = (tiny_decoder(kind, torch.float64, hidden_act=act) for _ in range(2))
+    keep_less(ours)
+    assert len(lean(ours)) == 2 and not lean(stock)
+    wanted, found = rewards_and_gradients(stock), rewards_and_gradients(ours)
+    assert wanted.keys() == found.keys()
+    for name, one in wanted.items():
+        assert (found[name] - one).norm() <= 1e-10 * one.norm(), name
+
+
+def test_in_bfloat16_they_are_as_near_as_bfloat16_is():
+    stock, ours = tiny_decoder(initializer_range=0.1), tiny_decoder(initializer_range=0.1)
+    keep_less(ours)
+    exact, wanted = rewards_and_gradients(stock), rewards_and_gradients(stock, torch.bfloat16)
+    found = rewards_and_gradients(ours, torch.bfloat16)
+    for name, one in exact.items():
+        assert (found[name] - one).norm() <= 1.2 * (wanted[name] - one).norm() + 1e-3 * one.norm(), name
+
+
+class Kept(TorchDispatchMode):
+    """Counts the bytes that operations gave and that are still held when it is asked."""
+
+    def __init__(self):
+        super().__init__()
+        self.given = {}
+
+    def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
+        found = operation(*args, **(kwargs or {}))
+        for one in found if isinstance(found, tuple | list) else [found]:
+            if isinstance(one, torch.Tensor):
+                storage = one.untyped_storage()
+                self.given[StorageWeakRef(storage)] = storage.nbytes()
+        return found
+
+    @property
+    def bytes(self):
+        return sum(size for storage, size in self.given.items() if not storage.expired())
+
+
+def kept_by(network):
+    """Return the floats that a forward pass keeps of a token in a layer, and the outcome, which keeps them."""
+    inputs = [one for group in token_groups(8) for one in group]
+    ranked = RankedNetwork(network.train(), PAD, "row")
+    with Kept() as kept:
+        rewards = ranked(inputs)
+    tokens = sum({one.prompt: len(one.prompt) for one in inputs}.values()) + sum(len(one.completion) for one in inputs)
+    return kept.bytes / 4 / tokens / network.config.num_hidden_layers, rewards
+
+
+def test_two_fifths_less_are_kept():
+    stock, ours = tiny_decoder(layers=8), tiny_decoder(layers=8)
+    keep_less(ours)
+    (before, _), (after, _) = kept_by(stock), kept_by(ours)
+    width, inner, of_keys = 32, 64, 16
+    attention = width + 2 * of_keys + width + 4  # queries, keys and values, what is seen, the sums of four heads
+    assert before == pytest.approx(6 * width + attention + 4 * inner, rel=0.15)
+    assert after == pytest.approx(4 * width + attention + 2 * inner, rel=0.15)
+
+
+def test_after_the_gradient_no_more_is_kept_than_by_the_stock_layers():
+    def held(network):
+        with Kept() as kept:
+            rewards = RankedNetwork(network, PAD, "row")(token_groups(1)[0])
+            before = kept.bytes
+            rewards.sum().backward()
+            del rewards
+        return before, kept.bytes
+
+    stock, ours = tiny_decoder(), tiny_decoder()
+    keep_less(ours)
+    (_, after_stock), (before, after) = held(stock), held(ours)
+    assert after == after_stock < before
+
+
+def test_a_layer_with_another_formula_is_left_as_it_is(monkeypatch):
+    class OneMore(LlamaRMSNorm):
+        def forward(self, hidden):
+            return super().forward(hidden) * 1.1
+
+    class Doubled(LlamaMLP):
+        def forward(self, hidden):
+            return 2 * super().forward(hidden)
+
+    network = tiny_decoder()
+    network.model.layers[0].input_layernorm = OneMore(32)
+    network.model.layers[0].mlp = Doubled(network.config)
+    network.model.layers[1].input_layernorm = GemmaRMSNorm(32)
+    keep_less(network)
+    assert lean(network) == {LlamaRMSNorm, LlamaMLP}
+
+
+def test_a_norm_of_what_autocast_made_is_as_precise_as_its_kind_has_it():
+    network = tiny_decoder()
+    keep_less(network)
+    norm, hidden = network.model.norm, torch.randn(3, 32).bfloat16()
+    assert torch.equal(norm(hidden), LlamaRMSNorm.forward(norm, hidden))
+    assert norm(hidden).dtype == torch.float32
+
+
+@pytest.mark.parametrize("method", ["full", "lora"])
+def test_fine_tuning_keeps_less_but_not_beside_gradient_checkpointing(method, tiny_backbone_folder):
+    tokenizer = load_tokenizer(tiny_backbone_folder)
+    for checkpointing, wanted in ((False, {LlamaRMSNorm, LlamaMLP}), (True, set())):
+        settings = Settings(method=method, gradient_checkpointing=checkpointing)
+        assert lean(fine_tunable(tiny_backbone_folder, tokenizer, settings).network) == wanted
