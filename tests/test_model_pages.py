@@ -31,7 +31,7 @@ TUNED = replace(
     curve=(),
     tuning=Tuning("lora", "bradley-terry", 2e-4, 32, 80, 86, 60, 140, 0.61, 4_900_000, 135_000_000, 0.0, "cache", ""),
 )
-FIRST, SECOND = "20260101-000000-aaaaaaaa", "20260102-000000-bbbbbbbb"
+FIRST, SECOND, THIRD = "20260101-000000-aaaaaaaa", "20260102-000000-bbbbbbbb", "20260103-000000-cccccccc"
 
 
 @pytest.fixture
@@ -110,6 +110,21 @@ def test_the_newest_good_run_is_current_until_a_person_makes_another_the_current
     button(ranked, "Use the newest good one again").click().run()
     assert not ranked.exception
     assert chosen_run("default") is None
+
+
+def test_a_page_that_shows_the_current_run_follows_to_the_next_one_and_leaves_any_other_run_open(ranked, tmp_path):
+    first = add_run(tmp_path, name=FIRST)
+    open_page(ranked, "train")
+    second = add_run(tmp_path, name=SECOND)
+    choice = labelled(ranked.run().selectbox, "Trained models")
+    assert choice.value == second.name
+    assert [option.startswith("current") for option in choice.options] == [True, False]
+    choice.set_value(first.name).run()
+    third = add_run(tmp_path, name=THIRD)
+    choice = labelled(ranked.run().selectbox, "Trained models")
+    assert choice.value == first.name and choice.options[0].startswith("current")
+    choice.set_value(third.name).run()
+    assert not ranked.exception and labelled(ranked.selectbox, "Trained models").value == third.name
 
 
 def test_two_runs_are_compared_on_what_both_were_judged_by(ranked, tmp_path):

@@ -41,6 +41,7 @@ def show_curves(log: list[dict[str, Any]]) -> None:
 def curves_chart(log: list[dict[str, Any]], says: dict[str, Any]) -> alt.LayerChart:
     """Return the loss of each step as a line, and the log-loss on the validation prompts as points."""
     titles = {"loss": says["loss"], "validation_log_loss": says["validation"]}
+    titles = {name: title for name, title in titles.items() if any(name in line for line in log)}
     rows = [
         {"step": line["step"], "value": line[name], "what": title}
         for line in log
@@ -53,7 +54,7 @@ def curves_chart(log: list[dict[str, Any]], says: dict[str, Any]) -> alt.LayerCh
         color=alt.Color(
             "what:N",
             scale=alt.Scale(domain=list(titles.values()), range=list(COLOURS[: len(titles)])),
-            legend=alt.Legend(title=None, orient="top"),
+            legend=alt.Legend(title=None, orient="top", labelLimit=0),
         ),
         tooltip=[
             alt.Tooltip("what", title=says["curve"]),

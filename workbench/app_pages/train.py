@@ -68,9 +68,13 @@ def label(name: str) -> str:
 
 
 choice, action = st.columns([5, 2], vertical_alignment="bottom")
-run = by_name[
-    choice.selectbox(says["trained"], by_name, list(by_name).index(current.folder.name), label, key=f"run-{chosen}")
-]
+looked_at = f"looked-at-{chosen}"
+before, was_current = st.session_state.get(looked_at, (None, None))
+key = f"run-{chosen}-{current.folder.name}"  # another current run, another list: an open one keeps its old labels
+if key not in st.session_state:
+    st.session_state[key] = before if before in by_name and before != was_current else current.folder.name
+run = by_name[choice.selectbox(says["trained"], by_name, format_func=label, key=key)]
+st.session_state[looked_at] = run.folder.name, current.folder.name
 is_current, is_chosen = run.folder == current.folder, run.folder.name == chosen_run(chosen)
 if not is_current and action.button(says["make_current"], icon=":material/check_circle:", width="stretch"):
     try:
