@@ -110,7 +110,7 @@ def fit(
     strength = strength_of_ties(train) if settings.loss == "davidson" else 0.0
     of_steps = [[train[at] for at in step] for step in steps]
     trainer = RankingTrainer(ranked, arguments, settings, of_steps, validation, strength, callbacks)
-    fallback = _checked(ranked, train)
+    fallback = _checked(ranked, train, settings.batch_tokens or tokens_at_once(arguments.device.type, "plain"))
     last = last_whole(folder / CHECKPOINTS) if resume else None
     if trainer.is_world_process_zero():
         drop_partial(folder / CHECKPOINTS)
@@ -152,20 +152,36 @@ def steps_of(groups: int, settings: Settings) -> list[list[int]]:
     return steps
 
 
-def _checked(ranked: RankedNetwork, train: Sequence[Judged]) -> str:
+def _checked(ranked: RankedNetwork, train: Sequence[Judged], tokens: int) -> str:
     """Compare the layout with the plain one on a few inputs; where they differ, read plainly and say so loudly.
 
     In float32 whatever the precision of training: bfloat16 alone was seen to move rewards by 7 % of their size.
     """
     if ranked.layout == "plain":
         return ""
-    inputs = [one for group in train[:CHECKED_INPUTS] for one in group.inputs][:CHECKED_INPUTS]
-    wrong = disagreement(ranked, inputs)
+    wrong = disagreement(ranked, inputs_to_check(train, tokens))
     if wrong:
         wrong = f"Read in the layout {ranked.layout!r}, {wrong}: every prompt is read with each of its completions."
         ranked.layout = "plain"
         logger.warning("%s It takes longer, and is exact.", wrong)
     return wrong
+
+
+def inputs_to_check(train: Sequence[Judged], tokens: int) -> list[Input]:
+    """Return the first inputs of whole groups that are one batch of so many tokens even if read plainly.
+
+    At least two of one prompt, where each group alone has more: the check may take no more memory than training does.
+    """
+    found: list[Input] = []
+    for group in train:
+        more = [*found, *group.inputs][:CHECKED_INPUTS]
+        if _padded_tokens(more) <= tokens:
+            found = more
+    return found or min((group.inputs[:2] for group in train), key=_padded_tokens)
+
+
+def _padded_tokens(inputs: Sequence[Input]) -> int:
+    return len(inputs) * max(len(one.ids) for one in inputs)
 
 
 def training_arguments(

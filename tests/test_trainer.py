@@ -10,7 +10,7 @@ from label_data.records import InputError
 from reward.judged import summed_loss
 from reward.ranked_network import RankedNetwork, start_head
 from reward.settings import LOG_FILE, Settings
-from reward.trainer import CHECKPOINTS, RankingTrainer, fit, steps_of, training_arguments
+from reward.trainer import CHECKPOINTS, RankingTrainer, fit, inputs_to_check, steps_of, training_arguments
 from tiny_networks import PAD, judged_groups, tiny_decoder
 
 QUICK = Settings(method="full", epochs=2, groups_per_step=8, learning_rate=3e-3, batch_tokens=200)
@@ -224,6 +224,17 @@ def test_a_layout_that_is_inexact_is_left_with_a_warning_and_a_reason(tmp_path, 
     found = fit(network, judged_groups(8), [], Settings(method="full", epochs=1), tmp_path)
     assert (found.layout, network.layout) == ("plain", "plain")
     assert "rewards differ" in found.fallback and found.fallback in caplog.text
+
+
+@pytest.mark.parametrize("tokens", [10, 60, 100, 300, 10_000])
+def test_the_check_of_the_layout_reads_no_more_at_once_than_training_does(tokens):
+    groups = judged_groups(20)
+    found = inputs_to_check(groups, tokens)
+    padded = len(found) * max(len(one.ids) for one in found)
+    least = min(2 * max(len(one.ids) for one in group.inputs[:2]) for group in groups)
+    assert padded <= max(tokens, least) and 2 <= len(found) <= 8
+    assert len({one.prompt for one in found}) < len(found)
+    assert padded > 0.4 * tokens or len(found) == 8
 
 
 def test_trap_11_without_dropout_two_readings_in_training_are_equal_and_with_it_they_are_not():
