@@ -83,7 +83,7 @@ def train(
     ] = DEFAULTS.validation,
     epochs: Annotated[int, typer.Option(help="times over the rankings, at most")] = DEFAULTS.epochs,
     learning_rate: Annotated[float | None, typer.Option(help="at its highest; by method if not given")] = None,
-    groups_per_step: Annotated[int | None, typer.Option(help="prompts in one step; by method if not given")] = None,
+    groups_per_step: Annotated[int, typer.Option(help="prompts in one step")] = DEFAULTS.groups_per_step,
     patience: Annotated[int, typer.Option(help="evaluations without a gain before it stops")] = DEFAULTS.patience,
     loss: Annotated[Loss, typer.Option(help="davidson learns from ties too")] = DEFAULTS.loss,
     margin: Annotated[float, typer.Option(help="gap asked for each step of strength")] = DEFAULTS.margin,

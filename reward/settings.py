@@ -21,8 +21,6 @@ LOG_FILE = "log.jsonl"
 """In the folder of a run: a line of JSON for every step of fine-tuning and every look at the validation prompts."""
 
 LEARNING_RATES = {"full": 2e-5, "lora": 2e-4, "top": 1e-4}
-STEP_PROMPTS = {"full": 32, "lora": 8, "top": 8}
-"""Prompts in a step; for `lora` and `top` what gave the least validation log-loss in docs/results.md."""
 HEAD_TIMES = {"full": 10.0, "lora": 5.0, "top": 10.0}
 """How much faster than the rest the head learns, which starts from chance."""
 
@@ -43,8 +41,9 @@ class Settings:
     epochs: int = 2
     learning_rate: float | None = None
     """At its highest; by method if None."""
-    groups_per_step: int | None = None
-    """Prompts, with all that was said of their completions, in one step of the optimiser; by method if None."""
+    groups_per_step: int = 8
+    """Prompts, with all that was said of their completions, in one step of the optimiser: of 8 and 32 what gave the
+    less validation log-loss by every method in docs/results.md."""
     patience: int = 3
     """Evaluations without a better validation log-loss after which training stops, once one epoch is over; there are
     four in each."""
@@ -86,7 +85,7 @@ class Settings:
                     f"and below {high:g}."
                 )
         for name in ("epochs", "groups_per_step", "patience", "top_layers", "lora_rank"):
-            if getattr(self, name) is not None and getattr(self, name) < 1:
+            if getattr(self, name) < 1:
                 raise InputError(f"{name.replace('_', '-')} is {getattr(self, name)}; give a whole number from 1.")
         if self.loss != "bradley-terry" and (self.margin or self.smoothing):
             raise InputError(f"Margin and smoothing belong to the loss bradley-terry, not to {self.loss}.")
@@ -100,11 +99,6 @@ class Settings:
     def rate(self) -> float:
         """The learning rate at its highest, of all but the head."""
         return self.learning_rate or LEARNING_RATES[self.method]
-
-    @property
-    def step_prompts(self) -> int:
-        """How many prompts a step has."""
-        return self.groups_per_step or STEP_PROMPTS[self.method]
 
 
 DEFAULTS = Settings()

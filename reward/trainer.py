@@ -148,7 +148,7 @@ def steps_of(groups: int, settings: Settings) -> list[list[int]]:
     steps = []
     for _ in range(settings.epochs):
         order = chance.permutation(groups).tolist()
-        steps += [order[at : at + settings.step_prompts] for at in range(0, groups, settings.step_prompts)]
+        steps += [order[at : at + settings.groups_per_step] for at in range(0, groups, settings.groups_per_step)]
     return steps
 
 

@@ -103,7 +103,7 @@ def tune_reward_model(
                 if frozen is not None:
                     _write_version(made / VERSION_FILE, frozen)
                 # by method now: another version of the workbench, whose defaults differ, may go on with this run
-                decided = replace(settings, learning_rate=settings.rate, groups_per_step=settings.step_prompts)
+                decided = replace(settings, learning_rate=settings.rate)
                 said = asdict(decided) | {"project": project}
                 (made / SETTINGS_FILE).write_text(pretty(said), encoding="utf-8")
     report = _run(out, False, on_progress)
@@ -215,7 +215,7 @@ def _run(out: Path, resume: bool, on_progress: OnProgress) -> Report | None:
             method=settings.method,
             loss=settings.loss,
             learning_rate=settings.rate,
-            prompts_per_step=settings.step_prompts,
+            prompts_per_step=settings.groups_per_step,
             steps=found.steps,
             planned_steps=found.planned,
             best_step=found.best_step,

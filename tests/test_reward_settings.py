@@ -34,8 +34,3 @@ def test_a_margin_belongs_to_one_loss():
 def test_the_learning_rate_goes_by_the_method_unless_it_is_given():
     assert (Settings(method="full").rate, Settings(method="lora").rate) == (2e-5, 2e-4)
     assert Settings(method="full", learning_rate=1e-6).rate == 1e-6
-
-
-def test_how_many_prompts_a_step_has_goes_by_the_method_unless_it_is_given():
-    assert (Settings(method="full").step_prompts, Settings(method="top").step_prompts) == (32, 8)
-    assert Settings(method="top", groups_per_step=3).step_prompts == 3

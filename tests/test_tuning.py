@@ -106,10 +106,9 @@ def test_a_run_goes_on_by_the_defaults_of_the_version_that_began_it(tiny_backbon
         tune_reward_model(
             store, tmp_path / "model", Settings(method="top", backbone=str(tiny_backbone_folder), epochs=1), stop_at(2)
         )
-    monkeypatch.setattr("reward.settings.STEP_PROMPTS", {"top": 16})
     monkeypatch.setattr("reward.settings.LEARNING_RATES", {"top": 1.0})
     tuning = resume_tuning(tmp_path / "model").tuning
-    assert (tuning.prompts_per_step, tuning.learning_rate, tuning.steps) == (8, 1e-4, tuning.planned_steps)
+    assert (tuning.learning_rate, tuning.steps) == (1e-4, tuning.planned_steps)
 
 
 def test_a_run_that_was_stopped_or_killed_goes_on_to_the_same_model_whatever_the_store_says_by_then(
