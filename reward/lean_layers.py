@@ -1,19 +1,20 @@
-"""Layers that keep less for the gradient, on a CPU: what is quickly computed again is not kept.
+"""Layers that keep less for the gradient, on a CPU: what one operation computes again is not kept.
 
-Of all that a layer of the Llama kind keeps, two fifths come from adding nothing: a norm keeps its input, the same
-divided by its length, and its output, and a gated MLP what its activation gave and what that times `up` is. Here a norm
-keeps its input and one number a token, and the MLP what `gate` and `up` gave. Values and gradients are the same but for
-rounding.
+Of a token, a layer of the Llama kind keeps some 19 vectors of its width, of which 7 can be had again: what a norm has
+before it multiplies by its weights, and of the gated MLP what the activation gave and what that times `up` is. Values
+and gradients are the same but for rounding.
 
 Source: Zhang & Sennrich 2019 (RMSNorm), arXiv:1910.07467, eq. 4; Shazeer 2020 (GLU variants), arXiv:2002.05202, eq. 6.
 """
 
 from collections.abc import Callable
+from inspect import signature
 from types import MethodType
 from typing import Any
 
 import torch
 from torch import nn
+from torch.autograd.function import once_differentiable
 from torch.autograd.graph import saved_tensors_hooks
 from transformers import PreTrainedModel
 
@@ -23,21 +24,19 @@ Forward = Callable[[nn.Module, torch.Tensor], torch.Tensor]
 def keep_less(network: PreTrainedModel) -> None:
     """Have the network's norms and gated MLPs keep less, where they compute what is computed here; else leave them.
 
-    Not with gradient checkpointing, which keeps nothing of a layer: an MLP's way to compute again would.
+    Not with gradient checkpointing: a gated MLP would hold what `gate` and `up` gave, which checkpointing drops.
     """
     if network.device.type != "cpu":
         return
-    same: dict[type[nn.Module], bool] = {}
     for module in network.modules():
         forward = _lean(module)
-        if forward is not None:
-            if type(module) not in same:
-                same[type(module)] = _computes_the_same(module, forward)
-            if same[type(module)]:
-                module.forward = MethodType(forward, module)
+        if forward is not None and _computes_the_same(module, forward):
+            module.forward = MethodType(forward, module)
 
 
 def _lean(module: nn.Module) -> Forward | None:
+    if len(signature(type(module).forward).parameters) != 2:  # the module and what it reads
+        return None
     if all(hasattr(module, name) for name in ("weight", "variance_epsilon")):
         return _norm
     if all(hasattr(module, name) for name in ("gate_proj", "up_proj", "down_proj", "act_fn")):
@@ -46,21 +45,32 @@ def _lean(module: nn.Module) -> Forward | None:
 
 
 def _computes_the_same(module: nn.Module, forward: Forward) -> bool:
-    """Compare values and gradients on two vectors: a kind of the same attributes may have another formula."""
+    """Compare values and gradients, of small and of large vectors: what has the same attributes may compute otherwise.
 
-    def found(of: Forward) -> list[torch.Tensor]:
+    As in training: a layer that drops a share of what it gives is not the same.
+    """
+    weights = [weight for weight in module.parameters() if weight.requires_grad]
+    training, chance = module.training, torch.Generator().manual_seed(0)
+
+    def found(of: Forward, vectors: torch.Tensor, along: torch.Tensor) -> list[torch.Tensor]:
         out = of(module, vectors)
-        return [out, *torch.autograd.grad((out * other_vectors).sum(), [vectors, *module.parameters()])]
+        return [out, *torch.autograd.grad((out * along).sum(), [vectors, *weights])]
 
-    weight = module.weight if forward is _norm else module.gate_proj.weight
-    chance = torch.Generator().manual_seed(0)
-    vectors, other_vectors = torch.randn(2, 2, weight.shape[-1], generator=chance).to(weight.dtype)
-    vectors.requires_grad_()
+    module.train()
     try:
-        pairs = list(zip(found(forward), found(type(module).forward), strict=True))
-    except (RuntimeError, TypeError, ValueError):
+        with torch.enable_grad(), torch.random.fork_rng(devices=[]):
+            weight = module.weight if forward is _norm else module.gate_proj.weight
+            for size in (1.0, 100.0):
+                vectors, along = torch.randn(2, 2, weight.shape[-1], generator=chance).to(weight.dtype)
+                vectors = (size * vectors).requires_grad_()
+                ours, stock = (found(of, vectors, along) for of in (forward, type(module).forward))
+                if any((one - other).norm() > 1e-3 * other.norm() for one, other in zip(ours, stock, strict=True)):
+                    return False
+    except (AttributeError, RuntimeError, TypeError, ValueError):
         return False
-    return all((one - other).norm() <= 1e-3 * other.norm() for one, other in pairs)
+    finally:
+        module.train(training)
+    return True
 
 
 def _norm(module: nn.Module, hidden: torch.Tensor) -> torch.Tensor:
@@ -84,6 +94,7 @@ class _Norm(torch.autograd.Function):
         return (hidden * scale).mul_(weight)
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, None]:
         hidden, weight, scale = ctx.saved_tensors
         normed = hidden * scale
@@ -118,6 +129,7 @@ class _Gated(torch.autograd.Function):
         return act(gate) * up
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, None]:
         gate, up = ctx.saved_tensors
         with torch.enable_grad():

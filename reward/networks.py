@@ -23,7 +23,9 @@ DROPOUTS = (
     "embd_pdrop",
     "hidden_dropout",
     "hidden_dropout_prob",
+    "dropout_rate",
     "resid_pdrop",
+    "residual_dropout",
 )
 """What settings of networks call the shares that are dropped while training."""
 

@@ -42,8 +42,8 @@ class Settings:
     learning_rate: float | None = None
     """At its highest; by method if None."""
     groups_per_step: int = 8
-    """Prompts, with all that was said of their completions, in one step of the optimiser: of 8 and 32 what gave the
-    less validation log-loss by every method in docs/results.md."""
+    """Prompts, with all that was said of their completions, in one step of the optimiser: 8 gave less validation
+    log-loss than 32 in docs/results.md."""
     patience: int = 3
     """Evaluations without a better validation log-loss after which training stops, once one epoch is over; there are
     four in each."""

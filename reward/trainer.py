@@ -1,6 +1,6 @@
 """Fine-tuning on transformers' Trainer: steps of whole groups, resumed to the bit, on one process or many.
 
-A step is some tens of groups. Every process sees all of them, takes its share, and reads that in batches as large as
+A step is a few groups. Every process sees all of them, takes its share, and reads that in batches as large as
 memory is meant to hold; the loss is divided by the weight of the whole step. So neither the batches nor the number of
 processes changes the gradient.
 """
@@ -8,6 +8,7 @@ processes changes the gradient.
 import json
 import logging
 import math
+import os
 import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
@@ -47,6 +48,9 @@ WARMUP, LEAST_RATE = 0.05, 0.1
 FEWEST_VALIDATION = 20
 """Validation prompts below which nothing is stopped by them: their log-loss is mostly chance."""
 CHECKED_INPUTS = 8
+PREPARED_PRODUCTS = {"LRU_CACHE_CAPACITY": "32", "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "32"}
+"""How many matrix products of a shape oneDNN keeps ready. Its own 1,024 were never used again, since each batch has
+another length, and took some 12 MB more at each step of LoRA in bfloat16."""
 BFLOAT16_ON_CPU = ("avx512_bf16", "amx_bf16", "bf16")
 """What torch calls instructions for it: of Zen 4 and Cooper Lake on, of Sapphire Rapids on, of Arm."""
 TORCH_SAVE = "inline_container.cc"
@@ -100,6 +104,8 @@ def fit(
     """
     if not train:
         raise InputError("No training prompt has a ranking that this loss can learn from. Rank some prompts first.")
+    for name, kept in PREPARED_PRODUCTS.items():
+        os.environ.setdefault(name, kept)
     validation = validation if len(validation) >= FEWEST_VALIDATION else []
     steps = steps_of(len(train), settings)
     arguments = training_arguments(settings, folder, len(steps), bool(validation), device)
@@ -168,14 +174,14 @@ def _checked(ranked: RankedNetwork, train: Sequence[Judged], tokens: int) -> str
 
 
 def inputs_to_check(train: Sequence[Judged], tokens: int) -> list[Input]:
-    """Return the first inputs of whole groups that are one batch of so many tokens even if read plainly.
+    """Return some inputs, of the first groups that together are one batch of so many tokens even if read plainly.
 
-    At least two of one prompt, where each group alone has more: the check may take no more memory than training does.
+    Where none is so small, the first two of that group of which they are the fewest tokens.
     """
     found: list[Input] = []
     for group in train:
         more = [*found, *group.inputs][:CHECKED_INPUTS]
-        if _padded_tokens(more) <= tokens:
+        if len(found) < CHECKED_INPUTS and _padded_tokens(more) <= tokens:
             found = more
     return found or min((group.inputs[:2] for group in train), key=_padded_tokens)
 

@@ -21,7 +21,9 @@ from reward.judged_pairs import Disagreement
 from reward.metrics import Estimate
 from store_fixtures import add_ready_prompt
 from test_pages import app, button, open_page, shown  # noqa: F401 - fixtures are found by name
+from workbench.languages import catalogue
 from workbench.runs import chosen_run, new_run
+from workbench.training_watch import curves_chart
 
 NO_BETTER = replace(REPORT, held_out=replace(HELD_OUT, over_baseline=Estimate(0.01, -0.04, 0.06, 345, 345)))
 TUNED = replace(
@@ -181,6 +183,16 @@ def test_the_curves_of_a_training_under_way_are_read_from_its_log(ranked):
     button(ranked, "Go on where it stopped").click().run()
     again = latest_job(store, "train", "default")
     assert (again.arguments["continues"], again.arguments["method"]) == (job, "top")
+
+
+def test_the_plot_of_a_training_names_the_curves_it_has():
+    def named(*lines):
+        chart = curves_chart(list(lines), catalogue("en")["tuning"]).to_dict()
+        return chart["layer"][0]["encoding"]["color"]["scale"]["domain"]
+
+    step, look = {"step": 1, "loss": 0.7}, {"step": 1, "validation_log_loss": 0.69, "validation_accuracy": 0.55}
+    assert named(step) == ["loss of the step"]
+    assert named(step, look) == ["loss of the step", "log-loss, validation prompts"]
 
 
 def contradicted(submission, prompt="Which *one*?"):

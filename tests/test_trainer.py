@@ -1,5 +1,6 @@
 import json
 import math
+import os
 from dataclasses import replace
 from itertools import chain
 
@@ -203,6 +204,7 @@ def test_a_cpu_computes_in_the_precision_asked_for_and_keeps_its_weights_in_floa
     layer.register_forward_hook(lambda _module, _inputs, output: kinds.append(output.dtype))
     found = fit(network, judged_groups(64), judged_groups(24, seed=2), replace(QUICK, precision=asked), tmp_path)
     assert (found.precision, found.layout, found.fallback) == (used, "row", "")
+    assert os.environ["LRU_CACHE_CAPACITY"] == "32"  # 1,024 shapes kept ready by oneDNN took gigabytes
     assert str(kinds[-1]) == f"torch.{used}"
     assert {weight.dtype for weight in network.parameters()} == {torch.float32}
     assert max(line["validation_accuracy"] for line in lines(tmp_path) if "validation_accuracy" in line) > 0.65

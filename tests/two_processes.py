@@ -10,6 +10,7 @@ import torch
 from accelerate import PartialState
 from accelerate.utils import DistributedType
 
+from reward.lean_layers import keep_less
 from reward.ranked_network import RankedNetwork, start_head
 from reward.settings import Settings
 from reward.trainer import RankingTrainer, fit, training_arguments
@@ -22,6 +23,7 @@ GROUPS = 19  # steps of 9, 9 and 1: uneven shares, and a step in which the secon
 def fresh() -> RankedNetwork:
     network = tiny_decoder()
     start_head(network.score, seed=0)
+    keep_less(network)
     return RankedNetwork(network, PAD, "cache")
 
 
