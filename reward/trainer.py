@@ -49,8 +49,8 @@ FEWEST_VALIDATION = 20
 """Validation prompts below which nothing is stopped by them: their log-loss is mostly chance."""
 CHECKED_INPUTS = 8
 PREPARED_PRODUCTS = {"LRU_CACHE_CAPACITY": "32", "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "32"}
-"""How many matrix products of a shape oneDNN keeps ready. Its own 1,024 were never used again, since each batch has
-another length, and took some 12 MB more at each step of LoRA in bfloat16."""
+"""How many matrix products of a shape oneDNN keeps ready. By itself it keeps 1,024, but
+hardly two batches have one length, so they took some 12 MB more at each step of LoRA in bfloat16."""
 BFLOAT16_ON_CPU = ("avx512_bf16", "amx_bf16", "bf16")
 """What torch calls instructions for it: of Zen 4 and Cooper Lake on, of Sapphire Rapids on, of Arm."""
 TORCH_SAVE = "inline_container.cc"

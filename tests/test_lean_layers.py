@@ -130,12 +130,28 @@ class Dropping(LlamaMLP):
         return nn.functional.dropout(super().forward(hidden), 0.1, self.training)
 
 
+class Root(nn.Module):
+    def forward(self, hidden):
+        return hidden.sqrt()
+
+
+class Rooted(LlamaMLP):
+    """Its activation gives no number below 0, so it takes care to give it none."""
+
+    def __init__(self, config):
+        super().__init__(config)
+        self.act_fn = Root()
+
+    def forward(self, hidden):
+        return self.down_proj(self.act_fn(self.gate_proj(hidden).clamp(min=0.1)) * self.up_proj(hidden))
+
+
 class MaybeGated(LlamaRMSNorm):
     def forward(self, hidden, gate=None):
         return super().forward(hidden if gate is None else hidden * gate)
 
 
-@pytest.mark.parametrize("other", [Doubled, Clamped, Dropping, MaybeGated, CohereLayerNorm])
+@pytest.mark.parametrize("other", [Doubled, Clamped, Dropping, Rooted, MaybeGated, CohereLayerNorm])
 def test_a_layer_with_another_formula_is_left_as_it_is(other):
     network = tiny_decoder().eval()
     first = network.model.layers[0]
