@@ -149,7 +149,9 @@ def train(
             typer.echo("Stopped. What was done is kept" + _how_to_go_on(out), err=True)
             raise typer.Exit(130) from None
     if found is None:  # another of the processes that train together says it
-        return
+        from reward.tuning import leave_the_others
+
+        leave_the_others()
     from reward.report_text import report_markdown
 
     _print_markdown(report_markdown(found))

@@ -8,9 +8,11 @@ import hashlib
 import json
 import os
 import shutil
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import NoReturn
 
 import torch
 from accelerate import PartialState
@@ -141,19 +143,35 @@ def _kept_version(folder: Path, groups: Sequence[Group]) -> Frozen | None:
 
 
 def read_settings(folder: Path) -> tuple[Settings, str | None]:
-    """Return the settings of the run in this folder, and its project; InputError if it holds none."""
+    """Return the settings of the run in this folder, and its project; InputError if it holds none that can be read."""
+    file = folder / SETTINGS_FILE
+    if not file.exists():
+        raise InputError(f"{folder}: there is no run here to go on with. Start one without --resume.")
     try:
-        found = json.loads((folder / SETTINGS_FILE).read_text(encoding="utf-8"))
+        found = json.loads(file.read_text(encoding="utf-8"))
         project = found.pop("project", None)
         return Settings(**{**found, "report_to": tuple(found["report_to"])}), project
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(
-            f"{folder}: there is no run here to go on with ({error}). Start one without --resume."
+            f"{file}: these are not settings that this version can go on with ({error}). Go on with the version that "
+            f"began the run, or remove {folder} and start again without --resume."
         ) from None
 
 
 def _processes() -> PartialState:
     return PartialState(cpu=not torch.cuda.is_available())
+
+
+def leave_the_others() -> NoReturn:
+    """End this one of several processes, its part of the training being done.
+
+    At once: while Python shuts down, torch 2.13 aborts a process in which a thread of gloo lets go of a tensor then
+    (pytorch issue 190489), and torchrun ends the others for it, amid their report. Closing the group would stop these
+    threads, but with FSDP it stays open: the cache of DTensor's operations holds it.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
 
 
 def _run(out: Path, resume: bool, on_progress: OnProgress) -> Report | None:

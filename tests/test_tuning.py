@@ -152,6 +152,21 @@ def test_nothing_to_go_on_with_is_said(tmp_path):
         resume_tuning(tmp_path / "model")
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["{", "[]", "{}", '{"report_to": [], "groups_per_step": null}', '{"report_to": [], "sidedness": 1}'],
+    ids=["torn", "a list", "nothing", "a number missing", "an unknown name"],
+)
+def test_settings_that_this_version_cannot_go_on_with_are_named_and_nothing_is_touched(tmp_path, text):
+    file = unfinished_folder(tmp_path / "model") / "settings.json"
+    file.parent.mkdir()
+    file.write_text(text)
+    with pytest.raises(InputError, match="go on with") as error:
+        resume_tuning(tmp_path / "model")
+    assert str(file) in str(error.value) and "remove" in str(error.value)
+    assert file.read_text() == text
+
+
 def test_a_folder_that_is_taken_is_refused_before_any_work(planted_store, tmp_path):
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "notes.txt").write_text("mine")

@@ -14,6 +14,7 @@ from reward.lean_layers import keep_less
 from reward.ranked_network import RankedNetwork, start_head
 from reward.settings import Settings
 from reward.trainer import RankingTrainer, fit, training_arguments
+from reward.tuning import leave_the_others
 from tiny_networks import PAD, judged_groups, tiny_decoder
 
 SETTINGS = Settings(method="full", epochs=2, groups_per_step=9, learning_rate=1e-3, batch_tokens=150)
@@ -72,4 +73,4 @@ if __name__ == "__main__":
     else:
         found = gradient_and_weights(out / "run")
     torch.save(found, out / f"{torch.distributed.get_rank()}.pt")
-    torch.distributed.destroy_process_group()
+    leave_the_others()
