@@ -44,7 +44,7 @@ class Cost:
 def main(
     rows: Annotated[int, typer.Option(help="rows, and comparisons")] = 1_000_000,
     folder: Annotated[
-        Path | None, typer.Option(help="where the files go [default: a new folder for temporary files]")
+        Path | None, typer.Option(help="where the files go; by default a new folder for temporary files")
     ] = None,
 ) -> None:
     """Print a table of the four costs and two ratios."""

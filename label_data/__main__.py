@@ -53,16 +53,21 @@ def import_command(
     files: Annotated[
         list[str], typer.Argument(help="files, folders, and data sets as hub:OWNER/NAME[:CONFIG][:SPLIT]")
     ],
-    format_: Annotated[Reading | None, typer.Option("--format", help="what they hold [default: recognised]")] = None,
+    format_: Annotated[
+        Reading | None,
+        typer.Option(
+            "--format", metavar="FORMAT", help=f"what they hold; recognised if not given: {', '.join(READERS)}"
+        ),
+    ] = None,
     store: StoreOption = "",
     column: Annotated[str, typer.Option(help="prompts: the field or column that holds the prompt")] = prompts.COLUMN,
     category: Annotated[str, typer.Option(help="prompts: their category, where a row names none")] = "",
     project: ProjectOption = "",
     name: Annotated[list[str] | None, typer.Option(help="OUR=THEIRS: what the file calls a field (table, …)")] = None,
     source: Annotated[
-        str, typer.Option(help="where the prompts come from [default: what the file says, or its name]")
+        str, typer.Option(help="where the prompts come from; by default what the file says, or its name")
     ] = "",
-    licence: Annotated[str, typer.Option(help="under which terms [default: what the file or the hub says]")] = "",
+    licence: Annotated[str, typer.Option(help="under which terms; by default what the file or the hub says")] = "",
     dry_run: Annotated[bool, typer.Option(help="read everything, show what is there, and store nothing")] = False,
 ) -> None:
     """Add what the files hold to a project: all of it, or with an error nothing."""
@@ -110,14 +115,16 @@ def _shortened(text: str) -> str:
 
 @app.command("export")
 def export_command(
-    format_: Annotated[Writing, typer.Option("--format", help="what to write")],
+    format_: Annotated[
+        Writing, typer.Option("--format", metavar="FORMAT", help=f"what to write: {', '.join(WRITERS)}")
+    ],
     out: Annotated[Path, typer.Option(help=f"the file; its name ends in {', '.join(OUT_ENDINGS)}")],
     store: StoreOption = "",
     margin: Annotated[bool, typer.Option(help=f"write strengths as margins: {', '.join(sorted(WITH_MARGIN))}")] = False,
     project: ProjectOption = "",
     version: Annotated[str, typer.Option(help="a version of the data instead of what a project holds now")] = "",
     side: Annotated[
-        Literal["train", "held_out"] | None, typer.Option(help="with --version: one side of its split [default: both]")
+        Literal["train", "held_out"] | None, typer.Option(help="with --version: one side of its split; by default both")
     ] = None,
     push_to_hub: Annotated[
         str, typer.Option(help="OWNER/NAME: also put the file and a card there, private if new")
@@ -210,7 +217,7 @@ def gold(
 
 @app.command()
 def quality(
-    store: Annotated[str, typer.Argument(help="store file or database URL [default: the data folder's]")] = "",
+    store: Annotated[str, typer.Argument(help="store file or database URL; by default the data folder's")] = "",
     project: ProjectOption = "",
     out: Annotated[Path | None, typer.Option(help="also write the whole report to this .html or .json file")] = None,
     seed: Annotated[int, typer.Option(help="decides the resamples of every interval")] = 0,

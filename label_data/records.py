@@ -176,7 +176,8 @@ def messages_from(value: Any, what: str, left_out: Counter[str] | None = None) -
     Other fields of a message, such as calls of tools, are not kept; they are counted in `left_out`.
     """
     if not isinstance(value, list) or not value:
-        raise InputError(f'{what} is not a list of messages. Write [{{"role": "user", "content": "…"}}].')
+        problem = "an empty list" if value == [] else "not a list of messages"
+        raise InputError(f'{what} is {problem}. Write [{{"role": "user", "content": "…"}}].')
     for number, message in enumerate(value, start=1):
         if not isinstance(message, dict) or not {"role", "content"} <= message.keys():
             raise InputError(f'{what}, message {number}: not an object with "role" and "content".')

@@ -10,8 +10,8 @@ from label_data.data_folder import default_store
 from label_data.database import Store, open_store
 from label_data.records import InputError
 
-ProjectOption = Annotated[str, typer.Option("--project", help="name of a project [default: the store's only one]")]
-StoreOption = Annotated[str, typer.Option("--store", help="store file or database URL [default: the data folder's]")]
+ProjectOption = Annotated[str, typer.Option("--project", help="name of a project; by default the store's only one")]
+StoreOption = Annotated[str, typer.Option("--store", help="store file or database URL; by default the data folder's")]
 
 
 @contextmanager

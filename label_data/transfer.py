@@ -12,6 +12,7 @@ from label_data.bare_groups import bare_groups
 from label_data.contents import groups as stored_groups
 from label_data.database import Store
 from label_data.formats import MAPPED, READERS, WITH_MARGIN, WRITERS, groups, prompts, recognised, spreadsheet
+from label_data.formats.rows_out import NothingToWrite
 from label_data.hub import fetch, is_on_hub
 from label_data.projects import PROJECT
 from label_data.records import Group, InputError
@@ -226,4 +227,13 @@ def export_file(
         found = stored_groups(store, revised=format_ == groups.NAME, project=project)
     else:
         found = bare_groups(store, project)
-    return Exported(write(file, found, left_out), +left_out)
+    return exported(partial(write, file, found), left_out)
+
+
+def exported(write: Callable[[Counter[str]], int], left_out: Counter[str]) -> Exported:
+    """Write, and return how many rows that gave and what was left out; InputError with the reasons if there is none."""
+    try:
+        return Exported(write(left_out), +left_out)
+    except NothingToWrite as error:
+        reasons = "; ".join(f"{times:,} x {reason}" for reason, times in (+left_out).most_common())
+        raise InputError(f"{error} {f'Left out: {reasons}' if reasons else 'Rank or import first'}.") from None

@@ -11,7 +11,7 @@ from label_data.formats import PAIR_WRITERS, WITH_MARGIN, WRITERS, nemo_rl, trl_
 from label_data.formats.pairs_out import Preferred
 from label_data.records import Group, InputError
 from label_data.snapshots import Side, Version, VersionGroup, version_groups
-from label_data.transfer import Exported
+from label_data.transfer import Exported, exported
 
 TIED_DROPPED = "ranking with a tie, which the version drops"
 AGGREGATED = "one answer of all annotators, which only formats of pairs have: here is what each of them said"
@@ -36,13 +36,13 @@ def export_version(
     if format_ in PAIR_WRITERS:
         write = PAIR_WRITERS[format_]
         write = partial(write, with_margin=True) if with_margin else write
-        return Exported(write(file, _pairs(found, left_out), left_out), +left_out)
+        return exported(partial(write, file, _pairs(found, left_out)), left_out)
     groups = (one.group for one in found)
     if version.recipe.aggregate != "raw" and format_ != trl_sft.NAME:
         left_out[AGGREGATED] += 1
     if format_ == nemo_rl.NAME and version.recipe.ties == "drop":
         groups = _without_ties(groups, left_out)
-    return Exported(WRITERS[format_](file, groups, left_out), +left_out)
+    return exported(partial(WRITERS[format_], file, groups), left_out)
 
 
 def _pairs(found: Iterable[VersionGroup], left_out: Counter[str]) -> Iterator[Preferred]:

@@ -63,7 +63,7 @@ class SideBySide:
                 ("Brier score", [_text(one.brier) for one in both]),
                 ("calibration error (ECE)", [f"{one.ece:.3f}" for one in both]),
                 ("temperature that would fit best", [f"{one.temperature:.3f}" for one in both]),
-                ("correlation of reward and length", [f"{one.reward_length:.3f}" for one in both]),
+                ("correlation of reward and length", [f"{one.reward_length:z.3f}" for one in both]),
             ):
                 lines.append(f"| {name} | {' | '.join(values)} |")
             lines.append("")
@@ -95,7 +95,7 @@ def verdict(both: SideBySide) -> str:
 
 
 def _text(one: Estimate) -> str:
-    return f"{one.value:.3f} [{one.low:.3f}, {one.high:.3f}]"
+    return f"{one.value:z.3f} [{one.low:z.3f}, {one.high:z.3f}]"
 
 
 def margins(judged: Judged) -> np.ndarray:

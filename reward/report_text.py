@@ -184,8 +184,8 @@ def _bare(value: float, of: Estimate) -> Estimate:
 
 
 def _interval(estimate: Estimate) -> str:
-    return "" if math.isnan(estimate.low) else f"{estimate.low:.3f} to {estimate.high:.3f}"
+    return "" if math.isnan(estimate.low) else f"{estimate.low:z.3f} to {estimate.high:z.3f}"
 
 
 def _text(value: float) -> str:
-    return "no data" if math.isnan(value) else f"{value:.3f}"
+    return "no data" if math.isnan(value) else f"{value:z.3f}"

@@ -629,7 +629,7 @@ FILES = [
     field("a number as the prompt", ", field prompt: found the number 5. Write a text.", prompt=5),
     field("true as the prompt", ", field prompt: found true. Write a text.", prompt=True),
     field("an empty prompt", ", field prompt: A prompt's last message is empty", prompt=" \n"),
-    field("an empty conversation", ", field prompt: The value is not a list of messages", prompt=[]),
+    field("an empty conversation", ", field prompt: The value is an empty list", prompt=[]),
     field("a message that is none", ", field prompt: The value, message 1: not an object with", prompt=["Hi"]),
     field(
         "a conversation that ends with the assistant",

@@ -98,7 +98,7 @@ def test_a_time_is_readable_and_exact(tmp_path):
         ("submitted", "noon", "field submitted: found 'noon'. Write a time"),
         ("flags", "untrue", "field flags, character 1: found no JSON there"),
         ("flags", '{"a": 1}', "field flags: found"),
-        ("conversation", "[]", "field conversation: The cell is not a list of messages"),
+        ("conversation", "[]", "field conversation: The cell is an empty list"),
         ("outcome", "won", "has outcome 'won'"),
         ("annotator", "", "field annotator: found none"),
         ("rating", "9", "has ratings [9]"),

@@ -107,10 +107,15 @@ def test_a_role_is_system_user_or_assistant():
         Message("tool", "42")
 
 
-@pytest.mark.parametrize("value", [None, [], "Why?", {"role": "user"}])
+@pytest.mark.parametrize("value", [None, "Why?", {"role": "user"}])
 def test_messages_come_as_a_list(value):
     with pytest.raises(InputError, match=r"prompt is not a list of messages. Write \[\{"):
         messages_from(value, "prompt")
+
+
+def test_a_conversation_holds_a_message():
+    with pytest.raises(InputError, match=r"prompt is an empty list. Write \[\{"):
+        messages_from([], "prompt")
 
 
 def test_each_message_has_a_role_and_content():

@@ -226,8 +226,16 @@ def test_exporting_changes_nothing_in_the_store_and_twice_gives_the_same_bytes(r
 
 def test_an_empty_store_has_nothing_to_export(store, tmp_path):
     add_groups(store, [])
-    with pytest.raises(InputError, match="there is nothing to put into it"):
+    with pytest.raises(InputError, match=r"there is nothing to put into it\. Rank or import first\.$"):
         export_file(store, tmp_path / "a.jsonl", "groups")
+    assert not (tmp_path / "a.jsonl").exists()
+
+
+def test_an_export_that_leaves_everything_out_says_why(tmp_path):
+    store = open_store(tmp_path / "store.db")
+    import_files(store, [hh_file(tmp_path, GOOD)], "hh-rlhf")
+    with pytest.raises(InputError, match=r"Left out: .*1 x prompt without a demonstration"):
+        export_file(store, tmp_path / "a.jsonl", "trl-sft")
     assert not (tmp_path / "a.jsonl").exists()
 
 

@@ -205,12 +205,12 @@ def _bare(value: float, of: Estimate) -> Estimate:
 
 
 def _interval(estimate: Estimate, says: dict[str, Any]) -> str:
-    low, high = f"{estimate.low:.3f}", f"{estimate.high:.3f}"
+    low, high = f"{estimate.low:z.3f}", f"{estimate.high:z.3f}"
     return "" if math.isnan(estimate.low) else filled(says["to"], low=low, high=high)
 
 
 def _text(value: float, says: dict[str, Any]) -> str:
-    return says["no_data"] if math.isnan(value) else f"{value:.3f}"
+    return says["no_data"] if math.isnan(value) else f"{value:z.3f}"
 
 
 def accuracy_chart(held_out: HeldOut, says: dict[str, Any]) -> alt.LayerChart:

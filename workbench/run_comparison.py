@@ -121,7 +121,7 @@ def table(chosen: dict[str, Run], says: dict[str, Any]) -> list[dict[str, Any]]:
         }
         for name in ("accuracy", "log_loss"):
             one = getattr(held_out, name) if held_out else None
-            text = f"{one.value:.3f} ({filled(to, low=f'{one.low:.3f}', high=f'{one.high:.3f}')})" if one else ""
+            text = f"{one.value:z.3f} ({filled(to, low=f'{one.low:z.3f}', high=f'{one.high:z.3f}')})" if one else ""
             row[columns[name]] = text
         rows.append(row)
     return rows

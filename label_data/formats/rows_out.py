@@ -62,9 +62,13 @@ def check_ending(path: Path, endings: Sequence[str]) -> None:
 
 
 def check_filled(path: Path, rows: int) -> None:
-    """Raise InputError if nothing was written to the new file, which leaves the old one as it was."""
+    """Raise NothingToWrite if nothing was written to the new file, which leaves the old one as it was."""
     if not rows:
-        raise InputError(f"{path}: not written, because there is nothing to put into it. Rank or import first.")
+        raise NothingToWrite(f"{path}: not written, because there is nothing to put into it.")
+
+
+class NothingToWrite(InputError):
+    """No row came of what is there."""
 
 
 def _write_lines(file: BinaryIO | gzip.GzipFile, lines: Iterable[bytes]) -> int:
