@@ -319,9 +319,10 @@ def test_the_current_reward_models_accuracy_stands_beside_what_people_allow(judg
 
 
 def test_doubted_rankings_are_listed_with_their_history_and_asked_for_again_once(judged):
-    """Two of cem's are doubted; each of the two prompts has three rankings, and a fourth is asked for."""
+    """Two of cem's and one of another's are doubted; each of the two prompts has three, and a fourth is asked for."""
     store = open_store(default_store())
-    doubted = [group.rankings[2] for group in list(groups(store))[:2]]
+    first, second = list(groups(store))[:2]
+    doubted = [first.rankings[2], second.rankings[2], first.rankings[1]]
     suspects = tuple(Suspect(one.submission, one.prompt_id, one.annotator, 1.2, 2, 3) for one in doubted)
     job = add_job(store, "doubts", project="default")
     start_job(store, job)
@@ -329,14 +330,15 @@ def test_doubted_rankings_are_listed_with_their_history_and_asked_for_again_once
     open_page(judged, "quality")
     assert not judged.exception
     table = judged.dataframe[0].value
-    assert table.to_numpy().tolist() == [[f"question 0 {number}", "cem *x*", "2 / 3", "30%"] for number in (0, 1)]
-    button(judged, "Ask one more annotator about each, blind (2)").click().run()
+    rows = [[f"question 0 {number}", "cem *x*", "2 / 3", "30%"] for number in (0, 1)]
+    assert table.to_numpy().tolist()[:2] == rows and len(table) == 3
+    button(judged, "Ask one more annotator about each of their 2 prompts, blind").click().run()
     assert not judged.exception
     assert "Prompts that one more annotator was asked for: 2; ranked again by now: 0." in said(judged)
     assert answered_again(store) == (2, 0)
     tasks = next_tasks(store, annotator_named(store, "Dan").id, count=5)
-    assert [task.prompt.id for task in tasks] == [one.prompt_id for one in doubted]
-    button(judged, "Ask one more annotator about each, blind (2)").click().run()
+    assert [task.prompt.id for task in tasks] == [first.prompt.id, second.prompt.id]
+    button(judged, "Ask one more annotator about each of their 2 prompts, blind").click().run()
     assert answered_again(store) == (2, 0)
 
 

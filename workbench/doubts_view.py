@@ -66,7 +66,8 @@ def show_doubts(project: str) -> None:
 
 def _offer_to_ask(found: list[Suspect], project: str) -> None:
     says = words("doubts")
-    if st.button(filled(says["ask"], count=f"{len(found):,}"), type="primary", icon=":material/person_search:"):
+    prompts = len({one.prompt_id for one in found})
+    if st.button(filled(says["ask"], prompts=f"{prompts:,}"), type="primary", icon=":material/person_search:"):
         done = ask_again(store(), [one.submission for one in found], project)
         counts = {name: f"{getattr(done, name):,}" for name in ("prompts", "asked_before", "with_others", "gone")}
         st.toast(filled(says["asked"], **counts), duration="long")
