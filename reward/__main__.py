@@ -31,7 +31,7 @@ DATA = "store file, database URL, or a file of rankings; by default the app's st
 LEARNED_TOO = "judge by prompts as well that the model learned from"
 STOPPING = b"\nStopping after this step, whose work is kept. Press Ctrl+C again to stop at once.\n"
 MANY_COMPARISONS = 2_000
-"""From about here on fine-tuning has been found to beat a head."""
+"""With fewer no gain over a head held on several splits (docs/results.md)."""
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__, pretty_exceptions_enable=False)
 
