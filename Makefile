@@ -14,9 +14,9 @@ run: $(VENV)/installed
 	@exec $(BIN)/python -m workbench
 
 test: $(VENV)/installed-for-tests
-	@tests/find_chromium.sh --install
-	@tests/find_postgres.sh --install
-	@tests/find_strace.sh --install
+	@tests/support/find_chromium.sh --install
+	@tests/support/find_postgres.sh --install
+	@tests/support/find_strace.sh --install
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder

@@ -14,15 +14,15 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from label_data.aggregation import majority, raw, weighted_votes
 from label_data.comparisons import split_by_prompt
-from label_data.contents import groups as stored_groups
-from label_data.database import open_store
-from label_data.intervals import Estimate, rate
-from label_data.judgements import judged_pairs, judgements
+from label_data.database.engine import open_store
+from label_data.quality.intervals import Estimate, rate
+from label_data.quality.judgements import judged_pairs, judgements
+from label_data.quality.reliability import Truth, annotator_weights, dawid_skene, weighted
 from label_data.records import Comparison, Completion, Group, Ranking, user_prompt
-from label_data.reliability import Truth, annotator_weights, dawid_skene, weighted
-from reward.head import fit_weights
+from label_data.store.stored_groups import groups as stored_groups
+from label_data.versions.aggregation import majority, raw, weighted_votes
+from reward.head.fitting import fit_weights
 
 FEATURES, PROMPTS, TESTED, SEEDS = 30, 400, 2_000, 20
 CROWDS = {

@@ -30,13 +30,13 @@ from rich.table import Table
 
 from benchmarks.invented_prompts import invented_groups
 from benchmarks.ranking_screen import COMPLETIONS, EVERY, interval
-from label_data.adding import add_groups
-from label_data.annotators import annotator_named
-from label_data.contents import groups
 from label_data.data_folder import default_store
-from label_data.database import open_store
-from label_data.progress import store_counts
-from tests.browser import free_port, served
+from label_data.database.engine import open_store
+from label_data.oversight.progress import store_counts
+from label_data.store.adding import add_groups
+from label_data.store.annotators import annotator_named
+from label_data.store.stored_groups import groups
+from tests.support.browser import free_port, served
 
 ROOT = Path(__file__).parent.parent
 MOST = 250

@@ -33,10 +33,10 @@ from label_data.formats import groups as groups_format
 from label_data.records import Group
 from label_data.settings import PACKAGED_MODEL
 from reward import metrics
-from reward.backbones import load_config, load_model, load_tokenizer, model_folder
-from reward.batches import BATCH_TOKENS, batches, encode, padded, prompts_read
-from reward.head import fit_head, fit_weights
-from reward.sides import Side, side
+from reward.data.sides import Side, side
+from reward.head.fitting import fit_head, fit_weights
+from reward.networks.backbones import load_config, load_model, load_tokenizer, model_folder
+from reward.networks.batches import BATCH_TOKENS, batches, encode, padded, prompts_read
 
 LONGEST = 256
 """Tokens that the encoder reads of a text: more than it was trained on gains nothing."""

@@ -10,7 +10,8 @@ promises too much. A smaller one need not be a fault: both halves shrink alike, 
 Beside that the held-out log-loss and calibration error when the choice's probability is averaged over what the weights
 may be, sigmoid(m / sqrt(1 + pi s² / 8)) (MacKay 1992, Neural Computation 4, eq. 10), against sigmoid(m).
 
-prompts: as `reward.uncertainty` has it. laplace: the inverse of the objective's second derivative (MacKay, section 2).
+prompts: as `reward.model.uncertainty` has it. laplace: the inverse of the objective's second derivative (MacKay,
+section 2).
 bootstrap: the spread of heads refitted on resampled prompts.
 """
 
@@ -24,12 +25,12 @@ from scipy.special import expit
 
 from label_data.comparisons import split_by_prompt
 from reward import metrics
-from reward.batches import encode
-from reward.checkup import read_data
-from reward.features import input_features, open_backbone
-from reward.head import Head, feature_scale, fit_head, fit_weights
-from reward.training import side
-from reward.uncertainty import over_prompts
+from reward.evaluation.one_model import read_data
+from reward.head.fitting import Head, feature_scale, fit_head, fit_weights
+from reward.head.train import side
+from reward.model.uncertainty import over_prompts
+from reward.networks.batches import encode
+from reward.networks.features import input_features, open_backbone
 
 Method = Callable[[np.ndarray, np.ndarray, np.ndarray, Head, np.ndarray], np.ndarray]
 """Differences, weights, clusters, head, held-out differences -> standard deviations of the held-out margins."""

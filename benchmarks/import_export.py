@@ -24,9 +24,9 @@ from typing import Annotated
 import typer
 
 from benchmarks.invented_prompts import WORDS, invented_groups
-from label_data.adding import add_groups
-from label_data.database import open_store
+from label_data.database.engine import open_store
 from label_data.records import Group, Ranking
+from label_data.store.adding import add_groups
 
 CHARACTERS = (250, 420)
 """Mean length of an hh-rlhf prompt's last turn with those before it, and of a completion, rounded."""

@@ -27,9 +27,9 @@ from urllib.request import Request, urlopen
 import typer
 
 from benchmarks.other_trainers import hard_groups
-from label_data.formats import READERS, recognised
+from label_data.exchange.known_formats import READERS, recognised
 from label_data.records import Group
-from reward.backbones import load_tokenizer, model_folder
+from reward.networks.backbones import load_tokenizer, model_folder
 
 
 @contextmanager

@@ -33,14 +33,14 @@ from typing import Annotated, NamedTuple
 
 import typer
 
-from label_data.adding import add_groups
 from label_data.comparisons import group_comparisons
-from label_data.contents import groups as stored_groups
-from label_data.database import Store, open_store
-from label_data.formats import FILE_ENDINGS, READERS, WITH_MARGIN, recognised
+from label_data.database.engine import Store, open_store
+from label_data.exchange.importing import export_file
+from label_data.exchange.known_formats import FILE_ENDINGS, READERS, WITH_MARGIN, recognised
 from label_data.records import Completion, Demonstration, Group, Message, Prompt, Ranking
 from label_data.settings import PACKAGED_MODEL
-from label_data.transfer import export_file
+from label_data.store.adding import add_groups
+from label_data.store.stored_groups import groups as stored_groups
 
 CHATML = (
     "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
@@ -270,7 +270,7 @@ def main(
     show: Annotated[int, typer.Option(help="how many differences of a file to print")] = 0,
 ) -> None:
     """Print a line for each trainer and format: how many rows were compared with the store, and how many differ."""
-    from reward.backbones import load_tokenizer, model_folder
+    from reward.networks.backbones import load_tokenizer, model_folder
 
     with tempfile.TemporaryDirectory() as inside:
         place = Path(inside)

@@ -75,17 +75,17 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         os.environ["WORKBENCH_DATA"] = folder
         sys.path.insert(0, str(ROOT))
-        from label_data.adding import add_prompts
-        from label_data.annotators import annotator_named
         from label_data.data_folder import default_store
-        from label_data.database import open_store
+        from label_data.database.engine import open_store
         from label_data.formats.prompts import read_prompts
-        from label_data.jobs import latest_job
-        from label_data.projects import save_settings
         from label_data.records import Completion
-        from label_data.samples import save_samples
         from label_data.settings import ProjectSettings
-        from workbench.jobs import start_sampling
+        from label_data.store.adding import add_prompts
+        from label_data.store.annotators import annotator_named
+        from label_data.store.jobs import latest_job
+        from label_data.store.projects import save_settings
+        from label_data.store.samples import save_samples
+        from workbench.jobs.asking import start_sampling
 
         store = open_store(default_store())
         me = annotator_named(store, "Benchmark").id

@@ -9,8 +9,8 @@ import secrets
 
 import streamlit as st
 
-from label_data.assignment import Answer, Task, next_tasks, submit
-from workbench.session import annotator, store
+from label_data.assignment.tasks import Answer, Task, next_tasks, submit
+from workbench.web.session import annotator, store
 
 st.set_page_config("Plain", layout="wide")
 me = annotator()

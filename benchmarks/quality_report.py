@@ -14,8 +14,8 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from label_data.judgements import judgements
-from label_data.quality import quality_of
+from label_data.quality.judgements import judgements
+from label_data.quality.report import quality_of
 from label_data.records import Completion, Group, Ranking, user_prompt
 
 COMPLETIONS, ANNOTATORS, PER_PROMPT = 4, 40, 3

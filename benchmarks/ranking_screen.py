@@ -44,13 +44,13 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.invented_prompts import invented_groups
-from label_data.adding import add_groups
-from label_data.annotators import annotator_named
-from label_data.contents import groups
 from label_data.data_folder import default_store
-from label_data.database import open_store
-from label_data.progress import store_counts
-from tests.browser import chromium, free_port, served
+from label_data.database.engine import open_store
+from label_data.oversight.progress import store_counts
+from label_data.store.adding import add_groups
+from label_data.store.annotators import annotator_named
+from label_data.store.stored_groups import groups
+from tests.support.browser import chromium, free_port, served
 
 ROOT = Path(__file__).parent.parent
 COMPLETIONS = 4

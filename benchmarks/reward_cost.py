@@ -19,10 +19,10 @@ import torch
 import typer
 
 from label_data.settings import PACKAGED_MODEL
-from reward.backbones import load_tokenizer, model_folder
-from reward.batches import Input
-from reward.networks import with_head
-from reward.ranked_network import RankedNetwork
+from reward.finetuning.full_and_lora import with_head
+from reward.networks.backbones import load_tokenizer, model_folder
+from reward.networks.batches import Input
+from reward.networks.ranked_network import RankedNetwork
 from reward.settings import Settings
 
 USUAL = {"K": 4, "P": 100, "C": 100}

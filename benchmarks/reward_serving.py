@@ -16,7 +16,7 @@ import numpy as np
 import typer
 from transformers import pipeline
 
-from reward.model import RewardModel
+from reward.model.model import RewardModel
 
 WORDS = ("the", "a", "cat", "dog", "runs", "over", "under", "moon", "tea", "why", "how", "never", "blue", "red")
 PROMPTS = {"short": 20, "medium": 80, "long": 780}

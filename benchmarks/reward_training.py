@@ -93,11 +93,11 @@ def train_ours(
     folder: Path, groups: Sequence[Group], options: dict[str, Any], scratch: Path
 ) -> tuple[Any, Seconds, int]:
     """Return the trained network, what training took, and the tokens of one time over the rankings."""
-    from reward.backbones import load_tokenizer
-    from reward.judged import judge
-    from reward.networks import fine_tunable
+    from reward.finetuning.full_and_lora import fine_tunable
+    from reward.finetuning.lessons import judge
+    from reward.finetuning.trainer import RankingTrainer, steps_of, training_arguments
+    from reward.networks.backbones import load_tokenizer
     from reward.settings import Settings
-    from reward.trainer import RankingTrainer, steps_of, training_arguments
 
     settings = Settings(
         method="full",
@@ -128,7 +128,7 @@ def train_trl(
     from transformers import AutoModelForSequenceClassification
     from trl import RewardConfig, RewardTrainer
 
-    from reward.backbones import load_tokenizer
+    from reward.networks.backbones import load_tokenizer
 
     tokenizer = load_tokenizer(folder)
     rows, sizes = [], []
@@ -175,10 +175,10 @@ def train_trl(
 def measure(side: str, task: dict[str, Any]) -> dict[str, Any]:
     """Train one side and judge it on the held-out groups, with the same code for both."""
     from reward import metrics
-    from reward.backbones import load_tokenizer
-    from reward.batches import encode
-    from reward.model import RewardModel
-    from reward.sides import side as side_of
+    from reward.data.sides import side as side_of
+    from reward.model.model import RewardModel
+    from reward.networks.backbones import load_tokenizer
+    from reward.networks.batches import encode
 
     groups, held_out = (list(groups_format.read(Path(task[name]))) for name in ("train", "held_out"))
     folder = Path(task["network"])
@@ -235,7 +235,7 @@ def tiny_network(folder: Path) -> None:
 def paired(ours: dict[str, Any], theirs: dict[str, Any], held_out: Sequence[Group]) -> str:
     """Say how the two sides differ on the same held-out comparisons, with intervals that resample prompts."""
     from reward import metrics
-    from reward.sides import side as side_of
+    from reward.data.sides import side as side_of
 
     test = side_of(held_out)
     said = []
@@ -299,7 +299,7 @@ def main(
             raise typer.BadParameter("Give a file of rankings, or --quick.")
         else:
             from label_data.settings import PACKAGED_MODEL
-            from reward.backbones import model_folder
+            from reward.networks.backbones import model_folder
 
             groups, network = list(groups_format.read(file)), model_folder(backbone or PACKAGED_MODEL)
         groups = [replace(group, demonstrations=()) for group in groups if group_comparisons(group)]

@@ -12,8 +12,8 @@ throwaway server with its own defaults, so every commit waits for the disk; what
 can't be more than that, whatever writes them. Needs what the tests need.
 
 The store is filled by the import that people use, once; each run takes it as the run before left it. Everything that
-was acknowledged is looked up after each run, and at the end of each back end `label_data.check`, which takes minutes at
-this size (`--no-check`), must find nothing.
+was acknowledged is looked up after each run, and at the end of each back end `label_data.oversight.check`, which takes
+minutes at this size (`--no-check`), must find nothing.
 """
 
 import argparse
@@ -39,17 +39,17 @@ from rich.progress import Progress
 from rich.table import Table
 
 from benchmarks.invented_prompts import invented_groups
-from label_data.adding import add_groups
-from label_data.annotators import annotator_named
-from label_data.assignment import Answer, Task, next_tasks, submit_then_next
-from label_data.check import problems
-from label_data.copying import copy_store
-from label_data.database import open_store
-from label_data.progress import store_counts
-from label_data.projects import save_settings
+from label_data.assignment.tasks import Answer, Task, next_tasks, submit_then_next
+from label_data.database.engine import open_store
+from label_data.oversight.check import problems
+from label_data.oversight.copies import copy_store
+from label_data.oversight.progress import store_counts
 from label_data.records import Group, Ranking
 from label_data.settings import ProjectSettings
-from tests.postgres_server import running_postgres
+from label_data.store.adding import add_groups
+from label_data.store.annotators import annotator_named
+from label_data.store.projects import save_settings
+from tests.support.postgres_server import running_postgres
 
 ROOT = Path(__file__).parent.parent
 COMPLETIONS = 4

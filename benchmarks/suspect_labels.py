@@ -16,13 +16,13 @@ import typer
 
 from benchmarks.aggregation_on_held_out import crowd
 from label_data.comparisons import comparisons
-from label_data.contents import groups as stored_groups
-from label_data.database import open_store
+from label_data.database.engine import open_store
+from label_data.quality.suspects import recall, suspects
 from label_data.records import Group, Ranking
-from label_data.suspects import recall, suspects
-from reward.batches import encode
-from reward.doubts import cross_validated_rewards
-from reward.features import input_features, open_backbone
+from label_data.store.stored_groups import groups as stored_groups
+from reward.head.suspects import cross_validated_rewards
+from reward.networks.batches import encode
+from reward.networks.features import input_features, open_backbone
 
 
 def turned(ranking: Ranking) -> Ranking:

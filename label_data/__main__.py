@@ -13,9 +13,19 @@ from rich.console import Console
 from rich.table import Table
 from tqdm import tqdm
 
-from label_data.adding import Added
-from label_data.annotators import annotator_with_name
-from label_data.check import (
+from label_data.assignment.gold import gold_prompts, mark_all_gold
+from label_data.commands.options import ProjectOption, StoreOption, input_errors
+from label_data.commands.options import opened_store as _opened
+from label_data.commands.versions import app as versions_app
+from label_data.commands.versions import snapshot
+from label_data.comparisons import group_comparisons
+from label_data.database.engine import Store, shown
+from label_data.exchange.card import export_card
+from label_data.exchange.hub import push
+from label_data.exchange.importing import Imported, Preview, export_file, import_files, preview
+from label_data.exchange.known_formats import FILE_ENDINGS, LACKS, READERS, WITH_MARGIN, WRITERS
+from label_data.formats import prompts
+from label_data.oversight.check import (
     WAL_RESET,
     database_version,
     has_wal_reset_fault,
@@ -23,22 +33,13 @@ from label_data.check import (
     problems,
     store_revision,
 )
-from label_data.comparisons import group_comparisons
-from label_data.contents import groups
-from label_data.copying import Copied, back_up, copy_store, restore
-from label_data.database import Store, shown
-from label_data.export_card import export_card
-from label_data.formats import FILE_ENDINGS, LACKS, READERS, WITH_MARGIN, WRITERS, prompts
-from label_data.gold import gold_prompts, mark_all_gold
-from label_data.hub import push
-from label_data.progress import item_counts, origins
-from label_data.projects import Project, add_project, project_named, project_settings, projects
+from label_data.oversight.copies import Copied, back_up, copy_store, restore
+from label_data.oversight.progress import item_counts, origins
 from label_data.records import InputError
-from label_data.terminal import ProjectOption, StoreOption, input_errors
-from label_data.terminal import opened_store as _opened
-from label_data.transfer import Imported, Preview, export_file, import_files, preview
-from label_data.version_commands import app as versions_app
-from label_data.version_commands import snapshot
+from label_data.store.adding import Added
+from label_data.store.annotators import annotator_with_name
+from label_data.store.projects import Project, add_project, project_named, project_settings, projects
+from label_data.store.stored_groups import groups
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help="The store: data in and out, and checks.")
 Reading = StrEnum("Reading", {name: name for name in READERS})
@@ -137,8 +138,8 @@ def export_command(
         if side and not version:
             raise InputError(f"--side {side}: a side of what? Name a version of the data with --version.")
         if version:
-            from label_data.snapshots import version_named  # pandas and scipy: for versions alone
-            from label_data.version_export import export_version
+            from label_data.versions.export import export_version
+            from label_data.versions.version import version_named  # pandas and scipy: for versions alone
 
             found = version_named(opened, version)
             mine, described, held_out = found.project, found.card, found.manifest["counts"]["held-out prompts"]
@@ -223,8 +224,10 @@ def quality(
     seed: Annotated[int, typer.Option(help="decides the resamples of every interval")] = 0,
 ) -> None:
     """Say how much to believe a project's rankings: agreement, bias, effort, reliability, policies, and what to do."""
-    from label_data.quality import quality as quality_report  # pandas, scipy and matplotlib: for this command alone
-    from label_data.quality_page import EVERYBODY, check_ending, headline, write_report
+    from label_data.quality.page import EVERYBODY, check_ending, headline, write_report
+    from label_data.quality.report import (
+        quality as quality_report,  # pandas, scipy and matplotlib: for this command alone
+    )
 
     with input_errors():
         if out:

@@ -484,7 +484,7 @@ class Comparison:
     weight: float = 1.0
     """One ranking weighs 1 in all, however many comparisons it implies."""
     margin: float | None = None
-    """Gap asked of the rewards of the two, where a version of the data says so; see `label_data.snapshots`."""
+    """Gap asked of the rewards of the two, where a version of the data says so; see `label_data.versions.version`."""
 
 
 _Record = TypeVar("_Record", Completion, Ranking, Group)

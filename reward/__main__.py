@@ -15,16 +15,16 @@ from rich.console import Console
 from rich.markdown import Markdown
 from tqdm import tqdm
 
+from label_data.commands.options import input_errors
 from label_data.data_folder import default_store
-from label_data.database import Store, open_store
-from label_data.projects import project_named
+from label_data.database.engine import Store, open_store
+from label_data.quality.suspects import SHARE
 from label_data.records import InputError, Message, Prompt, messages_from, user_prompt
-from label_data.suspects import SHARE
-from label_data.terminal import input_errors
+from label_data.store.projects import project_named
 from reward.settings import DEFAULTS, UNFINISHED, Layout, Loss, Method, Precision, Settings
 
 if TYPE_CHECKING:
-    from reward.evaluate import Report
+    from reward.report.report import Report
 
 MODEL = "folder or hub name of a sequence classifier with one label"
 DATA = "store file, database URL, or a file of rankings; by default the app's store"
@@ -149,10 +149,10 @@ def train(
             typer.echo("Stopped. What was done is kept" + _how_to_go_on(out), err=True)
             raise typer.Exit(130) from None
     if found is None:  # another of the processes that train together says it
-        from reward.tuning import leave_the_others
+        from reward.finetuning.train import leave_the_others
 
         leave_the_others()
-    from reward.report_text import report_markdown
+    from reward.report.words import report_markdown
 
     _print_markdown(report_markdown(found))
     if resume and found.version:
@@ -172,15 +172,15 @@ def _trained(
     """Train by the method; what brings in torch, which takes seconds, is imported here: not for --help."""
     chosen = None if store is None or version else project_named(store, project).id
     if version:
-        from reward.versions import check_settings
+        from reward.data.versions import check_settings
 
         check_settings(settings)
     if store is not None and settings.method == "head":
-        from reward.training import train_reward_model
+        from reward.head.train import train_reward_model
 
         share = settings.held_out
         return train_reward_model(store, out, settings.backbone, settings.seed, share, show, chosen, version)
-    from reward.tuning import resume_tuning, tune_reward_model
+    from reward.finetuning.train import resume_tuning, tune_reward_model
 
     if store is None:
         return resume_tuning(out, show)
@@ -189,7 +189,7 @@ def _trained(
 
 def _told_after_all(store: Store, found: "Report", out: Path) -> None:
     """Tell the store of a model that was resumed, which needs no store otherwise; say so if it has not the version."""
-    from reward.versions import tell_version
+    from reward.data.versions import tell_version
 
     if not tell_version(store, found, out):
         typer.echo(f"This store has no version with the hash of {found.version}, so it does not know of the model.")
@@ -231,7 +231,7 @@ def suspects(
             raise InputError(f"The share is {share}; give a number above 0 and at most 1, for example {SHARE}.")
         opened = open_store(store or default_store(), create=False)
         of_project = project_named(opened, project).id
-        from reward.doubts import find_doubts
+        from reward.head.suspects import find_doubts
 
         with _stoppable(None), _progress() as show:
             found = find_doubts(opened, of_project, share, backbone, seed, show)
@@ -245,7 +245,7 @@ def suspects(
             f"{found.comparisons:,} comparisons of prompts they did not see as the annotators did."
         )
         if ask:
-            from label_data.relabelling import ask_again
+            from label_data.assignment.relabelling import ask_again
 
             done = ask_again(opened, [one.submission for one in found.suspects], of_project)
             typer.echo(
@@ -258,8 +258,8 @@ def suspects(
 def report(folder: Annotated[Path, typer.Argument(help="a folder that train made")]) -> None:
     """Show the report that was written when the model was trained."""
     with input_errors():
-        from reward.evaluate import read_report
-        from reward.report_text import report_markdown
+        from reward.report.report import read_report
+        from reward.report.words import report_markdown
 
         _print_markdown(report_markdown(read_report(folder)))
 
@@ -279,7 +279,7 @@ def score(
         if (file is None) == (prompt is None):
             raise InputError("Give either a FILE (- for standard input) or --prompt with --completion, once for each.")
         asked = _asked(file) if file is not None else [(user_prompt(prompt or ""), _completions(completion))]
-        from reward.model import RewardModel
+        from reward.model.model import RewardModel
 
         model = RewardModel.load(folder)
         for conversation, completions in asked:
@@ -305,7 +305,7 @@ def evaluate(
 ) -> None:
     """Report how a model does on rankings: of a store, or of a file in any format that import recognises."""
     with input_errors():
-        from reward.checkup import check_up, read_data
+        from reward.evaluation.one_model import check_up, read_data
 
         found = read_data(data or default_store(), project)
         with _stoppable(out), _progress() as show:
@@ -325,8 +325,8 @@ def compare(
 ) -> None:
     """Show two models side by side on the same rankings, with a test of the difference that pairs comparisons."""
     with input_errors():
-        from reward.checkup import read_data
-        from reward.paired import side_by_side
+        from reward.evaluation.one_model import read_data
+        from reward.evaluation.two_models import side_by_side
 
         found = read_data(data or default_store(), project)
         with _stoppable(out), _progress() as show:
@@ -342,7 +342,7 @@ def rewardbench(
 ) -> None:
     """Score RewardBench 1 or 2, as its files are, by its own protocol."""
     with input_errors():
-        from reward.rewardbench import read_benchmark, run_benchmark
+        from reward.evaluation.rewardbench import read_benchmark, run_benchmark
 
         benchmark = read_benchmark(files)
         with _stoppable(out), _progress() as show:
@@ -358,7 +358,7 @@ def serve(
 ) -> None:
     """Answer over HTTP: POST /score, OpenRLHF's /get_reward and vLLM's /classify; GET /health and /metrics."""
     with input_errors():
-        from reward.serve import serve_model
+        from reward.serving.server import serve_model
 
         serve_model(model, host, port)
 

@@ -6,6 +6,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # a core for each worker; torch r
 
 import pytest
 
+from app_pages import app  # noqa: F401 - fixtures are found by name
 from chat_server import chat_server  # noqa: F401 - fixtures are found by name
 from full_disks import disk  # noqa: F401 - fixtures are found by name
 from reward_fixtures import (  # noqa: F401 - fixtures are found by name
@@ -47,7 +48,7 @@ def packaged_model_folder(tmp_path_factory):
     The conversion takes about 40 seconds. WORKBENCH_TEST_MODELS names a folder that keeps it between runs.
     """
     from label_data.settings import PACKAGED_MODEL
-    from reward.backbones import model_folder
+    from reward.networks.backbones import model_folder
 
     with pytest.MonkeyPatch.context() as patch:
         with shared_folder(tmp_path_factory, "models") as folder:

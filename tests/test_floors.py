@@ -1,20 +1,20 @@
 """Imports point down: label_data knows no model and no browser, reward knows no app."""
 
 import ast
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
+from tests.support.paths import ROOT
+
 ALLOWED = {"label_data": set(), "reward": {"label_data"}, "workbench": {"label_data", "reward"}}
 AT_HOME = {
     "streamlit": {"workbench"},
     "huey": {"workbench"},
-    "openai": {"workbench"},
+    "openai": {"reward"},
     "sqlalchemy": {"label_data"},
     "alembic": {"label_data"},
-    "torch": {"reward", "workbench"},
-    "transformers": {"reward", "workbench"},
+    "torch": {"reward"},
+    "transformers": {"reward"},
     "sklearn": {"reward"},
     "datasets": {"label_data"},
     "trl": set(),

@@ -1,11 +1,11 @@
 """docs/traps.md names, for every trap, tests that exist and that are named after it."""
 
 import re
-from pathlib import Path
 
-ROOT = Path(__file__).parent.parent
+from tests.support.paths import ROOT
+
 ROW = re.compile(r"^\| (\d+) \| .+ \| (.+) \|$", re.MULTILINE)
-TEST = re.compile(r"`(test_\w+\.py)::(test_traps?((?:_\d+)+)_\w+)`")
+TEST = re.compile(r"`([\w/]+\.py)::(test_traps?((?:_\d+)+)_\w+)`")
 
 
 def named_in(text):
@@ -29,6 +29,6 @@ def test_every_trap_has_a_test_that_exists_and_is_named_after_it():
 
 
 def test_every_test_that_is_named_after_a_trap_names_one_that_there_is():
-    written = "".join(path.read_text() for path in sorted((ROOT / "tests").glob("test_*.py")))
+    written = "".join(path.read_text() for path in sorted((ROOT / "tests").rglob("test_*.py")))
     found = {int(one) for of in re.findall(r"\ndef test_traps?((?:_\d+)+)_", written) for one in of.split("_") if one}
     assert found == set(range(1, 26))

@@ -15,7 +15,7 @@ from typing import Annotated
 import typer
 
 from label_data.data_folder import data_folder_made, default_store
-from label_data.database import open_store
+from label_data.database.engine import open_store
 from label_data.records import InputError
 
 commands = typer.Typer(add_completion=False, pretty_exceptions_enable=False, help=__doc__)
@@ -112,7 +112,7 @@ def app(port: Annotated[int, typer.Option(help="port on 127.0.0.1")] = 8501) -> 
     from workbench.logs import log_as_json
 
     log_as_json()  # before the pages' modules, whose import warns already
-    from workbench.server import serve
+    from workbench.web.server import serve
 
     serve(port)
 
@@ -120,7 +120,7 @@ def app(port: Annotated[int, typer.Option(help="port on 127.0.0.1")] = 8501) -> 
 @commands.command()
 def worker() -> None:
     """Do the background work alone."""
-    from workbench.worker import run_worker
+    from workbench.jobs.worker import run_worker
 
     run_worker()
 

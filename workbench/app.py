@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from workbench.session import offer_languages, words
+from workbench.web.session import offer_languages, words
 
 st.set_page_config("Workbench", page_icon="⚖️", layout="wide")
 st.html("""<style>

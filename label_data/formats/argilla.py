@@ -22,9 +22,9 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-from label_data.formats.judged import Verdict, by_rank, judged, messages_of, number_of, read_judged
+from label_data.files.rows_in import Row, listed
 from label_data.formats.pairs import count_unknown
-from label_data.formats.rows_in import Row, listed
+from label_data.formats.verdicts import Verdict, by_rank, judged, messages_of, number_of, read_judged
 from label_data.records import Group
 
 NAME = "argilla"

@@ -20,9 +20,9 @@ from typing import Any
 
 import pyarrow as pa
 
+from label_data.files.rows_in import Row, described, listed, located, parsed, read_rows
+from label_data.files.rows_out import write_lines
 from label_data.formats.prompts import prompt_of
-from label_data.formats.rows_in import Row, described, listed, located, parsed, read_rows
-from label_data.formats.rows_out import write_lines
 from label_data.records import Completion, Demonstration, Group, Prompt, Ranking, Span, canonical, check_text
 
 NAME = "groups"

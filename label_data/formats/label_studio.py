@@ -26,9 +26,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from label_data.formats.judged import Verdict, judged, leaning, messages_of, read_judged
+from label_data.files.rows_in import Row, described, listed
 from label_data.formats.pairs import count_unknown
-from label_data.formats.rows_in import Row, described, listed
+from label_data.formats.verdicts import Verdict, judged, leaning, messages_of, read_judged
 from label_data.records import Group
 
 NAME = "label-studio"

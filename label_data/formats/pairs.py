@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Collection
 
-from label_data.formats.rows_in import Row
+from label_data.files.rows_in import Row
 from label_data.records import Group, Message, Prompt, imported_pair
 
 SAME = "chosen and rejected are the same, so neither is preferred"

@@ -11,9 +11,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from label_data.formats.csv_in import csv_rows
-from label_data.formats.judged import Verdict, judged, leaning, read_judged
-from label_data.formats.rows_in import Row, read_rows
+from label_data.files.csv_in import csv_rows
+from label_data.files.rows_in import Row, read_rows
+from label_data.formats.verdicts import Verdict, judged, leaning, read_judged
 from label_data.records import Group, Message
 
 NAME = "table"

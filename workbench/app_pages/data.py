@@ -9,21 +9,31 @@ from typing import Any
 
 import streamlit as st
 
-from label_data.browsing import MOST_COUNTED, Filter, count_like, history, prompts_like
 from label_data.data_folder import default_store
-from label_data.formats import READERS, prompts
-from label_data.moments import midnight
-from label_data.progress import store_counts
-from label_data.projects import project_settings
+from label_data.dates import midnight
+from label_data.exchange.importing import (
+    ENDINGS,
+    Exported,
+    Imported,
+    Preview,
+    export_file,
+    import_files,
+    preview,
+    saved_upload,
+)
+from label_data.exchange.known_formats import READERS
+from label_data.formats import prompts
+from label_data.oversight.browsing import MOST_COUNTED, Filter, count_like, history, prompts_like
+from label_data.oversight.progress import store_counts
 from label_data.records import InputError
 from label_data.settings import UNACCEPTABLE
-from label_data.transfer import ENDINGS, Exported, Imported, Preview, export_file, import_files, preview, saved_upload
-from workbench.export_view import offer_export, show_left_out
-from workbench.jobs import keep_up
-from workbench.languages import filled
-from workbench.record_view import judged, show_group, show_history
+from label_data.store.projects import project_settings
+from workbench.jobs.asking import keep_up
+from workbench.languages.catalogue import filled
 from workbench.rendering import literal
-from workbench.session import offered, project, show_problem, store, words
+from workbench.views.export import offer_export, show_left_out
+from workbench.views.record import judged, show_group, show_history
+from workbench.web.session import offered, project, show_problem, store, words
 
 says = words("data")
 LISTED = 20

@@ -4,16 +4,16 @@ from functools import partial
 
 import streamlit as st
 
-from label_data.gold import mark_gold
-from label_data.progress import rankings_today
-from label_data.projects import project_settings
+from label_data.assignment.gold import mark_gold
+from label_data.assignment.own_rankings import reopened, retract, work_of
+from label_data.oversight.progress import rankings_today
 from label_data.records import InputError
-from label_data.work import reopened, retract, work_of
-from workbench.answers import take_answer
-from workbench.languages import filled
-from workbench.ranker import ranker
+from label_data.store.projects import project_settings
+from workbench.languages.catalogue import filled
+from workbench.ranker.component import ranker
 from workbench.rendering import visible
-from workbench.session import MORE_WORK, annotator, language, project, show_problem, sitting, store, words
+from workbench.web.answers import take_answer
+from workbench.web.session import MORE_WORK, annotator, language, project, show_problem, sitting, store, words
 
 PREVIEW = 160  # characters of a prompt that the list shows
 

@@ -8,16 +8,16 @@ import altair as alt
 import pandas as pd
 import streamlit as st
 
-from label_data.jobs import FAILED, STOPPED, Job, ask_to_stop, newest_jobs
-from label_data.leases import take_back
-from label_data.overview import OpenTask, annotator_progress, open_tasks, project_progress, rankings_by_day
-from label_data.samples import retry_failed
-from label_data.workers import living_workers
-from workbench.jobs import again, keep_up
-from workbench.languages import filled
+from label_data.assignment.leases import take_back
+from label_data.oversight.overview import OpenTask, annotator_progress, open_tasks, project_progress, rankings_by_day
+from label_data.store.jobs import FAILED, STOPPED, Job, ask_to_stop, newest_jobs
+from label_data.store.samples import retry_failed
+from label_data.store.workers import living_workers
+from workbench.jobs.asking import again, keep_up
+from workbench.languages.catalogue import filled
 from workbench.logs import job_lines
 from workbench.rendering import literal
-from workbench.session import project, said, store, when, words
+from workbench.web.session import project, said, store, when, words
 
 says = words("overview")
 JOBS = 12

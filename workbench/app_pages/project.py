@@ -5,12 +5,12 @@ from typing import get_args
 
 import streamlit as st
 
-from label_data.projects import add_project, project_settings, save_settings
 from label_data.records import FEWEST_COMPLETIONS, MOST_COMPLETIONS, InputError
 from label_data.settings import MOST_TESTS, Kind, Order, PolicySettings, ProjectSettings
-from workbench.jobs import keep_up
-from workbench.languages import filled
-from workbench.session import choose_project, project, show_problem, store, words
+from label_data.store.projects import add_project, project_settings, save_settings
+from workbench.jobs.asking import keep_up
+from workbench.languages.catalogue import filled
+from workbench.web.session import choose_project, project, show_problem, store, words
 
 says = words("project")
 

@@ -5,17 +5,17 @@ from pathlib import Path
 
 import streamlit as st
 
-from label_data.adding import add_prompts
+from label_data.exchange.importing import saved_upload
 from label_data.formats.prompts import prompts_from_text, read_prompts
-from label_data.progress import item_counts, newest_prompts
+from label_data.oversight.progress import item_counts, newest_prompts
 from label_data.records import InputError
-from label_data.samples import retry_failed
-from label_data.transfer import saved_upload
-from workbench.job_panel import job_panel
-from workbench.jobs import keep_up, sampling_is_stopped, start_sampling
-from workbench.languages import filled
-from workbench.session import project, show_problem, store, words
-from workbench.starter import offer_starter_prompts
+from label_data.store.adding import add_prompts
+from label_data.store.samples import retry_failed
+from workbench.jobs.asking import keep_up, sampling_is_stopped, start_sampling
+from workbench.languages.catalogue import filled
+from workbench.views.job_panel import job_panel
+from workbench.views.starter import offer_starter_prompts
+from workbench.web.session import project, show_problem, store, words
 
 says = words("prompts")
 states = says["states"]

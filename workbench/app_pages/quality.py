@@ -2,16 +2,16 @@
 
 import streamlit as st
 
-from label_data.browsing import annotator_names, judged_so_far
-from label_data.contents import groups
 from label_data.data_folder import default_store
-from label_data.quality import Quality
-from label_data.quality import quality as quality_of
-from workbench.doubts_view import show_doubts
-from workbench.languages import filled
-from workbench.quality_view import show_quality
-from workbench.runs import current_run, runs
-from workbench.session import project, store, words
+from label_data.oversight.browsing import annotator_names, judged_so_far
+from label_data.quality.report import Quality
+from label_data.quality.report import quality as quality_of
+from label_data.store.stored_groups import groups
+from workbench.jobs.runs import current_run, runs
+from workbench.languages.catalogue import filled
+from workbench.views.quality import show_quality
+from workbench.views.suspects import show_doubts
+from workbench.web.session import project, store, words
 
 says = words("quality")
 Mark = tuple[int, int, int, int]

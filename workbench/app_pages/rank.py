@@ -4,16 +4,16 @@ from functools import partial
 
 import streamlit as st
 
-from label_data.assignment import next_tasks
-from label_data.progress import item_counts, rankings_today
-from label_data.projects import project_settings
-from workbench.answers import take_answer
-from workbench.job_panel import job_panel
-from workbench.languages import filled
-from workbench.ranker import ranker
+from label_data.assignment.tasks import next_tasks
+from label_data.oversight.progress import item_counts, rankings_today
+from label_data.store.projects import project_settings
+from workbench.languages.catalogue import filled
+from workbench.ranker.component import ranker
 from workbench.rendering import literal
-from workbench.session import annotator, forget_annotator, language, project, sitting, store, upcoming, words
-from workbench.starter import offer_starter_prompts
+from workbench.views.job_panel import job_panel
+from workbench.views.starter import offer_starter_prompts
+from workbench.web.answers import take_answer
+from workbench.web.session import annotator, forget_annotator, language, project, sitting, store, upcoming, words
 
 me = annotator()
 chosen = project().id

@@ -2,15 +2,15 @@
 
 import streamlit as st
 
-from label_data.projects import project_settings
 from label_data.records import MOST_COMPLETIONS, InputError, user_prompt
-from workbench.job_panel import job_panel
-from workbench.jobs import ask
-from workbench.languages import filled
+from label_data.store.projects import project_settings
+from workbench.jobs.asking import ask
+from workbench.jobs.runs import current_run, runs
+from workbench.languages.catalogue import filled
 from workbench.rendering import visible
-from workbench.report_view import run_label
-from workbench.runs import current_run, runs
-from workbench.session import project, show_problem, store, words
+from workbench.views.job_panel import job_panel
+from workbench.views.report import run_label
+from workbench.web.session import project, show_problem, store, words
 
 says = words("score")
 

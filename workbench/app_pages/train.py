@@ -4,21 +4,21 @@ from typing import get_args
 
 import streamlit as st
 
-from label_data.progress import item_counts
-from label_data.projects import project_settings
+from label_data.oversight.progress import item_counts
 from label_data.records import InputError
-from label_data.snapshots import versions
+from label_data.store.projects import project_settings
+from label_data.versions.version import versions
 from reward.settings import Method
-from workbench.disagreement_view import show_disagreements
-from workbench.job_panel import job_panel
-from workbench.jobs import ask
-from workbench.languages import filled
+from workbench.jobs.asking import ask
+from workbench.jobs.runs import choose_run, chosen_run, current_run, runs
+from workbench.languages.catalogue import filled
 from workbench.rendering import literal
-from workbench.report_view import run_label, show_report
-from workbench.run_comparison import show_comparison
-from workbench.runs import choose_run, chosen_run, current_run, runs
-from workbench.session import project, show_problem, store, words
-from workbench.training_watch import offer_to_go_on, offer_to_remove, show_training_curves, watch_curves
+from workbench.views.disagreements import show_disagreements
+from workbench.views.job_panel import job_panel
+from workbench.views.report import run_label, show_report
+from workbench.views.run_comparison import show_comparison
+from workbench.views.training_watch import offer_to_go_on, offer_to_remove, show_training_curves, watch_curves
+from workbench.web.session import project, show_problem, store, words
 
 says = words("train")
 

@@ -9,19 +9,19 @@ from typing import Any, get_args
 import streamlit as st
 
 from label_data.data_folder import default_store
-from label_data.near_duplicates import THRESHOLD
-from label_data.progress import store_counts
-from label_data.recipes import Aggregate, Recipe, Ties, Weights
+from label_data.exchange.importing import Exported
+from label_data.oversight.progress import store_counts
 from label_data.records import InputError
-from label_data.snapshots import HELD_OUT, TRAIN, Version, frozen_rows, models_of, versions, withdrawn_rankings
-from label_data.transfer import Exported
-from label_data.version_changes import Change, changes
-from label_data.version_export import export_version
-from label_data.version_making import make_version
-from workbench.export_view import offer_export
-from workbench.languages import filled
+from label_data.versions.changes import Change, changes
+from label_data.versions.export import export_version
+from label_data.versions.making import make_version
+from label_data.versions.near_duplicates import THRESHOLD
+from label_data.versions.recipes import Aggregate, Recipe, Ties, Weights
+from label_data.versions.version import HELD_OUT, TRAIN, Version, frozen_rows, models_of, versions, withdrawn_rankings
+from workbench.languages.catalogue import filled
 from workbench.rendering import literal, rendered
-from workbench.session import offered, project, show_problem, store, when, words
+from workbench.views.export import offer_export
+from workbench.web.session import offered, project, show_problem, store, when, words
 
 says = words("versions")
 MARGINS = (0.3, 0.6, 1.0)

@@ -1,4 +1,4 @@
-"""The ranking screen's code as one script: the files beside this one and the sentences of every language.
+"""The ranking screen's code as one script: the files in browser/ and the sentences of every language.
 
 Streamlit sends a component's html, css and js anew with each run, 85 kB for each ranking. So it is given `MOUNT` alone,
 a few lines that import the script from the server, at an address named by its content: a browser loads it once and
@@ -13,9 +13,9 @@ from pathlib import Path
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
-from workbench.languages import LANGUAGES, catalogue
+from workbench.languages.catalogue import LANGUAGES, catalogue
 
-_FILES = Path(__file__).parent
+_FILES = Path(__file__).with_name("browser")
 _PARTS = (
     "elements.js",
     "texts.js",

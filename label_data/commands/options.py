@@ -1,0 +1,34 @@
+"""What the commands of this package share: the store they open, and how they say what a person can put right."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated
+
+import typer
+
+from label_data.data_folder import default_store
+from label_data.database.engine import Store, open_store
+from label_data.records import InputError
+
+ProjectOption = Annotated[str, typer.Option("--project", help="name of a project; by default the store's only one")]
+StoreOption = Annotated[str, typer.Option("--store", help="store file or database URL; by default the data folder's")]
+
+
+@contextmanager
+def input_errors() -> Iterator[None]:
+    """Print what the person can put right alone, and end with status 1; any other error keeps its traceback."""
+    try:
+        yield
+    except InputError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from None
+
+
+@contextmanager
+def opened_store(address: str, create: bool = False) -> Iterator[Store]:
+    """Open the store, by default the data folder's, and close it after the block."""
+    store = open_store(address or default_store(), create)
+    try:
+        yield store
+    finally:
+        store.dispose()

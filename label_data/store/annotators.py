@@ -1,0 +1,52 @@
+"""Who ranks: a name that the pages greet, and the random pseudonym that rankings carry."""
+
+import secrets
+from dataclasses import dataclass
+
+from sqlalchemy import insert, select
+
+from label_data.database import schema
+from label_data.database.engine import Store, reading, writing
+from label_data.records import InputError, check_text
+
+
+@dataclass(frozen=True, slots=True)
+class Annotator:
+    """Somebody who ranks: a random pseudonym, which rankings carry, and the name that the pages greet."""
+
+    id: str
+    name: str
+
+
+def annotator_named(store: Store, name: str) -> Annotator:
+    """Return the annotator of this name, added if new; case and outer white space do not matter."""
+    table = schema.annotators
+    clean = " ".join(check_text(name, "Your name", 200).split())
+    if not clean:
+        raise InputError("The name is empty. Type the name under which your rankings are kept.")
+    with writing(store) as connection:
+        row = connection.execute(select(table).where(table.c.folded_name == clean.casefold())).first()
+        if row is None:
+            values = {"id": secrets.token_hex(16), "name": clean, "folded_name": clean.casefold()}
+            connection.execute(insert(table).values(added_us=schema.now_us(), **values))
+            return Annotator(values["id"], clean)
+    return Annotator(row.id, row.name)
+
+
+def annotator_with_name(store: Store, name: str) -> Annotator:
+    """Return the annotator of this name, case and outer white space aside; InputError if there is none."""
+    table = schema.annotators
+    folded = " ".join(name.split()).casefold()
+    with reading(store) as connection:
+        row = connection.execute(select(table.c.id, table.c.name).where(table.c.folded_name == folded)).first()
+    if row is None:
+        raise InputError(f"Nobody named {name!r} ranks in this store. Write the name as on the Rank page.")
+    return Annotator(*row)
+
+
+def annotator_with_id(store: Store, annotator: str) -> Annotator | None:
+    """Return the annotator of this pseudonym, or None."""
+    table = schema.annotators
+    with reading(store) as connection:
+        row = connection.execute(select(table.c.id, table.c.name).where(table.c.id == annotator)).first()
+    return Annotator(*row) if row else None

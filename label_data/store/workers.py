@@ -1,0 +1,79 @@
+"""Workers: the processes that do the jobs, on one machine or several, and what becomes of the jobs of one that is gone.
+
+A worker says every few seconds that it is there, by the database's clock. One that has not for a while is gone, and its
+jobs are queued again; should it only have been asleep, it finds out when it next reports (`jobs.JobLost`).
+"""
+
+import secrets
+from dataclasses import dataclass
+
+from sqlalchemy import delete, insert, select, update
+
+from label_data.database import schema
+from label_data.database.engine import Store, reading, writing
+from label_data.store.jobs import QUEUED, REQUEUED, RUNNING
+
+SEEN_EVERY = 5.0
+"""Seconds between two signs of life."""
+GONE_AFTER = 30.0
+"""Seconds without one after which a worker is gone."""
+_workers, _jobs = schema.workers, schema.jobs
+_lives = _workers.c.seen_us > schema.now_us() - int(GONE_AFTER * 1_000_000)
+_is_living = _jobs.c.worker.in_(select(_workers.c.id).where(_lives))
+_ORPHANS = select(_jobs.c.id).where(_jobs.c.state == RUNNING, _jobs.c.worker.is_(None) | ~_is_living)
+_LIVING = select(_workers.c.id, _workers.c.place).where(_lives).order_by(_workers.c.started_us)
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """A worker process."""
+
+    id: str
+    place: str
+    """The machine and the data folder, for people to read."""
+
+
+def living_workers(store: Store) -> list[Worker]:
+    """Return the workers that are there, the longest there first."""
+    with reading(store) as connection:
+        return [Worker(*row) for row in connection.execute(_LIVING)]
+
+
+def enter(store: Store, place: str, instead_of: str = "") -> str:
+    """Note a worker that starts, and return its id; `instead_of`: id of one that is known to be gone."""
+    worker = secrets.token_hex(16)
+    with writing(store) as connection:
+        connection.execute(delete(_workers).where(_workers.c.id == instead_of))
+        connection.execute(insert(_workers).values(id=worker, place=place, **_now()))
+    return worker
+
+
+def stay(store: Store, worker: str, place: str) -> None:
+    """Note that the worker is there still."""
+    with writing(store) as connection:
+        mine = update(_workers).where(_workers.c.id == worker)
+        if not connection.execute(mine.values(seen_us=schema.now_us())).rowcount:  # it was taken for gone
+            connection.execute(insert(_workers).values(id=worker, place=place, **_now()))
+
+
+def leave(store: Store, worker: str) -> None:
+    """Note that the worker ends."""
+    with writing(store) as connection:
+        connection.execute(delete(_workers).where(_workers.c.id == worker))
+
+
+def _now() -> dict[str, schema.now_us]:
+    return {"started_us": schema.now_us(), "seen_us": schema.now_us()}
+
+
+def requeue_orphans(store: Store) -> int:
+    """Queue the jobs again whose workers are gone, forget those workers, and return how many jobs that were."""
+    with reading(store) as connection:
+        if not connection.execute(_ORPHANS).first():
+            return 0
+    with writing(store) as connection:
+        orphans = connection.scalars(_ORPHANS).all()
+        again = update(_jobs).where(_jobs.c.id.in_(orphans)).values(state=QUEUED, message=REQUEUED, worker=None)
+        connection.execute(again)
+        connection.execute(delete(_workers).where(~_lives))
+    return len(orphans)

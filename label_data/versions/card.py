@@ -1,0 +1,275 @@
+"""The data card of a version: what is in it, how far to believe it, and what was left out, for who gets the file."""
+
+import re
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from label_data.dates import DAY, moment
+from label_data.quality.findings import percent
+from label_data.quality.intervals import Estimate
+from label_data.quality.report import Quality
+from label_data.records import Group, content_id
+
+LONGEST_LIST = 30
+"""Annotators, policies … that a card lists; the others are counted together."""
+LONGEST_NAME = 80
+READ = 1_000
+"""Characters of a prompt and its completions that tell their language."""
+NO_WORDS = "zxx"
+"""ISO 639: no linguistic content."""
+TIES = {
+    "drop": "they say nothing",
+    "half": "each is two comparisons, one each way, of half the weight",
+    "keep": "formats of whole orders have them as equal ranks, formats of pairs leave them out",
+}
+AGGREGATE = {
+    "raw": "every annotator's comparisons, contradictions included",
+    "majority": "one comparison a pair of completions, that of the majority",
+    "reliability": "one comparison a pair of completions, by votes weighed by reliability (Dawid and Skene 1979)",
+}
+WEIGHTS = {
+    "ranking": "a ranking weighs 1, however many comparisons it gives",
+    "comparison": "each comparison weighs 1",
+    "prompt": "what is said of a prompt weighs 1",
+    "reliability": "a ranking weighs what its annotator's reliability is, 1 on average",
+}
+CARD = """# Data card: {name}
+
+Comparisons of completions by people, from rankings. Version `{name}`, sha256 `{sha256}`.
+
+{counts}
+
+Made by:
+
+```console
+$ {command}
+```
+
+The same store and command give the same sha256, on SQLite and on PostgreSQL.
+
+## What it is made of
+
+- **Split**: by prompt, {share:.0%} held out, seed {seed}. Prompts whose word pairs overlap by {near:g} or more
+  (Jaccard), or that share their first turn, are one family and on one side: {families:,} families, the largest of
+  {largest:,} prompts.{follows}{moved}
+- **Ties**: {ties}.
+- **Aggregation**: {aggregate}.
+- **Weights**: {weights}.
+- **Margins**: {margins}.
+- **Conditions**: {where}.
+
+## How far to believe it
+
+{agreement}
+
+{weak}
+
+## Who ranked
+
+{annotators}
+
+{ranking_sources}
+
+## What was ranked
+
+{policies}
+
+{categories}
+
+{sources}
+
+{licences}
+
+A licence is what the imported file, the hub or whoever imported it said. What a policy's licence says of its output is
+to be looked up before this is passed on.
+
+{languages}
+
+A program (py3langid) tells the language from each prompt and its completions; where they are short it may be wrong.
+
+## What was left out
+
+{left_out}
+"""
+
+
+def pseudonym(annotator: str) -> str:
+    """Return what a card calls an annotator: 8 signs of the pseudonym, or of a hash of the name that a file gave."""
+    is_random = re.fullmatch("[0-9a-f]{32}", annotator) is not None
+    return annotator[:8] if is_random else content_id("annotator", annotator)[:8]
+
+
+def language_of(group: Group) -> str:
+    """Return the ISO 639 code of the language that the prompt and its completions are in, or "none" without words.
+
+    Told by py3langid (Lui and Baldwin 2012, ACL demo 25-30) from the first `READ` characters: a prompt alone is often
+    too short.
+    """
+    from py3langid import classify  # loads its model, which takes half a second
+
+    said = [message.content for message in group.prompt.messages if message.role == "user"]
+    text = " ".join(" ".join((*said, *(completion.text for completion in group.completions)))[:READ].split())
+    code, _ = classify(text)
+    return "none" if code == NO_WORDS else code
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """What the groups of a version are about, counted while they stream by."""
+
+    annotators: Counter[str] = field(default_factory=Counter)
+    """By pseudonym, rankings."""
+    policies: Counter[str] = field(default_factory=Counter)
+    categories: Counter[str] = field(default_factory=Counter)
+    licences: Counter[str] = field(default_factory=Counter)
+    sources: Counter[str] = field(default_factory=Counter)
+    """By where they came from, prompts."""
+    ranking_sources: Counter[str] = field(default_factory=Counter)
+    outcomes: Counter[str] = field(default_factory=Counter)
+    languages: Counter[str] = field(default_factory=Counter)
+    """By ISO 639 code, prompts."""
+    assisted: Counter[str] = field(default_factory=Counter)
+    days: list[int] = field(default_factory=list)
+    """First and last time of a ranking, microseconds since 1970, UTC; empty if none has one."""
+
+    def add(self, group: Group) -> None:
+        """Count a group."""
+        self.policies.update(completion.policy for completion in group.completions)
+        self.categories[group.prompt.category] += 1
+        self.sources[group.prompt.source] += 1
+        self.licences[group.prompt.licence] += 1
+        self.languages[language_of(group)] += 1
+        for ranking in group.rankings:
+            self.annotators[pseudonym(ranking.annotator)] += 1
+            self.ranking_sources[ranking.source] += 1
+            self.outcomes[ranking.outcome] += 1
+            self.assisted["yes" if ranking.assisted else "no"] += 1
+            if ranking.submitted is not None:
+                self.days[:] = [min([ranking.submitted, *self.days]), max([ranking.submitted, *self.days])]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the counts as JSON values."""
+        names = (
+            "annotators",
+            "policies",
+            "categories",
+            "sources",
+            "licences",
+            "ranking_sources",
+            "outcomes",
+            "languages",
+            "assisted",
+        )
+        return {**{name: dict(sorted(getattr(self, name).items())) for name in names}, "days": self.days}
+
+
+def card_of(manifest: Mapping[str, Any], measured: Quality) -> str:
+    """Return the card of a version with this manifest, whose rankings were measured so."""
+    recipe, moved = manifest["recipe"], len(manifest["moved"])
+    margins = ", ".join(f"{margin:g} for strength {step}" for step, margin in enumerate(recipe["margins"], start=1))
+    days = [moment(one, DAY) for one in manifest["days"]]
+    return CARD.format(
+        name=manifest["name"],
+        sha256=manifest["sha256"],
+        counts=count_table(manifest),
+        command=plain(manifest["command"], longest=None),
+        share=recipe["held_out"],
+        seed=recipe["seed"],
+        near=recipe["near"],
+        families=manifest["counts"]["families of near-duplicates"],
+        largest=manifest["largest_family"],
+        follows=f"\n  Sides are those of {', '.join(manifest['follows'])}." if manifest["follows"] else "",
+        moved=f"\n  **{moved:,} prompts that were held out there came to the training side** (`moved` in the manifest)."
+        if moved
+        else "",
+        ties=TIES[recipe["ties"]],
+        aggregate=AGGREGATE[recipe["aggregate"]],
+        weights=WEIGHTS[recipe["weights"]],
+        margins=f"{margins}; steps between two completions are summed, and without a strength there is none"
+        if margins
+        else "none",
+        where="; ".join(f"`{plain(one)}`" for one in recipe["where"]) or "none",
+        agreement=_agreement(measured),
+        weak=_weak(measured),
+        annotators=_listed("annotator (pseudonym)", "rankings", manifest["annotators"]),
+        ranking_sources=_sentence("Rankings by whom", manifest["ranking_sources"])
+        + (f" From {days[0]} to {days[1]}." if days else " When is not known.")
+        + (" " + _sentence("Made with rewards, an order or names of policies in sight", manifest["assisted"])),
+        policies=_listed("policy", "completions", manifest["policies"]),
+        categories=_listed("category", "prompts", manifest["categories"]),
+        licences=_listed("licence", "prompts", manifest["licences"]),
+        sources=_listed("source", "prompts", manifest["sources"]),
+        languages=_listed("language", "prompts", manifest["languages"]),
+        left_out="\n".join(f"- {times:,} x: {reason}." for reason, times in manifest["left_out"].items()) or "Nothing.",
+    )
+
+
+def count_table(manifest: Mapping[str, Any]) -> str:
+    """Return what is on each side as a markdown table, and what is on both in a sentence."""
+    counts = manifest["counts"]
+    held = {name: counts[f"held-out {name}"] for name in ("prompts", "comparisons")}
+    rows = [
+        "| | prompts | comparisons |",
+        "| --- | ---: | ---: |",
+        f"| train | {counts['prompts'] - held['prompts']:,} | {counts['comparisons'] - held['comparisons']:,} |",
+        f"| held out | {held['prompts']:,} | {held['comparisons']:,} |",
+        "",
+        f"{counts['completions']:,} completions, {counts['rankings']:,} rankings by {counts['annotators']:,} "
+        f"annotators, {counts['ties']:,} ties, {counts['demonstrations']:,} demonstrations.",
+    ]
+    return "\n".join(rows)
+
+
+def _agreement(measured: Quality) -> str:
+    found, ceiling = measured.agreement, measured.ceiling
+    if not found.same.count:
+        return "No pair of completions was judged by two annotators, so nobody knows whether they agree."
+    best = "" if ceiling.low != ceiling.low else f" So the best possible model is right in {ceiling} of comparisons."
+    return (
+        f"Two annotators judged the same pair {found.same.count:,} times. Krippendorff's alpha, a tie being an answer: "
+        f"{found.alpha}. Same answer: {percent(found.same)}. Same side where both took one: {percent(found.decided)}."
+        f"{best}"
+    )
+
+
+def _weak(measured: Quality) -> str:
+    """Return the known biases: three leanings of all annotators together, and everything that asks for something."""
+    leanings = (
+        ("the one shown earlier", measured.position.overall.rate),
+        ("the longer", measured.length.overall.rate),
+        ("the one with more markdown", measured.markup.overall.rate),
+    )
+    lines = [f"- Of two completions, {what} wins {_rate(rate)}." for what, rate in leanings]
+    lines += [f"- {measured.unknown_order}"] if measured.unknown_order else []
+    for one in measured.findings:
+        who = f"annotator {pseudonym(one.about)}" if one.about else "all together"
+        lines.append(f"- {who}: {plain(one.what, None)} {plain(one.todo, None)}")
+    return "\n".join(["Known biases, and what stands out:", "", *lines])
+
+
+def _rate(found: Estimate) -> str:
+    return percent(found) if found.count else "nobody knows how often: there is none to count"
+
+
+def _sentence(what: str, counts: Mapping[str, int]) -> str:
+    return f"{what}: " + ", ".join(f"{plain(name) or 'not said'} {times:,}" for name, times in counts.items()) + "."
+
+
+def _listed(head: str, unit: str, counts: Mapping[str, int]) -> str:
+    """Return a markdown table, most first; what is over LONGEST_LIST is summed up in its last row."""
+    most = sorted(counts.items(), key=lambda one: (-one[1], one[0]))
+    rows = [f"| {plain(name) or 'not known'} | {times:,} |" for name, times in most[:LONGEST_LIST]]
+    rest = most[LONGEST_LIST:]
+    if rest:
+        rows.append(f"| {len(rest):,} others | {sum(times for _, times in rest):,} |")
+    return "\n".join([f"| {head} | {unit} |", "| --- | ---: |", *rows])
+
+
+def plain(text: str, longest: int | None = LONGEST_NAME) -> str:
+    """Return the text on one line, for markdown: its signs stand for themselves, and its end is cut if it is long."""
+    folded = " ".join(text.split())
+    if longest and len(folded) > longest:
+        folded = folded[: longest - 1] + "…"
+    return re.sub(r"([|`<>\[\]])", r"\\\1", folded) if longest else folded

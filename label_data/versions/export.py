@@ -1,0 +1,62 @@
+"""A version of the data into a file: the same rows every time, or none once a ranking in it was withdrawn."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from label_data.database.engine import Store
+from label_data.exchange.importing import Exported, exported
+from label_data.exchange.known_formats import PAIR_WRITERS, WITH_MARGIN, WRITERS
+from label_data.formats.pair_rows import Preferred
+from label_data.formats.trainers import nemo_rl, trl_sft
+from label_data.records import Group, InputError
+from label_data.versions.version import Side, Version, VersionGroup, version_groups
+
+TIED_DROPPED = "ranking with a tie, which the version drops"
+AGGREGATED = "one answer of all annotators, which only formats of pairs have: here is what each of them said"
+
+
+def export_version(
+    store: Store, version: Version, file: Path, format_: str, with_margin: bool = False, side: Side | None = None
+) -> Exported:
+    """Write the version, or one side of it, in a format of `known_formats.WRITERS`, whole or not at all.
+
+    A format of pairs gets the version's pairs: aggregated, with ties both ways if it has them so, `with_margin` with
+    their margins; weights have no place there and are counted. Whole orders are those that annotators gave, without
+    those that hold a tie if the version drops ties. Any other format gets all that the version holds. What the version
+    aggregates is in neither, which `left_out` says.
+
+    Raises InputError if a ranking in it was withdrawn, the store is damaged, or the file can't be written.
+    """
+    left_out: Counter[str] = Counter()
+    found = version_groups(store, version, side)
+    if with_margin and format_ not in WITH_MARGIN:
+        raise InputError(f"Format {format_} has no margin. Leave it out, or use {', '.join(sorted(WITH_MARGIN))}.")
+    if format_ in PAIR_WRITERS:
+        write = PAIR_WRITERS[format_]
+        write = partial(write, with_margin=True) if with_margin else write
+        return exported(partial(write, file, _pairs(found, left_out)), left_out)
+    groups = (one.group for one in found)
+    if version.recipe.aggregate != "raw" and format_ != trl_sft.NAME:
+        left_out[AGGREGATED] += 1
+    if format_ == nemo_rl.NAME and version.recipe.ties == "drop":
+        groups = _without_ties(groups, left_out)
+    return exported(partial(WRITERS[format_], file, groups), left_out)
+
+
+def _pairs(found: Iterable[VersionGroup], left_out: Counter[str]) -> Iterator[Preferred]:
+    for one in found:
+        prompt = one.group.prompt.as_json
+        texts = {completion.id: completion.text for completion in one.group.completions}
+        left_out["tie"] += len(one.ties)
+        for of in one.comparisons:
+            yield Preferred(prompt, texts[of.chosen], texts[of.rejected], of.margin, of.weight)
+
+
+def _without_ties(groups: Iterable[Group], left_out: Counter[str]) -> Iterator[Group]:
+    for group in groups:
+        strict = tuple(ranking for ranking in group.rankings if all(len(tied) == 1 for tied in ranking.order))
+        left_out[TIED_DROPPED] += len(group.rankings) - len(strict)
+        yield replace(group, rankings=strict)

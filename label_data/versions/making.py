@@ -1,0 +1,258 @@
+"""A version of a project's data is made: what the recipe takes, which side each prompt is on, one hash of it all.
+
+What a version is made of is one moment of the store, read in one transaction: on PostgreSQL at REPEATABLE READ, which
+sees exactly what was committed before its first query. The highest number of a row would be no such mark, since a
+lower number may be committed later; here nothing is told by its number.
+"""
+
+import hashlib
+import re
+import shlex
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from sqlalchemy import Connection, insert, select
+
+from label_data.comparisons import is_held_out
+from label_data.database import schema
+from label_data.database.engine import Store, reading, writing
+from label_data.quality.consistency import gathering_tests
+from label_data.quality.judgements import judgements
+from label_data.quality.reliability import annotator_weights, dawid_skene
+from label_data.quality.report import quality_of
+from label_data.records import Comparison, Group, InputError, Prompt, Ranking, canonical, content_id
+from label_data.store.stored_groups import groups_in
+from label_data.versions.card import Described, card_of
+from label_data.versions.near_duplicates import near_duplicates, texts_of
+from label_data.versions.pairs import Compared, Voices, compared
+from label_data.versions.recipes import Recipe, Selection
+from label_data.versions.version import (
+    AT_ONCE,
+    HELD_OUT,
+    TRAIN,
+    Side,
+    Version,
+    VersionGroup,
+    content_of,
+    digest_of,
+    line_in,
+    version_in,
+    version_named,
+)
+
+NAME = re.compile(r"\w[\w.+-]{0,99}")
+FORMAT = 1
+"""Raised when the manifest changes so that old readers would misread it."""
+_versions, _rows = schema.versions, schema.version_rows
+
+
+@dataclass(frozen=True, slots=True)
+class _Split:
+    sides: dict[str, Side]
+    """Prompt -> side."""
+    families: dict[str, str]
+    follows: list[str]
+    moved: list[str]
+
+
+def make_version(
+    store: Store, name: str, recipe: Recipe, on_progress: Callable[[int], object] = lambda prompts: None
+) -> Version:
+    """Freeze what the recipe makes of the project's current rankings as a version of this name, and return it.
+
+    A prompt keeps the side that it has in an earlier version of the project with the same share, seed and threshold;
+    only where new prompts tie near-duplicates together that were held out with some that were trained on, the former
+    come to the training side, and the manifest names them (`moved`). `on_progress` gets 1 for each prompt, twice.
+
+    Raises:
+        InputError: if the name is taken or none, a condition fits nothing, nothing is left, or a ranking was withdrawn
+            while the version was made.
+    """
+    if not NAME.fullmatch(name):
+        raise InputError(f"A version can't be called {name!r}. Use letters, digits and . _ + -, up to 100 of them.")
+    with reading(store) as connection:
+        _check_free(connection, name)
+        recipe = _with_pseudonyms(connection, recipe)
+        selection, described = Selection(recipe), Described()
+        prompts: list[Prompt] = []
+
+        def kept() -> Iterator[Group]:
+            for group in _groups(connection, recipe.project, _prompt_ids(connection, recipe.project)):
+                on_progress(1)
+                found = selection.of(group)
+                if found is not None:
+                    prompts.append(found.prompt)
+                    described.add(found)
+                    yield found
+
+        repeats: list[tuple[Ranking, Ranking]] = []
+        gold: list[tuple[Ranking, Ranking]] = []
+        judged = judgements(gathering_tests(kept(), repeats, gold))
+        selection.check_seen()
+        split = _split(connection, recipe, prompts)
+        voices = None
+        if "reliability" in (recipe.aggregate, recipe.weights):
+            truth = dawid_skene(judged)
+            voices = Voices(truth.annotators, truth.tied, annotator_weights(truth.annotators))
+        left_out, counts, digest = selection.left_out, Counter(dict.fromkeys(COUNTED, 0)), digest_of(recipe)
+        rows, submissions = [], set()
+        again = Selection(recipe)
+        for group in _groups(connection, recipe.project, [prompt.id for prompt in prompts]):
+            on_progress(1)
+            found = again.of(group)
+            if found is None:
+                raise RuntimeError(f"Prompt {group.prompt.id} is no longer what it was a moment ago.")
+            one = _frozen(found, split, compared(found, recipe, voices, left_out))
+            digest.update(line_in(one))
+            rows.append({"prompt_id": one.group.prompt.id, "side": one.side, "content": canonical(content_of(one))})
+            submissions |= {ranking.submission for ranking in found.rankings}
+            _count(one, counts)
+    if not counts["comparisons"]:
+        raise InputError(
+            f"Nothing is left to learn from: {counts['rankings']:,} rankings give no comparison"
+            + "".join(f"; {times:,} {reason}" for reason, times in (+left_out).most_common(3))
+            + ". Rank first, or ask for less."
+        )
+    sha256, measured = digest.hexdigest(), quality_of(judged, repeats, gold)
+    counts["annotators"] = len(described.annotators)
+    counts["families of near-duplicates"] = len(set(split.families.values()))
+    manifest = {
+        "format": FORMAT,
+        "name": name,
+        "recipe": recipe.as_dict(),
+        "sha256": sha256,
+        "command": command_of(name, recipe),
+        "counts": dict(sorted(counts.items())),
+        "left_out": dict(sorted((+left_out).items())),
+        "largest_family": max(Counter(split.families.values()).values(), default=0),
+        "follows": split.follows,
+        "moved": split.moved,
+        "agreement": {
+            measure: getattr(measured.agreement, measure).as_dict() for measure in ("alpha", "same", "decided", "tau")
+        },
+        **described.as_dict(),
+    }
+    card = card_of(manifest, measured)
+    with writing(store) as connection:
+        _check_free(connection, name)
+        withdrawn = submissions & set(connection.scalars(select(schema.retractions.c.submission)))
+        if withdrawn:
+            raise InputError(
+                f"{len(withdrawn):,} rankings were withdrawn meanwhile, so the version was not kept. Make it again."
+            )
+        values = {"name": name, "project": recipe.project, "sha256": sha256, "card": card}
+        made = insert(_versions).values(manifest=canonical(manifest), made_us=schema.now_us(), **values)
+        number = connection.scalar(made.returning(_versions.c.number))
+        for start in range(0, len(rows), AT_ONCE):
+            some = enumerate(rows[start : start + AT_ONCE], start=start)
+            connection.execute(insert(_rows), [{"version": number, "place": place, **row} for place, row in some])
+    return version_named(store, name)
+
+
+COUNTED = ("prompts", "completions", "rankings", "demonstrations", "comparisons", "ties", "held-out comparisons")
+
+
+def _check_free(connection: Connection, name: str) -> None:
+    if connection.scalar(select(_versions.c.number).where(_versions.c.name == name)) is not None:
+        raise InputError(f"There is a version {name!r} already, and a version never changes. Give this one a new name.")
+
+
+def _with_pseudonyms(connection: Connection, recipe: Recipe) -> Recipe:
+    """Return the recipe with annotators whom conditions name by their name named by their pseudonym."""
+    table = schema.annotators
+    pseudonym = {row.folded_name: row.id for row in connection.execute(select(table.c.folded_name, table.c.id))}
+
+    def named(condition: str) -> str:
+        found = re.fullmatch(r"(annotator!?=)(.*)", condition, re.DOTALL)
+        return condition if found is None else found[1] + pseudonym.get(" ".join(found[2].split()).casefold(), found[2])
+
+    return replace(recipe, where=tuple(map(named, recipe.where)))
+
+
+def _prompt_ids(connection: Connection, project: str) -> list[str]:
+    """Return the project's prompts, sorted here: what SQL sorts by is the database's business."""
+    return sorted(connection.scalars(select(schema.items.c.prompt_id).where(schema.items.c.project == project)))
+
+
+def _groups(connection: Connection, project: str, prompts: Sequence[str]) -> Iterator[Group]:
+    for start in range(0, len(prompts), AT_ONCE):
+        yield from groups_in(connection, prompts[start : start + AT_ONCE], project=project)
+
+
+def _split(connection: Connection, recipe: Recipe, prompts: Sequence[Prompt]) -> _Split:
+    """Put each family of near-duplicates on a side: that which it had, else by the hash of one of its first turns.
+
+    The one is that with the smallest hash of its own, so that a prompt without near-duplicates is on the side on which
+    `comparisons.is_held_out` puts it.
+    """
+    families: dict[int, list[Prompt]] = {}
+    for family, prompt in zip(near_duplicates(map(texts_of, prompts), recipe.near), prompts, strict=True):
+        families.setdefault(family, []).append(prompt)
+    before, follows = _sides_before(connection, recipe)
+    split = _Split({}, {}, follows, [])
+    for family in families.values():
+        first = min(family, key=lambda prompt: (hashlib.sha256(prompt.first_turn.encode()).digest(), prompt.id))
+        had = {before[prompt.id] for prompt in family if prompt.id in before}
+        side = HELD_OUT if is_held_out(Group(first), recipe.held_out, recipe.seed) else TRAIN
+        if had:  # what a model may have learned from never becomes held out
+            side = TRAIN if TRAIN in had else HELD_OUT
+        for prompt in family:
+            split.sides[prompt.id] = side
+            split.families[prompt.id] = content_id("family", first.first_turn)
+            if before.get(prompt.id, side) != side:
+                split.moved.append(prompt.id)
+    split.moved.sort()
+    return split
+
+
+def _sides_before(connection: Connection, recipe: Recipe) -> tuple[dict[str, Side], list[str]]:
+    """Return the side of each prompt in the newest of the versions split alike that has it, and their names."""
+    found: dict[str, Side] = {}
+    names = []
+    query = select(_versions).where(_versions.c.project == recipe.project).order_by(_versions.c.number)
+    for row in connection.execute(query).all():
+        earlier = version_in(row)
+        if all(getattr(earlier.recipe, name) == getattr(recipe, name) for name in ("held_out", "near", "seed")):
+            names.append(earlier.name)
+            sides = select(_rows.c.prompt_id, _rows.c.side).where(_rows.c.version == earlier.number)
+            found |= dict(connection.execute(sides).all())
+    return found, names
+
+
+def _frozen(group: Group, split: _Split, found: Compared) -> VersionGroup:
+    """Return the group as the version has it, comparisons and ties in an order of their own."""
+
+    def place(one: Comparison) -> tuple[str, str, str, float, str]:
+        return one.chosen, one.rejected, one.annotator, one.weight, canonical([one.strength, one.margin])
+
+    ties = sorted(found.ties, key=lambda one: (one.first, one.second, one.annotator, one.weight))
+    prompt = group.prompt.id
+    comparisons = tuple(sorted(found.comparisons, key=place))
+    return VersionGroup(group, split.sides[prompt], split.families[prompt], comparisons, tuple(ties))
+
+
+def _count(one: VersionGroup, counts: Counter[str]) -> None:
+    counts.update(
+        {
+            "prompts": 1,
+            "completions": len(one.group.completions),
+            "rankings": len(one.group.rankings),
+            "demonstrations": len(one.group.demonstrations),
+            "comparisons": len(one.comparisons),
+            "ties": len(one.ties),
+            "held-out prompts": int(one.side == HELD_OUT),
+            "held-out comparisons": len(one.comparisons) * (one.side == HELD_OUT),
+        }
+    )
+
+
+def command_of(name: str, recipe: Recipe) -> str:
+    """Return the command that makes a version of this recipe."""
+    said = [f"python -m label_data snapshot {name} --project {shlex.quote(recipe.project)}"]
+    said += [f"--where {shlex.quote(condition)}" for condition in recipe.where]
+    said += [f"--held-out {recipe.held_out} --near {recipe.near} --seed {recipe.seed}"]
+    said += [f"--ties {recipe.ties} --aggregate {recipe.aggregate} --weights {recipe.weights}"]
+    if recipe.margins:
+        said += ["--margin " + ",".join(f"{step}={margin:g}" for step, margin in enumerate(recipe.margins, start=1))]
+    return " ".join(said)

@@ -1,0 +1,86 @@
+"""Half-done rankings on the server: the newest is kept, and none outlives its ranking."""
+
+import json
+
+import pytest
+
+from label_data.assignment.drafts import save_draft
+from label_data.assignment.tasks import Answer, next_tasks, submit
+from label_data.records import InputError
+from label_data.store.annotators import annotator_named
+from store_fixtures import add_ready_prompt
+
+
+@pytest.fixture
+def ann(store):
+    return annotator_named(store, "Ann").id
+
+
+@pytest.fixture
+def task(store, ann):
+    add_ready_prompt(store, "Which?", "a", "b", "c")
+    (task,) = next_tasks(store, ann)
+    return task
+
+
+def draft(at, **fields):
+    return {"at": at, "revises": None, "reason": "half done"} | fields
+
+
+def kept(store, ann):
+    (task,) = next_tasks(store, ann)
+    return json.loads(task.draft) if task.draft else None
+
+
+def test_a_draft_comes_back_with_its_task(store, ann, task):
+    assert kept(store, ann) is None
+    assert save_draft(store, task.token, ann, draft(1_000, ranking={"groups": [[2]]}))
+    assert kept(store, ann) == draft(1_000, ranking={"groups": [[2]]})
+
+
+def test_the_newest_draft_is_kept_whichever_comes_last(store, ann, task):
+    assert save_draft(store, task.token, ann, draft(2_000, reason="newer"))
+    assert not save_draft(store, task.token, ann, draft(1_000, reason="older, from a slow line"))
+    assert kept(store, ann)["reason"] == "newer"
+    assert save_draft(store, task.token, ann, draft(3_000, reason="newest"))
+    assert kept(store, ann)["reason"] == "newest"
+
+
+def test_a_browser_whose_clock_runs_ahead_does_not_win_for_ever(store, ann, task):
+    """The year 2100 is 4,102,444,800,000 ms after 1970; a draft of "now" from a right clock comes a moment later."""
+    save_draft(store, task.token, ann, draft(4_102_444_800_000, reason="from the future"))
+    assert save_draft(store, task.token, ann, draft(4_102_444_800_000, reason="later, from the same"))
+    assert kept(store, ann)["reason"] == "later, from the same"
+
+
+def test_no_draft_outlives_the_ranking_it_became(store, ann, task):
+    save_draft(store, task.token, ann, draft(1_000))
+    submit(store, Answer(task.token, "s", "all_bad"), ann)
+    assert not save_draft(store, task.token, ann, draft(9_000))  # was on its way when the ranking was sent
+    assert save_draft(store, task.token, ann, draft(9_000, revises="s"))
+    submit(store, Answer(task.token, "s-2", "indistinguishable", revises="s"), ann)
+    assert not save_draft(store, task.token, ann, draft(9_999, revises="s"))
+
+
+def test_a_draft_of_somebody_elses_task_is_refused(store, task):
+    with pytest.raises(InputError, match="not given to you"):
+        save_draft(store, task.token, annotator_named(store, "Bob").id, draft(1_000))
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"at": None},
+        {"at": True},
+        {"at": float("nan")},
+        {"at": -1},
+        {"at": "1"},
+        {"reason": "\ud800"},
+        {"reason": float("inf")},
+        {"reason": "x" * 500_001},
+    ],
+)
+def test_what_is_no_draft_is_refused(store, ann, task, bad):
+    with pytest.raises(InputError):
+        save_draft(store, task.token, ann, draft(1_000) | bad)
+    assert kept(store, ann) is None

@@ -1,0 +1,131 @@
+"""Damage in a store is found and said; a sound store has none."""
+
+import json
+import re
+
+import pytest
+from sqlalchemy import event
+
+from damaged_stores import damage
+from label_data.database.engine import open_store, writing
+from label_data.exchange.importing import import_files
+from label_data.oversight.check import database_version, has_wal_reset_fault, mend_counters, problems
+from store_fixtures import add_ready_prompt
+
+
+def test_a_store_that_was_only_used_is_sound(ranked_store):
+    assert list(problems(ranked_store)) == []
+
+
+def test_the_databases_version_is_told(store):
+    names = {"sqlite": r"SQLite 3\.\d+\.\d+", "postgresql": r"PostgreSQL \d+\.\d+.*"}
+    assert re.fullmatch(names[store.dialect.name], database_version(store))
+
+
+@pytest.mark.parametrize("version", [(3, 7, 0), (3, 40, 1), (3, 44, 5), (3, 45, 0), (3, 50, 6), (3, 51, 2)])
+def test_versions_of_sqlite_with_the_wal_reset_fault_are_known(version):
+    assert has_wal_reset_fault(version)
+
+
+@pytest.mark.parametrize("version", [(3, 44, 6), (3, 50, 7), (3, 51, 3), (3, 53, 0), (4, 0, 0)])
+def test_versions_of_sqlite_without_the_wal_reset_fault_are_known(version):
+    assert not has_wal_reset_fault(version)
+
+
+@pytest.mark.parametrize(
+    ("statement", "said"),
+    [
+        (
+            "UPDATE items SET done = 5",
+            "leased 0, done 5 and skipped 0 times, but has 0 open tasks, 1 rankings that count",
+        ),
+        (
+            "UPDATE items SET leased = 1",
+            "leased 1, done 1 and skipped 0 times, but has 0 open tasks, 1 rankings that count",
+        ),
+        (
+            "UPDATE tasks SET state = 'open'",
+            "leased 0, done 1 and skipped 0 times, but has 1 open tasks, 1 rankings that count",
+        ),
+        ("UPDATE items SET skipped = 1", "skipped 1 times, but has 0 open tasks, 1 rankings that count and 0 skips"),
+        ("UPDATE tasks SET state = 'skipped'", "is skipped and counted 1 times, but its rankings say done"),
+        ("UPDATE tasks SET purpose = 'gold'", "is done and counted 1 times, but its rankings say done"),
+        ("INSERT INTO retractions VALUES ('first-submission', 0)", "is done and counted 1 times, but its rankings say"),
+        ("UPDATE items SET place = 1", "has no place in its project's queue, or one it should not have"),
+        ("UPDATE items SET state = 'ready'", "has no place in its project's queue"),
+        ("UPDATE items SET project = 'another'", "has no place in its project's queue"),
+        (
+            "DELETE FROM completions WHERE text = 'first'",
+            "A record can't be read: InputError: Ranking first-submission",
+        ),
+        ("UPDATE completions SET text = 'other' WHERE text = 'first'", "A record can't be read: InputError"),
+        ('UPDATE prompts SET messages = \'[{"role":"user","content":"Other?"}]\'', "A record can't be read"),
+        ("UPDATE prompts SET messages = '['", "A record can't be read: JSONDecodeError"),
+        ("DELETE FROM prompts", "refers to a row of prompts that is not there."),
+    ],
+)
+def test_each_kind_of_damage_is_said(ranked_store, statement, said):
+    damage(ranked_store, statement)
+    assert said in "\n".join(problems(ranked_store))
+
+
+@pytest.mark.parametrize("table", ["rankings", "demonstrations"])
+def test_a_store_whose_triggers_are_gone_is_told_from_one_that_keeps_its_rankings(ranked_store, table):
+    with writing(ranked_store) as connection:
+        drop_triggers(connection, table)
+    assert list(problems(ranked_store)) == [
+        f"{table}: nothing keeps its rows from being changed; the triggers that did are gone."
+    ]
+
+
+def test_a_judgement_changed_behind_the_programs_back_is_found(ranked_store):
+    with writing(ranked_store) as connection:
+        drop_triggers(connection, "rankings")
+        connection.exec_driver_sql("UPDATE rankings SET reason = 'because'")
+    assert list(problems(ranked_store))[1:] == [
+        "Ranking first-submission: its judgement is not the one that was stored."
+    ]
+
+
+def drop_triggers(connection, table):
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql(f"DROP TRIGGER {table}_append_only ON {table}")
+    else:
+        for action in ("update", "delete"):
+            connection.exec_driver_sql(f"DROP TRIGGER {table}_no_{action}")
+
+
+def test_counters_that_drifted_are_counted_again_and_those_that_are_right_stay(ranked_store):
+    """Of two prompts one is counted wrong in both ways: it has one ranking and no open task."""
+    add_ready_prompt(ranked_store, "And why is grass green?")
+    damage(ranked_store, "UPDATE items SET done = 7, leased = 3 WHERE done = 1")
+    assert len(list(problems(ranked_store))) == 1
+    assert mend_counters(ranked_store) == 1
+    assert list(problems(ranked_store)) == []
+    assert mend_counters(ranked_store) == 0
+
+
+def test_an_unranked_completion_under_another_content_than_its_id_is_found(store):
+    add_ready_prompt(store, "Why?", "one", "two")
+    damage(store, "UPDATE completions SET text = 'three' WHERE text = 'one'")
+    (found,) = problems(store)
+    assert re.fullmatch("completions: [0-9a-f]{32} is not the hash of what is stored under it.", found)
+
+
+def steps_of_a_check(folder, pairs):
+    """Return how many thousands of steps SQLite takes to look through a store of so many pairs from a file."""
+    file, steps = folder / f"{pairs}.jsonl", []
+    rows = ({"prompt": f"Question {n}?", "chosen": f"yes {n}", "rejected": f"no {n}"} for n in range(pairs))
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    store = open_store(folder / f"{pairs}.db")
+    import_files(store, [file])
+    event.listen(store, "checkout", lambda raw, *_: raw.set_progress_handler(lambda: steps.append(1), 1000))
+    store.dispose()
+    assert list(problems(store)) == []
+    store.dispose()
+    return len(steps)
+
+
+def test_twice_as_many_rankings_take_about_twice_the_steps(tmp_path):
+    """Looked up prompt by prompt, rankings that came in files were all gone through for each, by an index on `task`."""
+    assert steps_of_a_check(tmp_path, 800) < 2.5 * steps_of_a_check(tmp_path, 400)

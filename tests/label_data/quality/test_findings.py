@@ -1,0 +1,94 @@
+"""A quality report says what to do, names who is meant, and accuses nobody by chance."""
+
+from dataclasses import replace
+
+from label_data.quality.report import quality
+from planted_people import careful, coin, judged, longwinded, planted, upwards
+
+
+def named(found):
+    return {(one.about, one.todo.partition(" ")[0]) for one in found.findings}
+
+
+def about(found, word):
+    return [one.about for one in found.findings if word in one.what]
+
+
+def test_each_planted_habit_is_found_in_whoever_has_it_and_in_nobody_else():
+    people = {
+        "ana": careful(),
+        "ben": careful(),
+        "cem": coin(),
+        "dan": upwards(2.0),
+        "eve": longwinded(3.0),
+        "fay": careful(),
+    }
+    found = quality(planted(people, prompts=150, completions=3, ties=0.3, seconds={"fay": 0.3}))
+    assert about(found, "shown earlier") == ["", "dan"]
+    assert about(found, "Leaves all as shown") == ["dan"]
+    assert about(found, "right one in only") == ["cem"]
+    assert about(found, "too fast") == about(found, "1,000 characters") == ["fay"]
+    assert "eve" in about(found, "Prefers the longer") and "ana" not in about(found, "Prefers the longer")
+    assert not {"ana", "ben"} & {one.about for one in found.findings}
+    assert all(one.todo.endswith(".") and one.what.endswith(".") for one in found.findings)
+
+
+def test_of_stores_without_any_fault_few_have_a_finding_that_names_somebody():
+    """Three careful annotators; every kind of finding names somebody in at most one of twenty stores."""
+    stores = [
+        quality(planted({name: careful() for name in ("ana", "ben", "cem")}, prompts=40, ties=0.5, seed=seed))
+        for seed in range(6)
+    ]
+    assert sum(any(one.about for one in found.findings) for found in stores) <= 1
+
+
+def test_too_little_in_common_is_said_rather_than_judged():
+    found = quality([judged(f"q{number}", {"ana": "a>b"}) for number in range(20)])
+    assert [one.what for one in found.findings if "same pair" in one.what] == [
+        "Two annotators judged the same pair 0 times, too few to say whether they agree."
+    ]
+
+
+def test_people_who_differ_over_ties_alone_are_told_so():
+    """Ana and Ben never contradict each other, but Ben ties half of what Ana does not."""
+    groups = [
+        judged(
+            f"q{number}",
+            {
+                "ana": "a>b" if number % 4 < 2 else "b>a",
+                "ben": "a=b" if number % 2 else ("a>b" if number % 4 < 2 else "b>a"),
+            },
+        )
+        for number in range(80)
+    ]
+    found = quality(groups)
+    assert found.agreement.decided.value == 1
+    assert [one.todo for one in found.findings if one.what.startswith("Alpha is")] == [
+        "Say in the guidelines when to tie: people differ over that more than over what is better."
+    ]
+
+
+def meant_as(group, *purposes):
+    rankings = zip(group.rankings, purposes, strict=True)
+    return replace(group, rankings=tuple(replace(one, purpose=purpose) for one, purpose in rankings))
+
+
+def test_low_agreement_changed_minds_and_wrong_gold_are_found():
+    coins = planted({"ana": coin(), "ben": coin()}, prompts=150)
+    turned = ["b>a" if number % 2 else "a>b" for number in range(40)]
+    again = [judged(f"again {n}", {"ana": "a>b", "ana/2": said}) for n, said in enumerate(turned)]
+    gold = [judged(f"gold {n}", {"right": "a>b", "ana": said}) for n, said in enumerate(turned)]
+    tests = [meant_as(group, "", "repeat") for group in again] + [meant_as(group, "key", "gold") for group in gold]
+    found = quality([*coins, *tests])
+    assert about(found, "both prefer a side") == [""]
+    assert about(found, "Asked again") == about(found, "gold comparisons") == ["ana"]
+
+
+def test_who_skips_and_who_ties_far_more_than_the_others_is_found():
+    answers = {"ana": "a>b", "ben": "b>a"}
+    groups = [
+        judged(f"q{n}", {**answers, "cem": "skip" if n % 2 else "a>b", "dan": "a=b" if n % 3 else "a>b"})
+        for n in range(90)
+    ]
+    found = quality(groups)
+    assert about(found, "Gives no order") == ["cem"] and "dan" in about(found, "Ties")

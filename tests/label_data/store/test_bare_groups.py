@@ -1,0 +1,81 @@
+"""A group with no more than trainers need says of that the same as the record, and gives the same files."""
+
+from collections import Counter
+
+import pytest
+
+from damaged_stores import damage
+from label_data.exchange.known_formats import FILE_ENDINGS, WITH_MARGIN, WRITERS
+from label_data.records import Completion, Demonstration, Group, InputError, Message, Prompt, Ranking, Span, user_prompt
+from label_data.store.adding import add_groups
+from label_data.store.bare_groups import bare_groups
+from label_data.store.rows import save_ranking
+from label_data.store.stored_groups import groups
+from planted_people import judged
+
+EVERYTHING = {"groups", "spreadsheet"}
+"""Formats of more than a bare group holds."""
+
+
+@pytest.fixture
+def varied(store):
+    """One prompt with four completions, two of them twins, rankings of every kind; a plain one; a bare question."""
+    prompt = Prompt((Message("system", "Be brief."), Message("user", 'Can "pigs" fly?\n\x01\u2028')), "facts")
+    some = tuple(Completion(prompt.id, text) for text in ("No.", "Yes.", "Yes. ", "😀"))
+    a, b, twin, d = (completion.id for completion in some)
+    said = {
+        "ana": ((a, b, twin, d), ((a,), (b, twin), (d,)), {"strength": (2, None), "reason": "wings", "purpose": "key"}),
+        "ben": ((a, b, twin), ((b,), (twin,), (a,)), {"strength": (1, 3), "flags": {a: ("untrue",)}}),
+        "cyn": ((a, b), ((a,), (b,)), {"purpose": "gold", "ratings": {a: 7}}),
+        "dan": ((a, b, d), ((d,), (a,)), {"spans": (Span(a, 0, 2, "rude"),)}),
+        "eve": ((a, b), (), {"outcome": "skipped"}),
+    }
+    rankings = tuple(Ranking(prompt.id, name, shown, order, **more) for name, (shown, order, more) in said.items())
+    written = (Demonstration(prompt.id, "They can't.", "ana"), Demonstration(prompt.id, "No!", "ben", b))
+    plain = judged("Why?", {"ana": "a>b"})
+    add_groups(store, [Group(prompt, some, rankings, written), plain, Group(user_prompt("And hens?"))])
+    first = rankings[1]
+    save_ranking(store, Ranking(prompt.id, "ben", first.shown, first.order[::-1], revises=first.submission))
+    return store
+
+
+def test_it_has_the_records_current_rankings_and_what_they_say(varied):
+    for bare, group in zip(bare_groups(varied), groups(varied), strict=True):
+        assert bare.prompt.as_json == group.prompt.as_json
+        assert [(one.id, one.text) for one in bare.completions] == [(one.id, one.text) for one in group.completions]
+        assert [one.text for one in bare.demonstrations] == [one.text for one in group.demonstrations]
+        for short, ranking in zip(bare.rankings, group.rankings, strict=True):
+            said = (short.outcome, short.purpose, short.reason, short.ratings, short.tests_annotator)
+            assert said == (
+                ranking.outcome,
+                ranking.purpose,
+                ranking.reason,
+                ranking.ratings,
+                ranking.tests_annotator,
+            )
+            assert [tuple(short.shown), tuple(map(tuple, short.order)), tuple(short.strength)] == [
+                ranking.shown,
+                ranking.order,
+                ranking.strength,
+            ]
+            assert (list(short.flags), len(short.spans)) == (list(ranking.flags), len(ranking.spans))
+
+
+@pytest.mark.parametrize("format_", sorted(WRITERS.keys() - EVERYTHING))
+def test_a_format_makes_the_same_file_of_either_and_counts_the_same(varied, tmp_path, format_):
+    options = {"with_margin": True} if format_ in WITH_MARGIN else {}
+    ending, made = FILE_ENDINGS[format_][0], []
+    for name, found in (("bare", bare_groups(varied)), ("whole", groups(varied))):
+        left_out, folder = Counter(), tmp_path / name
+        folder.mkdir()
+        rows = WRITERS[format_](folder / f"a{ending}", found, left_out, **options)
+        made.append((rows, +left_out, {file.name: file.read_bytes() for file in folder.iterdir()}))
+    assert made[0] == made[1]
+    assert made[0][0] and made[0][1]
+
+
+def test_a_ranking_whose_completion_is_gone_is_not_written_as_if_it_were_there(varied, tmp_path):
+    damage(varied, "DELETE FROM completions WHERE text = 'No.'")
+    with pytest.raises(InputError, match="orders completions that are not in its group"):
+        WRITERS["trl"](tmp_path / "a.jsonl", bare_groups(varied))
+    assert not (tmp_path / "a.jsonl").exists()

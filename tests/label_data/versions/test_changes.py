@@ -1,0 +1,93 @@
+"""What came, went and changed between two versions, on an example worked out by hand."""
+
+from dataclasses import replace
+
+from label_data.store.adding import add_groups
+from label_data.versions.changes import Change, changes, lines
+from label_data.versions.making import make_version
+from label_data.versions.recipes import Recipe
+from label_data.versions.version import frozen_rows
+from planted_people import judged
+
+
+def between(store, first, second):
+    return changes(first.manifest, frozen_rows(store, first), second.manifest, frozen_rows(store, second))
+
+
+def test_what_came_went_and_changed_is_counted(store):
+    """First p and q by Ana and Ben, a pair each: two prompts, four rankings and comparisons.
+
+    Then p by Ben is gone, as he is left out with r to come, ranked by Ana: two prompts in both, one came; Ana's two
+    rankings in both, Ben's two went, one came. Ana's comparisons have margins now: none the same, two changed.
+    """
+    groups = [judged(name, {"ana": "a>b", "ben": "b>a"}) for name in "pq"]
+    strong = [
+        replace(one, rankings=tuple(replace(ranking, strength=(2,)) for ranking in one.rankings)) for one in groups
+    ]
+    add_groups(store, strong)
+    first = make_version(store, "first", Recipe("default"))
+    add_groups(store, [judged("r", {"ana": "a>b"})])
+    second = make_version(store, "second", Recipe("default", ("annotator=ana",), margins=(0.1, 0.2, 0.3)))
+    found = between(store, first, second)
+    assert found.prompts == Change(same=2, came=1, went=0)
+    assert found.rankings == Change(same=2, came=1, went=2)
+    assert found.comparisons == Change(same=0, came=1, went=2, changed=2)
+    assert found.settings == {"where": ([], ["annotator=ana"]), "margins": ([], [0.1, 0.2, 0.3])}
+    assert found.agreement["decided"] == ("0.000 [too few prompts]", "no data")
+    said = lines(("first", "second"), found)
+    assert said[1].split() == ["prompts", "2", "1", "0", "0"]
+    assert "agreement, decided: 0.000 [too few prompts] -> no data" in said
+    assert "setting where: [] -> ['annotator=ana']" in said
+
+
+def test_a_raw_and_an_aggregated_version_are_told_by_what_their_comparisons_say_not_by_who_said_it(store):
+    """Of p two say a > b and one b > a; q all three rank alike; of r Ana says a > b and Ben b > a.
+
+    Raw that is five comparisons told apart: a > b and b > a of p and of r, a > b of q. The majority has a > b of p and
+    q, and is divided on r.
+    """
+    said = [
+        judged("p", {"ana": "a>b", "ben": "a>b", "cem": "b>a"}),
+        judged("q", {"ana": "a>b", "ben": "a>b", "cem": "a>b"}),
+        judged("r", {"ana": "a>b", "ben": "b>a"}),
+    ]
+    add_groups(store, said)
+    raw = make_version(store, "raw", Recipe("default"))
+    majority = make_version(store, "majority", Recipe("default", aggregate="majority"))
+    found = between(store, raw, majority)
+    assert found.comparisons == Change(same=2, came=0, went=3) and found.rankings == Change(8, 0, 0)
+    assert between(store, majority, raw).comparisons == Change(same=2, came=3, went=0)
+    told = "Comparisons are told by prompt, chosen and rejected, whoever said it: a version is aggregated."
+    assert told in lines(("raw", "majority"), found)
+    assert told not in lines(("raw", "raw"), between(store, raw, raw))
+    assert between(store, raw, raw).comparisons == Change(same=8, came=0, went=0)
+
+
+def test_a_version_aggregated_otherwise_or_of_other_margins_says_the_same_and_weighs_otherwise(store):
+    """Forty prompts that two rank alike, with a strength: every pair is in all three, with a margin in the last."""
+    groups = [judged(f"question {number}", {"ana": "a>b", "ben": "a>b"}) for number in range(40)]
+    strong = [
+        replace(one, rankings=tuple(replace(ranking, strength=(2,)) for ranking in one.rankings)) for one in groups
+    ]
+    add_groups(store, strong)
+    recipes = {
+        "majority": Recipe("default", aggregate="majority"),
+        "reliability": Recipe("default", aggregate="reliability"),
+        "margins": Recipe("default", aggregate="majority", margins=(0.1, 0.2, 0.3)),
+    }
+    made = {name: make_version(store, name, recipe) for name, recipe in recipes.items()}
+    voted = between(store, made["majority"], made["reliability"]).comparisons
+    assert (voted.came, voted.went, voted.same + voted.changed) == (0, 0, 40)
+    assert between(store, made["majority"], made["margins"]).comparisons == Change(0, 0, 0, changed=40)
+
+
+def test_a_prompt_on_the_other_side_is_a_change_and_a_version_has_none_to_itself(store):
+    add_groups(store, [judged(f"question {number}", {"ana": "a>b"}) for number in range(30)])
+    one, other = (make_version(store, f"v{seed}", Recipe("default", seed=seed)) for seed in (0, 1))
+    sides = [{prompt: row["side"] for prompt, row in frozen_rows(store, version).items()} for version in (one, other)]
+    moved = sum(sides[0][prompt] != sides[1][prompt] for prompt in sides[0])
+    found = between(store, one, other)
+    assert moved and found.prompts == Change(30 - moved, 0, 0, moved)
+    same = between(store, one, one)
+    assert (same.prompts, same.comparisons, same.settings) == (Change(30, 0, 0), Change(30, 0, 0), {})
+    assert lines(("v0", "v0"), same)[-1] == "The settings are the same."

@@ -1,0 +1,180 @@
+"""Any checkpoint on any rankings."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from label_data.formats import groups as groups_format
+from label_data.records import InputError
+from reward import metrics
+from reward.__main__ import app
+from reward.evaluation.one_model import check_up, learned_from, read_checkup, read_data
+from reward.evaluation.saved_rewards import kept_rewards
+from reward.head.train import side
+from reward.model.model import RewardModel
+from reward.report.report import read_report
+from reward_fixtures import planted_groups
+from tiny_networks import tiny_decoder
+
+
+class Stopped(Exception):
+    pass
+
+
+@pytest.fixture
+def planted_file(tmp_path):
+    """A file of forty prompts that the trained model never saw."""
+    path = tmp_path / "fresh.jsonl"
+    groups_format.write(path, planted_groups(40, seed=99))
+    return path
+
+
+@pytest.fixture(scope="module")
+def planted_data(planted_store):
+    return read_data(str(planted_store.url.database))
+
+
+def test_a_model_on_its_own_store_is_judged_as_training_judged_it(trained, planted_data):
+    """What it learned from is left out: the same prompts are left as were held out, with the same numbers."""
+    found, report = check_up(str(trained), planted_data), read_report(trained)
+    assert found.learned_from == report.counts.train_prompts
+    assert found.counts.held_out_comparisons == report.counts.held_out_comparisons
+    for name in ("accuracy", "log_loss", "prompt_shuffled", "longer_wins", "tau"):
+        one, other = getattr(found.held_out, name), getattr(report.held_out, name)
+        assert (one.value, one.low, one.high) == pytest.approx((other.value, other.low, other.high), abs=1e-4), name
+
+
+def test_trap_10_prompts_that_a_model_learned_from_are_not_what_it_is_judged_by(trained, planted_data):
+    learned = learned_from(trained)
+    fresh = side([group for group in planted_data.groups if side([group]).clusters[0] not in learned])
+    assert len(learned) + fresh.prompts == 120 and not learned & set(fresh.clusters)
+    everything = check_up(str(trained), planted_data, learned_too=True)
+    assert (everything.counts.held_out_prompts, everything.learned_from) == (120, 0)
+
+
+def test_a_file_is_read_as_a_store_would_read_it(trained, planted_file, tmp_path):
+    """The same prompts twice in a file are the same prompts once."""
+    twice = tmp_path / "twice.jsonl"
+    twice.write_text(planted_file.read_text() * 2)
+    once, again = (check_up(str(trained), read_data(str(path))) for path in (planted_file, twice))
+    assert once.counts == again.counts and once.counts.held_out_prompts == 40
+    assert once.held_out == again.held_out and once.held_out.accuracy.low > 0.6
+
+
+def test_trap_17_every_measure_can_be_computed_from_the_kept_rewards_at_any_batch_size(
+    trained, planted_file, tmp_path, monkeypatch
+):
+    found = check_up(str(trained), read_data(str(planted_file)), tmp_path / "out")
+    rows = [json.loads(line) for line in (tmp_path / "out" / "comparisons.jsonl").read_text().splitlines()]
+    margins = np.array([row["reward_chosen"] - row["reward_rejected"] for row in rows])
+    weights = np.array([row["weight"] for row in rows])
+    accuracy = metrics.mean_with_interval(metrics.correct(margins), weights, [row["cluster"] for row in rows])
+    assert accuracy == found.held_out.accuracy
+    assert metrics.log_loss(margins, weights) == pytest.approx(found.held_out.log_loss.value)
+    shuffled = np.array([row["shuffled_chosen"] - row["shuffled_rejected"] for row in rows])
+    assert metrics.accuracy(shuffled, weights) == pytest.approx(found.held_out.prompt_shuffled.value)
+    rewards = [json.loads(line) for line in (tmp_path / "out" / "rewards.jsonl").read_text().splitlines()]
+    assert len(rewards) == 120 and all(row["deviation"] > 0 for row in rewards)
+    assert read_checkup(tmp_path / "out") == found
+    monkeypatch.setattr("reward.evaluation.saved_rewards.tokens_at_once", lambda device, layout: 50)
+    alone = check_up(str(trained), read_data(str(planted_file)))
+    assert alone.held_out.log_loss.value == pytest.approx(found.held_out.log_loss.value, abs=1e-5)
+
+
+def test_a_stopped_evaluation_goes_on_from_what_it_kept(trained, planted_file, tmp_path):
+    """The last line is cut in the middle, as a kill might leave it."""
+    data, seen = read_data(str(planted_file)), []
+
+    def stop(done, total, message):
+        if done > 50:
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        check_up(str(trained), data, tmp_path / "out", on_progress=stop)
+    kept = tmp_path / "out.unfinished" / "rewards.jsonl"
+    whole = kept.read_bytes()
+    kept.write_bytes(whole[:-9])
+    found = check_up(
+        str(trained), data, tmp_path / "out", on_progress=lambda done, total, message: seen.append(message)
+    )
+    lines = whole.count(b"\n") - 1  # the first says what they are of
+    assert f"{lines - 1} rewards kept, {240 - lines + 1} to compute." in seen
+    assert not kept.parent.exists()
+    assert found.held_out.log_loss.value == pytest.approx(
+        check_up(str(trained), data).held_out.log_loss.value, abs=1e-5
+    )
+
+
+def test_kept_rewards_of_something_else_are_refused(trained, tmp_path):
+    model, path = RewardModel.load(trained), tmp_path / "rewards.jsonl"
+    kept_rewards(model, {}, path, {"model": "one"})
+    with pytest.raises(InputError, match="another model, or of other data"):
+        kept_rewards(model, {}, path, {"model": "other"})
+    path.write_text("something\n")
+    with pytest.raises(InputError, match="not a file of kept rewards"):
+        kept_rewards(model, {}, path, {"model": "one"})
+
+
+def test_a_classifier_of_any_maker_is_judged_and_nobody_knows_what_it_learned_from(planted_file, tmp_path, trained):
+    """A network of another kind and size, saved by transformers alone, whose head comes from chance."""
+    tokenizer = RewardModel.load(trained).tokenizer
+    network = tiny_decoder("qwen2", vocab_size=len(tokenizer), max_position_embeddings=4_096)
+    network.save_pretrained(tmp_path / "theirs")
+    tokenizer.save_pretrained(tmp_path / "theirs")
+    found = check_up(str(tmp_path / "theirs"), read_data(str(planted_file)))
+    assert found.learned_from is None and "Nobody knows" in found.as_markdown()
+    assert 0.2 < found.held_out.accuracy.value < 0.8
+
+
+def test_with_too_few_prompts_nothing_is_said_but_how_many_are_needed(trained, tmp_path):
+    path = tmp_path / "few.jsonl"
+    groups_format.write(path, planted_groups(5, seed=99))
+    found = check_up(str(trained), read_data(str(path)))
+    assert found.held_out is None and "5 with comparisons, and 20 are needed" in found.as_markdown()
+
+
+def test_what_can_be_put_right_is_said(trained, tmp_path, planted_file, tiny_backbone_folder):
+    with pytest.raises(InputError, match="has no projects"):
+        read_data(str(planted_file), "mine")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "notes.txt").write_text("mine")
+    with pytest.raises(InputError, match="exists already"):
+        check_up(str(trained), read_data(str(planted_file)), tmp_path / "out")
+    with pytest.raises(InputError, match="2 labels"):
+        check_up(str(tiny_backbone_folder), read_data(str(planted_file)))
+    (tmp_path / "prompts.txt").write_text("Why?\n")
+    with pytest.raises(InputError, match="no comparison"):
+        check_up(str(trained), read_data(str(tmp_path / "prompts.txt")))
+
+
+def test_the_commands_print_the_report_and_keep_everything(trained, planted_file, tmp_path, monkeypatch):
+    monkeypatch.setenv("WORKBENCH_DATA", str(tmp_path / "data"))
+    done = CliRunner().invoke(app, ["evaluate", str(trained), str(planted_file), "--out", str(tmp_path / "out")])
+    assert done.exit_code == 0, done.output
+    assert "| on fresh.jsonl | value |" in done.stdout and "best of n by the model" in done.stdout
+    assert done.stdout.strip() == (tmp_path / "out" / "report.md").read_text().strip()
+    wrong = CliRunner().invoke(app, ["evaluate", str(tmp_path / "nothing"), str(planted_file)])
+    assert wrong.exit_code == 1 and "neither a folder" in wrong.stderr
+
+
+def test_ctrl_c_says_how_it_goes_on(trained, tmp_path):
+    """A SIGINT while it opens the model: the work stops at the next batch, and the same command goes on."""
+    path = tmp_path / "many.jsonl"
+    groups_format.write(path, planted_groups(400, seed=5))
+    command = [sys.executable, "-m", "reward", "evaluate", str(trained), str(path), "--out", str(tmp_path / "out")]
+    environment = {**os.environ, "WORKBENCH_DATA": str(tmp_path / "data")}
+    started = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
+    said = ""
+    while "rewards" not in said:
+        said += started.stderr.read(1)
+    started.send_signal(signal.SIGINT)
+    said += started.communicate(timeout=300)[1]
+    assert started.returncode == 130, said
+    assert "The same command goes on" in said and "Traceback" not in said
+    assert (tmp_path / "out.unfinished" / "rewards.jsonl").is_file()

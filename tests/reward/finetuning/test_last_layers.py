@@ -1,0 +1,110 @@
+import numpy as np
+import pytest
+import torch
+
+from label_data.records import InputError
+from reward.finetuning.full_and_lora import with_head
+from reward.finetuning.last_layers import top_network, whole_network
+from reward.finetuning.lessons import summed_loss
+from reward.finetuning.trainer import fit
+from reward.networks.backbones import load_tokenizer
+from reward.networks.ranked_network import RankedNetwork
+from reward.settings import Settings
+from tiny_networks import judged_groups
+
+TOP = Settings(method="top", top_layers=2, epochs=1, groups_per_step=4, learning_rate=1e-3)
+
+
+@pytest.fixture(scope="module")
+def tokenizer(tiny_backbone_folder):
+    return load_tokenizer(tiny_backbone_folder)
+
+
+@pytest.fixture
+def groups():
+    return judged_groups(8)
+
+
+def inputs_of(groups):
+    return [one for group in groups for one in group.inputs]
+
+
+def top_of(folder, tokenizer, groups, tmp_path, **options):
+    return top_network(folder, tokenizer, TOP, inputs_of(groups), tmp_path / "activations.db", **options)
+
+
+def frozen_below(folder, tokenizer):
+    """Return the whole network, of whose six layers the last two, the norm and the head are trained."""
+    network = with_head(folder, tokenizer.pad_token_id, TOP)
+    network.model.embed_tokens.requires_grad_(False)
+    network.model.layers[:4].requires_grad_(False)
+    return network
+
+
+def test_the_top_layers_give_the_rewards_and_gradients_of_the_whole_network(
+    tiny_backbone_folder, tokenizer, groups, tmp_path
+):
+    top = top_of(tiny_backbone_folder, tokenizer, groups, tmp_path)
+    whole = frozen_below(tiny_backbone_folder, tokenizer)
+    found = {}
+    for name, ranked in (("top", top), ("whole", RankedNetwork(whole, tokenizer.pad_token_id))):
+        rewards = ranked(inputs_of(groups))
+        summed_loss(rewards, groups, TOP).backward()
+        weights = [
+            weight.grad.flatten() for weight in ranked.parameters() if weight.requires_grad and weight.grad is not None
+        ]
+        found[name] = rewards.detach(), torch.cat(weights)
+    for one, other in zip(found["top"], found["whole"], strict=True):
+        assert one.shape == other.shape and (one - other).norm() <= 1e-5 * other.norm()
+
+
+def test_training_the_top_is_training_those_layers_inside_the_whole_network(
+    tiny_backbone_folder, tokenizer, groups, tmp_path
+):
+    top = top_of(tiny_backbone_folder, tokenizer, groups, tmp_path)
+    fit(top, groups, [], TOP, tmp_path / "top")
+    exported = whole_network(tiny_backbone_folder, top, TOP).state_dict()
+    whole = frozen_below(tiny_backbone_folder, tokenizer)
+    before = {name: weight.clone() for name, weight in whole.state_dict().items()}
+    fit(RankedNetwork(whole, tokenizer.pad_token_id), groups, [], TOP, tmp_path / "whole")
+    expected = whole.state_dict()
+    assert exported.keys() == expected.keys()
+    moved = [name for name in expected if not torch.equal(expected[name], before[name])]
+    assert {name.split(".layers.")[-1][0] for name in moved if ".layers." in name} == {"4", "5"}
+    for name, weight in expected.items():
+        assert torch.allclose(exported[name], weight, atol=1e-5), name
+    moved_by = (expected["score.weight"] - before["score.weight"]).abs().max()
+    assert moved_by > 100 * 1e-5
+
+
+def test_activations_are_computed_once_and_then_read(tiny_backbone_folder, tokenizer, groups, tmp_path):
+    asked = []
+    for _ in range(2):
+        top = top_of(
+            tiny_backbone_folder,
+            tokenizer,
+            groups,
+            tmp_path,
+            on_progress=lambda done, total, _: asked.append((done, total)),
+        )
+    completions = len(inputs_of(groups))
+    assert asked[-1] == (completions, completions) and sum(done == total for done, total in asked) == 1
+    prompt, completion = top.kept.keys(groups[0].inputs[0])
+    found = top.kept.read([prompt, completion])
+    assert [len(vectors) for vectors in found.values()] == [
+        groups[0].inputs[0].prompt_tokens,
+        len(groups[0].inputs[0].completion),
+    ]
+    assert all(vectors.dtype == np.float32 and vectors.shape[1] == 64 for vectors in found.values())
+
+
+def test_a_file_that_lost_what_is_needed_says_so(tiny_backbone_folder, tokenizer, groups, tmp_path):
+    top = top_of(tiny_backbone_folder, tokenizer, groups[:4], tmp_path)
+    with pytest.raises(InputError, match="was changed while training"):
+        top(inputs_of(groups[4:]))
+
+
+def test_as_many_layers_as_the_network_has_are_no_top(tiny_backbone_folder, tokenizer, groups, tmp_path):
+    settings = Settings(method="top", top_layers=6)
+    with pytest.raises(InputError, match="6 layers"):
+        top_network(tiny_backbone_folder, tokenizer, settings, inputs_of(groups), tmp_path / "activations.db")

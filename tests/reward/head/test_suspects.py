@@ -1,0 +1,75 @@
+"""Rankings that heads contradict which did not see their prompts, found in a store and sent to somebody else."""
+
+from dataclasses import replace
+
+import pytest
+from typer.testing import CliRunner
+
+from label_data.assignment.relabelling import answered_again
+from label_data.assignment.tasks import next_tasks
+from label_data.database.engine import open_store
+from label_data.quality.suspects import recall
+from label_data.records import InputError
+from label_data.store.adding import add_groups
+from label_data.store.annotators import annotator_named
+from reward.__main__ import app
+from reward.head.suspects import find_doubts
+from reward_fixtures import planted_groups
+
+PLANTED = 6
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _own_data_folder(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("WORKBENCH_DATA", str(tmp_path_factory.mktemp("data")))
+        yield
+
+
+@pytest.fixture(scope="module")
+def spoilt(tmp_path_factory):
+    """A store of 120 rankings, of which every twentieth is turned round, and the submissions of those."""
+    groups, turned = [], set()
+    for number, group in enumerate(planted_groups(120)):
+        (ranking,) = group.rankings
+        if number % 20 == 0:
+            ranking = replace(ranking, order=ranking.order[::-1], submission="")
+            turned.add(ranking.submission)
+        groups.append(replace(group, rankings=(ranking,)))
+    store = open_store(tmp_path_factory.mktemp("spoilt") / "store.db")
+    add_groups(store, groups)
+    return store, turned
+
+
+@pytest.fixture(scope="module")
+def found(spoilt, tiny_backbone_folder):
+    return find_doubts(spoilt[0], backbone=str(tiny_backbone_folder))
+
+
+def test_rankings_that_were_turned_round_are_most_of_those_doubted(spoilt, found):
+    """Chance would find a twentieth of the six."""
+    assert (found.rankings, found.comparisons, len(found.suspects)) == (120, 360, PLANTED)
+    assert found.accuracy > 0.8
+    assert recall(list(found.suspects), spoilt[1], share=1) >= 4 / PLANTED
+
+
+def test_too_few_prompts_are_a_sentence(tmp_path):
+    store = open_store(tmp_path / "store.db")
+    add_groups(store, planted_groups(29))
+    with pytest.raises(InputError, match="29 ranked prompts are too few"):
+        find_doubts(store)
+
+
+def test_the_command_lists_them_and_asks_once_more_for_their_prompts(spoilt, found, tiny_backbone_folder):
+    store, _ = spoilt
+    command = ["suspects", store.url.database, "--backbone", str(tiny_backbone_folder), "--ask-again"]
+    done = CliRunner().invoke(app, command)
+    assert done.exit_code == 0, done.output
+    for one in found.suspects:
+        assert f"{one.submission}  prompt {one.prompt_id}, ann: contradicts" in done.stdout
+    assert f"One more ranking is asked for of prompts: {PLANTED}." in done.stdout
+    assert answered_again(store) == (PLANTED, 0)
+    tasks = next_tasks(store, annotator_named(store, "Bob").id, count=2 * PLANTED)
+    assert {task.prompt.id for task in tasks} == {one.prompt_id for one in found.suspects}
+    again = CliRunner().invoke(app, command)
+    assert "of prompts: 0. Left as they are: 6 asked for before" in again.stdout

@@ -1,0 +1,284 @@
+"""A real server process, asked by real clients: rewards, wires, limits, and its end."""
+
+import http.client
+import json
+import os
+import signal
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from urllib.parse import urlsplit
+
+import pytest
+from typer.testing import CliRunner
+
+from browser import LEASH
+from reward.__main__ import app
+from reward.model.model import RewardModel
+from reward.serving.server import Limits, ended
+
+PROMPT = [{"role": "user", "content": "Can pigs fly?"}]
+COMPLETIONS = ["No.", "Yes, if they are thrown hard enough.", "abc abc", "vwx", ""]
+SECRET = "xyzzy plugh"
+
+SERVER = """
+import sys
+from reward.serve import Limits, serve_model
+serve_model(sys.argv[1], "127.0.0.1", 0, Limits(body=20_000, completions=8, tokens=1_000, longest=300, queue=2))
+"""
+
+
+@contextmanager
+def running(*command):
+    """Yield a server's process and its address, once it listens."""
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    process = subprocess.Popen([sys.executable, *map(str, command)], text=True, env=environment, **pipes)
+    try:
+        said = process.stdout.readline()
+        assert "answers at" in said, process.stderr.read()
+        yield process, urlsplit(said.split(" at ")[1].split()[0]).netloc
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@pytest.fixture(scope="module")
+def server(trained):
+    with running(LEASH, "reward", "serve", trained, "--port", "0") as (_, address):
+        yield address
+
+
+@pytest.fixture(scope="module")
+def model(trained):
+    return RewardModel.load(trained)
+
+
+def ask(address, path, body=None, method=None):
+    """Return (status, headers, JSON or text)."""
+    connection = http.client.HTTPConnection(address, timeout=120)
+    content = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
+    headers = {"Content-Type": "application/json"} if content else {}
+    connection.request(method or ("GET" if body is None else "POST"), path, content, headers)
+    response = connection.getresponse()
+    text = response.read().decode()
+    connection.close()
+    is_json = response.headers.get("Content-Type", "").startswith("application/json")
+    return response.status, response.headers, json.loads(text) if is_json else text
+
+
+def refused(address, path, body):
+    status, _, found = ask(address, path, body)
+    assert found["error"]["code"] == status
+    return status, found["error"]["message"]
+
+
+# The wires
+
+
+def test_score_gives_the_rewards_and_deviations_of_the_model(server, model):
+    rewards, deviations = model.score_with_deviations(PROMPT, COMPLETIONS)
+    for asked in ({"messages": PROMPT}, {"prompt": "Can pigs fly?"}):
+        status, _, found = ask(server, "/score", {**asked, "completions": COMPLETIONS})
+        assert status == 200
+        assert found["rewards"] == pytest.approx(rewards, abs=1e-5)
+        assert found["standard_deviations"] == pytest.approx(deviations, rel=1e-4)
+        assert found["trimmed"] == 0 and found["tokens"] > 100
+
+
+def test_trap_13_a_served_reward_has_no_sigmoid(server, model):
+    """The trained head gives rewards beyond 1 or below 0, which no sigmoid does."""
+    texts = ["abcde abcde abcde", "vwxyz vwxyz vwxyz"]
+    raw = model.score(PROMPT, texts)
+    assert min(raw) < 0 or max(raw) > 1
+    turns = [[*PROMPT, {"role": "assistant", "content": text}] for text in texts]
+    classified = [ask(server, "/classify", {"messages": one})[2]["data"][0]["probs"][0] for one in turns]
+    assert classified == pytest.approx(raw, abs=1e-5)
+
+
+def test_openrlhfs_client_gets_what_it_reads(server, model):
+    """It sends whole conversations as the template writes them, and their prompts; it reads rewards, scores, logs."""
+    whole = [
+        model.tokenizer.apply_chat_template([*PROMPT, {"role": "assistant", "content": text}], tokenize=False)
+        for text in COMPLETIONS
+    ]
+    prompt = model.tokenizer.apply_chat_template(PROMPT, tokenize=False, add_generation_prompt=True)
+    rewards = model.score(PROMPT, COMPLETIONS)
+    for asked in ({"query": whole}, {"query": whole, "prompts": [prompt] * 5, "labels": [""] * 5}):
+        _, _, found = ask(server, "/get_reward", asked)
+        assert found["rewards"] == found["scores"] == pytest.approx(rewards, abs=1e-5)
+        assert len(found["extra_logs"]["standard_deviations"]) == 5
+
+
+@pytest.mark.parametrize("stopped_at", ["<|end|>\n", "<|end|>", ""])
+def test_trap_5_a_conversation_that_a_policy_ended_early_is_ended_as_training_ends_it(server, model, stopped_at):
+    """The reward is read at the last token of the template: without it another token's would be."""
+    prompt = model.tokenizer.apply_chat_template(PROMPT, tokenize=False, add_generation_prompt=True)
+    _, _, found = ask(server, "/get_reward", {"query": [f"{prompt}abc abc{stopped_at}"]})
+    assert found["rewards"] == pytest.approx(model.score(PROMPT, ["abc abc"]), abs=1e-5)
+
+
+def test_what_is_missing_of_an_ending_is_added_and_no_more():
+    for text in ("a<e>\n", "a<e>", "a"):
+        assert ended(text, "<e>\n") == "a<e>\n"
+    assert ended("a", "") == "a"
+    assert ended("a<e>\n<e>", "<e>\n") == "a<e>\n<e>\n"
+
+
+def test_vllms_client_gets_its_shape(server, model):
+    whole = model.tokenizer.apply_chat_template([*PROMPT, {"role": "assistant", "content": "No."}], tokenize=False)
+    for given in (whole, [whole, whole]):
+        status, _, found = ask(server, "/classify", {"model": "any", "input": given, "use_activation": False})
+        assert status == 200 and found["object"] == "list" and found["id"].startswith("classify-")
+        assert found["usage"]["prompt_tokens"] == found["usage"]["total_tokens"] > 0
+        details = {"prompt_tokens_details": None, "completion_tokens_details": None}
+        assert found["usage"] == {**details, **found["usage"], "completion_tokens": 0} and len(found["usage"]) == 5
+        for number, one in enumerate(found["data"]):
+            assert (one["index"], one["num_classes"], one["label"]) == (number, 1, "reward")
+            assert one["probs"] == pytest.approx(model.score(PROMPT, ["No."]), abs=1e-5)
+    assert refused(server, "/classify", {"input": whole, "use_activation": True})[0] == 422
+
+
+def test_many_clients_at_once_get_what_each_asked_for_in_fewer_batches(server, model):
+    asked = [(f"Question {number}?", [letter * number for letter in "abv"]) for number in range(1, 33)]
+    before = metric(server, "reward_batches_total")
+    with ThreadPoolExecutor(16) as clients:
+        answers = list(
+            clients.map(lambda one: ask(server, "/score", {"prompt": one[0], "completions": one[1]})[2], asked)
+        )
+    for (prompt, completions), found in zip(asked, answers, strict=True):
+        expected = model.score([{"role": "user", "content": prompt}], completions)
+        assert found["rewards"] == pytest.approx(expected, abs=1e-5)
+    assert metric(server, "reward_batches_total") - before < 32
+
+
+def test_health_and_metrics_say_how_it_is(server, trained):
+    status, _, found = ask(server, "/health")
+    assert (status, found["status"], found["model"]) == (200, "ok", trained.name)
+    assert found["standard_deviations"] is True and len(found["revision"]) == 16
+    before = metric(server, 'reward_requests_total{path="/score",status="200"}')
+    tokens = metric(server, "reward_tokens_total")
+    _, _, answer = ask(server, "/score", {"prompt": "Why?", "completions": ["a", "b"]})
+    assert metric(server, 'reward_requests_total{path="/score",status="200"}') == before + 1
+    assert metric(server, "reward_tokens_total") == tokens + answer["tokens"]
+    assert metric(server, 'reward_request_seconds_bucket{path="/score",le="+Inf"}') == before + 1
+    assert ask(server, "/metrics")[1]["Content-Type"].startswith("text/plain; version=0.0.4")
+
+
+def metric(address, name):
+    lines = ask(address, "/metrics")[2].splitlines()
+    return sum(float(line.rpartition(" ")[2]) for line in lines if line.rpartition(" ")[0] == name)
+
+
+# What is refused
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status", "said"),
+    [
+        ("/score", b"{", 400, "not JSON"),
+        ("/score", b"[" * 100_000, 400, "not JSON"),
+        ("/score", b"\xff\xfe{}", 400, "not JSON"),
+        ("/score", [], 400, "not an object"),
+        ("/score", {}, 422, "either"),
+        ("/score", {"prompt": "a", "messages": PROMPT, "completions": ["b"]}, 422, "either"),
+        ("/score", {"prompt": "a", "completions": []}, 422, "at least one"),
+        ("/score", {"prompt": "a", "completions": ["b", 3]}, 422, "number 2 is int"),
+        ("/score", {"prompt": 3, "completions": ["b"]}, 422, "not text"),
+        ("/score", {"prompt": " ", "completions": ["b"]}, 422, "empty"),
+        ("/score", {"messages": [{"role": "user"}], "completions": ["b"]}, 422, "message 1"),
+        ("/score", {"prompt": "a", "completion": ["b"]}, 422, "no field 'completion'"),
+        ("/get_reward", {"query": "a"}, 422, "not a list"),
+        ("/get_reward", {"query": ["a", "b"], "prompts": ["a"]}, 422, "one for each"),
+        ("/classify", {"input": 3}, 422, "not a list"),
+        ("/classify", {"messages": PROMPT}, 422, "not the assistant's"),
+    ],
+)
+def test_a_wrong_request_gets_one_sentence(server, path, body, status, said):
+    assert refused(server, path, body)[0] == status
+    assert said in refused(server, path, body)[1]
+
+
+def test_another_path_or_method_says_what_there_is(server):
+    assert ask(server, "/")[0] == 404 and "POST /score" in ask(server, "/")[2]["error"]["message"]
+    assert ask(server, "/score")[0] == 405
+
+
+@pytest.fixture(scope="module")
+def small_server(trained):
+    """The address of a server with the limits in SERVER."""
+    with running("-c", SERVER, trained) as (_, address):
+        yield address
+
+
+def test_what_is_too_large_is_refused(small_server):
+    """Limits of 20,000 bytes, 8 completions, 1,000 tokens and 300 for one completion; a token a byte here."""
+    for body, said in (
+        ({"prompt": "a", "completions": ["b" * 20_000]}, "over 20,000 bytes"),
+        ({"prompt": "a", "completions": ["b"] * 9}, "at most 8"),
+        ({"prompt": "a", "completions": ["b" * 200] * 6}, "at most 1,000"),
+        ({"prompt": "a", "completions": ["b" * 300]}, "at most 300"),
+    ):
+        status, message = refused(small_server, "/score", body)
+        assert status == 413 and said in message
+    assert ask(small_server, "/score", {"prompt": "a", "completions": ["b"]})[0] == 200
+
+
+def test_a_long_prompt_loses_its_start_and_that_is_counted(server):
+    for letters, trimmed in ((1_000, 0), (3_000, 1)):
+        status, _, found = ask(server, "/score", {"prompt": "a" * letters, "completions": ["b"]})
+        assert (status, found["trimmed"]) == (200, trimmed)
+
+
+def test_a_full_queue_sends_clients_away_for_a_second(small_server):
+    """Two may wait. Of thirty at once some are answered, and the others are told to come again."""
+    body = {"prompt": "a" * 100, "completions": ["b" * 50] * 4}
+    with ThreadPoolExecutor(30) as clients:
+        answers = list(clients.map(lambda _: ask(small_server, "/score", body), range(60)))
+    assert {status for status, *_ in answers} == {200, 503}
+    away = next(one for one in answers if one[0] == 503)
+    assert away[1]["Retry-After"] == "1" and "wait already" in away[2]["error"]["message"]
+    assert ask(small_server, "/score", body)[0] == 200
+
+
+# Its end
+
+
+def test_a_request_that_is_being_answered_when_it_is_stopped_is_answered(trained):
+    """SIGTERM once the server has the whole request: it answers, says nothing of the texts, and leaves with 0."""
+    with running(LEASH, "reward", "serve", trained, "--port", "0") as (process, address):
+        ask(address, "/score", {"prompt": SECRET, "completions": [SECRET]})
+        ask(address, f"/score?text={SECRET.replace(' ', '+')}", {"prompt": SECRET, "completions": 3})
+        body = {"prompt": SECRET * 50, "completions": [SECRET * number for number in range(1, 60)]}
+        with ThreadPoolExecutor(1) as client:
+            answer = client.submit(ask, address, "/score", body)
+            while metric(address, "reward_in_progress") == 0 and not answer.done():
+                pass
+            assert not answer.done()
+            process.send_signal(signal.SIGTERM)
+            status, _, found = answer.result(timeout=120)
+        assert status == 200 and len(found["rewards"]) == 59
+        process.stdin.close()
+        process.stdin = None
+        out, err = process.communicate(timeout=60)
+        assert process.returncode == 0, err
+        assert SECRET not in out + err and "plugh" not in out + err
+
+
+def test_a_port_that_is_taken_is_one_sentence(server, trained):
+    port = server.rpartition(":")[2]
+    command = [sys.executable, "-m", "reward", "serve", str(trained), "--port", port]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1 and f"port {port}" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_a_folder_that_is_no_model_is_one_sentence(tmp_path):
+    done = CliRunner().invoke(app, ["serve", str(tmp_path / "nothing")])
+    assert done.exit_code == 1 and "neither a folder" in done.stderr and "Traceback" not in done.output
+
+
+def test_the_default_limits_hold_a_batch_of_a_rollout():
+    """128 prompts with 2,048 tokens each, at four bytes a token, is what OpenRLHF may send at once."""
+    limits = Limits()
+    assert limits.body >= 128 * 2_048 * 4 and limits.tokens >= 128 * 2_048 and limits.completions >= 128

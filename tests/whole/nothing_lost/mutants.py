@@ -1,0 +1,68 @@
+"""Faults planted into one writer's process, for the checker to catch: a checker that finds nothing in them is none."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from secrets import token_hex
+from typing import Any
+
+from sqlalchemy import Connection
+
+from label_data.assignment import tasks as assignment
+from label_data.database.engine import Store, writing
+from label_data.settings import ProjectSettings
+from tests.whole.nothing_lost.history import History
+
+
+def acknowledge_early(history: History) -> None:
+    """Tell the annotator that a ranking is saved, and commit a twentieth of a second later."""
+
+    @contextmanager
+    def early(store: Store, beside_others: bool = False) -> Iterator[Connection]:
+        with writing(store, beside_others) as connection:
+            yield connection
+            last = history.calls[-1]
+            if last.what == "submit" and not any(call.fields == last.fields for call in history.calls[:-1]):
+                history.was_told("saved")
+                time.sleep(0.05)
+
+    assignment.writing = early
+
+
+def lease_without_place(_history: History) -> None:
+    """Hand a prompt out however many have it already."""
+    lease_more = assignment.lease_more
+
+    def careless(connection: Connection, project: str, annotator: str, settings: ProjectSettings, *more: Any) -> None:
+        lease_more(connection, project, annotator, replace(settings, annotators_per_prompt=100), *more)
+
+    assignment.lease_more = careless
+
+
+def submit_without_key(_history: History) -> None:
+    """Take whatever is sent as new: neither its name is looked at nor what the task has already."""
+    submit = assignment.submit
+
+    def anew(store: Store, answer: assignment.Answer, annotator: str) -> str:
+        with writing(store) as connection:
+            connection.exec_driver_sql("DROP INDEX IF EXISTS uq_rankings_task")
+        return submit(store, replace(answer, submission=token_hex(16), revises=None), annotator)
+
+    def anew_then_next(store: Store, answer: assignment.Answer, annotator: str) -> tuple[str, list[assignment.Task]]:
+        return anew(store, answer, annotator), []
+
+    assignment.submit, assignment.submit_then_next = anew, anew_then_next
+
+
+def count_without_lock(_history: History) -> None:
+    """Read what is counted without a lock, as on PostgreSQL any number of others may at the same moment."""
+    assignment._LOCKED = assignment._TASK_AND_ITEM
+
+
+MUTANTS: dict[str, Callable[[History], None]] = {
+    "early": acknowledge_early,
+    "no-place": lease_without_place,
+    "no-key": submit_without_key,
+    "no-lock": count_without_lock,
+}

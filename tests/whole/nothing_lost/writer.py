@@ -1,0 +1,171 @@
+"""A writer: one annotator's browser, which asks, answers, answers again, changes, withdraws and leaves, without a rest.
+
+What was asked and not answered when it was killed, it asks again when it lives again, under the same name, as the page
+does. Its answers go as the ranking page sends them, together with the question for the next tasks; its changes, alone.
+"""
+
+import logging
+import random
+import secrets
+import time
+from typing import Any
+
+from sqlalchemy import update
+from sqlalchemy.exc import DBAPIError
+
+from label_data.assignment import tasks as assignment
+from label_data.assignment.drafts import save_draft
+from label_data.assignment.leases import leave
+from label_data.assignment.own_rankings import retract
+from label_data.database import schema
+from label_data.database.engine import Store, open_store, writing
+from label_data.records import InputError
+from tests.whole.nothing_lost.history import Call, History
+
+SHOWN = 3
+"""Completions of each prompt."""
+STOP = "stop"
+"""A file of this name beside the histories asks all writers to end."""
+
+
+class Alarm(logging.Handler):
+    """Raises what `submit_then_next` logs and goes on after: to a writer nothing should happen there."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Raise the error of the record, where it was caught."""
+        assert record.exc_info and record.exc_info[1]
+        raise record.exc_info[1]
+
+
+class Writer:
+    """One life of one writer."""
+
+    def __init__(self, store: Store, annotator: str, history: History, outlasts_server: bool) -> None:
+        self._store, self._annotator, self._history = store, annotator, history
+        self._outlasts_server = outlasts_server
+        self._random = random.Random(secrets.randbits(64))
+        # Of a server that is killed the log would only repeat, call by call, that it is away.
+        assignment.log.addHandler(logging.NullHandler() if outlasts_server else Alarm())
+        assignment.log.propagate = not outlasts_server
+        self._open: list[str] = []
+        self._given: list[str] = []
+        """Tasks that came with the last answer."""
+        self._sent: list[dict[str, Any]] = []
+        """What was submitted and answered."""
+        self._newest: dict[str, str] = {}
+        """Task -> what this writer believes to be its newest ranking."""
+        for call in history.calls:
+            self._remember(call)
+
+    def resolve(self) -> None:
+        """Ask again what the last life asked and was not answered."""
+        if self._history.calls and (last := self._history.calls[-1]).is_in_doubt:
+            self._ask(last.what, last.fields)
+
+    def step(self) -> None:
+        """Do one thing that an annotator may do now."""
+        possible = {"assign": 1 if self._open else 20, "leave": 1, "lapse": 1}
+        if self._open:
+            possible |= {"answer": 20, "draft": 1}
+        if self._newest:
+            possible |= {"revise": 3, "retract": 1}
+        if self._sent:
+            possible["again"] = 3
+        match self._random.choices(list(possible), list(possible.values()))[0]:
+            case "answer":
+                self._answer(self._random.choice(self._open), None)
+            case "revise":
+                self._answer(*self._random.choice(list(self._newest.items())))
+            case "again":
+                self._ask("submit", self._random.choice(self._sent))
+            case "retract":
+                self._ask("retract", {"submission": self._random.choice(list(self._newest.values()))})
+            case "draft":
+                self._ask("draft", {"token": self._random.choice(self._open), "at": int(time.time() * 1000)})
+            case "lapse":
+                self._ask("lapse", {"of_three": self._random.randrange(3)})
+            case simple:
+                self._ask(simple, {})
+
+    def _answer(self, token: str, revises: str | None) -> None:
+        outcome = self._random.choices(("ranked", "all_bad", "skipped"), (8, 1, 1))[0]
+        order = self._random.sample([[place] for place in range(SHOWN)], SHOWN) if outcome == "ranked" else []
+        named = {"token": token, "submission": secrets.token_hex(16), "revises": revises}
+        self._ask("submit", named | {"outcome": outcome, "order": order})
+
+    def _ask(self, what: str, fields: dict[str, Any]) -> None:
+        call = self._history.asks(what, fields)
+        while call.is_in_doubt:
+            try:
+                self._history.was_told(self._done(what, fields))
+            except InputError as error:
+                self._history.was_refused(str(error))
+            except DBAPIError:
+                if not self._outlasts_server:
+                    raise
+                time.sleep(0.05)
+        self._remember(call)
+        if self._given:
+            given = self._history.asks("assign", {})
+            self._history.was_told(self._given)
+            self._remember(given)
+            self._given = []
+
+    def _done(self, what: str, fields: dict[str, Any]) -> Any:
+        match what:
+            case "assign":
+                return [task.token for task in assignment.next_tasks(self._store, self._annotator)]
+            case "submit" if fields["revises"] is None:
+                answer = assignment.Answer(**fields)
+                said, tasks = assignment.submit_then_next(self._store, answer, self._annotator)
+                self._given = [task.token for task in tasks]
+                return said
+            case "submit":
+                return assignment.submit(self._store, assignment.Answer(**fields), self._annotator)
+            case "retract":
+                return retract(self._store, fields["submission"], self._annotator)
+            case "draft":
+                draft = {"at": fields["at"], "revises": None}
+                return save_draft(self._store, fields["token"], self._annotator, draft)
+            case "leave":
+                return leave(self._store, self._annotator)
+        tasks = schema.tasks
+        lapsed = update(tasks).where(schema.is_open, tasks.c.number % 3 == fields["of_three"]).values(expires_us=0)
+        with writing(self._store) as connection:
+            return connection.execute(lapsed).rowcount
+
+    def _remember(self, call: Call) -> None:
+        if call.what == "assign" and call.answers:
+            self._open = call.answers[0]
+        elif call.what == "submit" and not call.is_in_doubt:
+            token, submission = call.fields["token"], call.fields["submission"]
+            self._open = [one for one in self._open if one != token]
+            if call.answers:
+                self._sent.append(call.fields)
+            if "saved" in call.answers:
+                self._newest[token] = submission
+            elif call.refused:
+                self._newest.pop(token, None)
+        elif call.what == "retract" and not call.is_in_doubt:
+            gone = call.fields["submission"]
+            self._newest = {token: newest for token, newest in self._newest.items() if newest != gone}
+
+
+def live(address: str, annotator: str, history: History, outlasts_server: bool = False) -> None:
+    """Write until a file asks for the end; what was in doubt is settled first."""
+    store = _opened(address, outlasts_server)
+    writer = Writer(store, annotator, history, outlasts_server)
+    writer.resolve()
+    while not (history.folder / STOP).exists():
+        writer.step()
+    store.dispose()
+
+
+def _opened(address: str, outlasts_server: bool) -> Store:
+    while True:
+        try:
+            return open_store(address, create=False)
+        except InputError:
+            if not outlasts_server:
+                raise
+            time.sleep(0.05)

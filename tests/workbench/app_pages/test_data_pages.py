@@ -1,0 +1,404 @@
+"""The pages on the data, used as a person uses them: what goes in, what is found, what comes out, how good it is."""
+
+import json
+from math import nan
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from app_pages import APP, button, open_page, shown
+from label_data.assignment.own_rankings import retract
+from label_data.assignment.relabelling import answered_again
+from label_data.assignment.tasks import Answer, next_tasks, submit
+from label_data.data_folder import default_store
+from label_data.database.engine import open_store
+from label_data.exchange.known_formats import LACKS, WRITERS
+from label_data.oversight.progress import store_counts
+from label_data.quality.agreement import Ceiling
+from label_data.quality.page import tables
+from label_data.quality.report import quality
+from label_data.quality.suspects import Suspect
+from label_data.records import Completion, Group, Ranking, user_prompt
+from label_data.store.adding import add_groups, add_prompts
+from label_data.store.annotators import annotator_named
+from label_data.store.jobs import DONE, add_job, end_job, start_job
+from label_data.store.stored_groups import groups
+from label_data.versions.making import make_version
+from label_data.versions.recipes import Recipe
+from label_data.versions.version import record_model, version_groups, versions
+from page_fixtures import HELD_OUT, add_run
+from planted_people import careful, order_untold, planted, upwards
+from reward.head.suspects import Doubts
+from store_fixtures import add_ready_prompt
+from workbench.languages.catalogue import catalogue
+from workbench.views.quality import model_plot, win_matrix
+from workbench.web.session import store as shared_store
+
+PAIRS = b'{"prompt": "Can pigs fly?", "chosen": "No.", "rejected": "Yes."}\n' * 2
+
+
+@pytest.fixture
+def app(tmp_path, monkeypatch):
+    """Return the app at its first page, over an empty store of its own."""
+    monkeypatch.setenv("WORKBENCH_DATA", str(tmp_path))
+    shared_store.clear()
+    yield AppTest.from_file(str(APP), default_timeout=120)
+    shared_store.clear()
+
+
+def said(app):
+    """Return every text that the page shows in a message, a caption or a block of text as it is."""
+    parts = [*app.success, *app.info, *app.error, *app.caption, *app.code, *app.markdown]
+    return [shown(part) for part in parts]
+
+
+# Import
+
+
+def test_an_uploaded_file_is_recognised_and_previewed_before_anything_is_stored(app):
+    open_page(app, "data")
+    app.file_uploader[0].upload("mine.jsonl", PAIRS, "application/jsonl").run()
+    assert not app.exception
+    store = open_store(default_store())
+    assert (
+        "mine.jsonl is read as: TRL or OpenRLHF preference, standard, prompt explicit. Nothing is stored yet."
+        in said(app)
+    )
+    assert [metric.value for metric in app.metric][-3:] == ["2", "4", "2"]
+    assert {"Can pigs fly?", "No.", "Yes."} <= set(said(app))
+    assert store_counts(store).prompts == 0
+    button(app, "Import all of it (2)").click().run()
+    assert not app.exception
+    assert "Added: 1 prompts, 2 completions, 1 rankings." in said(app)
+    assert "There already, in the store or earlier in the file: 1 prompts, 2 completions, 1 rankings." in said(app)
+    (group,) = groups(store)
+    assert group.prompt.source == "mine.jsonl"
+    assert app.metric[0].value == "1"
+
+
+def test_what_is_left_out_of_a_file_is_counted_before_it_is_stored(app):
+    open_page(app, "data")
+    row = {"prompt": "Can pigs fly?", "chosen": "No.", "rejected": "Yes.", "mood": "good"}
+    app.file_uploader[0].upload("mine.jsonl", json.dumps(row).encode(), "application/jsonl").run()
+    assert [text for text in said(app) if text.startswith("Left out: 1 ×") and "mood" in text]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "why"),
+    [
+        ("mine.jsonl", PAIRS + b'{"prompt": 3}\n', "mine.jsonl, line 3"),
+        ("mine.json", b"[", "mine.json"),
+        ("mine.jsonl", b'{"question": 1}', "found fields that no format has"),
+        ("mine.parquet", b"PAR1", "mine.parquet"),
+    ],
+)
+def test_a_bad_file_is_refused_in_one_message_by_its_own_name_and_nothing_is_stored(app, name, content, why):
+    open_page(app, "data")
+    app.file_uploader[0].upload(name, content, "application/octet-stream").run()
+    assert not app.exception
+    (error,) = app.error
+    assert why in shown(error)
+    assert "/tmp" not in shown(error) and "--format" not in shown(error)
+    assert store_counts(open_store(default_store())).prompts == 0
+
+
+def test_a_table_with_other_names_of_columns_is_read_when_they_are_named(app):
+    open_page(app, "data")
+    next(field for field in app.text_input if field.label == "Names of fields").input("chosen=better, rejected=worse")
+    app.file_uploader[0].upload("mine.csv", b"prompt,better,worse\nCan pigs fly?,No.,Yes.\n", "text/csv").run()
+    button(app, "Import all of it (1)").click().run()
+    assert not app.exception
+    (group,) = groups(open_store(default_store()))
+    assert [one.text for one in group.completions] == ["No.", "Yes."]
+
+
+def test_a_licence_and_names_of_fields_said_of_one_file_are_not_taken_for_the_next(app):
+    def field(label):
+        return next(field for field in app.text_input if field.label == label)
+
+    open_page(app, "data")
+    field("Names of fields").input("chosen=better, rejected=worse")
+    field("Licence").input("cc-by-4.0")
+    app.file_uploader[0].upload("mine.csv", b"prompt,better,worse\nCan pigs fly?,No.,Yes.\n", "text/csv").run()
+    button(app, "Import all of it (1)").click().run()
+    assert (field("Names of fields").value, field("Licence").value) == ("", "")
+    app.file_uploader[0].upload("next.csv", b"prompt,chosen,rejected\nCan hens fly?,Some.,No.\n", "text/csv").run()
+    button(app, "Import all of it (1)").click().run()
+    assert not app.exception
+    licences = {group.prompt.source: group.prompt.licence for group in groups(open_store(default_store()))}
+    assert licences == {"mine.csv": "cc-by-4.0", "next.csv": ""}
+
+
+# Browse
+
+
+def test_a_search_lists_what_fits_and_an_empty_one_pages_through_all(app):
+    store = open_store(default_store())
+    add_prompts(store, [user_prompt(f"prompt {number}") for number in range(25)])
+    open_page(app, "data")
+    assert "1 to 20 of 25 prompts, newest first." in said(app)
+    button(app, "Older").click().run()
+    assert "21 to 25 of 25 prompts, newest first." in said(app)
+    assert app.dataframe[0].value["Prompt"].tolist() == [f"prompt {number}" for number in (4, 3, 2, 1, 0)]
+    next(field for field in app.text_input if field.key == "data-text").input("PROMPT 7").run()
+    assert app.dataframe[0].value["Prompt"].tolist() == ["prompt 7"]
+    next(box for box in app.selectbox if box.label == "State").set_value("ranked").run()
+    assert "No prompt fits all of that. Leave something out." in said(app)
+
+
+def test_a_prompts_history_has_who_said_what_when_and_what_became_of_it(app):
+    store = open_store(default_store())
+    prompt = add_ready_prompt(store, "Which?", "one", "two")
+    ann = annotator_named(store, "Ann").id
+    (task,) = next_tasks(store, ann)
+    submit(store, Answer(task.token, "s-1", "ranked", [[0], [1]], reason="Shorter.", demonstration="mine"), ann)
+    (only,) = version_groups(store, make_version(store, "v1", Recipe("default")))
+    submit(store, Answer(task.token, "s-2", "all_bad", revises="s-1"), ann)
+    retract(store, "s-2", ann)
+    open_page(app, "data")
+    app.query_params["prompt"] = prompt.id
+    app.run()
+    assert not app.exception
+    assert {"Which?", "one", "two", "mine"} <= {code.value for code in app.code}
+    rankings = app.dataframe[1].value
+    numbers = {code.value: place for place, code in enumerate((c for c in app.code if c.value in ("one", "two")), 1)}
+    first = [numbers[completion.text] for completion in task.completions]
+    assert rankings["Submission"].tolist() == ["s-1", "s-2"]
+    assert rankings["Annotator"].tolist() == ["Ann", "Ann"]
+    assert rankings["Said"].tolist() == [f"{first[0]} > {first[1]}", "all bad"]
+    assert rankings["Reason"].tolist() == ["Shorter.", ""]
+    assert all(standing.startswith("withdrawn 20") for standing in rankings["Standing"])
+    assert [expander.label for expander in app.expander if "Settings of" in expander.label]
+    on_side = {"train": "training", "held_out": "held out"}[only.side]
+    assert any(shown(one).startswith(f"In versions: v1 ({on_side}, made 20") for one in app.caption)
+
+
+def test_a_prompt_that_is_not_there_is_said_so(app):
+    add_ready_prompt(open_store(default_store()), "Which?", "one", "two")
+    open_page(app, "data")
+    app.query_params["prompt"] = "nothing"
+    app.run()
+    assert not app.exception
+    assert shown(app.error[0]).startswith("Project default has no prompt nothing.")
+
+
+# Export
+
+
+def test_every_format_is_offered_with_what_it_cannot_carry():
+    """The sentences of the catalogues are those that the formats say of themselves."""
+    for language in ("en", "zh", "ja"):
+        words = catalogue(language)["export"]
+        assert words["formats"].keys() == WRITERS.keys()
+        assert words["lacking"].keys() == LACKS.keys()
+    assert catalogue("en")["export"]["lacking"] == LACKS
+
+
+@pytest.mark.parametrize("kind", ["trl", "spreadsheet", "nemo-rl"])
+def test_a_file_in_the_chosen_format_is_prepared(app, kind):
+    store = open_store(default_store())
+    add_ready_prompt(store, "Which?", "one", "two")
+    ann = annotator_named(store, "Ann").id
+    (task,) = next_tasks(store, ann)
+    submit(store, Answer(task.token, "s-1", "ranked", [[0], [1]]), ann)
+    open_page(app, "data")
+    next(box for box in app.selectbox if box.key == "data-format").set_value(kind).run()
+    assert f"This format has no place for {LACKS[kind]}." in said(app)
+    button(app, "Prepare the file").click().run()
+    assert not app.exception
+    assert app.success
+
+
+# Versions and quality
+
+
+@pytest.fixture
+def judged(app):
+    """Return the app over a store of sixty prompts that two careful people and one who prefers the later judged."""
+    people = {"ana": careful(), "ben": careful(), "cem *x*": upwards(2.0)}
+    add_groups(open_store(default_store()), planted(people, prompts=60, completions=3, ties=0.5))
+    return app
+
+
+def test_a_version_is_made_as_it_was_asked_for_and_shown_with_its_card(judged):
+    open_page(judged, "versions")
+    fields = {field.label: field for field in [*judged.selectbox, *judged.checkbox, *judged.multiselect]}
+    fields["Ties"].set_value("half")
+    fields["Several annotators"].set_value("majority")
+    fields["Margins for strengths"].check()
+    fields["Annotator"].set_value(["ana", "ben"])
+    button(judged, "Make the version").click().run()
+    assert not judged.exception
+    assert "Version v1 is made." in said(judged)
+    (made,) = versions(open_store(default_store()))
+    assert (made.recipe.ties, made.recipe.aggregate, made.recipe.margins) == ("half", "majority", (0.3, 0.6, 1.0))
+    assert made.recipe.where == ("annotator=ana", "annotator=ben")
+    assert judged.dataframe[0].value.iloc[0][["Name", "Prompts", "sha256"]].tolist() == ["v1", 60, made.sha256]
+    assert any("Data card: v1" in html.value for html in judged.html)
+
+
+def test_a_version_that_cannot_be_made_is_refused_in_a_sentence(judged):
+    open_page(judged, "versions")
+    next(field for field in judged.text_area).input("language=de")
+    button(judged, "Make the version").click().run()
+    assert not judged.exception
+    assert "write FIELD=VALUE" in shown(judged.error[0])
+    assert versions(open_store(default_store())) == []
+
+
+def test_two_versions_are_compared_and_a_side_of_one_is_exported(judged):
+    """The two differ in their ties alone, of which the second makes comparisons: none is gone, some came."""
+    store = open_store(default_store())
+    for name, ties in (("one", "drop"), ("two", "half")):
+        make_version(store, name, Recipe("default", ties=ties))
+    open_page(judged, "versions")
+    button(judged, "Compare").click().run()
+    assert not judged.exception
+    tables = [table.value for table in judged.dataframe]
+    (found,) = [table for table in tables if "Came" in table]
+    assert found["Went"].tolist() == [0, 0, 0]
+    assert found["Came"].tolist()[:2] == [0, 0] and found["Came"].iloc[2] > 0
+    (settings,) = [table for table in tables if "Setting" in table]
+    assert settings.to_numpy().tolist() == [["ties", "drop", "half"]]
+    button(judged, "Prepare the file").click().run()
+    assert not judged.exception
+    assert judged.success
+
+
+def test_the_models_that_learned_from_a_version_are_listed_with_it(judged):
+    store = open_store(default_store())
+    record_model(store, make_version(store, "one", Recipe("default")), "runs/a", "0" * 64, {"accuracy": 0.7})
+    open_page(judged, "versions")
+    assert "**Reward models trained on it: 1**" in [text.value for text in judged.markdown]
+    assert judged.dataframe[1].value.iloc[0][["Folder", "How, and how good"]].tolist() == ["runs/a", "accuracy 0.7"]
+
+
+def test_the_quality_report_is_computed_when_asked_and_says_what_to_do_before_the_tables(judged):
+    open_page(judged, "quality")
+    assert not judged.metric
+    button(judged, "Compute the report").click().run()
+    assert not judged.exception
+    found = quality(groups(open_store(default_store()), ranked_only=True, project="default"))
+    values = {metric.label: metric.value for metric in judged.metric}
+    assert values["Rankings"] == f"{found.counts['rankings']:,}"
+    assert values["Krippendorff’s alpha"] == f"{found.agreement.alpha.value:.2f}"
+    assert len(found.findings) > 0
+    assert sum(text.value.startswith("- **") for text in judged.markdown) == len(found.findings)
+    assert [expander.label for expander in judged.expander] == [table.title for table in tables(found)]
+    assert all(expander.dataframe for expander in judged.expander)
+
+
+def test_the_report_says_of_how_many_rankings_the_order_on_the_screen_is_not_known(judged):
+    """Of 183 rankings three were imported from a file that does not tell."""
+    untold = "In which order the completions were seen is not known for"
+    open_page(judged, "quality")
+    button(judged, "Compute the report").click().run()
+    assert not [one for one in said(judged) if one.startswith(untold)]
+    groups = planted({"dan": careful()}, prompts=3, seed=1)
+    add_groups(open_store(default_store()), map(order_untold, groups))
+    judged.run()
+    button(judged, "Compute the report").click().run()
+    assert not judged.exception
+    (sentence,) = [one for one in said(judged) if one.startswith(untold)]
+    assert sentence.startswith(f"{untold} 3 of 183 rankings, which were imported;")
+
+
+def test_the_current_reward_models_accuracy_stands_beside_what_people_allow(judged, tmp_path):
+    title = "**The current reward model beside the best possible one (line: a coin)**"
+    open_page(judged, "quality")
+    button(judged, "Compute the report").click().run()
+    assert title not in [text.value for text in judged.markdown]
+    add_run(tmp_path)
+    judged.run()
+    assert not judged.exception
+    assert title in [text.value for text in judged.markdown]
+    ceiling, model = Ceiling(0.7, 0.8), HELD_OUT.accuracy
+    (drawn,) = [one for one in model_plot(ceiling, model).to_dict()["datasets"].values() if "name" in one[0]]
+    assert [(row["low"], row["high"]) for row in drawn] == [(model.low, model.high), (0.7, 0.8)]
+    assert model_plot(Ceiling(nan, nan), model) is None
+
+
+def test_doubted_rankings_are_listed_with_their_history_and_asked_for_again_once(judged):
+    """Two of cem's and one of another's are doubted; each of the two prompts has three, and a fourth is asked for."""
+    store = open_store(default_store())
+    first, second = list(groups(store))[:2]
+    doubted = [first.rankings[2], second.rankings[2], first.rankings[1]]
+    suspects = tuple(Suspect(one.submission, one.prompt_id, one.annotator, 1.2, 2, 3) for one in doubted)
+    job = add_job(store, "doubts", project="default")
+    start_job(store, job)
+    end_job(store, job, DONE, "180 rankings looked at.", Doubts(180, 500, 0.71, suspects).as_dict())
+    open_page(judged, "quality")
+    assert not judged.exception
+    table = judged.dataframe[0].value
+    rows = [[f"question 0 {number}", "cem *x*", "2 / 3", "30%"] for number in (0, 1)]
+    assert table.to_numpy().tolist()[:2] == rows and len(table) == 3
+    button(judged, "Ask one more annotator about each of their 2 prompts, blind").click().run()
+    assert not judged.exception
+    assert "Prompts that one more annotator was asked for: 2; ranked again by now: 0." in said(judged)
+    assert answered_again(store) == (2, 0)
+    tasks = next_tasks(store, annotator_named(store, "Dan").id, count=5)
+    assert [task.prompt.id for task in tasks] == [first.prompt.id, second.prompt.id]
+    button(judged, "Ask one more annotator about each of their 2 prompts, blind").click().run()
+    assert answered_again(store) == (2, 0)
+
+
+def test_a_ranking_that_came_since_makes_the_report_old(judged):
+    open_page(judged, "quality")
+    button(judged, "Compute the report").click().run()
+    assert button(judged, "Compute the report").disabled
+    store = open_store(default_store())
+    add_groups(store, planted({"dan": careful()}, prompts=3, completions=3))
+    judged.run()
+    assert "Rankings since this report: 3; or some were withdrawn, or made gold. Compute it again." in said(judged)
+    assert not button(judged, "Compute the report").disabled
+
+
+def test_every_heading_and_word_of_the_reports_tables_is_in_the_catalogues():
+    people = {"ana": careful(), "ben": careful(), "cem": upwards(2.0)}
+    found = list(tables(quality(planted(people, prompts=60, completions=3, ties=0.5))))
+    for language in ("en", "zh", "ja"):
+        words = catalogue(language)["quality"]
+        assert {table.title for table in found} <= words["table_titles"].keys()
+        policies = {name for table in found for name in table.head if table.title.startswith("Wins /")}
+        assert {name for table in found for name in table.head} - policies - {""} <= words["heads"].keys()
+
+
+def test_without_rankings_there_is_no_report_and_no_version(app):
+    open_page(app, "quality")
+    assert "There is no ranking yet, so there is nothing to say about it." in said(app)
+    app.switch_page("app_pages/versions.py").run()
+    assert not app.exception
+    assert "There is no version yet. Make one once there are rankings." in said(app)
+    assert button(app, "Make the version").disabled
+
+
+def policy_rows(**wins):
+    """Return twelve prompts on which two policies meet, the first of which wins the first `wins` of them."""
+    rows = []
+    for number in range(12):
+        prompt = user_prompt(f"prompt {number}")
+        one, two = (Completion(prompt.id, f"{name} {number}", name) for name in ("one", "two"))
+        best, worst = (one, two) if number < wins["one"] else (two, one)
+        order = ((one.id, two.id),) if number == 11 else ((best.id,), (worst.id,))
+        said = {"annotator": "ana", "shown": (one.id, two.id), "order": order, "source": "import"}
+        rows.append(Group(prompt, (one, two), (Ranking(prompt.id, submission=f"s{number}", **said),)))
+    return rows
+
+
+def test_policies_are_shown_with_their_strength_wins_and_ties(app):
+    """Of twelve meetings the first policy wins eight, the second three, and one is tied: 8.5 of 12 are 71 %."""
+    add_groups(open_store(default_store()), policy_rows(one=8))
+    open_page(app, "quality")
+    button(app, "Compute the report").click().run()
+    assert not app.exception
+    (board,) = [table.value for table in app.dataframe if "Strength" in table.value]
+    assert board["Policy"].tolist() == ["one", "two"]
+    assert [share.split(" ")[0] for share in board["Share won"]] == ["71%", "29%"]
+    assert [share.split(" ")[0] for share in board["Share tied"]] == ["8%", "8%"]
+    found = quality(policy_rows(one=8)).leaderboard
+    chart = win_matrix(found).to_dict()
+    (cells,) = chart["datasets"].values()
+    assert [(cell["row"], cell["column"], cell["shown"]) for cell in cells] == [
+        ("one", "two", "71%"),
+        ("two", "one", "29%"),
+    ]

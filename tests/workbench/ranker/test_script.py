@@ -1,0 +1,106 @@
+"""The ranking screen's script: loaded once by an address that names its content, and replaced when that changes."""
+
+import hashlib
+import re
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import expect
+from starlette.applications import Starlette
+from starlette.testclient import TestClient
+
+from browser import ROOT, app_server, free_port, open_app, open_ranking, served
+from label_data.database.engine import open_store
+from label_data.store.stored_groups import groups
+from ranking_steps import fill, press, submit_and_wait, tray
+from store_fixtures import add_ready_prompt
+from workbench.ranker.script import MOUNT, NAME
+from workbench.web.server import ROUTES
+
+pytest_plugins = ["browser_fixtures"]
+
+
+def get(name):
+    with TestClient(Starlette(routes=ROUTES)) as client:
+        return client.get(f"/ranker/{name}")
+
+
+def test_the_script_has_the_name_of_its_content_and_a_browser_may_keep_it_for_a_year():
+    answer = get(NAME)
+    assert answer.status_code == 200
+    assert f"{hashlib.sha256(answer.content).hexdigest()[:20]}.js" == NAME
+    assert answer.headers["cache-control"] == "public, max-age=31536000, immutable"
+    assert answer.headers["content-type"].startswith("text/javascript")
+
+
+@pytest.mark.parametrize("name", ["0" * 20 + ".js", "screen.js", "ranker.css", "__init__.py"])
+def test_any_other_name_is_not_found_and_nothing_keeps_that(name):
+    answer = get(name)
+    assert (answer.status_code, answer.headers["cache-control"]) == (404, "no-store")
+
+
+def test_what_streamlit_sends_with_each_run_is_a_few_lines_that_name_the_script():
+    assert f"/ranker/{NAME}" in MOUNT
+    assert len(MOUNT) < 1_000
+
+
+def test_the_script_is_loaded_once_for_all_reloads(page, server, tmp_path):
+    fill(tmp_path / "store.db")
+    asked = []
+    page.on("response", lambda answer: asked.append(answer) if "/ranker/" in answer.url else None)
+    open_ranking(page, server, tmp_path / "store.db")
+    page.reload()
+    expect(page.locator(".ranker .prompt")).to_be_visible()
+    assert [answer.url.rpartition("/")[2] for answer in asked] == [NAME, NAME]
+    assert asked[1].request.sizes()["responseBodySize"] < 1_000  # from the browser's own store
+
+
+def test_a_script_that_does_not_come_is_asked_for_again(page, server, tmp_path):
+    fill(tmp_path / "store.db")
+    failed = []
+
+    def fail_twice(route):
+        if len(failed) == 2:
+            return route.continue_()
+        failed.append(route.request.url)
+        return route.abort()
+
+    page.route("**/ranker/*", fail_twice)
+    open_ranking(page, server, tmp_path / "store.db")
+    press(page, "2", "1")
+    assert len(failed) == 2
+    assert tray(page).startswith("2›1")
+
+
+def test_an_open_page_gets_the_new_screen_with_its_next_ranking_when_the_server_was_updated(page, tmp_path):
+    """The new version's style is another. Nothing is lost, and each ranking is sent under one name."""
+    store = open_store(tmp_path / "workbench.db")
+    for question in ("First?", "Second?"):
+        add_ready_prompt(store, question, "one", "two", "three")
+    newer, port = tmp_path / "newer", free_port()
+    shutil.copytree(ROOT / "workbench", newer / "workbench")
+    with Path(newer, "workbench", "ranker", "ranker.css").open("a") as style:
+        style.write("\n.ranker .prompt { outline: 3px solid rgb(1, 2, 3); }\n")
+    sockets, sent = [], []
+    page.on("websocket", lambda socket: sockets.append(socket))
+    page.on("websocket", lambda socket: socket.on("framesent", lambda frame: sent.append(bytes(frame))))
+    with app_server(port, tmp_path) as address:
+        open_app(page, address)
+        press(page, "3", "1")
+    start = f"import sys; sys.path.insert(0, {str(newer)!r}); from workbench.web.server import serve; serve({port})"
+    with served([sys.executable, "-c", start], {"WORKBENCH_DATA": str(tmp_path)}, port, tmp_path / "log"):
+        if len(sockets) < 2:
+            page.wait_for_event("websocket", timeout=60_000)
+        expect(page.get_by_test_id("stConnectionStatus").or_(page.get_by_role("dialog"))).to_have_count(0)
+        submit_and_wait(page)
+        expect(page.locator(".prompt")).to_have_css("outline-color", "rgb(1, 2, 3)")
+        expect(page.locator(".ranker")).to_have_count(1)
+        expect(page.locator(".prompt .text")).to_have_text("Second?")
+        press(page, "2", "1")
+        assert tray(page) == "2›1›3"
+        submit_and_wait(page)
+    assert [len(group.rankings) for group in groups(store)] == [1, 1]
+    store.dispose()
+    assert len(set(re.findall(rb'"submission":"(\w+)"', b"".join(sent)))) == 2

@@ -1,0 +1,89 @@
+"""What a browser shows of whole pages that a page's script alone does not tell: what hides what, what stays open."""
+
+import pytest
+from playwright.sync_api import expect
+
+from browser import open_app
+from label_data.assignment.tasks import Answer, next_tasks, submit
+from label_data.oversight.overview import open_tasks
+from label_data.store.annotators import annotator_named
+from label_data.store.jobs import add_job, report_progress, start_job
+from label_data.store.projects import PROJECT, add_project
+from page_fixtures import EVERYDAY, EVERYTHING_ASKED, fill_pages
+from ranking_steps import fill, press, store_at
+
+pytest_plugins = ["browser_fixtures"]
+
+
+@pytest.fixture
+def data(tmp_path):
+    fill_pages(tmp_path, EVERYDAY, EVERYTHING_ASKED, name="Bo")
+    return tmp_path
+
+
+def bottom_of_header(page):
+    box = page.get_by_test_id("stHeader").bounding_box()
+    return box["y"] + box["height"]
+
+
+def test_the_header_hides_nothing_of_a_page_that_is_loaded_again(data, app, page):
+    page.goto(app)
+    asked = page.get_by_role("heading", name="Who is ranking?")
+    expect(asked).to_be_visible()
+    assert asked.bounding_box()["y"] >= bottom_of_header(page)
+    open_app(page, app)
+    page.reload()
+    first = page.locator(".ranker .views")
+    expect(first).to_be_visible()
+    assert first.bounding_box()["y"] >= bottom_of_header(page)
+
+
+def test_a_job_that_was_opened_stays_open_while_its_seconds_and_its_progress_go_on(data, app, page):
+    with store_at(data / "workbench.db") as store:
+        job = add_job(store, "features")
+        start_job(store, job)
+        report_progress(store, job, 1, 4, "Features: 1 of 4 completions.")
+    page.goto(f"{app}/overview")
+    summary = page.locator("summary", has_text="Compute features")
+    summary.click()
+    expect(page.get_by_text("1 of 4")).to_be_visible()
+    label = summary.inner_text()
+    with store_at(data / "workbench.db") as store:
+        report_progress(store, job, 2, 4, "Features: 2 of 4 completions.")
+    expect(page.get_by_text("2 of 4")).to_be_visible()
+    assert summary.inner_text() != label
+    expect(page.get_by_role("button", name="Stop", exact=True)).to_be_visible()
+
+
+def test_the_prompt_that_was_marked_is_freed_though_the_table_has_moved_on_and_then_none_is_marked(tmp_path, app, page):
+    """Ann, Bo and Cy have a task each; Bo's is marked, Ann submits hers, and then the marked one is freed."""
+    fill(tmp_path / "workbench.db", "First?", "Second?", "Third?")
+    with store_at(tmp_path / "workbench.db") as store:
+        people = [annotator_named(store, name).id for name in ("Ann", "Bo", "Cy")]
+        (of_ann,), _, _ = (next_tasks(store, who, count=1) for who in people)
+        page.goto(f"{app}/overview")
+        table = page.get_by_test_id("stDataFrame").last
+        free = page.get_by_role("button", name="Free the marked ones")
+        expect(free).to_be_visible()
+        table.click(position={"x": 17, "y": 88})  # a canvas: the box of its second row
+        expect(free).to_have_text("Free the marked ones: 1")
+        assert submit(store, Answer(of_ann.token, "hers", "all_bad"), people[0]) == "saved"
+        free.click()
+        expect(page.get_by_text("Prompts freed: 1.")).to_be_visible()
+        assert [task.name for task in open_tasks(store, PROJECT)] == ["Cy"]
+        expect(free).to_have_text("Free the marked ones: 0")
+
+
+def test_a_ranking_under_way_goes_with_its_project_and_is_there_when_that_is_chosen_again(tmp_path, app, page):
+    fill(tmp_path / "workbench.db", "Which?")
+    with store_at(tmp_path / "workbench.db") as store:
+        add_project(store, "Other")
+    open_app(page, app)
+    press(page, "1")
+    prompt = page.locator(".ranker .prompt")
+    for name, is_there in (("Other", False), ("default", True)):
+        page.get_by_role("combobox", name="Project").click()
+        page.get_by_role("option", name=name).click()
+        expect(page.get_by_role("button", name="Add the starter prompts")).to_be_visible(visible=not is_there)
+        expect(prompt).to_be_visible(visible=is_there)
+    expect(page.locator(".ranker .card").first).to_contain_text("1st")

@@ -1,6 +1,0 @@
-"""Policies, and the sampler that asks them for completions of waiting prompts."""
-
-from workbench.sampling.policies import Policy, PolicyError, Refused, Request, open_policy
-from workbench.sampling.sampler import Sampled, sample_batch
-
-__all__ = ["Policy", "PolicyError", "Refused", "Request", "Sampled", "open_policy", "sample_batch"]

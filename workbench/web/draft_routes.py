@@ -1,0 +1,67 @@
+"""POST /api/draft and /api/leave: what the ranking screen tells while, and when, its annotator goes.
+
+/api/draft: the ranking screen's half-done ranking, kept so that it comes back in another browser.
+
+A request of its own and no message to the script: a script run for each pause in typing would cost the server a
+hundred times as much, and the annotator the wait for it. Only pages of this very server may send one, for the
+annotator whom the browser's cookie names.
+"""
+
+import json
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+
+from label_data.assignment.drafts import LONGEST_DRAFT, save_draft
+from label_data.assignment.leases import leave
+from label_data.records import InputError
+from workbench.languages.catalogue import nearest_language, translated
+from workbench.web.session import COOKIE, LANGUAGE, store
+
+LONGEST_BODY = 4 * LONGEST_DRAFT
+"""Bytes; no character takes more than four."""
+
+
+async def keep_draft(request: Request) -> JSONResponse:
+    """Keep {"token", "draft"}; the answer's "kept" says whether, or its "error" what is wrong."""
+    if not _is_same_origin(request):
+        return JSONResponse({"error": "Only the workbench's own pages may send drafts."}, 403)
+    body = bytearray()
+    async for part in request.stream():
+        body += part
+        if len(body) > LONGEST_BODY:
+            return JSONResponse({"error": f"The draft has more than {LONGEST_BODY:,} bytes. Shorten it."}, 413)
+    try:
+        value = json.loads(body)
+        token, draft = value["token"], value["draft"]
+        if not isinstance(token, str) or not isinstance(draft, dict):
+            raise TypeError
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return JSONResponse({"error": 'The body is not {"token": "…", "draft": {…}}.'}, 400)
+    try:
+        kept = await run_in_threadpool(save_draft, store(), token, request.cookies.get(COOKIE, ""), draft)
+    except InputError as error:
+        return JSONResponse({"error": translated(str(error), _language(request))}, 422)
+    return JSONResponse({"kept": kept})
+
+
+def _language(request: Request) -> str:
+    """Return the language chosen on the page, else the one that the browser asks for first."""
+    return nearest_language(request.cookies.get(LANGUAGE) or request.headers.get("accept-language"))
+
+
+async def let_go(request: Request) -> JSONResponse:
+    """Shorten the leases of the annotator who left the page; the answer's "tasks" says of how many."""
+    if not _is_same_origin(request):
+        return JSONResponse({"error": "Only the workbench's own pages may say who left."}, 403)
+    return JSONResponse({"tasks": await run_in_threadpool(leave, store(), request.cookies.get(COOKIE, ""))})
+
+
+def _is_same_origin(request: Request) -> bool:
+    """Say whether a page of this server sent the request: browsers tell so, and other pages' scripts can't lie."""
+    site = request.headers.get("sec-fetch-site")
+    if site is not None:
+        return site == "same-origin"
+    origin = request.headers.get("origin", "")
+    return origin.partition("://")[2] == request.headers.get("host")
