@@ -17,8 +17,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GroupKFold
 from threadpoolctl import threadpool_limits
 
+from reward.head.covariance import over_prompts
 from reward.head.fitting import FOLDS, REGULARISATION, feature_scale, fit_head
-from reward.model.uncertainty import over_prompts
 
 LAYERS, WIDTH = 4, 576
 

@@ -26,9 +26,9 @@ from scipy.special import expit
 from label_data.comparisons import split_by_prompt
 from reward import metrics
 from reward.evaluation.one_model import read_data
+from reward.head.covariance import over_prompts
 from reward.head.fitting import Head, feature_scale, fit_head, fit_weights
 from reward.head.train import side
-from reward.model.uncertainty import over_prompts
 from reward.networks.batches import encode
 from reward.networks.features import input_features, open_backbone
 

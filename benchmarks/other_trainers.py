@@ -35,7 +35,7 @@ import typer
 
 from label_data.comparisons import group_comparisons
 from label_data.database.engine import Store, open_store
-from label_data.exchange.importing import export_file
+from label_data.exchange.exporting import export_file
 from label_data.exchange.known_formats import FILE_ENDINGS, READERS, WITH_MARGIN, recognised
 from label_data.records import Completion, Demonstration, Group, Message, Prompt, Ranking
 from label_data.settings import PACKAGED_MODEL

@@ -9,7 +9,8 @@ import secrets
 
 import streamlit as st
 
-from label_data.assignment.tasks import Answer, Task, next_tasks, submit
+from label_data.assignment.answers import Answer, submit
+from label_data.assignment.tasks import Task, next_tasks
 from workbench.web.session import annotator, store
 
 st.set_page_config("Plain", layout="wide")

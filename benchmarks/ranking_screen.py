@@ -64,7 +64,7 @@ PLAIN_SERVER = """
 import sys
 import streamlit as st
 from starlette.middleware import Middleware
-from workbench.server import LOCAL, SETTINGS, SecurityHeaders
+from workbench.web.server import LOCAL, SETTINGS, SecurityHeaders
 script, port = sys.argv[1:]
 app = st.App(script, middleware=[Middleware(SecurityHeaders)])
 app.run(config=SETTINGS | {"server.port": int(port), "server.address": LOCAL})

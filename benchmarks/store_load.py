@@ -39,7 +39,8 @@ from rich.progress import Progress
 from rich.table import Table
 
 from benchmarks.invented_prompts import invented_groups
-from label_data.assignment.tasks import Answer, Task, next_tasks, submit_then_next
+from label_data.assignment.answers import Answer, submit_then_next
+from label_data.assignment.tasks import Task, next_tasks
 from label_data.database.engine import open_store
 from label_data.oversight.check import problems
 from label_data.oversight.copies import copy_store

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from label_data.records import InputError
+from label_data.errors import InputError
 
 
 def data_folder() -> Path:

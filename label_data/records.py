@@ -6,15 +6,15 @@ Identifiers of prompts and completions are hashes of their content, so importing
 """
 
 import hashlib
-import json
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from itertools import chain
-from typing import Any, Literal, NoReturn, TypeVar, get_args
+from typing import Any, Literal, NoReturn, get_args
 
-import orjson
+from label_data.canonical import canonical, canonical_bytes, id_of
+from label_data.errors import InputError
 
 Role = Literal["system", "user", "assistant"]
 Outcome = Literal["ranked", "all_bad", "indistinguishable", "skipped"]
@@ -32,59 +32,10 @@ ROLES, OUTCOMES, SOURCES, PURPOSES = (get_args(named) for named in (Role, Outcom
 LONGEST_TEXT = 200_000
 """Characters one message or completion may have."""
 FEWEST_COMPLETIONS, MOST_COMPLETIONS = 2, 9
-LONGEST_MESSAGE = 1_000
-"""Characters of what an InputError says."""
 STRENGTHS = (1, 2, 3)
 """How much better a group is than the next: 1 slightly, 2 clearly, 3 much."""
 WORST_RATING, BEST_RATING = 1, 7
 """A rating of one completion by itself, as in Ouyang et al. 2022, arXiv:2203.02155, table 3."""
-
-
-class InputError(ValueError):
-    """Something the person can put right; its message says what, where, and what to do next.
-
-    It stays one line that a terminal only shows, though it may quote a file: signs that do anything else are escaped,
-    and the middle of what is over `LONGEST_MESSAGE` is left out.
-    """
-
-    def __init__(self, message: str) -> None:
-        if len(message) > LONGEST_MESSAGE:
-            message = f"{message[: LONGEST_MESSAGE // 2]} … {message[-LONGEST_MESSAGE // 4 :]}"
-        super().__init__("".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in message))
-
-
-_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-"""Kept, because json.dumps makes one at each call, which takes as long as encoding a record."""
-
-
-_EMPTY = {dict: "{}", list: "[]", tuple: "[]"}
-"""Half of what records hold is one of these."""
-
-
-def canonical(value: Any) -> str:
-    """Return the one JSON text that stands for this value on every machine."""
-    return _CANONICAL.encode(value) if value or type(value) not in _EMPTY else _EMPTY[type(value)]
-
-
-def canonical_bytes(value: Any) -> bytes:
-    """Return canonical(value) in UTF-8, ten times as fast, of what holds no float: texts, whole numbers, lists of them.
-
-    (The two encoders write floats with an exponent differently, and all else alike.)
-    """
-    try:
-        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
-    except TypeError:  # a whole number of more than 64 bits, or what neither encoder takes
-        return canonical(value).encode()
-
-
-def content_id(*parts: Any) -> str:
-    """Return 32 hexadecimal digits (128 bits of sha256) that name this content."""
-    return hashlib.sha256(canonical(parts).encode()).hexdigest()[:32]
-
-
-def _id_of(*parts: Any) -> str:
-    """Return the same as `content_id`, of parts without a float."""
-    return hashlib.sha256(canonical_bytes(parts)).hexdigest()[:32]
 
 
 def check_text(text: Any, what: str, longest: int = LONGEST_TEXT) -> str:
@@ -146,7 +97,7 @@ class Prompt:
         check_text(self.category, "A category", 100)
         check_text(self.source, "A prompt's source", 1_000)
         check_text(self.licence, "A prompt's licence", 1_000)
-        object.__setattr__(self, "id", _id_of("prompt", [(m.role, m.content) for m in self.messages]))
+        object.__setattr__(self, "id", id_of("prompt", [(m.role, m.content) for m in self.messages]))
 
     @property
     def as_dicts(self) -> list[dict[str, str]]:
@@ -214,7 +165,7 @@ class Completion:
         if self.sampling:
             canonical(self.sampling)
         made_of = ("completion", self.prompt_id, self.text, self.policy, self.policy_revision)
-        object.__setattr__(self, "id", _id_of(*made_of))
+        object.__setattr__(self, "id", id_of(*made_of))
 
     @property
     def folded(self) -> str:
@@ -331,7 +282,7 @@ class Ranking:
         if self.submission != "":
             check_text(self.submission, f"{self._what}: the submission", 200)
         if not self.submission:
-            object.__setattr__(self, "submission", _id_of("ranking", self.judgement))
+            object.__setattr__(self, "submission", id_of("ranking", self.judgement))
 
     def _check_marks(self, shown: set[str]) -> None:
         marked = {span.completion for span in self.spans} | set(self.ratings)
@@ -438,7 +389,7 @@ class Demonstration:
             raise InputError(f"{what}: no annotator. Say who wrote it, or give the file's name.")
         check_text(self.submission, f"{what}: the submission", 200)
         made_of = ("demonstration", self.prompt_id, self.text, self.annotator, self.edited_from, self.submission)
-        object.__setattr__(self, "id", _id_of(*made_of))
+        object.__setattr__(self, "id", id_of(*made_of))
 
 
 @dataclass(frozen=True, slots=True)
@@ -485,34 +436,3 @@ class Comparison:
     """One ranking weighs 1 in all, however many comparisons it implies."""
     margin: float | None = None
     """Gap asked of the rewards of the two, where a version of the data says so; see `label_data.versions.version`."""
-
-
-_Record = TypeVar("_Record", Completion, Ranking, Group)
-_PUTTERS = {kind: tuple(getattr(kind, one.name).__set__ for one in fields(kind)) for kind in _Record.__constraints__}
-
-
-def _as_checked(kind: type[_Record], *values: Any) -> _Record:
-    """Return the record of these values, all its fields in their order, with nothing checked and no id worked out."""
-    record = object.__new__(kind)
-    for put, value in zip(_PUTTERS[kind], values, strict=True):
-        put(record, value)
-    return record
-
-
-def imported_pair(prompt: Prompt, better: Message, worse: Message, annotator: str) -> Group:
-    """Return a prompt with two different answers, of which the annotator prefers the first, shown in the ids' order.
-
-    It equals what the records' own constructors make, in half their time: the texts were checked as messages, and the
-    rest is right because it is made here.
-    """
-    check_text(annotator, "An annotator's name", 200)
-    ids, completions = [], []
-    for text in (better.content, worse.content):
-        ids.append(_id_of("completion", prompt.id, text, "", ""))
-        completions.append(_as_checked(Completion, prompt.id, text, "", "", {}, None, "", ids[-1]))
-    shown, order = tuple(sorted(ids)), ((ids[0],), (ids[1],))
-    said = {"prompt": prompt.id, "annotator": annotator, "shown": shown, "order": order, "outcome": "ranked"}
-    said |= {"strength": (), "flags": {}, "reason": "", "revises": None}
-    made = (None, None, None, None, False, "import", "", None, _id_of("ranking", said))
-    ranking = _as_checked(Ranking, prompt.id, annotator, shown, order, "ranked", (), {}, "", *made, {}, (), "")
-    return _as_checked(Group, prompt, tuple(completions), (ranking,), ())

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, get_args
 
-from label_data.records import FEWEST_COMPLETIONS, MOST_COMPLETIONS, InputError, check_text
+from label_data.errors import InputError
+from label_data.records import FEWEST_COMPLETIONS, MOST_COMPLETIONS, check_text
 
 Kind = Literal["transformers", "openai"]
 Order = Literal["added", "random", "fewest"]

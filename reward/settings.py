@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from label_data.records import InputError
+from label_data.errors import InputError
 from label_data.settings import PACKAGED_MODEL
 
 Method = Literal["head", "top", "lora", "full"]
@@ -13,12 +13,6 @@ Layout = Literal["plain", "cache", "row"]
 """How groups are read: see `batches`."""
 Precision = Literal["float32", "bfloat16"]
 """Of the matrix products while training; weights and rewards are float32 either way."""
-UNFINISHED = ".unfinished"
-"""What the folder of a run is called, after the folder that it is to become."""
-SETTINGS_FILE = "settings.json"
-"""In the folder of a run that is not finished: its settings, and whose rankings it learns from."""
-LOG_FILE = "log.jsonl"
-"""In the folder of a run: a line of JSON for every step of fine-tuning and every look at the validation prompts."""
 
 LEARNING_RATES = {"full": 2e-5, "lora": 2e-4, "top": 1e-4}
 HEAD_TIMES = {"full": 10.0, "lora": 5.0, "top": 10.0}

@@ -16,7 +16,7 @@ import typer
 
 from label_data.data_folder import data_folder_made, default_store
 from label_data.database.engine import open_store
-from label_data.records import InputError
+from label_data.errors import InputError
 
 commands = typer.Typer(add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 PATIENCE = 60.0

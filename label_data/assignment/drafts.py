@@ -14,9 +14,11 @@ from sqlalchemy import bindparam, select
 from label_data.assignment.leases import renew
 from label_data.assignment.own_rankings import current_submission
 from label_data.assignment.tasks import task_in
+from label_data.canonical import canonical
 from label_data.database import schema
 from label_data.database.engine import Store, writing
-from label_data.records import InputError, canonical, check_text
+from label_data.errors import InputError
+from label_data.records import check_text
 from label_data.store.projects import settings_in
 from label_data.store.rows import UPSERTING_INSERT
 

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, select, update
 
 from label_data.database import schema
 from label_data.database.engine import Store, reading, writing
-from label_data.records import InputError
+from label_data.errors import InputError
 from label_data.store.counting import LOCKED_ITEM, settle_again
 from label_data.store.projects import PROJECT, settings_in
 

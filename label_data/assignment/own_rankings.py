@@ -9,7 +9,8 @@ from sqlalchemy import Connection, Row, bindparam, insert, select, update
 from label_data.assignment.tasks import Task, task_in, task_of
 from label_data.database import schema
 from label_data.database.engine import Store, reading, writing
-from label_data.records import Demonstration, Group, InputError, Ranking
+from label_data.errors import InputError
+from label_data.records import Demonstration, Group, Ranking
 from label_data.store.counting import LOCKED_ITEM, settle
 from label_data.store.projects import settings_in
 from label_data.store.stored_groups import groups_in

@@ -8,7 +8,7 @@ import typer
 
 from label_data.data_folder import default_store
 from label_data.database.engine import Store, open_store
-from label_data.records import InputError
+from label_data.errors import InputError
 
 ProjectOption = Annotated[str, typer.Option("--project", help="name of a project; by default the store's only one")]
 StoreOption = Annotated[str, typer.Option("--store", help="store file or database URL; by default the data folder's")]

@@ -94,7 +94,7 @@ def show(
     out: Annotated[Path | None, typer.Option(help="write the data card to this file instead")] = None,
 ) -> None:
     """Show a version's data card and the models that were trained on it."""
-    from label_data.files.rows_out import replacing
+    from label_data.files.whole import replacing
     from label_data.versions.version import models_of, refusal, version_named, withdrawn_rankings
 
     with input_errors(), opened_store(store) as opened:

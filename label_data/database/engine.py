@@ -11,7 +11,6 @@ On PostgreSQL a transaction writes alone too, unless it asks to write beside oth
 it decides by, in the order that everybody keeps. An advisory lock tells the two apart, and its queue is fair as well.
 """
 
-import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -44,8 +43,9 @@ from sqlalchemy import (
 from sqlalchemy.exc import ArgumentError, DBAPIError, InvalidatePoolError
 
 from label_data.database.turns import Gate
+from label_data.errors import InputError
 from label_data.files.full_disk import is_full
-from label_data.records import InputError
+from label_data.files.whole import flush
 
 Store = Engine
 """What every function of this package that reads or writes takes first."""
@@ -306,15 +306,6 @@ def _keep_as_it_was(engine: Engine, path: Path, backup: Path) -> None:
             f"{backup}: the store can't be copied there before it is upgraded ({_one_line(error)}), and so is left as "
             "it was. Free some space, and open it again."
         ) from None
-
-
-def flush(path: Path) -> None:
-    """See that what was written to the file or folder is on the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _config() -> Config:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from label_data.records import InputError
+from label_data.errors import InputError
 
 PREFIX = "hub:"
 """hub:OWNER/NAME, hub:OWNER/NAME:CONFIG, hub:OWNER/NAME:CONFIG:SPLIT, or with an empty CONFIG; a folder may stand

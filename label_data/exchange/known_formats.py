@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from label_data.errors import InputError
 from label_data.files.csv_in import csv_rows
 from label_data.files.rows_in import listed, read_rows
 from label_data.files.rows_out import ENDINGS
@@ -34,7 +35,6 @@ from label_data.formats.trainers import (
     trl_text,
     trl_unpaired,
 )
-from label_data.records import InputError
 
 MAPPED = (argilla, label_studio, pairs_table)
 """Those whose fields have the names that somebody gave them: their read takes `names`, from ours to the file's."""

@@ -4,9 +4,9 @@ import csv
 from collections.abc import Iterator
 from pathlib import Path
 
+from label_data.errors import InputError
 from label_data.files.lines_in import read_lines
 from label_data.files.rows_in import MOST_VALUES, Row, listed
-from label_data.records import InputError
 
 
 def csv_rows(path: Path, name: str) -> Iterator[Row]:

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import NoReturn
 
+from label_data.errors import InputError
 from label_data.files.lines_in import LONGEST_LINE
-from label_data.records import InputError
 
 TOKEN = re.compile(r'"(?:[^"\\]|\\.)*+("?)|[{}\[\]]', re.DOTALL)
 """A string, which the end of the text may cut off, or a bracket; all else in JSON opens and closes nothing."""

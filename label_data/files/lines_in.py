@@ -14,7 +14,7 @@ from itertools import count
 from pathlib import Path
 from typing import BinaryIO
 
-from label_data.records import InputError
+from label_data.errors import InputError
 
 LONGEST_LINE = 16 * 2**20
 """Bytes one line may have."""

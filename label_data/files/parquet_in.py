@@ -9,8 +9,8 @@ from itertools import count
 from pathlib import Path
 from tempfile import TemporaryFile
 
+from label_data.errors import InputError
 from label_data.files.lines_in import FREE_GROWTH, LONGEST_LINE, MOST_BYTES, MOST_GROWTH, opened
-from label_data.records import InputError
 
 DECODER = Path(__file__).with_name("parquet_lines.py")
 POOL = {"ARROW_DEFAULT_MEMORY_POOL": "system"}

@@ -17,10 +17,11 @@ from typing import Any, NoReturn
 
 import orjson
 
+from label_data.errors import InputError
 from label_data.files.elements_in import elements
 from label_data.files.lines_in import LONGEST_LINE, read_lines, read_text
 from label_data.files.parquet_in import parquet_lines
-from label_data.records import InputError, check_text
+from label_data.records import check_text
 
 DEEPEST = 40
 """Lists and objects that may lie inside one another."""

@@ -1,10 +1,7 @@
 """Rows into a file, the same bytes every time, and the file whole or not at all."""
 
 import gzip
-import os
-import secrets
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -15,14 +12,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow.json import ParseOptions, ReadOptions, read_json
 
-from label_data.records import InputError
+from label_data.errors import InputError
+from label_data.files.whole import replacing
 
 ENDINGS = (".jsonl", ".jsonl.gz", ".parquet")
 CANONICAL = orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE
 ROWS_A_GROUP = 1_000
 """Rows of one Parquet row group."""
-BUFFER = 2**20
-"""Bytes that are written at once."""
 
 
 def write_rows(path: Path, rows: Iterable[dict[str, Any]], schema: pa.Schema, endings: Sequence[str] = ENDINGS) -> int:
@@ -88,31 +84,3 @@ def _write_parquet(file: BinaryIO, lines: Iterable[bytes], schema: pa.Schema) ->
             writer.write_table(read_json(pa.BufferReader(text), whole, parsing))
             number += len(some)
     return number
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[BinaryIO]:
-    """Open a new file beside the path; it takes the path's place, on the disk for good, when the block ends.
-
-    If an error leaves the block the new file is removed and the old one stays. Raises InputError if the disk or the
-    folder's permissions are in the way.
-    """
-    if path.is_dir():
-        raise InputError(f"{path}: this is a folder. Name a file in it.")
-    new = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
-        try:
-            with new.open("xb", buffering=BUFFER) as file:
-                yield file
-                file.flush()
-                os.fsync(file.fileno())
-            new.replace(path)
-            folder = os.open(path.parent, os.O_RDONLY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
-        finally:
-            new.unlink(missing_ok=True)
-    except OSError as error:
-        raise InputError(f"{path}: the file can't be written ({error.strerror}). Name another place.") from None

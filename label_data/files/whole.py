@@ -1,13 +1,15 @@
 """Folders that appear whole or not at all, however the process ends."""
 
 import os
+import secrets
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
+from label_data.errors import InputError
 from label_data.files.full_disk import is_full
-from label_data.records import InputError
 
 
 def check_free(folder: Path) -> None:
@@ -59,3 +61,31 @@ def flush(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+BUFFER = 2**20
+"""Bytes that are written at once."""
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """Open a new file beside the path; it takes the path's place, on the disk for good, when the block ends.
+
+    If an error leaves the block the new file is removed and the old one stays. Raises InputError if the disk or the
+    folder's permissions are in the way.
+    """
+    if path.is_dir():
+        raise InputError(f"{path}: this is a folder. Name a file in it.")
+    new = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        try:
+            with new.open("xb", buffering=BUFFER) as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            new.replace(path)
+            flush(path.parent)
+        finally:
+            new.unlink(missing_ok=True)
+    except OSError as error:
+        raise InputError(f"{path}: the file can't be written ({error.strerror}). Name another place.") from None

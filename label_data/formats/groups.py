@@ -20,10 +20,11 @@ from typing import Any
 
 import pyarrow as pa
 
+from label_data.canonical import canonical
 from label_data.files.rows_in import Row, described, listed, located, parsed, read_rows
 from label_data.files.rows_out import write_lines
 from label_data.formats.prompts import prompt_of
-from label_data.records import Completion, Demonstration, Group, Prompt, Ranking, Span, canonical, check_text
+from label_data.records import Completion, Demonstration, Group, Prompt, Ranking, Span, check_text
 
 NAME = "groups"
 LINE = ("prompt", "messages", "category", "source", "licence", "completions", "rankings", "demonstrations")

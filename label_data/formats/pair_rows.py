@@ -10,9 +10,10 @@ from typing import Any, NamedTuple
 import orjson
 import pyarrow as pa
 
+from label_data.canonical import canonical
 from label_data.comparisons import are_twins, first_words, implied
 from label_data.files.rows_out import ENDINGS, write_rows
-from label_data.records import Group, canonical
+from label_data.records import Group
 from label_data.store.bare_groups import BareGroup
 
 MESSAGE = pa.struct({"role": pa.string(), "content": pa.string()})

@@ -4,7 +4,8 @@ from collections import Counter
 from collections.abc import Collection
 
 from label_data.files.rows_in import Row
-from label_data.records import Group, Message, Prompt, imported_pair
+from label_data.records import Group, Message, Prompt
+from label_data.unchecked import imported_pair
 
 SAME = "chosen and rejected are the same, so neither is preferred"
 PART_EARLY = "chosen and rejected differ in more than one last assistant turn each, and a completion is one turn"

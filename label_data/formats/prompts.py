@@ -9,11 +9,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from label_data.errors import InputError
 from label_data.files.csv_in import csv_rows
 from label_data.files.lines_in import read_lines
 from label_data.files.rows_in import Row, listed, located, read_rows
 from label_data.formats.pairs import count_unknown
-from label_data.records import Group, InputError, Prompt, check_text, messages_from, user_prompt
+from label_data.records import Group, Prompt, check_text, messages_from, user_prompt
 
 NAME = "prompts"
 COLUMN = "prompt"

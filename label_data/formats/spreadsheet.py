@@ -26,12 +26,14 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from label_data.canonical import canonical
 from label_data.files.csv_in import csv_rows
 from label_data.files.lines_in import LONGEST_LINE
 from label_data.files.rows_in import Row, located, parsed
-from label_data.files.rows_out import check_ending, check_filled, replacing
+from label_data.files.rows_out import check_ending, check_filled
+from label_data.files.whole import replacing
 from label_data.formats.verdicts import Verdict, judged, read_judged
-from label_data.records import Completion, Group, Message, Ranking, canonical, messages_from
+from label_data.records import Completion, Group, Message, Ranking, messages_from
 
 NAME = "spreadsheet"
 ENDINGS = (".csv", ".csv.gz")

@@ -9,19 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from label_data.errors import InputError
 from label_data.files.rows_in import Row, described, located, read_rows
 from label_data.formats.pairs import NO_QUESTION, SAME, count_unknown
-from label_data.records import (
-    FEWEST_COMPLETIONS,
-    STRENGTHS,
-    Completion,
-    Group,
-    InputError,
-    Message,
-    Prompt,
-    Ranking,
-    messages_from,
-)
+from label_data.records import FEWEST_COMPLETIONS, STRENGTHS, Completion, Group, Message, Prompt, Ranking, messages_from
 
 ONE_LEFT = "fewer than two completions are left to be compared"
 

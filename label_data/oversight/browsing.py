@@ -14,7 +14,8 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, Text, func, selec
 
 from label_data.database import schema
 from label_data.database.engine import Store, reading
-from label_data.records import Group, InputError, Role
+from label_data.errors import InputError
+from label_data.records import Group, Role
 from label_data.settings import ProjectSettings, settings_from
 from label_data.store.stored_groups import groups_in, messages_in
 

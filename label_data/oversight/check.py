@@ -8,7 +8,8 @@ from sqlalchemy import Connection, ForeignKey, Table, func, select, update
 
 from label_data.database import schema
 from label_data.database.engine import Store, reading, writing
-from label_data.records import Group, InputError
+from label_data.errors import InputError
+from label_data.records import Group
 from label_data.store.queue import enqueue
 from label_data.store.stored_groups import groups
 

@@ -17,10 +17,11 @@ from psycopg import sql
 from sqlalchemy import Connection, Row, Table, delete, func, insert, select
 
 from label_data.database import schema
-from label_data.database.engine import Store, flush, open_store, reading, shown, writing
+from label_data.database.engine import Store, open_store, reading, shown, writing
+from label_data.errors import InputError
 from label_data.files.full_disk import is_full
+from label_data.files.whole import flush
 from label_data.formats.groups import export_digest
-from label_data.records import InputError
 from label_data.store.stored_groups import all_groups_in
 
 ROWS_AT_ONCE = 1_000

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
-from label_data.files.rows_out import replacing
+from label_data.errors import InputError
+from label_data.files.whole import replacing
 from label_data.quality.agreement import Agreement
 from label_data.quality.bias import Leanings
 from label_data.quality.intervals import Estimate
 from label_data.quality.plots import write_plots
 from label_data.quality.report import Quality
-from label_data.records import InputError
 
 EVERYBODY = "all together"
 ENDINGS = (".html", ".json")

@@ -7,7 +7,7 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
-from label_data.files.rows_out import replacing
+from label_data.files.whole import replacing
 from label_data.quality.bias import Leaning
 from label_data.quality.intervals import Estimate
 from label_data.quality.report import Quality

@@ -14,7 +14,8 @@ from label_data.database import schema
 from label_data.database.engine import Store, roomy, writing
 from label_data.database.late_indexes import LaterIndexes
 from label_data.database.many_rows import insert_rows
-from label_data.records import Group, InputError, Prompt, Ranking
+from label_data.errors import InputError
+from label_data.records import Group, Prompt, Ranking
 from label_data.settings import ProjectSettings
 from label_data.store.projects import PROJECT, settings_in
 from label_data.store.queue import enqueue

@@ -7,7 +7,8 @@ from sqlalchemy import insert, select
 
 from label_data.database import schema
 from label_data.database.engine import Store, reading, writing
-from label_data.records import InputError, check_text
+from label_data.errors import InputError
+from label_data.records import check_text
 
 
 @dataclass(frozen=True, slots=True)

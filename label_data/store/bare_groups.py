@@ -8,7 +8,8 @@ from collections.abc import Iterator, Set
 from typing import Any, NamedTuple
 
 from label_data.database.engine import Store, reading
-from label_data.records import TESTS, InputError, Outcome, Purpose
+from label_data.errors import InputError
+from label_data.records import TESTS, Outcome, Purpose
 from label_data.store.group_rows import Columns, GroupRows, json_value, pages
 
 COLUMNS = Columns(

@@ -11,9 +11,9 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, insert, select, update
 
+from label_data.canonical import canonical
 from label_data.database import schema
 from label_data.database.engine import Store, reading, writing
-from label_data.records import canonical
 
 QUEUED, RUNNING, DONE, FAILED, STOPPED = "queued", "running", "done", "failed", "stopped"
 REQUEUED = "Queued again: the worker was restarted."

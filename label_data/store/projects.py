@@ -12,9 +12,10 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Label, Row, bindparam, insert, select
 
+from label_data.canonical import canonical
 from label_data.database import schema
 from label_data.database.engine import Store, reading, writing
-from label_data.records import InputError, canonical
+from label_data.errors import InputError
 from label_data.settings import ProjectSettings, settings_from
 from label_data.store.counting import settle_project
 

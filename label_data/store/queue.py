@@ -13,7 +13,7 @@ nobody has locked.
 from sqlalchemy import Connection, bindparam, func, select, update
 
 from label_data.database import schema
-from label_data.records import InputError
+from label_data.errors import InputError
 
 _items, _projects = schema.items, schema.projects
 _project = bindparam("of_project")

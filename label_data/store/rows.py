@@ -6,9 +6,11 @@ from typing import Any
 from sqlalchemy import Connection, Table, bindparam, select
 from sqlalchemy.dialects import postgresql, sqlite
 
+from label_data.canonical import canonical, canonical_bytes
 from label_data.database import schema
 from label_data.database.engine import Store, change, writing
-from label_data.records import Completion, Demonstration, InputError, Prompt, Ranking, canonical, canonical_bytes
+from label_data.errors import InputError
+from label_data.records import Completion, Demonstration, Prompt, Ranking
 from label_data.store.counting import LOCKED_ITEM, settle
 from label_data.store.projects import settings_in
 

@@ -7,9 +7,8 @@ is looked at.
 
 import json
 from collections.abc import Iterator, Sequence, Set
-from dataclasses import fields
 from operator import attrgetter
-from typing import Any, TypeVar
+from typing import Any
 
 import orjson
 from sqlalchemy import Connection, Row
@@ -17,6 +16,7 @@ from sqlalchemy import Connection, Row
 from label_data.database.engine import Store, reading
 from label_data.records import Completion, Demonstration, Group, Message, Prompt, Ranking, Span
 from label_data.store.group_rows import Columns, GroupRows, json_value, pages, rows_of
+from label_data.unchecked import unchecked
 
 COLUMNS = Columns(
     prompts=("number", "id", "messages", "category", "source", "licence"),
@@ -33,9 +33,6 @@ COLUMNS = Columns(
 )
 """What the records are made of, in the order in which the functions below take it."""
 _COMPLETION_COLUMNS = attrgetter(*COLUMNS.completions)
-
-_Record = TypeVar("_Record", Message, Prompt, Completion, Ranking, Demonstration)
-_PUTTERS = {kind: [getattr(kind, one.name).__set__ for one in fields(kind)] for kind in _Record.__constraints__}
 
 
 def groups(
@@ -89,16 +86,8 @@ def _groups(rows: GroupRows) -> Iterator[Group]:
             prompt,
             tuple(_completion(*one) for one in rows.completions.get(prompt.id, ())),
             tuple(_ranking(*one, keys=rows.keys) for one in rows.rankings.get(prompt.id, ())),
-            tuple(_made(Demonstration, *one) for one in rows.demonstrations.get(prompt.id, ())),
+            tuple(unchecked(Demonstration, *one) for one in rows.demonstrations.get(prompt.id, ())),
         )
-
-
-def _made(kind: type[_Record], *values: Any) -> _Record:
-    """Return the record of these values, all its fields in their order, unchecked, with the id it was stored under."""
-    record = object.__new__(kind)
-    for put, value in zip(_PUTTERS[kind], values, strict=True):
-        put(record, value)
-    return record
 
 
 def prompt_in(row: Row[Any]) -> Prompt:
@@ -107,12 +96,12 @@ def prompt_in(row: Row[Any]) -> Prompt:
 
 
 def _prompt(id: str, messages: str, category: str, source: str, licence: str) -> Prompt:
-    return _made(Prompt, messages_in(messages), category, source, licence, id)
+    return unchecked(Prompt, messages_in(messages), category, source, licence, id)
 
 
 def messages_in(text: str) -> tuple[Message, ...]:
     """Return the messages of a prompt, of which the store has the JSON."""
-    return tuple(_made(Message, one["role"], one["content"]) for one in orjson.loads(text))
+    return tuple(unchecked(Message, one["role"], one["content"]) for one in orjson.loads(text))
 
 
 def completion_in(row: Row[Any]) -> Completion:
@@ -130,7 +119,7 @@ def _completion(
     finish_reason: str,
     id: str,
 ) -> Completion:
-    return _made(
+    return unchecked(
         Completion,
         prompt_id,
         text,
@@ -166,7 +155,7 @@ def _ranking(
     purpose: str,
     keys: Set[str],
 ) -> Ranking:
-    return _made(
+    return unchecked(
         Ranking,
         prompt_id,
         annotator,

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from label_data.canonical import content_id
 from label_data.dates import DAY, moment
 from label_data.quality.findings import percent
 from label_data.quality.intervals import Estimate
 from label_data.quality.report import Quality
-from label_data.records import Group, content_id
+from label_data.records import Group
 
 LONGEST_LIST = 30
 """Annotators, policies … that a card lists; the others are counted together."""

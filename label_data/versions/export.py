@@ -7,11 +7,12 @@ from functools import partial
 from pathlib import Path
 
 from label_data.database.engine import Store
-from label_data.exchange.importing import Exported, exported
+from label_data.errors import InputError
+from label_data.exchange.exporting import Exported, exported
 from label_data.exchange.known_formats import PAIR_WRITERS, WITH_MARGIN, WRITERS
 from label_data.formats.pair_rows import Preferred
 from label_data.formats.trainers import nemo_rl, trl_sft
-from label_data.records import Group, InputError
+from label_data.records import Group
 from label_data.versions.version import Side, Version, VersionGroup, version_groups
 
 TIED_DROPPED = "ranking with a tie, which the version drops"

@@ -14,14 +14,16 @@ from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection, insert, select
 
+from label_data.canonical import canonical, content_id
 from label_data.comparisons import is_held_out
 from label_data.database import schema
 from label_data.database.engine import Store, reading, writing
+from label_data.errors import InputError
 from label_data.quality.consistency import gathering_tests
 from label_data.quality.judgements import judgements
 from label_data.quality.reliability import annotator_weights, dawid_skene
 from label_data.quality.report import quality_of
-from label_data.records import Comparison, Group, InputError, Prompt, Ranking, canonical, content_id
+from label_data.records import Comparison, Group, Prompt, Ranking
 from label_data.store.stored_groups import groups_in
 from label_data.versions.card import Described, card_of
 from label_data.versions.near_duplicates import near_duplicates, texts_of

@@ -10,7 +10,8 @@ from math import isfinite
 from typing import Any, Literal, get_args
 
 from label_data.dates import midnight
-from label_data.records import STRENGTHS, Group, InputError, Outcome, Ranking, Source, check_text
+from label_data.errors import InputError
+from label_data.records import STRENGTHS, Group, Outcome, Ranking, Source, check_text
 from label_data.versions.near_duplicates import THRESHOLD
 
 Ties = Literal["drop", "half", "keep"]

@@ -18,10 +18,12 @@ from typing import Any, Literal
 
 from sqlalchemy import Connection, Row, insert, select
 
+from label_data.canonical import canonical
 from label_data.database import schema
 from label_data.database.engine import Store, reading, writing
+from label_data.errors import InputError
 from label_data.formats.groups import line_of
-from label_data.records import Comparison, Group, InputError, Ranking, canonical
+from label_data.records import Comparison, Group, Ranking
 from label_data.store.stored_groups import groups_in
 from label_data.versions.pairs import Tie
 from label_data.versions.recipes import Recipe, recipe_from

@@ -2,11 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import ceil
 
 import numpy as np
 
+from label_data.canonical import content_id
 from label_data.comparisons import comparisons, group_comparisons
-from label_data.records import Comparison, Group, content_id
+from label_data.errors import InputError
+from label_data.records import Comparison, Group
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,3 +48,22 @@ def side(groups: Sequence[Group]) -> Side:
     clusters = np.array([content_id(group.prompt.first_turn) for group, found in with_some for _ in found], dtype=str)
     weights = np.array([comparison.weight for comparison in every])
     return Side(tuple(group for group, _ in with_some), every, clusters, weights)
+
+
+FEWEST_HELD_OUT = 20
+"""Held-out prompts below which an accuracy says nothing: its interval would span some 40 points."""
+
+
+FEWEST_TRAIN = 10
+"""Training prompts with comparisons below which there is nothing to cross-validate on."""
+
+
+def check_enough(train: Side, held_out: float) -> None:
+    """Raise InputError, with the number missing, if there are too few training prompts with comparisons."""
+    missing = FEWEST_TRAIN - train.prompts
+    if missing > 0:
+        raise InputError(
+            f"{train.prompts} training prompts have a ranking that places one completion above another; at least "
+            f"{FEWEST_TRAIN} are needed. Rank about {ceil(missing / (1 - held_out))} more prompts, and about "
+            f"{ceil(FEWEST_HELD_OUT / held_out)} in all for a report that says how good the model is."
+        )

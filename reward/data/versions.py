@@ -3,25 +3,21 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from label_data.database.engine import Store
-from label_data.records import Group, InputError
+from label_data.errors import InputError
+from label_data.records import Group
 from label_data.versions.pairs import TWINS
 from label_data.versions.version import (
     HELD_OUT,
     TRAIN,
-    Version,
     VersionGroup,
-    record_model,
     version_groups,
     version_named,
-    versions,
 )
 from reward.data.sides import Side
-from reward.report.report import REPORT_FILE, Report
 from reward.settings import DEFAULTS, Settings
 
 
@@ -96,23 +92,3 @@ def check_settings(settings: Settings) -> None:
 def differs(settings: Settings, name: str) -> bool:
     """Was this set to something else than what it is by itself?"""
     return bool(getattr(settings, name) != getattr(DEFAULTS, name))
-
-
-def tell_version(store: Store, report: Report, folder: Path) -> bool:
-    """Keep in the store that the model in this folder was trained on its version; False if the store has no such one.
-
-    The version is found by its hash: by its name alone it could be another store's.
-    """
-    found: Version | None = next((one for one in versions(store) if one.sha256 == report.version_sha256), None)
-    if found is None:
-        return False
-    accuracy = None if report.held_out is None else round(report.held_out.accuracy.value, 4)
-    summary = {
-        "method": "head" if report.tuning is None else report.tuning.method,
-        "base model": report.base_model,
-        "accuracy": accuracy,
-        "seed": report.seed,
-    }
-    digest = hashlib.sha256((folder / REPORT_FILE).read_bytes()).hexdigest()
-    record_model(store, found, str(folder.resolve()), digest, summary)
-    return True

@@ -13,23 +13,28 @@ from typing import Any
 
 import matplotlib
 
+from label_data.canonical import content_id
 from label_data.database.engine import open_store
+from label_data.errors import InputError
 from label_data.exchange.importing import import_files
 from label_data.files.whole import check_free, whole_folder
-from label_data.records import Group, InputError, content_id
+from label_data.records import Group
 from label_data.store.projects import project_named
 from label_data.store.stored_groups import groups as stored_groups
+from reward.data.sides import FEWEST_HELD_OUT
 from reward.evaluation.saved_rewards import Kept, kept_rewards
-from reward.head.train import LEARNED_FILE, Side, counts_of, data_hash, measures, other_prompts, pretty, side
+from reward.file_names import LEARNED_FILE, REPORT_FILE, UNFINISHED
+from reward.head.train import Side, side
+from reward.model.folder import pretty
 from reward.model.model import RewardModel
 from reward.networks.backbones import model_folder, model_revision
 from reward.networks.batches import encode
-from reward.networks.features import OnProgress
+from reward.progress import OnProgress
 from reward.report.comparison_rows import comparison_rows, disagreements, write_pairs
+from reward.report.measuring import counts_of, data_hash, measures, other_prompts
 from reward.report.plots import CALIBRATION_FILE, STYLE, calibration_plot
-from reward.report.report import FEWEST_HELD_OUT, REPORT_FILE, Counts, HeldOut, held_out_from, without_nan
+from reward.report.report import Counts, HeldOut, held_out_from, without_nan
 from reward.report.words import held_out_lines, left_out_lines
-from reward.settings import UNFINISHED
 
 REWARDS_FILE, WORDS_FILE = "rewards.jsonl", "report.md"
 SQLITE = b"SQLite format 3\0"

@@ -20,16 +20,18 @@ from typing import Any
 
 import numpy as np
 
+from label_data.canonical import content_id
+from label_data.errors import InputError
 from label_data.files.rows_in import Row, located, read_rows
 from label_data.files.whole import check_free, whole_folder
 from label_data.formats.datasets.rewardbench import says
 from label_data.formats.verdicts import messages_of
-from label_data.records import InputError, Message, content_id
+from label_data.records import Message
 from reward.evaluation.one_model import open_checkpoint, unfinished
 from reward.evaluation.saved_rewards import kept_rewards
 from reward.networks.backbones import model_revision
 from reward.networks.batches import encode
-from reward.networks.features import OnProgress
+from reward.progress import OnProgress
 
 SECTIONS = {
     "Chat": {

@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from label_data.records import InputError, canonical
+from label_data.canonical import canonical
+from label_data.errors import InputError
 from reward.model.model import RewardModel
 from reward.networks.batches import Input, batches, tokens_at_once
-from reward.networks.features import OnProgress
 from reward.networks.ranked_network import layout_to_score
+from reward.progress import OnProgress
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from label_data.errors import InputError
 from label_data.files.whole import check_free, whole_folder
-from label_data.records import InputError
 from reward.evaluation.one_model import (
     Checkup,
     Data,
@@ -25,12 +25,13 @@ from reward.evaluation.one_model import (
     unfinished,
     write_checkup,
 )
-from reward.head.train import pretty
+from reward.file_names import REPORT_FILE
 from reward.metrics import Estimate
+from reward.model.folder import pretty
 from reward.networks.backbones import model_folder
-from reward.networks.features import OnProgress
+from reward.progress import OnProgress
 from reward.report.paired_test import Paired, paired
-from reward.report.report import REPORT_FILE, without_nan
+from reward.report.report import without_nan
 
 WORDS_FILE = "report.md"
 

@@ -18,13 +18,13 @@ from torch import nn
 from transformers import AutoModelForSequenceClassification, PreTrainedModel, PreTrainedTokenizerBase
 
 from label_data.data_folder import data_folder
-from label_data.records import InputError
+from label_data.errors import InputError
 from reward.finetuning.full_and_lora import set_dropout, with_head
 from reward.networks.backbones import load_config, model_revision, one_label_config
 from reward.networks.batches import Input, arguments_for, batches, tokens_at_once
-from reward.networks.features import OnProgress
 from reward.networks.lean_layers import keep_less
 from reward.networks.ranked_network import RankedNetwork, layout_for, shares_prompts
+from reward.progress import OnProgress
 from reward.settings import Layout, Settings
 
 CHECKED_INPUTS = 4

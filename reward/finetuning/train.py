@@ -18,37 +18,32 @@ import torch
 from accelerate import PartialState
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from label_data.canonical import canonical
 from label_data.comparisons import split_by_prompt
 from label_data.database.engine import Store
+from label_data.errors import InputError
 from label_data.files.whole import check_free, whole_folder
 from label_data.formats import groups as groups_format
-from label_data.records import Group, InputError, canonical
+from label_data.records import Group
 from label_data.store.stored_groups import groups as stored_groups
 from label_data.versions.version import content_of, thawed
-from reward.data.sides import Side, side
-from reward.data.versions import Frozen, check_settings, frozen_version, tell_version
+from reward.data.sides import FEWEST_HELD_OUT, Side, check_enough, side
+from reward.data.versions import Frozen, check_settings, frozen_version
+from reward.file_names import LOG_FILE, SETTINGS_FILE, UNFINISHED
 from reward.finetuning.full_and_lora import LoraNetwork, effective_dropout, fine_tunable
 from reward.finetuning.last_layers import TopNetwork, top_network, whole_network
 from reward.finetuning.lessons import Judged, judge, judge_version
 from reward.finetuning.trainer import FEWEST_VALIDATION, fit
-from reward.head.train import (
-    JudgedSide,
-    check_enough,
-    counts_of,
-    data_hash,
-    measures,
-    other_prompts,
-    pretty,
-    write_model,
-)
+from reward.model.folder import JudgedSide, pretty, tell_version, write_model
 from reward.model.model import RewardModel
 from reward.networks.backbones import load_config, load_tokenizer, model_folder, model_revision
 from reward.networks.batches import Input, encode
-from reward.networks.features import OnProgress
 from reward.networks.ranked_network import RankedNetwork
+from reward.progress import OnProgress
 from reward.report.ceiling import human_agreement
-from reward.report.report import FEWEST_HELD_OUT, Report, Tuning
-from reward.settings import LOG_FILE, SETTINGS_FILE, UNFINISHED, Settings
+from reward.report.measuring import counts_of, data_hash, measures, other_prompts
+from reward.report.report import Report, Tuning
+from reward.settings import Settings
 
 DATA_FILE, VERSION_FILE = "rankings.jsonl.gz", "version.json"
 

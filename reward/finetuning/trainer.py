@@ -29,15 +29,16 @@ from transformers import (
     TrainingArguments,
 )
 
+from label_data.errors import InputError
 from label_data.files.full_disk import is_full
-from label_data.files.rows_out import replacing
-from label_data.records import InputError
+from label_data.files.whole import replacing
 from reward import metrics
+from reward.file_names import LOG_FILE
 from reward.finetuning.checkpoints import checkpoint_folder, drop_partial, last_whole, mark_whole, step_of
 from reward.finetuning.lessons import Judged, strength_of_ties, summed_loss
 from reward.networks.batches import Input, group_batches, tokens_at_once
 from reward.networks.ranked_network import RankedNetwork, disagreement
-from reward.settings import HEAD_TIMES, LOG_FILE, Layout, Precision, Settings
+from reward.settings import HEAD_TIMES, Layout, Precision, Settings
 
 OnProgress = Callable[[int, int, str], object]
 CHECKPOINTS = "checkpoints"

@@ -8,14 +8,16 @@ import numpy as np
 from sklearn.model_selection import GroupKFold
 
 from label_data.database.engine import Store
+from label_data.errors import InputError
 from label_data.quality.suspects import SHARE, Suspect, suspects, to_relabel
-from label_data.records import Group, InputError
+from label_data.records import Group
 from label_data.settings import PACKAGED_MODEL
 from label_data.store.stored_groups import groups as stored_groups
 from reward.data.sides import side
 from reward.head.fitting import FOLDS, fit_head, fit_weights
 from reward.networks.batches import encode
-from reward.networks.features import OnProgress, input_features, open_backbone
+from reward.networks.features import input_features, open_backbone
+from reward.progress import OnProgress
 
 FEWEST_PROMPTS = 30
 """Prompts with comparisons below which a head contradicts people by chance."""

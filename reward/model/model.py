@@ -14,14 +14,14 @@ import numpy as np
 import torch
 from transformers import AutoModelForSequenceClassification, PreTrainedModel, PreTrainedTokenizerBase
 
-from label_data.records import InputError
+from label_data.errors import InputError
+from reward.file_names import PROVENANCE_FILE
 from reward.model.uncertainty import Uncertainty
 from reward.networks.attention import attend_in_families
 from reward.networks.backbones import load_config, load_model, load_tokenizer, one_label_config
 from reward.networks.batches import LONGEST_INPUT, Input, Messages, batches, encode, tokens_at_once
 from reward.networks.features import Backbone
 from reward.networks.ranked_network import RankedNetwork, layout_to_score, shares_prompts
-from reward.report.report import PROVENANCE_FILE
 
 HEADS = ("score.", "classifier.")
 """What the weights of a head are called, of a decoder and of an encoder."""

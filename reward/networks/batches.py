@@ -16,7 +16,8 @@ import numpy as np
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from label_data.records import InputError, Message
+from label_data.errors import InputError
+from label_data.records import Message
 from reward.networks.attention import Family, any_mask, attends_in_families
 from reward.settings import Layout
 

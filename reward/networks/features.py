@@ -6,7 +6,7 @@ AutoModelForSequenceClassification reads when its network is cut to L layers. No
 
 import hashlib
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,17 +17,17 @@ import torch
 from transformers import AutoModel, PreTrainedModel, PreTrainedTokenizerBase
 
 from label_data.data_folder import data_folder
+from label_data.errors import InputError
 from label_data.files.full_disk import is_full
-from label_data.records import Group, InputError
+from label_data.records import Group
 from label_data.settings import PACKAGED_MODEL
 from reward.networks.attention import attend_in_families
 from reward.networks.backbones import load_config, load_model, load_tokenizer, model_folder, model_revision
 from reward.networks.batches import Input, arguments_for, batches, encode, tokens_at_once
 from reward.networks.ranked_network import reads_rows_fast, sees_all_before
+from reward.progress import OnProgress
 from reward.settings import Layout
 
-OnProgress = Callable[[int, int, str], object]
-"""Gets (done, total, message). It may raise to stop the work; what was done by then is kept."""
 DEPTHS = (1 / 2, 2 / 3, 5 / 6, 1)
 """Candidate layers as shares of the network: cross-validation chooses, the last is seldom the best."""
 

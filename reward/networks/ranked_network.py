@@ -12,7 +12,7 @@ from accelerate.utils import parse_flag_from_env
 from torch import nn
 from transformers import PreTrainedModel
 
-from label_data.records import InputError
+from label_data.errors import InputError
 from reward.networks.attention import IN_FAMILIES, attend_in_families, attends_in_families
 from reward.networks.batches import LONGEST_INPUT, Input, arguments_for, padded
 from reward.settings import Layout

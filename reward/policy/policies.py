@@ -4,7 +4,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from label_data.records import Completion, InputError, Prompt
+from label_data.errors import InputError
+from label_data.records import Completion, Prompt
 from label_data.settings import PolicySettings
 
 OnProgress = Callable[[str], object]
@@ -42,17 +43,6 @@ class Policy(Protocol):
     ) -> list[Completion | Refused]:
         """Return an outcome for each request, in their order. Raises PolicyError if the policy can't be used."""
         ...
-
-
-def open_policy(settings: PolicySettings) -> Policy:
-    """Return the policy of these settings. Raises InputError if there is no such model."""
-    if settings.kind == "openai":
-        from reward.policy.server_policy import OpenAIPolicy
-
-        return OpenAIPolicy(settings)
-    from reward.policy.local_policy import TransformersPolicy  # loads torch: the worker's alone
-
-    return TransformersPolicy(settings)
 
 
 def conversation(settings: PolicySettings, prompt: Prompt) -> list[dict[str, str]]:

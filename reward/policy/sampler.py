@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from label_data.canonical import content_id
 from label_data.database.engine import Store
-from label_data.records import Completion, Prompt, content_id
+from label_data.records import Completion, Prompt
 from label_data.settings import ProjectSettings
 from label_data.store.projects import PROJECT
 from label_data.store.samples import save_samples, waiting_prompts

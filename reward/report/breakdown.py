@@ -9,7 +9,8 @@ from math import log
 import numpy as np
 from scipy.stats import kendalltau
 
-from label_data.records import Comparison, Group, Ranking, content_id
+from label_data.canonical import content_id
+from label_data.records import Comparison, Group, Ranking
 from reward import metrics
 from reward.metrics import Estimate
 from reward.report.report import NO_DATA, BestOf, Part

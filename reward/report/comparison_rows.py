@@ -8,11 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from label_data.canonical import canonical
 from label_data.comparisons import comparisons
-from label_data.records import Comparison, Group, InputError, Ranking, canonical
+from label_data.errors import InputError
+from label_data.records import Comparison, Group, Ranking
+from reward.file_names import COMPARISONS_FILE, DISAGREEMENTS_FILE
 from reward.report.paired_test import Paired, paired
 
-COMPARISONS_FILE, DISAGREEMENTS_FILE = "comparisons.jsonl", "disagreements.jsonl"
 MOST_DISAGREEMENTS = 100
 """Rankings that a folder keeps to be looked at; the margins of all comparisons are in the other file."""
 

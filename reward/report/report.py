@@ -12,15 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from label_data.records import InputError
+from label_data.errors import InputError
 from reward import metrics
+from reward.data.sides import FEWEST_HELD_OUT
+from reward.file_names import REPORT_FILE
 from reward.metrics import CalibrationBin, Estimate
 from reward.report.ceiling import Human
-
-FEWEST_HELD_OUT = 20
-"""Held-out prompts below which an accuracy says nothing: its interval would span some 40 points."""
-REPORT_FILE, PROVENANCE_FILE = "report.json", "workbench.json"
-"""In the folder of a model: this report, and what it was made from."""
 
 
 @dataclass(frozen=True, slots=True)

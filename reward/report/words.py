@@ -3,9 +3,10 @@
 import math
 from collections.abc import Sequence
 
+from reward.data.sides import FEWEST_HELD_OUT
 from reward.metrics import Estimate
 from reward.report.ceiling import human_verdict
-from reward.report.report import FEWEST_HELD_OUT, Counts, HeldOut, Part, Report
+from reward.report.report import Counts, HeldOut, Part, Report
 
 MOST_PARTS = 12
 """Annotators, or categories, that a table has rows for; report.json has all."""

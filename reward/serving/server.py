@@ -34,7 +34,8 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from label_data.records import InputError, Prompt, check_text, messages_from, user_prompt
+from label_data.errors import InputError
+from label_data.records import Prompt, check_text, messages_from, user_prompt
 from reward.model.model import RewardModel
 from reward.networks.backbones import model_folder, model_revision
 from reward.networks.batches import Input, encode, encode_text, written

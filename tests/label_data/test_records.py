@@ -4,22 +4,20 @@ import dataclasses
 
 import pytest
 
+from label_data.canonical import canonical, canonical_bytes, content_id
+from label_data.errors import InputError
 from label_data.records import (
     Completion,
     Group,
-    InputError,
     Message,
     Prompt,
     Ranking,
-    canonical,
-    canonical_bytes,
     check_text,
-    content_id,
     distinct,
-    imported_pair,
     messages_from,
     user_prompt,
 )
+from label_data.unchecked import imported_pair
 
 
 def ranking(order=(("a",), ("b",)), shown=("a", "b", "c"), **fields):

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
+from label_data.errors import InputError
 from label_data.oversight.progress import item_counts
-from label_data.records import InputError
 from label_data.settings import PolicySettings, ProjectSettings, settings_from
 from label_data.store.projects import project_settings, save_settings
 from store_fixtures import add_ready_prompt

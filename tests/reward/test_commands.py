@@ -14,7 +14,8 @@ from label_data.store.adding import add_groups
 from label_data.versions.making import make_version
 from label_data.versions.recipes import Recipe
 from label_data.versions.version import models_of
-from reward.__main__ import app, train
+from reward.__main__ import app
+from reward.commands.train import train
 from reward.model.model import RewardModel
 from reward.settings import DEFAULTS, Settings
 from reward_fixtures import planted_groups

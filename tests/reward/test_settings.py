@@ -1,6 +1,6 @@
 import pytest
 
-from label_data.records import InputError
+from label_data.errors import InputError
 from reward.settings import Settings
 
 

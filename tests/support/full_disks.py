@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from label_data.records import InputError
+from label_data.errors import InputError
 
 KIB = 1024
 SAID = "the disk took no more"

@@ -6,7 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from label_data.assignment.tasks import Answer, next_tasks, submit
+from label_data.assignment.answers import Answer, submit
+from label_data.assignment.tasks import next_tasks
 from label_data.database.engine import Store, open_store
 from label_data.records import Completion, Message, Prompt
 from label_data.settings import PolicySettings, ProjectSettings
@@ -15,9 +16,10 @@ from label_data.store.annotators import annotator_named
 from label_data.store.jobs import DONE, FAILED, add_job, end_job, start_job
 from label_data.store.projects import save_settings
 from label_data.store.samples import save_samples
+from reward.file_names import PROVENANCE_FILE, REPORT_FILE
 from reward.metrics import CalibrationBin, Estimate
 from reward.report.comparison_rows import Disagreement, write_pairs
-from reward.report.report import PROVENANCE_FILE, REPORT_FILE, Counts, CurvePoint, HeldOut, Report
+from reward.report.report import Counts, CurvePoint, HeldOut, Report
 
 ESTIMATE = Estimate(0.648, 0.598, 0.698, 345, 345)
 COUNTS = Counts(1_726, 3, 5, 1, 2, 1_379, 1_379, 1_376, 345, 345, 345)

@@ -2,9 +2,10 @@
 
 import streamlit as st
 
-from label_data.assignment.tasks import next_tasks, submit
+from label_data.assignment.answers import submit
+from label_data.assignment.tasks import next_tasks
 from label_data.database.engine import Store, open_store
-from label_data.records import InputError
+from label_data.errors import InputError
 from label_data.store.annotators import annotator_named
 from label_data.store.projects import PROJECT, project_settings
 from workbench.ranker.component import Problem, answer_from, ranker

@@ -8,7 +8,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from label_data.assignment.tasks import Answer, next_tasks, submit
+from label_data.assignment.answers import Answer, submit
+from label_data.assignment.tasks import next_tasks
 from label_data.database.engine import Store, open_store, writing
 from label_data.database.schema import metadata
 from label_data.records import Completion, Prompt, user_prompt

@@ -13,14 +13,16 @@ import pytest
 from sqlalchemy import select
 
 from full_disks import KIB, SAID, SmallDisk, refusal
-from label_data.assignment.tasks import Answer, next_tasks, submit
+from label_data.assignment.answers import Answer, submit
+from label_data.assignment.tasks import next_tasks
 from label_data.database import schema
 from label_data.database.engine import open_store, reading
-from label_data.exchange.importing import export_file
+from label_data.errors import InputError
+from label_data.exchange.exporting import export_file
 from label_data.oversight.check import problems, store_revision
 from label_data.oversight.copies import back_up, restore
 from label_data.oversight.progress import store_counts
-from label_data.records import Completion, Group, InputError, user_prompt
+from label_data.records import Completion, Group, user_prompt
 from label_data.store.adding import add_groups
 from label_data.store.annotators import annotator_named
 from label_data.store.stored_groups import groups

@@ -17,7 +17,8 @@ from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
 from browser import app_server, free_port
 from chat_server import says
-from label_data.assignment.tasks import Answer, next_tasks, submit
+from label_data.assignment.answers import Answer, submit
+from label_data.assignment.tasks import next_tasks
 from label_data.database.engine import open_store
 from label_data.oversight.check import problems
 from label_data.oversight.progress import item_counts

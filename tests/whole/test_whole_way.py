@@ -19,7 +19,8 @@ from label_data.settings import PolicySettings, ProjectSettings
 from label_data.store.adding import add_groups
 from label_data.store.projects import save_settings
 from label_data.store.stored_groups import groups
-from reward.report.report import FEWEST_HELD_OUT, read_report
+from reward.data.sides import FEWEST_HELD_OUT
+from reward.report.report import read_report
 from store_fixtures import completions_of
 from tests.support.paths import ROOT
 

@@ -4,7 +4,8 @@ import pytest
 from playwright.sync_api import expect
 
 from browser import open_app
-from label_data.assignment.tasks import Answer, next_tasks, submit
+from label_data.assignment.answers import Answer, submit
+from label_data.assignment.tasks import next_tasks
 from label_data.oversight.overview import open_tasks
 from label_data.store.annotators import annotator_named
 from label_data.store.jobs import add_job, report_progress, start_job

@@ -11,21 +11,13 @@ import streamlit as st
 
 from label_data.data_folder import default_store
 from label_data.dates import midnight
-from label_data.exchange.importing import (
-    ENDINGS,
-    Exported,
-    Imported,
-    Preview,
-    export_file,
-    import_files,
-    preview,
-    saved_upload,
-)
+from label_data.errors import InputError
+from label_data.exchange.exporting import Exported, export_file
+from label_data.exchange.importing import ENDINGS, Imported, Preview, import_files, preview, saved_upload
 from label_data.exchange.known_formats import READERS
 from label_data.formats import prompts
 from label_data.oversight.browsing import MOST_COUNTED, Filter, count_like, history, prompts_like
 from label_data.oversight.progress import store_counts
-from label_data.records import InputError
 from label_data.settings import UNACCEPTABLE
 from label_data.store.projects import project_settings
 from workbench.jobs.asking import keep_up

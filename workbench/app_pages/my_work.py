@@ -6,8 +6,8 @@ import streamlit as st
 
 from label_data.assignment.gold import mark_gold
 from label_data.assignment.own_rankings import reopened, retract, work_of
+from label_data.errors import InputError
 from label_data.oversight.progress import rankings_today
-from label_data.records import InputError
 from label_data.store.projects import project_settings
 from workbench.languages.catalogue import filled
 from workbench.ranker.component import ranker

@@ -5,7 +5,8 @@ from typing import get_args
 
 import streamlit as st
 
-from label_data.records import FEWEST_COMPLETIONS, MOST_COMPLETIONS, InputError
+from label_data.errors import InputError
+from label_data.records import FEWEST_COMPLETIONS, MOST_COMPLETIONS
 from label_data.settings import MOST_TESTS, Kind, Order, PolicySettings, ProjectSettings
 from label_data.store.projects import add_project, project_settings, save_settings
 from workbench.jobs.asking import keep_up

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import streamlit as st
 
+from label_data.errors import InputError
 from label_data.exchange.importing import saved_upload
 from label_data.formats.prompts import prompts_from_text, read_prompts
 from label_data.oversight.progress import item_counts, newest_prompts
-from label_data.records import InputError
 from label_data.store.adding import add_prompts
 from label_data.store.samples import retry_failed
 from workbench.jobs.asking import keep_up, sampling_is_stopped, start_sampling

@@ -2,7 +2,8 @@
 
 import streamlit as st
 
-from label_data.records import MOST_COMPLETIONS, InputError, user_prompt
+from label_data.errors import InputError
+from label_data.records import MOST_COMPLETIONS, user_prompt
 from label_data.store.projects import project_settings
 from workbench.jobs.asking import ask
 from workbench.jobs.runs import current_run, runs

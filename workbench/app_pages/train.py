@@ -4,8 +4,8 @@ from typing import get_args
 
 import streamlit as st
 
+from label_data.errors import InputError
 from label_data.oversight.progress import item_counts
-from label_data.records import InputError
 from label_data.store.projects import project_settings
 from label_data.versions.version import versions
 from reward.settings import Method

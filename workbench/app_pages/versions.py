@@ -9,9 +9,9 @@ from typing import Any, get_args
 import streamlit as st
 
 from label_data.data_folder import default_store
-from label_data.exchange.importing import Exported
+from label_data.errors import InputError
+from label_data.exchange.exporting import Exported
 from label_data.oversight.progress import store_counts
-from label_data.records import InputError
 from label_data.versions.changes import Change, changes
 from label_data.versions.export import export_version
 from label_data.versions.making import make_version

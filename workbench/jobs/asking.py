@@ -3,96 +3,18 @@
 Nothing here imports a model: the app's process asks, the worker's process does (`workbench.jobs.tasks`).
 """
 
-import json
-from datetime import datetime
-from functools import lru_cache
-from pathlib import Path
 from typing import Any, Literal
 
-import psycopg
-from huey import Huey, PostgresHuey, SqliteHuey, crontab
-from huey.api import TaskWrapper
-from huey.registry import Message
-from huey.serializer import Serializer
-
-from label_data.data_folder import data_folder, default_store
-from label_data.database.engine import Store, postgresql_address
+from label_data.database.engine import Store
 from label_data.oversight.progress import item_counts, newest_ranking, rankings_after, untouched_ready
 from label_data.store.jobs import FAILED, QUEUED, RUNNING, Job, add_job, add_job_after, latest_job, unfinished_jobs
 from label_data.store.projects import PROJECT, project_settings, projects
 from label_data.store.workers import living_workers
+from workbench.jobs.queue import wake
 
 Kind = Literal["sample", "features", "train", "score", "best_of_n", "doubts"]
-QUEUE = "workbench"
 PRIORITY: dict[str, int] = {"score": 3, "best_of_n": 3, "train": 2, "doubts": 2, "sample": 1, "features": 0}
 """A job of a higher number runs first, and between two tokens of one with a lower number."""
-
-
-class JsonSerializer(Serializer):
-    """huey's messages as JSON: unlike pickle, a queue that somebody tampered with can't run code of theirs."""
-
-    TIMES = ("eta", "expires_resolved")
-    """Fields that hold a datetime or nothing."""
-
-    def _serialize(self, data: Message) -> bytes:
-        times = {name: getattr(data, name) and getattr(data, name).isoformat() for name in self.TIMES}
-        return json.dumps(data._asdict() | times).encode()
-
-    def _deserialize(self, data: bytes) -> Message:
-        values = json.loads(bytes(data))
-        times = {name: values[name] and datetime.fromisoformat(values[name]) for name in self.TIMES}
-        return Message(**values | times | {"args": tuple(values["args"])})
-
-
-def queue() -> Huey:
-    """Return the queue that goes with the store, with the tasks that its messages may name.
-
-    With a SQLite store it is a file in the data folder; with PostgreSQL, tables in the same database, so that workers
-    on other machines hear of a job too.
-    """
-    return _queue_and_wake(data_folder().resolve(), default_store())[0]
-
-
-def wake() -> None:
-    """Tell a worker that is free that there may be something to do."""
-    enqueue = _queue_and_wake(data_folder().resolve(), default_store())[1]
-    try:
-        enqueue()
-    except psycopg.OperationalError:  # the server was restarted; asked again, huey connects anew
-        enqueue()
-
-
-@lru_cache(maxsize=1)
-def _queue_and_wake(folder: Path, address: str) -> tuple[Huey, TaskWrapper]:
-    database = postgresql_address(address)
-    made = _postgres_queue(database) if database else _sqlite_queue(folder)
-    # A look that could not be taken for a minute, because a job was under way, is left to the next.
-    made.periodic_task(crontab(), name="look", expires=50)(_work)
-    made.periodic_task(crontab(minute="*/10"), name="look_again", expires=50)(_work_after_failure)
-    return made, made.task(name="wake")(_work)
-
-
-def _sqlite_queue(folder: Path) -> Huey:
-    folder.mkdir(parents=True, exist_ok=True)
-    return SqliteHuey(QUEUE, filename=str(folder / "queue.db"), serializer=JsonSerializer(), results=False)
-
-
-def _postgres_queue(database: str) -> Huey:
-    with psycopg.connect(database) as one_at_a_time:  # two processes that both make the tables would fail
-        one_at_a_time.execute("SELECT pg_advisory_xact_lock(hashtext('workbench queue'))")
-        return PostgresHuey(QUEUE, dsn=database, serializer=JsonSerializer(), results=False)
-
-
-def _work() -> None:
-    from workbench.jobs.tasks import work, worker_store
-
-    work(worker_store())
-
-
-def _work_after_failure() -> None:
-    from workbench.jobs.tasks import work, worker_store
-
-    work(worker_store(), after_failure=True)
 
 
 def ask(store: Store, kind: Kind, project: str = "", **arguments: Any) -> str:
@@ -220,11 +142,6 @@ def next_job(store: Store, above: int = -1) -> Job | None:
     waiting = [job for job in jobs if job.state == QUEUED and not (sampling and job.kind == "sample")]
     urgent = (job for job in waiting if PRIORITY[job.kind] > above)
     return max(urgent, key=lambda job: PRIORITY[job.kind], default=None)
-
-
-def worker_lock() -> Path:
-    """Return the file that a worker locks for as long as it lives, and in which it writes its id."""
-    return data_folder() / "worker.lock"
 
 
 def worker_is_alive(store: Store) -> bool:

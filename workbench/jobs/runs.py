@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from label_data.data_folder import data_folder
-from label_data.files.rows_out import replacing
-from reward.report.report import PROVENANCE_FILE, REPORT_FILE, Report, read_report
-from reward.settings import LOG_FILE, SETTINGS_FILE, UNFINISHED
+from label_data.files.whole import replacing
+from reward.file_names import LOG_FILE, PROVENANCE_FILE, REPORT_FILE, SETTINGS_FILE, UNFINISHED
+from reward.report.report import Report, read_report
 
 CURRENT = "current"
 """Folder with a file for each project in which a person chose the current run: in it, that run's name.

@@ -14,10 +14,12 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from label_data.canonical import content_id
 from label_data.data_folder import default_store
 from label_data.database.engine import Store, open_store, reading
+from label_data.errors import InputError
 from label_data.oversight.progress import item_counts, store_counts, untouched_ready
-from label_data.records import Completion, InputError, Prompt, content_id, messages_from
+from label_data.records import Completion, Prompt, messages_from
 from label_data.settings import PolicySettings, ProjectSettings
 from label_data.store.jobs import (
     DONE,
@@ -37,8 +39,9 @@ from label_data.store.jobs import (
 from label_data.store.projects import PROJECT, project_settings
 from label_data.store.stored_groups import groups, groups_in
 from label_data.store.workers import requeue_orphans
+from reward.file_names import REPORT_FILE
 from reward.policy import Policy, Refused, Request, Sampled, open_policy, sample_batch
-from reward.report.report import REPORT_FILE, Report, read_report
+from reward.report.report import Report, read_report
 from reward.settings import Method, Settings
 from workbench.jobs.asking import PRIORITY, keep_up, next_job, retrain
 from workbench.jobs.runs import new_run, unfinished_run

@@ -13,13 +13,14 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 from typing import TextIO
 
 from label_data.data_folder import data_folder, data_folder_made
 from label_data.database.engine import Store
-from label_data.records import InputError
+from label_data.errors import InputError
 from label_data.store.workers import SEEN_EVERY, enter, leave, requeue_orphans, stay
-from workbench.jobs.asking import queue, wake, worker_lock
+from workbench.jobs.queue import wake, worker_lock, worker_queue
 from workbench.logs import log_as_json
 
 log = logging.getLogger("workbench.worker")
@@ -80,7 +81,7 @@ def _serve(parent: int, ended: threading.Event, lock: TextIO) -> None:
     tasks.take_up_again(store)
     threading.Thread(target=_show_life, args=(store, tasks.worker, place, ended), daemon=True).start()
     # One thread: see workbench.jobs.tasks. huey's own signal handlers would let a job run to its end, or restart.
-    consumer = queue().create_consumer(workers=1, max_delay=LOOK_EVERY)
+    consumer = worker_queue(partial(tasks.work, store)).create_consumer(workers=1, max_delay=LOOK_EVERY)
     consumer._set_signal_handlers = lambda: None
     consumer.start()
     wake()

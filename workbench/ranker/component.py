@@ -11,19 +11,12 @@ from typing import Any, get_args
 
 import streamlit as st
 
+from label_data.assignment.answers import Answer
 from label_data.assignment.own_rankings import Work
-from label_data.assignment.tasks import Answer, Task
-from label_data.records import (
-    BEST_RATING,
-    LONGEST_TEXT,
-    MOST_COMPLETIONS,
-    STRENGTHS,
-    WORST_RATING,
-    InputError,
-    Outcome,
-    check_text,
-    content_id,
-)
+from label_data.assignment.tasks import Task
+from label_data.canonical import content_id
+from label_data.errors import InputError
+from label_data.records import BEST_RATING, LONGEST_TEXT, MOST_COMPLETIONS, STRENGTHS, WORST_RATING, Outcome, check_text
 from label_data.settings import ProjectSettings
 from workbench.languages.catalogue import catalogue
 from workbench.ranker.script import MOUNT

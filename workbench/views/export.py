@@ -6,10 +6,10 @@ from pathlib import Path
 
 import streamlit as st
 
-from label_data.exchange.importing import Exported
+from label_data.errors import InputError
+from label_data.exchange.exporting import Exported
 from label_data.exchange.known_formats import FILE_ENDINGS, LACKS, WITH_MARGIN
 from label_data.formats import groups
-from label_data.records import InputError
 from workbench.languages.catalogue import filled
 from workbench.rendering import literal
 from workbench.web.session import show_problem, words

@@ -8,9 +8,10 @@ import altair as alt
 import pandas as pd
 import streamlit as st
 
+from reward.data.sides import FEWEST_HELD_OUT
 from reward.metrics import Estimate
 from reward.report.ceiling import Human
-from reward.report.report import FEWEST_HELD_OUT, Counts, HeldOut, Report, Tuning
+from reward.report.report import Counts, HeldOut, Report, Tuning
 from workbench.jobs.runs import Run
 from workbench.languages.catalogue import filled
 from workbench.rendering import literal

@@ -6,9 +6,9 @@ import streamlit as st
 
 from label_data.assignment.relabelling import answered_again, ask_again
 from label_data.database.engine import reading
+from label_data.errors import InputError
 from label_data.oversight.browsing import annotator_names, history
 from label_data.quality.suspects import Suspect
-from label_data.records import InputError
 from label_data.store.jobs import DONE
 from label_data.store.stored_groups import groups_in
 from workbench.jobs.asking import ask

@@ -2,9 +2,9 @@
 
 import streamlit as st
 
+from label_data.assignment.answers import submit, submit_then_next
 from label_data.assignment.own_rankings import policies_of
-from label_data.assignment.tasks import submit, submit_then_next
-from label_data.records import InputError
+from label_data.errors import InputError
 from label_data.store.annotators import Annotator
 from label_data.store.projects import project_settings
 from workbench.jobs.asking import keep_up, retrain

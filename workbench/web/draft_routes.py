@@ -15,7 +15,7 @@ from starlette.responses import JSONResponse
 
 from label_data.assignment.drafts import LONGEST_DRAFT, save_draft
 from label_data.assignment.leases import leave
-from label_data.records import InputError
+from label_data.errors import InputError
 from workbench.languages.catalogue import nearest_language, translated
 from workbench.web.session import COOKIE, LANGUAGE, store
 

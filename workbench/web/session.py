@@ -11,8 +11,8 @@ from label_data.assignment.tasks import Task
 from label_data.data_folder import default_store
 from label_data.database.engine import Store, open_store
 from label_data.dates import moment
+from label_data.errors import InputError
 from label_data.oversight.browsing import Choices, choices
-from label_data.records import InputError
 from label_data.store.annotators import Annotator, annotator_named, annotator_with_id
 from label_data.store.projects import Project, projects
 from workbench.languages.catalogue import LANGUAGES, catalogue, nearest_language, translated

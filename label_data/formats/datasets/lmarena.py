@@ -19,11 +19,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from label_data.errors import InputError
 from label_data.files.csv_in import csv_rows
 from label_data.files.rows_in import Row, parsed
 from label_data.formats.pairs import NO_QUESTION, PART_EARLY
 from label_data.formats.verdicts import PICTURE, Verdict, judged, leaning, messages_of, read_judged
-from label_data.records import Group, InputError, Message
+from label_data.records import Group, Message
 
 NAME = "lmarena"
 VISITOR = "a visitor of LMArena"

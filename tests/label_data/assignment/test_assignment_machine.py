@@ -21,16 +21,17 @@ from hypothesis.stateful import (
 )
 from sqlalchemy import select
 
+from label_data.assignment.answers import Answer, submit, submit_then_next
 from label_data.assignment.drafts import save_draft
 from label_data.assignment.gold import mark_gold, unmark_gold
 from label_data.assignment.leases import leave
 from label_data.assignment.own_rankings import retract
 from label_data.assignment.relabelling import AskedAgain, ask_again
-from label_data.assignment.tasks import AHEAD, Answer, next_tasks, submit, submit_then_next
+from label_data.assignment.tasks import AHEAD, next_tasks
 from label_data.database import schema
 from label_data.database.engine import reading
+from label_data.errors import InputError
 from label_data.oversight.check import problems
-from label_data.records import InputError
 from label_data.settings import ProjectSettings
 from label_data.store.annotators import annotator_named
 from label_data.store.projects import save_settings

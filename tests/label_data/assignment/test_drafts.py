@@ -4,9 +4,10 @@ import json
 
 import pytest
 
+from label_data.assignment.answers import Answer, submit
 from label_data.assignment.drafts import save_draft
-from label_data.assignment.tasks import Answer, next_tasks, submit
-from label_data.records import InputError
+from label_data.assignment.tasks import next_tasks
+from label_data.errors import InputError
 from label_data.store.annotators import annotator_named
 from store_fixtures import add_ready_prompt
 

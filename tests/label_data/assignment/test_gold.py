@@ -2,15 +2,17 @@
 
 import pytest
 
+from label_data.assignment.answers import Answer, submit
 from label_data.assignment.gold import gold_prompts, mark_all_gold, mark_gold, unmark_gold
 from label_data.assignment.own_rankings import retract
-from label_data.assignment.tasks import Answer, next_tasks, submit
+from label_data.assignment.tasks import next_tasks
 from label_data.comparisons import group_comparisons
 from label_data.database.engine import open_store
-from label_data.exchange.importing import export_file, import_files
+from label_data.errors import InputError
+from label_data.exchange.exporting import export_file
+from label_data.exchange.importing import import_files
 from label_data.oversight.check import problems
 from label_data.oversight.progress import item_counts
-from label_data.records import InputError
 from label_data.settings import ProjectSettings
 from label_data.store.annotators import annotator_named
 from label_data.store.projects import save_settings

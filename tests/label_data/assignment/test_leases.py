@@ -8,10 +8,11 @@ import psycopg
 import pytest
 from sqlalchemy import bindparam, event, select
 
+from label_data.assignment.answers import Answer, _submitted, submit, submit_then_next
 from label_data.assignment.drafts import save_draft
 from label_data.assignment.leases import GRACE, SECOND, _lapsed_how, leave, take_back
 from label_data.assignment.own_rankings import retract
-from label_data.assignment.tasks import Answer, _submitted, next_tasks, submit, submit_then_next
+from label_data.assignment.tasks import next_tasks
 from label_data.database import schema
 from label_data.database.engine import open_store, reading, writing
 from label_data.oversight.check import problems

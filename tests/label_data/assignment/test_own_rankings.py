@@ -4,11 +4,13 @@ import threading
 
 import pytest
 
+from label_data.assignment.answers import Answer, submit
 from label_data.assignment.own_rankings import own_task, policies_of, ranking_with, reopened, retract, work_of
-from label_data.assignment.tasks import Answer, next_tasks, submit
+from label_data.assignment.tasks import next_tasks
+from label_data.errors import InputError
 from label_data.oversight.check import problems
 from label_data.oversight.progress import item_counts, rankings_today, store_counts
-from label_data.records import Group, InputError, Span, user_prompt
+from label_data.records import Group, Span, user_prompt
 from label_data.settings import ProjectSettings
 from label_data.store.adding import add_groups
 from label_data.store.annotators import annotator_named

@@ -2,10 +2,11 @@
 
 import pytest
 
+from label_data.assignment.answers import Answer, submit
 from label_data.assignment.gold import mark_gold
 from label_data.assignment.own_rankings import retract
 from label_data.assignment.relabelling import AskedAgain, answered_again, ask_again
-from label_data.assignment.tasks import Answer, next_tasks, submit
+from label_data.assignment.tasks import next_tasks
 from label_data.oversight.check import problems
 from label_data.settings import ProjectSettings
 from label_data.store.adding import add_groups

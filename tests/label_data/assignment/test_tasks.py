@@ -4,12 +4,13 @@ import pytest
 from sqlalchemy import event, text
 from sqlalchemy.exc import IntegrityError
 
-from label_data.assignment.tasks import AHEAD, Answer, next_tasks, submit, submit_then_next
+from label_data.assignment.answers import Answer, submit, submit_then_next
+from label_data.assignment.tasks import AHEAD, next_tasks
 from label_data.comparisons import comparisons
 from label_data.database.engine import open_store, writing
+from label_data.errors import InputError
 from label_data.oversight.check import problems
 from label_data.oversight.progress import item_counts, store_counts
-from label_data.records import InputError
 from label_data.settings import ProjectSettings
 from label_data.store.annotators import annotator_named
 from label_data.store.projects import add_project, save_settings

@@ -11,7 +11,8 @@ import pytest
 from typer.testing import CliRunner
 
 from label_data.__main__ import app
-from label_data.assignment.tasks import Answer, next_tasks, submit
+from label_data.assignment.answers import Answer, submit
+from label_data.assignment.tasks import next_tasks
 from label_data.database.engine import open_store, writing
 from label_data.exchange.known_formats import READERS
 from label_data.oversight.progress import store_counts

@@ -7,8 +7,9 @@ import pytest
 from typer.testing import CliRunner
 
 from label_data.__main__ import app
+from label_data.assignment.answers import Answer, submit
 from label_data.assignment.own_rankings import retract
-from label_data.assignment.tasks import Answer, next_tasks, submit
+from label_data.assignment.tasks import next_tasks
 from label_data.database.engine import open_store
 from label_data.store.adding import add_groups
 from label_data.store.annotators import annotator_named

@@ -10,13 +10,15 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import bindparam, create_engine, insert, select, text, update
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
+from label_data.assignment.answers import Answer, submit
 from label_data.assignment.own_rankings import work_of
-from label_data.assignment.tasks import Answer, next_tasks, submit
+from label_data.assignment.tasks import next_tasks
 from label_data.database.engine import change, open_store, reading, shown, store_url, writing
 from label_data.database.schema import annotators, metadata, now_us
+from label_data.errors import InputError
 from label_data.oversight.check import problems
 from label_data.oversight.progress import store_counts
-from label_data.records import InputError, Ranking, user_prompt
+from label_data.records import Ranking, user_prompt
 from label_data.store.adding import add_prompts
 from label_data.store.annotators import annotator_named
 from label_data.store.projects import project_settings

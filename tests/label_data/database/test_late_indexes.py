@@ -11,9 +11,10 @@ import pytest
 from label_data.database import late_indexes as indexing
 from label_data.database.engine import open_store, reading
 from label_data.database.late_indexes import LaterIndexes
+from label_data.errors import InputError
 from label_data.oversight.check import problems
 from label_data.oversight.progress import store_counts
-from label_data.records import Completion, Group, InputError, user_prompt
+from label_data.records import Completion, Group, user_prompt
 from label_data.store.adding import Added, add_groups
 from label_data.store.stored_groups import groups
 from many_pairs import pairs

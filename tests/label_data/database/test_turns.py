@@ -85,7 +85,7 @@ def test_two_gates_of_the_same_files_let_one_in_at_a_time(tmp_path):
 HOLD = """
 import sys
 from pathlib import Path
-from label_data.gate import Gate
+from label_data.database.turns import Gate
 with Gate(1, Path(sys.argv[1], "queue"), Path(sys.argv[1], "lock")).turn():
     print("inside", flush=True)
     sys.stdin.read()

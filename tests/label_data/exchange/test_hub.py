@@ -17,9 +17,9 @@ from typer.testing import CliRunner
 from hub_server import TOKEN, running_hub
 from label_data.__main__ import app
 from label_data.database.engine import open_store
+from label_data.errors import InputError
 from label_data.exchange.hub import NOT_FINITE, fetch
 from label_data.exchange.importing import import_files, preview
-from label_data.records import InputError
 from label_data.store.adding import Added
 from label_data.store.stored_groups import groups
 

@@ -9,11 +9,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from label_data.database.engine import open_store
-from label_data.exchange.importing import NOT_READ, export_file, import_files, preview, saved_upload
+from label_data.errors import InputError
+from label_data.exchange.exporting import export_file
+from label_data.exchange.importing import NOT_READ, import_files, preview, saved_upload
 from label_data.formats.pairs import NO_QUESTION, PART_EARLY, SAME
 from label_data.oversight.check import problems
 from label_data.oversight.progress import origins, store_counts
-from label_data.records import InputError, Ranking
+from label_data.records import Ranking
 from label_data.store.adding import Added, add_groups
 from label_data.store.projects import add_project
 from label_data.store.rows import save_ranking

@@ -4,10 +4,10 @@ import json
 
 import pytest
 
+from label_data.errors import InputError
 from label_data.files.elements_in import elements
 from label_data.files.lines_in import LONGEST_LINE
 from label_data.files.rows_in import read_rows
-from label_data.records import InputError
 
 ROWS = [{"a": 'x"]}{[\\', "b": [{"c": number}, "\\"]} for number in range(5)]
 

@@ -7,8 +7,8 @@ import tracemalloc
 
 import pytest
 
+from label_data.errors import InputError
 from label_data.files.lines_in import LONGEST_LINE, MOST_BLANK, read_lines
-from label_data.records import InputError
 
 MIB = 2**20
 GZIPPED, EMPTY_LINE, ONE_LINE = (gzip.compress(content, mtime=0) for content in (b'{"a": 1}', b"\n", b"one\n"))

@@ -9,8 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from label_data.errors import InputError
 from label_data.files.rows_in import read_rows
-from label_data.records import InputError
 
 MIB = 2**20
 

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from label_data.errors import InputError
 from label_data.files.rows_in import DEEPEST, ODD, Row, _looked_at_closely, _plain, parsed, read_rows
-from label_data.records import InputError
 
 
 def written(path, content):

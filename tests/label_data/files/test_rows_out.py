@@ -9,8 +9,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from label_data.files.rows_out import ENDINGS, replacing, write_rows
-from label_data.records import InputError
+from label_data.errors import InputError
+from label_data.files.rows_out import ENDINGS, write_rows
+from label_data.files.whole import replacing
 
 SCHEMA = pa.schema({"a": pa.int64(), "b": pa.string()})
 ROWS = [{"b": "é", "a": 1}, {"a": 2, "b": None}]

@@ -1,7 +1,7 @@
 import pytest
 
+from label_data.errors import InputError
 from label_data.files.whole import check_free, whole_folder
-from label_data.records import InputError
 
 
 def test_a_folder_appears_when_all_of_it_is_written(tmp_path):

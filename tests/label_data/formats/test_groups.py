@@ -10,8 +10,9 @@ from hypothesis import HealthCheck, given, settings
 
 from group_strategies import some_groups
 from label_data.database.engine import open_store
+from label_data.errors import InputError
 from label_data.formats import groups
-from label_data.records import Completion, Group, InputError, Message, Prompt, Ranking
+from label_data.records import Completion, Group, Message, Prompt, Ranking
 from label_data.store.adding import add_groups
 from label_data.store.stored_groups import groups as stored_groups
 from store_fixtures import completions_of

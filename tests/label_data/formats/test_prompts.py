@@ -7,10 +7,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from label_data.errors import InputError
 from label_data.exchange.known_formats import recognised
 from label_data.formats import prompts
 from label_data.formats.prompts import prompts_from_text, read_prompts
-from label_data.records import InputError, user_prompt
+from label_data.records import user_prompt
 
 
 def file_of(tmp_path, name, text):

@@ -12,10 +12,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from group_strategies import some_groups
+from label_data.errors import InputError
 from label_data.exchange import known_formats as formats
 from label_data.exchange.known_formats import FILE_ENDINGS, PAIR_WRITERS, READERS, WITH_MARGIN, WRITERS, recognised
 from label_data.formats.pair_rows import preferred
-from label_data.records import InputError, Prompt, messages_from
+from label_data.records import Prompt, messages_from
 
 law = settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 

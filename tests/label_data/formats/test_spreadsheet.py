@@ -7,9 +7,10 @@ from collections import Counter
 import pandas as pd
 import pytest
 
+from label_data.errors import InputError
 from label_data.exchange.known_formats import recognised
 from label_data.formats import spreadsheet
-from label_data.records import Completion, Group, InputError, Message, Prompt, Ranking, user_prompt
+from label_data.records import Completion, Group, Message, Prompt, Ranking, user_prompt
 
 
 def ranked(prompt, *texts, order=None, **fields):

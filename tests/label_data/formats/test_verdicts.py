@@ -14,11 +14,11 @@ from itertools import product
 import pytest
 
 from label_data.database.engine import open_store
+from label_data.errors import InputError
 from label_data.exchange import known_formats as formats
 from label_data.exchange.importing import import_files
 from label_data.exchange.known_formats import READERS, recognised
 from label_data.oversight.progress import store_counts
-from label_data.records import InputError
 from label_data.store.adding import Added
 from label_data.store.stored_groups import groups
 from tests.support.paths import ROOT

@@ -5,13 +5,15 @@ from datetime import date
 
 import pytest
 
+from label_data.assignment.answers import Answer, submit
 from label_data.assignment.gold import mark_gold
 from label_data.assignment.own_rankings import retract
-from label_data.assignment.tasks import Answer, next_tasks, submit
+from label_data.assignment.tasks import next_tasks
 from label_data.dates import midnight
+from label_data.errors import InputError
 from label_data.oversight import browsing
 from label_data.oversight.browsing import Filter, choices, count_like, history, judged_so_far, prompts_like
-from label_data.records import Completion, Group, InputError, Message, Prompt, Ranking, user_prompt
+from label_data.records import Completion, Group, Message, Prompt, Ranking, user_prompt
 from label_data.settings import ProjectSettings
 from label_data.store.adding import add_groups, add_prompts
 from label_data.store.annotators import annotator_named

@@ -7,16 +7,18 @@ from itertools import count
 
 import pytest
 
+from label_data.assignment.answers import Answer, submit
 from label_data.assignment.drafts import save_draft
 from label_data.assignment.own_rankings import retract
-from label_data.assignment.tasks import Answer, next_tasks, submit
+from label_data.assignment.tasks import next_tasks
 from label_data.database.engine import open_store, reading, writing
 from label_data.database.schema import metadata
-from label_data.exchange.importing import export_file
+from label_data.errors import InputError
+from label_data.exchange.exporting import export_file
 from label_data.oversight.check import problems
 from label_data.oversight.copies import back_up, copy_store, restore
 from label_data.oversight.progress import store_counts
-from label_data.records import InputError, user_prompt
+from label_data.records import user_prompt
 from label_data.settings import ProjectSettings
 from label_data.store.adding import add_prompts
 from label_data.store.annotators import annotator_named

@@ -6,9 +6,10 @@ from datetime import UTC, datetime
 import pytest
 from sqlalchemy import text
 
+from label_data.assignment.answers import Answer, submit
 from label_data.assignment.drafts import save_draft
 from label_data.assignment.leases import take_back
-from label_data.assignment.tasks import Answer, next_tasks, submit
+from label_data.assignment.tasks import next_tasks
 from label_data.database.engine import open_store, writing
 from label_data.oversight.check import problems
 from label_data.oversight.overview import DayCount, annotator_progress, open_tasks, project_progress, rankings_by_day

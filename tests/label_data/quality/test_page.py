@@ -10,9 +10,9 @@ from typer.testing import CliRunner
 
 from label_data.__main__ import app
 from label_data.database.engine import open_store
+from label_data.errors import InputError
 from label_data.quality.page import headline, tables, write_report
 from label_data.quality.report import quality
-from label_data.records import InputError
 from label_data.store.adding import add_groups
 from label_data.store.projects import add_project
 from planted_people import careful, judged, order_untold, planted, upwards

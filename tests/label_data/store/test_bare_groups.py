@@ -5,8 +5,9 @@ from collections import Counter
 import pytest
 
 from damaged_stores import damage
+from label_data.errors import InputError
 from label_data.exchange.known_formats import FILE_ENDINGS, WITH_MARGIN, WRITERS
-from label_data.records import Completion, Demonstration, Group, InputError, Message, Prompt, Ranking, Span, user_prompt
+from label_data.records import Completion, Demonstration, Group, Message, Prompt, Ranking, Span, user_prompt
 from label_data.store.adding import add_groups
 from label_data.store.bare_groups import bare_groups
 from label_data.store.rows import save_ranking

@@ -3,9 +3,10 @@ place is free."""
 
 import pytest
 
+from label_data.assignment.answers import Answer, submit
 from label_data.assignment.leases import leave
 from label_data.assignment.own_rankings import reopened, retract
-from label_data.assignment.tasks import Answer, next_tasks, submit
+from label_data.assignment.tasks import next_tasks
 from label_data.database.engine import reading, writing
 from label_data.oversight.check import mend_counters, problems
 from label_data.oversight.progress import item_counts, untouched_ready

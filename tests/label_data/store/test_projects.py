@@ -2,12 +2,15 @@
 
 import pytest
 
+from label_data.assignment.answers import Answer, submit
 from label_data.assignment.own_rankings import reopened, work_of
-from label_data.assignment.tasks import Answer, next_tasks, submit
-from label_data.exchange.importing import export_file, import_files
+from label_data.assignment.tasks import next_tasks
+from label_data.errors import InputError
+from label_data.exchange.exporting import export_file
+from label_data.exchange.importing import import_files
 from label_data.oversight.check import problems
 from label_data.oversight.progress import item_counts, store_counts
-from label_data.records import InputError, user_prompt
+from label_data.records import user_prompt
 from label_data.settings import ProjectSettings
 from label_data.store.adding import Added, add_prompts
 from label_data.store.annotators import annotator_named

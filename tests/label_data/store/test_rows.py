@@ -8,9 +8,10 @@ from sqlalchemy import event
 
 from label_data.comparisons import comparisons
 from label_data.database.engine import open_store
+from label_data.errors import InputError
 from label_data.oversight.check import problems
 from label_data.oversight.progress import item_counts, newest_prompts, rankings_today, store_counts, untouched_ready
-from label_data.records import Group, InputError, Ranking, user_prompt
+from label_data.records import Group, Ranking, user_prompt
 from label_data.store.adding import Added, GroupError, add_groups, add_prompts
 from label_data.store.annotators import annotator_named, annotator_with_id
 from label_data.store.rows import save_ranking

@@ -4,11 +4,13 @@ import json
 
 import pytest
 
+from label_data.assignment.answers import Answer, submit
 from label_data.assignment.own_rankings import retract
-from label_data.assignment.tasks import Answer, next_tasks, submit
+from label_data.assignment.tasks import next_tasks
+from label_data.errors import InputError
 from label_data.exchange.known_formats import PAIR_WRITERS, WRITERS
 from label_data.formats.trainers import nemo_rl
-from label_data.records import Demonstration, Group, InputError
+from label_data.records import Demonstration, Group
 from label_data.store.adding import add_groups
 from label_data.store.annotators import annotator_named
 from label_data.versions.export import AGGREGATED, TIED_DROPPED, export_version

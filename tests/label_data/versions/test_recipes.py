@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from label_data.records import InputError
+from label_data.errors import InputError
 from label_data.versions.recipes import Recipe, Selection, agreed, margins_from, recipe_from
 from planted_people import judged
 

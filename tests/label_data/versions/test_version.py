@@ -9,14 +9,17 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
+from label_data.assignment.answers import Answer, submit
 from label_data.assignment.gold import mark_gold
 from label_data.assignment.own_rankings import retract
-from label_data.assignment.tasks import Answer, next_tasks, submit
+from label_data.assignment.tasks import next_tasks
+from label_data.canonical import canonical
 from label_data.comparisons import group_comparisons, is_held_out
 from label_data.database.engine import open_store, writing
+from label_data.errors import InputError
 from label_data.oversight.check import problems
 from label_data.oversight.copies import back_up, copy_store, restore
-from label_data.records import Completion, Demonstration, Group, InputError, Ranking, canonical, user_prompt
+from label_data.records import Completion, Demonstration, Group, Ranking, user_prompt
 from label_data.store.adding import add_groups
 from label_data.store.annotators import annotator_named
 from label_data.store.stored_groups import groups

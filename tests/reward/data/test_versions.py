@@ -6,7 +6,8 @@ from dataclasses import replace
 import pytest
 
 from label_data.database.engine import open_store
-from label_data.records import Group, InputError, Ranking
+from label_data.errors import InputError
+from label_data.records import Group, Ranking
 from label_data.store.adding import add_groups
 from label_data.versions.making import make_version
 from label_data.versions.recipes import Recipe
@@ -14,8 +15,9 @@ from label_data.versions.version import models_of, version_groups
 from reward.data.versions import check_settings, frozen_version
 from reward.finetuning.lessons import judge, judge_version
 from reward.finetuning.train import resume_tuning, tune_reward_model
-from reward.head.train import data_hash, train_reward_model
+from reward.head.train import train_reward_model
 from reward.networks.backbones import load_tokenizer
+from reward.report.measuring import data_hash
 from reward.report.report import read_report
 from reward.settings import Settings
 from reward_fixtures import planted_groups

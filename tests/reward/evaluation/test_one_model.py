@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from label_data.errors import InputError
 from label_data.formats import groups as groups_format
-from label_data.records import InputError
 from reward import metrics
 from reward.__main__ import app
 from reward.evaluation.one_model import check_up, learned_from, read_checkup, read_data

@@ -6,7 +6,7 @@ import math
 import pytest
 from typer.testing import CliRunner
 
-from label_data.records import InputError
+from label_data.errors import InputError
 from reward.__main__ import app
 from reward.evaluation.rewardbench import (
     SECTIONS,

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from label_data.records import InputError
+from label_data.errors import InputError
 from reward.evaluation.one_model import read_data
 from reward.evaluation.two_models import side_by_side
 from reward.model.model import RewardModel

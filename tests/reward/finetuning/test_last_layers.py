@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from label_data.records import InputError
+from label_data.errors import InputError
 from reward.finetuning.full_and_lora import with_head
 from reward.finetuning.last_layers import top_network, whole_network
 from reward.finetuning.lessons import summed_loss

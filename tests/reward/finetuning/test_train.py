@@ -9,7 +9,7 @@ from transformers import AutoModel
 
 from full_disks import KIB, SAID, refusal
 from label_data.database.engine import open_store
-from label_data.records import InputError
+from label_data.errors import InputError
 from label_data.store.adding import add_groups
 from reward.finetuning.train import resume_tuning, tune_reward_model, unfinished_folder
 from reward.model.model import RewardModel

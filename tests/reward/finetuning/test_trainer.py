@@ -7,11 +7,12 @@ from itertools import chain
 import pytest
 import torch
 
-from label_data.records import InputError
+from label_data.errors import InputError
+from reward.file_names import LOG_FILE
 from reward.finetuning.lessons import summed_loss
 from reward.finetuning.trainer import CHECKPOINTS, RankingTrainer, fit, inputs_to_check, steps_of, training_arguments
 from reward.networks.ranked_network import RankedNetwork, start_head
-from reward.settings import LOG_FILE, Settings
+from reward.settings import Settings
 from tiny_networks import PAD, judged_groups, tiny_decoder
 
 QUICK = Settings(method="full", epochs=2, groups_per_step=8, learning_rate=3e-3, batch_tokens=200)

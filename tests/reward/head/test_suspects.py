@@ -8,8 +8,8 @@ from typer.testing import CliRunner
 from label_data.assignment.relabelling import answered_again
 from label_data.assignment.tasks import next_tasks
 from label_data.database.engine import open_store
+from label_data.errors import InputError
 from label_data.quality.suspects import recall
-from label_data.records import InputError
 from label_data.store.adding import add_groups
 from label_data.store.annotators import annotator_named
 from reward.__main__ import app

@@ -6,14 +6,16 @@ import pytest
 
 from label_data.comparisons import split_by_prompt
 from label_data.database.engine import open_store
-from label_data.records import Completion, Group, InputError, Ranking, user_prompt
+from label_data.errors import InputError
+from label_data.records import Completion, Group, Ranking, user_prompt
 from label_data.settings import PACKAGED_MODEL
 from label_data.store.adding import add_groups
 from label_data.store.stored_groups import groups
 from reward.data.sides import side
-from reward.head.train import data_hash, other_prompts, train_reward_model
+from reward.head.train import train_reward_model
 from reward.model.model import RewardModel
 from reward.networks.features import missing_features, open_backbone
+from reward.report.measuring import data_hash, other_prompts
 from reward.report.report import read_report
 from reward.report.words import report_markdown
 from reward_fixtures import planted_groups

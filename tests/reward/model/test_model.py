@@ -6,8 +6,9 @@ import pytest
 from safetensors import safe_open
 
 from full_disks import KIB, SAID, refusal
+from label_data.errors import InputError
 from label_data.files.whole import whole_folder
-from label_data.records import InputError, user_prompt
+from label_data.records import user_prompt
 from reward.model.model import RewardModel
 from reward.networks.features import compute_features, encode, open_backbone
 from stock_classifier import stock_rewards

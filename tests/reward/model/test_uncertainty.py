@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
+from reward.file_names import UNCERTAINTY_FILE
+from reward.head.covariance import over_prompts
 from reward.head.fitting import Head, fit_weights
 from reward.model.model import RewardModel
-from reward.model.uncertainty import UNCERTAINTY_FILE, Uncertainty, over_prompts
+from reward.model.uncertainty import Uncertainty
 from reward.networks.features import compute_features, encode, open_backbone
 
 

@@ -4,7 +4,7 @@ import huggingface_hub.constants
 import pytest
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from label_data.records import InputError
+from label_data.errors import InputError
 from label_data.settings import PACKAGED_MODEL
 from reward.networks.backbones import load_model, load_tokenizer, model_folder, model_revision
 

@@ -1,7 +1,8 @@
 import pytest
 import torch
 
-from label_data.records import InputError, Message
+from label_data.errors import InputError
+from label_data.records import Message
 from reward.networks.backbones import load_tokenizer
 from reward.networks.batches import LONGEST_INPUT, Input, batches, encode, group_batches, in_one_row, in_rows
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from full_disks import KIB, SAID, refusal
-from label_data.records import InputError, Message
+from label_data.errors import InputError
+from label_data.records import Message
 from reward.networks.batches import Input, encode
 from reward.networks.features import compute_features, featurize, input_features, missing_features, open_backbone
 from reward_fixtures import planted_groups

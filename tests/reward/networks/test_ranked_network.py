@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from label_data.records import InputError
+from label_data.errors import InputError
 from reward.networks.attention import IN_FAMILIES
 from reward.networks.batches import Input, in_rows
 from reward.networks.ranked_network import (

@@ -5,10 +5,11 @@ import json
 import numpy as np
 import pytest
 
-from label_data.records import Completion, Group, InputError, Ranking, user_prompt
+from label_data.errors import InputError
+from label_data.records import Completion, Group, Ranking, user_prompt
+from reward.file_names import COMPARISONS_FILE
 from reward.head.train import side
 from reward.report.comparison_rows import (
-    COMPARISONS_FILE,
     comparison_rows,
     disagreements,
     paired_folders,

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from label_data.records import InputError
+from label_data.errors import InputError
 from report_examples import measures, report
 from reward.metrics import Estimate
 from reward.report.ceiling import Human

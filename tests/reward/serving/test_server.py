@@ -24,7 +24,7 @@ SECRET = "xyzzy plugh"
 
 SERVER = """
 import sys
-from reward.serve import Limits, serve_model
+from reward.serving.server import Limits, serve_model
 serve_model(sys.argv[1], "127.0.0.1", 0, Limits(body=20_000, completions=8, tokens=1_000, longest=300, queue=2))
 """
 

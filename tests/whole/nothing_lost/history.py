@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from label_data.records import canonical
+from label_data.canonical import canonical
 
 
 @dataclass(slots=True)

@@ -18,7 +18,7 @@ from sqlalchemy.exc import DBAPIError
 
 from label_data.database import schema
 from label_data.database.engine import open_store, reading
-from label_data.records import InputError
+from label_data.errors import InputError
 from tests.whole.nothing_lost.checker import Finding, findings
 from tests.whole.nothing_lost.history import History, calls_in
 from tests.whole.nothing_lost.kills import ASKED, Outcome, acknowledged

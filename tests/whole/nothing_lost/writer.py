@@ -19,7 +19,7 @@ from label_data.assignment.leases import leave
 from label_data.assignment.own_rankings import retract
 from label_data.database import schema
 from label_data.database.engine import Store, open_store, writing
-from label_data.records import InputError
+from label_data.errors import InputError
 from tests.whole.nothing_lost.history import Call, History
 
 SHOWN = 3

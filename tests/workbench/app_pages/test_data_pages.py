@@ -7,9 +7,10 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from app_pages import APP, button, open_page, shown
+from label_data.assignment.answers import Answer, submit
 from label_data.assignment.own_rankings import retract
 from label_data.assignment.relabelling import answered_again
-from label_data.assignment.tasks import Answer, next_tasks, submit
+from label_data.assignment.tasks import next_tasks
 from label_data.data_folder import default_store
 from label_data.database.engine import open_store
 from label_data.exchange.known_formats import LACKS, WRITERS

@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 
 from app_pages import button, open_page, shown
+from label_data.assignment.answers import Answer
 from label_data.assignment.own_rankings import work_of
-from label_data.assignment.tasks import Answer
 from label_data.data_folder import default_store
 from label_data.database.engine import open_store
 from label_data.oversight.progress import item_counts

@@ -6,7 +6,8 @@ import pytest
 from playwright.sync_api import expect
 
 from browser import open_app
-from label_data.assignment.tasks import Answer, next_tasks, submit
+from label_data.assignment.answers import Answer, submit
+from label_data.assignment.tasks import next_tasks
 from label_data.database.engine import open_store
 from label_data.oversight.check import problems
 from label_data.oversight.progress import store_counts

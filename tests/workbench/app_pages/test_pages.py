@@ -3,7 +3,8 @@
 import json
 
 from app_pages import button, open_page, shown
-from label_data.assignment.tasks import Answer, next_tasks, submit
+from label_data.assignment.answers import Answer, submit
+from label_data.assignment.tasks import next_tasks
 from label_data.data_folder import default_store
 from label_data.database.engine import open_store
 from label_data.oversight.overview import open_tasks

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from full_disks import refusal
-from label_data.records import InputError
+from label_data.errors import InputError
 from page_fixtures import HELD_OUT, REPORT, add_run
 from reward.metrics import Estimate
 from reward.report.report import Report

@@ -51,13 +51,12 @@ from workbench.jobs.asking import (
     ask,
     keep_up,
     next_job,
-    queue,
     retrain,
     sampling_is_stopped,
     start_sampling,
-    wake,
     worker_is_alive,
 )
+from workbench.jobs.queue import wake, worker_queue
 from workbench.jobs.runs import log_of, runs, unfinished_run
 from workbench.logs import JsonLines
 
@@ -101,6 +100,10 @@ def do(store, kind):
         tasks.run_job(store, job)
 
 
+def nothing(after_failure):
+    """Do no job: these tests look at the messages alone."""
+
+
 def test_a_queued_message_is_json_and_names_only_the_task(work_store):
     wake()
     with sqlite3.connect(data_folder() / "queue.db") as connection:
@@ -109,15 +112,16 @@ def test_a_queued_message_is_json_and_names_only_the_task(work_store):
     message = json.loads(data)
     assert message["name"] == "workbench.jobs.wake"
     assert (message["args"], message["kwargs"]) == ([], {})
-    assert queue().dequeue().id == message["id"]
+    assert worker_queue(nothing).dequeue().id == message["id"]
 
 
 def test_every_periodic_look_goes_through_the_queue_with_its_times(work_store):
     """Sent at most once a minute and void after 50 seconds, so each carries the time when it expires."""
-    looks = queue()._registry.periodic_tasks
+    queue = worker_queue(nothing)
+    looks = queue._registry.periodic_tasks
     for look in looks:
-        queue().enqueue(look)
-    received = [queue().dequeue() for _ in looks]
+        queue.enqueue(look)
+    received = [queue.dequeue() for _ in looks]
     assert {look.name for look in received} == {"look", "look_again"}
     assert [(look.id, look.expires_resolved) for look in received] == [
         (look.id, look.expires_resolved) for look in looks
@@ -129,8 +133,8 @@ def test_asking_loads_no_network_library(work_store):
     program = """
 import sys
 from label_data.data_folder import data_folder, default_store
-from label_data.database import open_store
-from workbench.jobs import ask, keep_up, start_sampling, worker_is_alive
+from label_data.database.engine import open_store
+from workbench.jobs.asking import ask, keep_up, start_sampling, worker_is_alive
 store = open_store(default_store())
 keep_up(store), start_sampling(store), ask(store, "train"), worker_is_alive(store)
 print(sorted({"torch", "transformers", "datasets", "sklearn", "openai"} & sys.modules.keys()))

@@ -10,7 +10,8 @@ from playwright.sync_api import expect
 
 from browser import PATIENCE, free_port, open_ranking, ranking_server
 from hostile import HOSTILE
-from label_data.records import Completion, InputError, Message, Prompt
+from label_data.errors import InputError
+from label_data.records import Completion, Message, Prompt
 from label_data.settings import ProjectSettings
 from label_data.store.adding import add_prompts
 from label_data.store.projects import save_settings

@@ -6,9 +6,10 @@ from collections import Counter
 
 import pytest
 
+from label_data.errors import InputError
 from label_data.formats.datasets import hh_rlhf
 from label_data.formats.pairs import PART_EARLY
-from label_data.records import InputError, Message
+from label_data.records import Message
 
 FLYING = "\n\nHuman: Can pigs fly?\n\nAssistant: "
 

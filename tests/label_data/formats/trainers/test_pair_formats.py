@@ -6,11 +6,12 @@ from collections import Counter
 import pyarrow.parquet as pq
 import pytest
 
+from label_data.errors import InputError
 from label_data.exchange.known_formats import FILE_ENDINGS, PAIR_WRITERS, WITH_MARGIN, WRITERS, recognised
 from label_data.formats.pair_rows import STRENGTH_LOST, Preferred
 from label_data.formats.pairs import PART_EARLY
 from label_data.formats.trainers import axolotl, llama_factory, ms_swift, trl_text
-from label_data.records import Completion, Group, InputError, Message, Prompt, Ranking
+from label_data.records import Completion, Group, Message, Prompt, Ranking
 
 SYSTEM, USER = Message("system", "Be brief."), Message("user", "Can pigs fly?")
 HELLO, AGAIN = Message("assistant", "Hello."), Message("user", "And hens?")

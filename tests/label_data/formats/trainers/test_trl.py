@@ -6,11 +6,12 @@ from collections import Counter
 import pyarrow.parquet as pq
 import pytest
 
+from label_data.errors import InputError
 from label_data.exchange.importing import import_files
 from label_data.formats.pairs import PART_EARLY, SAME
 from label_data.formats.trainers import trl
 from label_data.formats.trainers.trl import NO_TURNS
-from label_data.records import Completion, Group, InputError, Message, Ranking, user_prompt
+from label_data.records import Completion, Group, Message, Ranking, user_prompt
 from label_data.store.stored_groups import groups
 
 USER = {"role": "user", "content": "Can pigs fly?"}

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from label_data.exchange.importing import export_file
+from label_data.exchange.exporting import export_file
 from label_data.records import Completion, Demonstration, Group, Ranking, user_prompt
 from label_data.store.adding import add_groups
 

@@ -1,0 +1,1 @@
+"""Who ranks which prompt next, and what they answered."""

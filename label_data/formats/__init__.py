@@ -1,0 +1,1 @@
+"""File formats: how rows become prompts with completions and rankings, and back."""

@@ -1,0 +1,1 @@
+"""Public data sets: how their rows are read."""

@@ -1,0 +1,1 @@
+"""The files of other trainers: how they are written, and read back."""

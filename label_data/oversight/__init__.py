@@ -1,0 +1,1 @@
+"""What those who run a project look at: progress, records, checks, copies."""

@@ -1,0 +1,1 @@
+"""How far rankings can be trusted: agreement, reliability, bias, effort, suspect rankings."""

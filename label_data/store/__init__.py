@@ -1,0 +1,1 @@
+"""Rows in and out of the store: projects, annotators, prompts, rankings, jobs."""

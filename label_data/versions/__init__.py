@@ -1,0 +1,1 @@
+"""Versions: immutable, hashed data sets."""

@@ -1,0 +1,1 @@
+"""The training side and the held-out side of a split."""

@@ -1,0 +1,1 @@
+"""Evaluate any reward model on any rankings, compare two, score RewardBench."""

@@ -1,0 +1,1 @@
+"""Fine-tuning: losses, trainer, checkpoints, and the methods LoRA, full and last layers."""

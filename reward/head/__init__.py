@@ -1,0 +1,1 @@
+"""The linear head on a frozen backbone: fitting, training, suspect rankings."""

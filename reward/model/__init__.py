@@ -1,0 +1,1 @@
+"""RewardModel: load, save, score, with the uncertainty of each reward."""

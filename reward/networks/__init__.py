@@ -1,0 +1,1 @@
+"""Backbones, tokens and batches, attention, features."""

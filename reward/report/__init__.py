@@ -1,0 +1,1 @@
+"""What a report on a reward model holds: measures, baselines, words, plots."""

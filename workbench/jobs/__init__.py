@@ -1,0 +1,1 @@
+"""Background jobs: asking for them, the queue, the worker, trained runs."""

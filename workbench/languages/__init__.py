@@ -1,0 +1,1 @@
+"""What people read on the pages, a file a language."""

@@ -1,0 +1,1 @@
+"""The web server, its routes, and what a visit keeps."""
