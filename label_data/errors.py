@@ -1,17 +1,40 @@
-"""What a person can put right, in one sentence."""
+"""The one error that a person can put right."""
+
+import re
+from typing import Any
+
+from label_data.sentences import Sentence, plain
 
 LONGEST_MESSAGE = 1_000
-"""Characters of what an InputError says."""
+"""Characters that the message of an InputError may have."""
 
 
 class InputError(ValueError):
-    """Something the person can put right; its message says what, where, and what to do next.
+    """Something the person can put right; its message says what is wrong, where, and what to do next.
 
-    It stays one line that a terminal only shows, though it may quote a file: signs that do anything else are escaped,
-    and the middle of what is over `LONGEST_MESSAGE` is left out.
+    It takes the key of a sentence and its values (see `label_data.sentences`): the message is in English, and `render`
+    gives it in any language. The message is one line that a terminal only shows, even if it quotes a file: unprintable
+    characters are escaped, and the middle of a message longer than `LONGEST_MESSAGE` is left out.
     """
 
-    def __init__(self, message: str) -> None:
+    def __init__(self, key: str, /, **values: Any) -> None:
+        # A text instead of a key is taken as it is, until every sentence has its key.
+        self.sentence = Sentence(key, values) if re.fullmatch(r"\w+\.\w+\.\w+", key) else plain(key)
+        super().__init__(self.render("en"))
+
+    @property
+    def key(self) -> str:
+        """The key of the sentence."""
+        return self.sentence.key
+
+    @property
+    def values(self) -> Any:
+        """The values that the sentence is filled with."""
+        return self.sentence.values
+
+    def render(self, language: str) -> str:
+        """Return the message in a language, as one line."""
+        message = self.sentence.render(language)
         if len(message) > LONGEST_MESSAGE:
             message = f"{message[: LONGEST_MESSAGE // 2]} … {message[-LONGEST_MESSAGE // 4 :]}"
-        super().__init__("".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in message))
+        return "".join(character if character.isprintable() else ascii(character)[1:-1] for character in message)
