@@ -4,8 +4,8 @@
                                       [--prompts 10000] [--filled FOLDER] [--json FILE]
 
 The packaged app as `python -m workbench app` serves it, several processes on one SQLite store as behind a proxy that
-keeps each annotator with one of them; websocket sessions (`benchmarks/simulated_annotators.py`) that read their task
-and rank it. A session's time is from sending a ranking to having the next task; what was acknowledged is looked up in
+keeps each annotator with one of them; websocket sessions (`support/simulated_annotators.py`) that read their task and
+rank it. A session's time is from sending a ranking to having the next task; what was acknowledged is looked up in
 the store. The annotators' own processes take part of the same cores, so on a machine with few of them the app holds
 more than this says. For each number of processes more and more annotators come, until their p95 is over 250 ms.
 """
@@ -28,8 +28,8 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.invented_prompts import invented_groups
 from benchmarks.ranking_screen import COMPLETIONS, EVERY, interval
+from benchmarks.support.invented_prompts import invented_groups
 from label_data.data_folder import default_store
 from label_data.database.engine import open_store
 from label_data.oversight.progress import store_counts
@@ -72,7 +72,7 @@ def measure(folder: Path, processes: int, annotators: int, seconds: float) -> He
         servers = [one for one in psutil.Process().children() if "workbench" in one.cmdline()]
         running = []
         for number, address in enumerate(addresses):
-            command = [sys.executable, "-m", "benchmarks.simulated_annotators", address, "screen", str(EVERY)]
+            command = [sys.executable, "-m", "benchmarks.support.simulated_annotators", address, "screen", str(EVERY)]
             mine = ids[number::processes]
             running.append(
                 subprocess.Popen([*command, *mine], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)

@@ -23,7 +23,7 @@ from typing import Annotated
 
 import typer
 
-from benchmarks.invented_prompts import WORDS, invented_groups
+from benchmarks.support.invented_prompts import WORDS, invented_groups
 from label_data.database.engine import open_store
 from label_data.records import Group, Ranking
 from label_data.store.adding import add_groups

@@ -4,7 +4,7 @@
 
 A store of 10,000 prompts with four completions each, copied into a temporary folder for each run; the packaged app as
 `python -m workbench` serves it, without the worker; a real Chromium whose keys Playwright presses.
-`benchmarks/plain_ranking_page.py` goes through the same. Needs what the tests need.
+`benchmarks/support/plain_ranking_page.py` goes through the same. Needs what the tests need.
 
 - key to paint: from the key event's time stamp, which the browser sets before the page sees it, to the end of the
   frame that shows its effect (the first animation frame after the change, and a message queued in it: layout and paint
@@ -43,7 +43,7 @@ from playwright.sync_api import Browser, CDPSession, Page, expect
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.invented_prompts import invented_groups
+from benchmarks.support.invented_prompts import invented_groups
 from label_data.data_folder import default_store
 from label_data.database.engine import open_store
 from label_data.oversight.progress import store_counts
@@ -257,7 +257,7 @@ def others(address: str, kind: str, ids: list[str], measured: Measured) -> Itera
     if not ids:
         yield
         return
-    command = [sys.executable, "-m", "benchmarks.simulated_annotators", address, kind, str(EVERY), *ids]
+    command = [sys.executable, "-m", "benchmarks.support.simulated_annotators", address, kind, str(EVERY), *ids]
     process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None and process.stdout.readline() == "ready\n", "The annotators could not begin."
     yield
@@ -283,7 +283,13 @@ def measure(browser: Browser, kind: str, folder: Path, tasks: int, annotators: i
     store.dispose()
     command = {
         "screen": [sys.executable, "-m", "workbench", "app", "--port", str(port)],
-        "plain": [sys.executable, "-c", PLAIN_SERVER, str(ROOT / "benchmarks" / "plain_ranking_page.py"), str(port)],
+        "plain": [
+            sys.executable,
+            "-c",
+            PLAIN_SERVER,
+            str(ROOT / "benchmarks" / "support" / "plain_ranking_page.py"),
+            str(port),
+        ],
     }[kind]
     environment = {"WORKBENCH_DATA": str(folder), "PYTHONPATH": str(ROOT)}
     with served(command, environment, port, folder / "log") as address:

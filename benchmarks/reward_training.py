@@ -3,7 +3,7 @@
     python -m benchmarks.reward_training qa.jsonl [--rankings 32] [--repeats 3] [--widen 9] [--out results.json]
     python -m benchmarks.reward_training --quick
 
-The file is in this project's groups format (`benchmarks/qa_feedback_to_groups.py` makes one, with or without passages;
+The file is in this project's groups format (`converters/qa_feedback_to_groups.py` makes one, with or without passages;
 `python -m label_data export` makes one of any store). Both sides train the same network on the same rankings, as often
 over them, with as many rankings in a step of the optimiser; TRL gets every comparison that the rankings imply, as a
 pair. Every measurement is a process of its own, and sides take turns, so that a slow minute of the machine meets both.

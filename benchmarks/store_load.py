@@ -38,7 +38,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from benchmarks.invented_prompts import invented_groups
+from benchmarks.support.invented_prompts import invented_groups
 from label_data.assignment.answers import Answer, submit_then_next
 from label_data.assignment.tasks import Task, next_tasks
 from label_data.database.engine import open_store

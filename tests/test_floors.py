@@ -72,7 +72,7 @@ def folder_of(module):
 
 
 def in_circles(arrows):
-    """Return those that are in a circle, or above one: taking away what imports nothing that is left must leave none."""
+    """Return the nodes that are in a circle or import one: removing leaves again and again removes all others."""
     left = {name: set(targets) for name, targets in arrows.items()}
     while free := {name for name, targets in left.items() if not targets & left.keys()}:
         left = {name: targets for name, targets in left.items() if name not in free}

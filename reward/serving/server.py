@@ -9,7 +9,7 @@ Every reward is raw, the logit: no sigmoid anywhere. What is refused gets {"erro
 
 Sources of the wires: OpenRLHF openrlhf/cli/serve_rm.py and openrlhf/utils/agent.py, SingleTurnAgentExecutor, which got
 its rewards from here (version 0.11.2); vLLM vllm/entrypoints/pooling/classify/protocol.py, whose classes read what is
-answered here (version 0.33.0; benchmarks/other_clients.py).
+answered here (version 0.33.0; benchmarks/compatibility/other_clients.py).
 """
 
 import asyncio

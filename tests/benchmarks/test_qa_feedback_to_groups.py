@@ -3,7 +3,7 @@ import json
 
 from typer.testing import CliRunner
 
-import benchmarks.qa_feedback_to_groups as converter
+import benchmarks.converters.qa_feedback_to_groups as converter
 from label_data.formats.groups import read
 
 

@@ -10,7 +10,7 @@ no place and is left out with a count. It has no margin.
 
 Source: https://github.com/axolotl-ai-cloud/axolotl, src/axolotl/prompt_strategies/bradley_terry/chat_template.py,
 BTChatTemplateStrategy, and chat_template.py, get_conversation_thread; version 0.19.0, whose loader read what is written
-here (benchmarks/other_trainers.py)
+here (benchmarks/compatibility/other_trainers.py)
 """
 
 from collections import Counter

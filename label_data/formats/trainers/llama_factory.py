@@ -12,7 +12,7 @@ count. An empty system message it takes for none. It has no margin. Its alpaca f
 
 Source: https://github.com/hiyouga/LLaMA-Factory, src/llamafactory/data/converter.py, AlpacaDatasetConverter,
 SharegptDatasetConverter, parser.py, DatasetAttr, and data/README.md; version 0.9.5, whose loader read what is written
-here (benchmarks/other_trainers.py)
+here (benchmarks/compatibility/other_trainers.py)
 """
 
 import json

@@ -10,7 +10,7 @@ prompts that are not by turns are left out, and the last are counted.
 
 Source: https://github.com/modelscope/ms-swift, swift/dataset/preprocessor/core.py, RowPreprocessor,
 swift/template/template_inputs.py, TemplateInputs, and docs/source_en/Customization/Custom-dataset.md; version 4.6.0,
-whose loader and template read what is written here (benchmarks/other_trainers.py)
+whose loader and template read what is written here (benchmarks/compatibility/other_trainers.py)
 """
 
 from collections import Counter

@@ -7,7 +7,7 @@ the entry in dataset_info.json that docs/formats.md has: formatting sharegpt, as
 off" into every system message.
 
 Source: https://huggingface.co/docs/trl/dataset_formats, language modelling, conversational; TRL 1.16. What the others'
-loaders made of it: benchmarks/other_trainers.py
+loaders made of it: benchmarks/compatibility/other_trainers.py
 """
 
 from collections import Counter

@@ -1,6 +1,6 @@
 """How well a head's standard deviations are calibrated, against two other ways to get them, on real rankings.
 
-    python -m benchmarks.head_uncertainty hh-rlhf-harmless.jsonl.gz [--repeats 5] [--resamples 30]
+    python -m benchmarks.studies.head_uncertainty hh-rlhf-harmless.jsonl.gz [--repeats 5] [--resamples 30]
 
 Nobody knows the true reward, but two heads fitted on disjoint halves of the training prompts know nothing of one
 another: their margins for a held-out comparison differ by chance alone, so (m1 - m2) / sqrt(s1² + s2²) should have a

@@ -1,6 +1,6 @@
 """Annotators without a browser: websocket sessions that speak Streamlit's protocol, read their task, and rank it.
 
-    python -m benchmarks.simulated_annotators ADDRESS screen|plain SECONDS ANNOTATOR...
+    python -m benchmarks.support.simulated_annotators ADDRESS screen|plain SECONDS ANNOTATOR...
 
 Each submits every SECONDS, out of phase with the others. Prints "ready" once all have their first task, goes on until
 its input ends, and prints what was acknowledged, and how many seconds each took from sending to the next task, as JSON.

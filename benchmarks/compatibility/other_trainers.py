@@ -1,6 +1,6 @@
 """Let other trainers' own loaders read what is exported for them, and compare what they made of it with the store.
 
-    python -m benchmarks.other_trainers [FILE…] [--rows 100]
+    python -m benchmarks.compatibility.other_trainers [FILE…] [--rows 100]
 
 FILE is anything that `python -m label_data import` takes; so many groups of each come into a new store, beside some
 prompts on which loaders differ: with and without a system message, of several turns, in other scripts, with white space

@@ -1,6 +1,6 @@
 """Turn qa-feedback's questions, each with four predictions and six judgements, into this project's K-way format.
 
-    python -m benchmarks.qa_feedback_to_groups PATH/qa-feedback.jsonl.gz qa-feedback.jsonl [--passages]
+    python -m benchmarks.converters.qa_feedback_to_groups PATH/qa-feedback.jsonl.gz qa-feedback.jsonl [--passages]
 
 A row's `preference` judges the pairs 1-2, 1-3, 1-4, 2-3, 2-4, 3-4: 1 the first is better, 2 the second, 0 neither.
 Six judgements need not agree with any one ranking. Every row becomes the order by wins, a tie counting half, and

@@ -1,6 +1,7 @@
 """Which features make the best linear head: layers, pooling, a sentence encoder, all together.
 
-    python -m benchmarks.head_study FILE.jsonl... [--encoder FOLDER] [--splits 5] [--prompts 600] [--kept FOLDER]
+    python -m benchmarks.studies.head_study FILE.jsonl... [--encoder FOLDER] [--splits 5] [--prompts 600]
+        [--kept FOLDER]
 
 The files are in this project's groups format. Every prompt is read once by the frozen network, each completion after
 it, and kept are, for layers a sixth of the network apart, the last token and the mean over the completion's tokens,

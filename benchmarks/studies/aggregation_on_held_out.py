@@ -1,10 +1,10 @@
 """Does weighing annotators by reliability help? Planted annotators, and PandaLM's three, always on prompts held out.
 
-    python -m benchmarks.aggregation_on_held_out [PANDALM_STORE]
+    python -m benchmarks.studies.aggregation_on_held_out [PANDALM_STORE]
 
 Planted: features and a linear truth; annotators who turn round a share of what they say; three judge each training
 pair. A head is fitted to every aggregation's comparisons and asked for the true order of pairs that nobody judged.
-PANDALM_STORE is made of what `benchmarks.pandalm_to_groups` writes: reliabilities come from half the prompts, and on
+PANDALM_STORE is made of what `converters.pandalm_to_groups` writes: reliabilities come from half the prompts, and on
 the other half two annotators, aggregated, predict what the third says.
 """
 

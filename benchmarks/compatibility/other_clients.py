@@ -1,6 +1,6 @@
 """Let OpenRLHF's own client ask `python -m reward serve` for rewards, and vLLM's own classes read its `/classify`.
 
-    python -m benchmarks.other_clients MODEL [FILE] [--groups 20]
+    python -m benchmarks.compatibility.other_clients MODEL [FILE] [--groups 20]
 
 MODEL is the folder of a reward model. Prompts are those of `other_trainers.py` on which trainers differ, and so many of
 FILE. OpenRLHF's executor gets each completion as tokens, once ended as the chat template ends it and once not, as a
@@ -26,7 +26,7 @@ from urllib.request import Request, urlopen
 
 import typer
 
-from benchmarks.other_trainers import hard_groups
+from benchmarks.compatibility.other_trainers import hard_groups
 from label_data.exchange.known_formats import READERS, recognised
 from label_data.records import Group
 from reward.networks.backbones import load_tokenizer, model_folder

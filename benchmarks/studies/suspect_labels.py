@@ -1,6 +1,6 @@
 """How many wrong labels does the list of suspects find? Some rankings of a store are turned round, and looked for.
 
-    python -m benchmarks.suspect_labels [STORE] [--share 0.05] [--seeds 5]
+    python -m benchmarks.studies.suspect_labels [STORE] [--share 0.05] [--seeds 5]
 
 A head on the packaged backbone is fitted to the spoilt rankings, folded by prompt, so that no reward comes from a fit
 that saw its prompt; features are kept between runs. Recall is the share of turned rankings among the first `share` of
@@ -14,7 +14,7 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from benchmarks.aggregation_on_held_out import crowd
+from benchmarks.studies.aggregation_on_held_out import crowd
 from label_data.comparisons import comparisons
 from label_data.database.engine import open_store
 from label_data.quality.suspects import recall, suspects

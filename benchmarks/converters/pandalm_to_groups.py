@@ -1,6 +1,6 @@
 """Turn PandaLM's pairs, each judged by three annotators, into this project's format, and count agreement without it.
 
-    python -m benchmarks.pandalm_to_groups PATH/pandalm-three-annotators.jsonl.gz pandalm.jsonl
+    python -m benchmarks.converters.pandalm_to_groups PATH/pandalm-three-annotators.jsonl.gz pandalm.jsonl
 
 What is printed is computed from the file alone, by counting and by the krippendorff package (tests/requirements.txt has
 it), and is what `python -m label_data quality` must give for the groups written.
