@@ -34,6 +34,10 @@ class Sentence:
     values: Mapping[str, Any] = field(default_factory=dict)
     """Texts, numbers, or sentences: a sentence is rendered in the same language as the one it is part of."""
 
+    def __hash__(self) -> int:
+        # A reason why rows are left out is the key of a Counter.
+        return hash((self.key, *sorted(self.values.items())))
+
     def __str__(self) -> str:
         return self.render("en")
 

@@ -7,6 +7,7 @@ import typer
 from tqdm import tqdm
 
 from label_data.commands.options import ProjectOption, input_errors, opened_store
+from label_data.files.whole import check_ending
 from label_data.store.projects import project_named
 from label_data.store.stored_groups import groups
 
@@ -18,14 +19,14 @@ def quality(
     seed: Annotated[int, typer.Option(help="decides the resamples of every interval")] = 0,
 ) -> None:
     """Say how much to believe a project's rankings: agreement, bias, effort, reliability, policies, and what to do."""
-    from label_data.quality.page import EVERYBODY, check_ending, headline, write_report
+    from label_data.quality.page import ENDINGS, EVERYBODY, headline, write_report
     from label_data.quality.report import (
         quality as quality_report,  # pandas, scipy and matplotlib: for this command alone
     )
 
     with input_errors():
         if out:
-            check_ending(out)
+            check_ending(out, ENDINGS)
     with input_errors(), opened_store(store) as opened:
         ranked = groups(opened, ranked_only=True, project=project_named(opened, project).id)
         counted = tqdm(ranked, unit=" prompts", disable=None, leave=False)

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from pyarrow.json import ParseOptions, ReadOptions, read_json
 
 from label_data.errors import InputError
-from label_data.files.whole import replacing
+from label_data.files.whole import check_ending, replacing
 
 ENDINGS = (".jsonl", ".jsonl.gz", ".parquet")
 CANONICAL = orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE
@@ -49,12 +49,6 @@ def write_lines(path: Path, lines: Iterable[bytes], schema: pa.Schema, endings: 
             number = _write_lines(file, lines)
         check_filled(path, number)
     return number
-
-
-def check_ending(path: Path, endings: Sequence[str]) -> None:
-    """Raise InputError if the path ends in none of these."""
-    if not path.name.endswith(tuple(endings)):
-        raise InputError(f"{path}: the ending says no format. Name the file with one of {', '.join(endings)}.")
 
 
 def check_filled(path: Path, rows: int) -> None:

@@ -3,13 +3,19 @@
 import os
 import secrets
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
 from label_data.errors import InputError
 from label_data.files.full_disk import is_full
+
+
+def check_ending(path: Path, endings: Sequence[str]) -> None:
+    """Raise InputError unless the file's name ends in one of these endings, such as ".jsonl.gz"."""
+    if not path.name.endswith(tuple(endings)):
+        raise InputError("label_data.files.ending", file=path, endings=", ".join(endings))
 
 
 def check_free(folder: Path) -> None:

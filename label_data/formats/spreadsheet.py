@@ -30,8 +30,8 @@ from label_data.canonical import canonical
 from label_data.files.csv_in import csv_rows
 from label_data.files.lines_in import LONGEST_LINE
 from label_data.files.rows_in import Row, located, parsed
-from label_data.files.rows_out import check_ending, check_filled
-from label_data.files.whole import replacing
+from label_data.files.rows_out import check_filled
+from label_data.files.whole import check_ending, replacing
 from label_data.formats.verdicts import Verdict, judged, read_judged
 from label_data.records import Completion, Group, Message, Ranking, messages_from
 

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
-from label_data.errors import InputError
-from label_data.files.whole import replacing
+from label_data.files.whole import check_ending, replacing
 from label_data.quality.agreement import Agreement
 from label_data.quality.bias import Leanings
 from label_data.quality.intervals import Estimate
@@ -35,7 +34,7 @@ def write_report(found: Quality, out: Path) -> list[Path]:
     Raises:
         InputError: if the name ends otherwise, or the disk or the folder's permissions are in the way.
     """
-    check_ending(out)
+    check_ending(out, ENDINGS)
     out.parent.mkdir(parents=True, exist_ok=True)
     is_page = out.suffix == ".html"
     plots = write_plots(found, out.with_suffix(".plots")) if is_page else []
@@ -43,12 +42,6 @@ def write_report(found: Quality, out: Path) -> list[Path]:
     with replacing(out) as file:
         file.write(text.encode())
     return [out, *(path for _, path in plots)]
-
-
-def check_ending(out: Path) -> None:
-    """Raise InputError unless the file's name says how to write it."""
-    if out.suffix not in ENDINGS:
-        raise InputError(f"{out}: a report is written as {' or '.join(ENDINGS)}. Name it so.")
 
 
 def _pretty(found: Quality) -> str:

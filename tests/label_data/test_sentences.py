@@ -1,5 +1,7 @@
 """A sentence has one key, and a wording in every language."""
 
+from collections import Counter
+
 import pytest
 
 from label_data.errors import LONGEST_MESSAGE, InputError
@@ -13,6 +15,11 @@ def test_a_plain_text_is_the_same_in_every_language():
 def test_a_sentence_within_a_sentence_is_rendered_in_the_same_language():
     inner = plain("inner")
     assert str(say("label_data.plain.text", text=inner)) == "inner"
+
+
+def test_equal_sentences_are_one_key_of_a_counter():
+    counter = Counter(say("label_data.plain.text", text=text) for text in ("a", "b", "a"))
+    assert counter == {plain("a"): 2, plain("b"): 1}
 
 
 def test_a_stored_sentence_is_read_back_and_a_text_of_an_earlier_version_stays_as_it_is():

@@ -26,8 +26,7 @@ import pyarrow as pa
 
 from label_data.errors import InputError
 from label_data.files.rows_in import Row, described
-from label_data.files.rows_out import check_ending
-from label_data.files.whole import replacing
+from label_data.files.whole import check_ending, replacing
 from label_data.formats.pair_rows import Preferred, has_empty_system, is_by_turns, preferred, write_pairs
 from label_data.formats.pairs import count_unknown
 from label_data.formats.verdicts import Verdict, judged, leaning, read_judged

@@ -17,7 +17,7 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
-from label_data.files.rows_out import check_ending
+from label_data.files.whole import check_ending
 from label_data.formats.pair_rows import Preferred
 from label_data.formats.trainers.trl_implicit import write as write_whole
 from label_data.formats.trainers.trl_implicit import write_preferred as write_whole_preferred

@@ -185,7 +185,7 @@ def test_export_refuses_a_place_it_cannot_write(data):
     status, _, said = run("export", "--format", "groups", "--out", "no/such/folder/a.jsonl")
     assert (status, said.count("\n")) == (1, 1)
     assert said.startswith("no/such/folder/a.jsonl: the file can't be written")
-    assert "Name the file with one of .jsonl" in run("export", "--format", "groups", "--out", "a.csv")[2]
+    assert "Use one of .jsonl" in run("export", "--format", "groups", "--out", "a.csv")[2]
 
 
 def test_an_unknown_format_is_a_usage_error(data):

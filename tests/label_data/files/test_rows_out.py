@@ -46,7 +46,7 @@ def test_the_same_rows_give_the_same_bytes(tmp_path, ending):
 
 
 def test_an_ending_that_says_no_format_is_refused(tmp_path):
-    with pytest.raises(InputError, match=r"the ending says no format. Name the file with one of .jsonl, .jsonl.gz"):
+    with pytest.raises(InputError, match=r"the name has no known ending. Use one of .jsonl, .jsonl.gz"):
         write_rows(tmp_path / "a.csv", ROWS, SCHEMA)
 
 

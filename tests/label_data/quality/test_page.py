@@ -145,4 +145,6 @@ def test_the_command_refuses_another_ending_before_it_works_anything_out(tmp_pat
     monkeypatch.chdir(tmp_path)
     open_store(tmp_path / "store.db")
     result = CliRunner().invoke(app, ["quality", "store.db", "--out", "quality.pdf"])
-    assert result.exit_code == 1 and "quality.pdf: a report is written as .html or .json" in result.stderr
+    assert (
+        result.exit_code == 1 and "quality.pdf: the name has no known ending. Use one of .html, .json." in result.stderr
+    )

@@ -91,9 +91,9 @@ def test_pairs_made_in_another_way_are_written_as_they_are(tmp_path, name):
 @pytest.mark.parametrize("name", ["llama-factory", "ms-swift", "openrlhf"])
 def test_an_ending_that_the_trainer_does_not_open_is_refused(tmp_path, name):
     """They go by the file's last ending, and know no .gz: OpenRLHF 0.11.2 takes it for the name of a data set."""
-    with pytest.raises(InputError, match=r"Name the file with one of .jsonl, .parquet\."):
+    with pytest.raises(InputError, match=r"Use one of .jsonl, .parquet\."):
         WRITERS[name](tmp_path / "rows.jsonl.gz", [ranked(USER)])
-    with pytest.raises(InputError, match=r"Name the file with one of .jsonl, .parquet\."):
+    with pytest.raises(InputError, match=r"Use one of .jsonl, .parquet\."):
         PAIR_WRITERS[name](tmp_path / "rows.jsonl.gz", [])
     assert FILE_ENDINGS[name] == (".jsonl", ".parquet")
 
