@@ -22,7 +22,7 @@ LOG_FILE = "log.jsonl"
 """In the folder of a run: a line of JSON for every step of fine-tuning and every look at the validation prompts."""
 
 
-COMPARISONS_FILE, DISAGREEMENTS_FILE = "comparisons.jsonl", "disagreements.jsonl"
+COMPARISONS_FILE, SUSPECTS_FILE = "comparisons.jsonl", "disagreements.jsonl"
 
 
 UNCERTAINTY_FILE = Path("uncertainty", "head.safetensors")

@@ -79,11 +79,11 @@ def evaluate(
 ) -> None:
     """Report how a model does on rankings: of a store, or of a file in any format that import recognises."""
     with input_errors():
-        from reward.evaluation.one_model import check_up, read_data
+        from reward.evaluation.one_model import evaluate_model, read_data
 
         found = read_data(data or default_store(), project)
         with stoppable(out), progress_bar() as show:
-            report = check_up(model, found, out, learned_too, seed, show)
+            report = evaluate_model(model, found, out, learned_too, seed, show)
         print_markdown(report.as_markdown())
 
 
@@ -99,11 +99,11 @@ def compare(
     """Show two models side by side on the same rankings, with a test of the difference that pairs comparisons."""
     with input_errors():
         from reward.evaluation.one_model import read_data
-        from reward.evaluation.two_models import side_by_side
+        from reward.evaluation.two_models import compare_models
 
         found = read_data(data or default_store(), project)
         with stoppable(out), progress_bar() as show:
-            both = side_by_side((first, second), found, out, learned_too, seed, show)
+            both = compare_models((first, second), found, out, learned_too, seed, show)
         print_markdown(both.as_markdown())
 
 

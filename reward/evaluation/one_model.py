@@ -22,7 +22,7 @@ from label_data.records import Group
 from label_data.store.projects import project_named
 from label_data.store.stored_groups import groups as stored_groups
 from reward.data.sides import FEWEST_HELD_OUT
-from reward.evaluation.saved_rewards import Kept, kept_rewards
+from reward.evaluation.saved_rewards import SavedRewards, saved_rewards
 from reward.file_names import LEARNED_FILE, REPORT_FILE, UNFINISHED
 from reward.head.train import Side, side
 from reward.model.folder import pretty
@@ -30,7 +30,7 @@ from reward.model.model import RewardModel
 from reward.networks.backbones import model_folder, model_revision
 from reward.networks.batches import encode
 from reward.progress import OnProgress
-from reward.report.comparison_rows import comparison_rows, disagreements, write_pairs
+from reward.report.comparison_rows import comparison_rows, held_out_suspects, write_comparisons
 from reward.report.measuring import counts_of, data_hash, measures, other_prompts
 from reward.report.plots import CALIBRATION_FILE, STYLE, calibration_plot
 from reward.report.report import Counts, HeldOut, held_out_from, without_nan
@@ -41,7 +41,7 @@ SQLITE = b"SQLite format 3\0"
 
 
 @dataclass(frozen=True, slots=True)
-class Checkup:
+class Evaluation:
     """Everything said of one checkpoint on one set of rankings."""
 
     model: str
@@ -80,7 +80,7 @@ class Checkup:
             else f"{self.learned_from:,} prompts that the model learned from were left out."
         )
         judged = (
-            f"Judged on {counts.held_out_comparisons:,} comparisons from {counts.held_out_rankings:,} rankings of "
+            f"Evaluated on {counts.held_out_comparisons:,} comparisons from {counts.held_out_rankings:,} rankings of "
             f"{counts.held_out_prompts:,} prompts."
         )
         unread = [f"Not read, {times:,} x: {reason}." for reason, times in self.not_read.items()]
@@ -88,10 +88,10 @@ class Checkup:
         return "\n".join([*lines, "", judged, *left_out_lines(counts), *unread, known, "", made])
 
 
-def checkup_from(value: dict[str, Any]) -> Checkup:
-    """Return the report that `Checkup.as_dict` wrote."""
+def evaluation_from(value: dict[str, Any]) -> Evaluation:
+    """Return the report that `Evaluation.as_dict` wrote."""
     made = {"counts": Counts(**value["counts"]), "held_out": held_out_from(value["held_out"])}
-    return Checkup(**{**value, **made})
+    return Evaluation(**{**value, **made})
 
 
 # What is judged
@@ -153,7 +153,7 @@ def learned_from(folder: Path) -> frozenset[str] | None:
     return frozenset(path.read_text(encoding="ascii").split()) if path.is_file() else None
 
 
-def new_to(groups: Sequence[Group], *learned: frozenset[str] | None) -> list[Group]:
+def without_learned(groups: Sequence[Group], *learned: frozenset[str] | None) -> list[Group]:
     """Return the groups whose prompt none of the models learned from, as far as they say."""
     known = frozenset().union(*(some for some in learned if some is not None))
     return [group for group in groups if content_id(group.prompt.first_turn) not in known]
@@ -163,16 +163,16 @@ def new_to(groups: Sequence[Group], *learned: frozenset[str] | None) -> list[Gro
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Judged:
+class ModelRewards:
     """A model's rewards for everything that was compared."""
 
     model: str
     revision: str
     template_sha256: str
     test: Side
-    own: Kept
+    own: SavedRewards
     """By completion id."""
-    shuffled: Kept
+    shuffled: SavedRewards
     """Of the same completions under other prompts."""
     trimmed: int
 
@@ -190,7 +190,7 @@ def open_checkpoint(name: str) -> tuple[RewardModel, Path]:
     return RewardModel.load(folder), folder
 
 
-def judge_with(
+def rewards_for(
     model: RewardModel,
     name: str,
     folder: Path,
@@ -198,7 +198,7 @@ def judge_with(
     seed: int = 0,
     keep: Path | None = None,
     on_progress: OnProgress = lambda done, total, message: None,
-) -> Judged:
+) -> ModelRewards:
     """Return the model's rewards for the groups, their own and under other prompts.
 
     Args:
@@ -222,26 +222,26 @@ def judge_with(
     }
     revision = model_revision(folder)
     about = {"model": revision, "data": data_hash(test.comparisons), "seed": seed}
-    found = kept_rewards(model, {**own, **shuffled}, keep, about, on_progress)
+    found = saved_rewards(model, {**own, **shuffled}, keep, about, on_progress)
 
-    def of(keys: dict[str, Any]) -> Kept:
+    def of(keys: dict[str, Any]) -> SavedRewards:
         some = (
             {key.partition(" ")[0]: of[key] for key in keys if key in of} for of in (found.rewards, found.deviations)
         )
-        return Kept(*some)
+        return SavedRewards(*some)
 
     template = hashlib.sha256(model.tokenizer.chat_template.encode()).hexdigest()
-    return Judged(name, revision, template, test, of(own), of(shuffled), sum(one.trimmed for one in own.values()))
+    return ModelRewards(name, revision, template, test, of(own), of(shuffled), sum(one.trimmed for one in own.values()))
 
 
-def check_up(
+def evaluate_model(
     model_name: str,
     data: Data,
     out: Path | None = None,
     learned_too: bool = False,
     seed: int = 0,
     on_progress: OnProgress = lambda done, total, message: None,
-) -> Checkup:
+) -> Evaluation:
     """Judge a checkpoint by the data's rankings; write the report and every reward to the new folder `out`, if any.
 
     Args:
@@ -257,13 +257,13 @@ def check_up(
     on_progress(0, 0, "Opening the model.")
     model, folder = open_checkpoint(model_name)
     learned = learned_from(folder)
-    groups = list(data.groups) if learned_too else new_to(data.groups, learned)
+    groups = list(data.groups) if learned_too else without_learned(data.groups, learned)
     keep = None if out is None else unfinished(out) / REWARDS_FILE
-    judged = judge_with(model, model_name, folder, groups, seed, keep, on_progress)
-    found = checkup_of(judged, data, groups, learned, seed)
+    judged = rewards_for(model, model_name, folder, groups, seed, keep, on_progress)
+    found = evaluation_of(judged, data, groups, learned, seed)
     if out is not None:
         with whole_folder(out) as made:
-            write_checkup(made, found, judged)
+            write_evaluation(made, found, judged)
         shutil.rmtree(unfinished(out))
     return found
 
@@ -273,11 +273,11 @@ def unfinished(out: Path) -> Path:
     return out.with_name(out.name + UNFINISHED)
 
 
-def checkup_of(
-    judged: Judged, data: Data, groups: Sequence[Group], learned: frozenset[str] | None, seed: int
-) -> Checkup:
-    """Return the report of the rewards that `judge_with` gave for these groups."""
-    return Checkup(
+def evaluation_of(
+    judged: ModelRewards, data: Data, groups: Sequence[Group], learned: frozenset[str] | None, seed: int
+) -> Evaluation:
+    """Return the report of the rewards that `rewards_for` gave for these groups."""
+    return Evaluation(
         model=judged.model,
         model_revision=judged.revision,
         data=data.name,
@@ -291,7 +291,7 @@ def checkup_of(
     )
 
 
-def write_checkup(folder: Path, found: Checkup, judged: Judged) -> None:
+def write_evaluation(folder: Path, found: Evaluation, judged: ModelRewards) -> None:
     """Write report, rewards and comparisons into an empty folder: every measure can be computed anew from these."""
     (folder / REPORT_FILE).write_text(pretty(found.as_dict()), encoding="utf-8")
     (folder / WORDS_FILE).write_text(found.as_markdown() + "\n", encoding="utf-8")
@@ -299,16 +299,16 @@ def write_checkup(folder: Path, found: Checkup, judged: Judged) -> None:
         file.writelines(judged.own.lines())
     test, rewards = judged.test, judged.own.rewards
     rows = comparison_rows(test.groups, test.comparisons, test.clusters, rewards, judged.shuffled.rewards)
-    write_pairs(folder, rows, disagreements(test.groups, rewards))
+    write_comparisons(folder, rows, held_out_suspects(test.groups, rewards))
     if found.held_out is not None:
         with matplotlib.rc_context(STYLE):
             calibration_plot(found.held_out, folder / CALIBRATION_FILE)
 
 
-def read_checkup(folder: Path) -> Checkup:
+def read_evaluation(folder: Path) -> Evaluation:
     """Return the report in an evaluation's folder; InputError if there is none."""
     path = folder / REPORT_FILE
     try:
-        return checkup_from(json.loads(path.read_text(encoding="utf-8")))
+        return evaluation_from(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path}: this report can't be read ({error}). Name a folder that evaluate made.") from None

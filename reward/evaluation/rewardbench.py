@@ -28,7 +28,7 @@ from label_data.formats.datasets.rewardbench import says
 from label_data.formats.verdicts import messages_of
 from label_data.records import Message
 from reward.evaluation.one_model import open_checkpoint, unfinished
-from reward.evaluation.saved_rewards import kept_rewards
+from reward.evaluation.saved_rewards import saved_rewards
 from reward.networks.backbones import model_revision
 from reward.networks.batches import encode
 from reward.progress import OnProgress
@@ -332,7 +332,7 @@ def run_benchmark(
     data = content_id(*([item.id, item.subset, item.completions] for item in benchmark.items))
     about = {"model": model_revision(folder), "data": data}
     keep = None if out is None else unfinished(out) / SCORES_FILE
-    found = kept_rewards(model, inputs, keep, about, on_progress).rewards
+    found = saved_rewards(model, inputs, keep, about, on_progress).rewards
     scores = [
         [found[f"{number} {place}"] for place in range(len(item.completions))]
         for number, item in enumerate(benchmark.items)

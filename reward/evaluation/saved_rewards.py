@@ -20,7 +20,7 @@ from reward.progress import OnProgress
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class SavedRewards:
     """Rewards by key, and their standard deviations where the model has any."""
 
     rewards: dict[str, float]
@@ -32,13 +32,13 @@ class Kept:
             yield canonical({"key": key, "reward": reward, "deviation": self.deviations.get(key)}) + "\n"
 
 
-def kept_rewards(
+def saved_rewards(
     model: RewardModel,
     inputs: Mapping[str, Input],
     path: Path | None = None,
     about: Mapping[str, Any] | None = None,
     on_progress: OnProgress = lambda done, total, message: None,
-) -> Kept:
+) -> SavedRewards:
     """Return the rewards of the inputs, by their keys; what the file holds already is not computed again.
 
     Args:
@@ -58,7 +58,7 @@ def kept_rewards(
         for batch in batches(some, tokens_at_once(model.network.device.type, layout), layout):
             rewards, deviations = model.rewards_with_deviations([some[at] for at in batch])
             of_batch = [keys[at] for at in batch]
-            found = Kept(
+            found = SavedRewards(
                 dict(zip(of_batch, rewards.tolist(), strict=True)),
                 {} if deviations is None else dict(zip(of_batch, deviations.tolist(), strict=True)),
             )
@@ -69,14 +69,14 @@ def kept_rewards(
                 file.flush()
             done += len(batch)
             on_progress(done, len(inputs), f"{done} of {len(inputs)} rewards.")
-    return Kept(*({key: of[key] for key in inputs if key in of} for of in (kept.rewards, kept.deviations)))
+    return SavedRewards(*({key: of[key] for key in inputs if key in of} for of in (kept.rewards, kept.deviations)))
 
 
 @contextmanager
-def _opened(path: Path | None, about: dict[str, Any]) -> Iterator[tuple[BinaryIO | None, Kept]]:
+def _opened(path: Path | None, about: dict[str, Any]) -> Iterator[tuple[BinaryIO | None, SavedRewards]]:
     """Yield the file, ready to be added to, and what it holds."""
     if path is None:
-        yield None, Kept({}, {})
+        yield None, SavedRewards({}, {})
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("ab+") as file:
@@ -91,12 +91,12 @@ def _opened(path: Path | None, about: dict[str, Any]) -> Iterator[tuple[BinaryIO
         yield file, kept
 
 
-def _read(path: Path, about: dict[str, Any]) -> tuple[Kept, int]:
+def _read(path: Path, about: dict[str, Any]) -> tuple[SavedRewards, int]:
     """Return what the file holds in whole lines, and how many bytes those are."""
     content = path.read_bytes()
     whole = content.rfind(b"\n") + 1
     lines = content[:whole].splitlines()
-    kept = Kept({}, {})
+    kept = SavedRewards({}, {})
     if not lines:
         return kept, 0
     try:

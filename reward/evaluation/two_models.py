@@ -14,16 +14,16 @@ import numpy as np
 from label_data.errors import InputError
 from label_data.files.whole import check_free, whole_folder
 from reward.evaluation.one_model import (
-    Checkup,
     Data,
-    Judged,
-    checkup_of,
-    judge_with,
+    Evaluation,
+    ModelRewards,
+    evaluation_of,
     learned_from,
-    new_to,
     open_checkpoint,
+    rewards_for,
     unfinished,
-    write_checkup,
+    without_learned,
+    write_evaluation,
 )
 from reward.file_names import REPORT_FILE
 from reward.metrics import Estimate
@@ -37,11 +37,11 @@ WORDS_FILE = "report.md"
 
 
 @dataclass(frozen=True, slots=True)
-class SideBySide:
+class ModelComparison:
     """Two checkpoints on the same rankings."""
 
-    first: Checkup
-    second: Checkup
+    first: Evaluation
+    second: Evaluation
     paired: Paired
 
     def as_dict(self) -> dict[str, Any]:
@@ -82,7 +82,7 @@ class SideBySide:
         return "\n".join(lines)
 
 
-def verdict(both: SideBySide) -> str:
+def verdict(both: ModelComparison) -> str:
     """Return one sentence: is one of the two better, as far as these comparisons can tell?"""
     said = both.paired.accuracy
     points = f"{100 * abs(said.value):.1f} points"
@@ -99,20 +99,20 @@ def _text(one: Estimate) -> str:
     return f"{one.value:z.3f} [{one.low:z.3f}, {one.high:z.3f}]"
 
 
-def margins(judged: Judged) -> np.ndarray:
+def margins(judged: ModelRewards) -> np.ndarray:
     """Return the margins of everything compared, shape (comparisons,)."""
     rewards = judged.own.rewards
     return np.array([rewards[one.chosen] - rewards[one.rejected] for one in judged.test.comparisons])
 
 
-def side_by_side(
+def compare_models(
     names: tuple[str, str],
     data: Data,
     out: Path | None = None,
     learned_too: bool = False,
     seed: int = 0,
     on_progress: OnProgress = lambda done, total, message: None,
-) -> SideBySide:
+) -> ModelComparison:
     """Judge two checkpoints by the same rankings; write both reports and the paired test to the new folder `out`.
 
     Prompts that either of them learned from are left out, unless `learned_too`. See `checkup.check_up`.
@@ -123,25 +123,25 @@ def side_by_side(
         raise InputError(f"{names[0]} is named twice. Name two models.")
     on_progress(0, 0, "Opening the models.")
     learned = [learned_from(model_folder(name)) for name in names]
-    groups = list(data.groups) if learned_too else new_to(data.groups, *learned)
+    groups = list(data.groups) if learned_too else without_learned(data.groups, *learned)
     judged = []
     for name, which in zip(names, ("first", "second"), strict=True):
         model, folder = open_checkpoint(name)  # one at a time: two large networks need not fit together
         keep = None if out is None else unfinished(out) / f"{which}.jsonl"
-        judged.append(judge_with(model, name, folder, groups, seed, keep, on_progress))
-    first, second = (checkup_of(one, data, groups, known, seed) for one, known in zip(judged, learned, strict=True))
+        judged.append(rewards_for(model, name, folder, groups, seed, keep, on_progress))
+    first, second = (evaluation_of(one, data, groups, known, seed) for one, known in zip(judged, learned, strict=True))
     test = judged[0].test
-    both = SideBySide(first, second, paired(*map(margins, judged), test.weights, test.clusters, seed))
+    both = ModelComparison(first, second, paired(*map(margins, judged), test.weights, test.clusters, seed))
     if out is not None:
         _write(out, both, judged)
     return both
 
 
-def _write(out: Path, both: SideBySide, judged: Sequence[Judged]) -> None:
+def _write(out: Path, both: ModelComparison, judged: Sequence[ModelRewards]) -> None:
     with whole_folder(out) as made:
         (made / REPORT_FILE).write_text(pretty(both.as_dict()), encoding="utf-8")
         (made / WORDS_FILE).write_text(both.as_markdown() + "\n", encoding="utf-8")
         for name, checkup, one in zip(("first", "second"), (both.first, both.second), judged, strict=True):
             (made / name).mkdir()
-            write_checkup(made / name, checkup, one)
+            write_evaluation(made / name, checkup, one)
     shutil.rmtree(unfinished(out))

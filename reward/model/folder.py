@@ -19,7 +19,7 @@ from reward.file_names import LEARNED_FILE, PROVENANCE_FILE, REPORT_FILE
 from reward.model.model import RewardModel
 from reward.networks.batches import LONGEST_INPUT, Input
 from reward.report.card import model_card
-from reward.report.comparison_rows import comparison_rows, disagreements, write_pairs
+from reward.report.comparison_rows import comparison_rows, held_out_suspects, write_comparisons
 from reward.report.plots import write_plots
 from reward.report.report import Report
 from reward.settings import Settings
@@ -72,7 +72,7 @@ def write_model(
             (folder / LEARNED_FILE).write_text("".join(f"{one}\n" for one in sorted(learned)), "ascii")
             test = judged.side
             rows = comparison_rows(test.groups, test.comparisons, test.clusters, judged.rewards, judged.shuffled)
-            write_pairs(folder, rows, disagreements(test.groups, judged.rewards))
+            write_comparisons(folder, rows, held_out_suspects(test.groups, judged.rewards))
             plots = write_plots(report, folder)
             (folder / "README.md").write_text(model_card(report, plots, LONGEST_INPUT), encoding="utf-8")
             if log is not None:

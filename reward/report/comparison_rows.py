@@ -12,15 +12,15 @@ from label_data.canonical import canonical
 from label_data.comparisons import comparisons
 from label_data.errors import InputError
 from label_data.records import Comparison, Group, Ranking
-from reward.file_names import COMPARISONS_FILE, DISAGREEMENTS_FILE
+from reward.file_names import COMPARISONS_FILE, SUSPECTS_FILE
 from reward.report.paired_test import Paired, paired
 
-MOST_DISAGREEMENTS = 100
+MOST_SUSPECTS = 100
 """Rankings that a folder keeps to be looked at; the margins of all comparisons are in the other file."""
 
 
 @dataclass(frozen=True, slots=True)
-class Disagreement:
+class HeldOutSuspect:
     """A ranking that the model contradicts, by the pair of it that it contradicts most surely."""
 
     prompt_id: str
@@ -67,8 +67,8 @@ def comparison_rows(
         yield row
 
 
-def disagreements(groups: Sequence[Group], rewards: Mapping[str, float]) -> list[Disagreement]:
-    """Return the rankings that the rewards contradict, the most surely contradicted first, up to MOST_DISAGREEMENTS.
+def held_out_suspects(groups: Sequence[Group], rewards: Mapping[str, float]) -> list[HeldOutSuspect]:
+    """Return the rankings that the rewards contradict, the most surely contradicted first, up to MOST_SUSPECTS.
 
     Each ranking is there once, with the pair whose margin is lowest: a ranking of nine has thirty-six pairs, and those
     of one slip would hide all others.
@@ -80,7 +80,7 @@ def disagreements(groups: Sequence[Group], rewards: Mapping[str, float]) -> list
             pair = None if ranking.tests_annotator else _most_contradicted(ranking, texts, rewards)
             if pair is not None:
                 found.append(
-                    Disagreement(
+                    HeldOutSuspect(
                         prompt_id=group.prompt.id,
                         messages=tuple(group.prompt.as_dicts),
                         chosen=texts[pair.chosen].text,
@@ -91,7 +91,7 @@ def disagreements(groups: Sequence[Group], rewards: Mapping[str, float]) -> list
                         submission=ranking.submission,
                     )
                 )
-    return sorted(found, key=lambda one: one.reward_chosen - one.reward_rejected)[:MOST_DISAGREEMENTS]
+    return sorted(found, key=lambda one: one.reward_chosen - one.reward_rejected)[:MOST_SUSPECTS]
 
 
 def _most_contradicted(
@@ -107,18 +107,18 @@ def _most_contradicted(
     return min(contradicted, key=lambda one: rewards[one.chosen] - rewards[one.rejected], default=None)
 
 
-def write_pairs(folder: Path, rows: Iterator[dict[str, Any]], contradicted: Sequence[Disagreement]) -> None:
+def write_comparisons(folder: Path, rows: Iterator[dict[str, Any]], contradicted: Sequence[HeldOutSuspect]) -> None:
     """Write both files into the folder of a model."""
     with (folder / COMPARISONS_FILE).open("w", encoding="utf-8") as file:
         file.writelines(f"{canonical(row)}\n" for row in rows)
-    with (folder / DISAGREEMENTS_FILE).open("w", encoding="utf-8") as file:
+    with (folder / SUSPECTS_FILE).open("w", encoding="utf-8") as file:
         file.writelines(f"{canonical(asdict(one))}\n" for one in contradicted)
 
 
-def read_disagreements(folder: Path) -> list[Disagreement] | None:
+def read_held_out_suspects(folder: Path) -> list[HeldOutSuspect] | None:
     """Return what `disagreements` found when the model was trained; None if it was trained before any were kept."""
-    rows = _rows(folder / DISAGREEMENTS_FILE)
-    return None if rows is None else [Disagreement(**row | {"messages": tuple(row["messages"])}) for row in rows]
+    rows = _rows(folder / SUSPECTS_FILE)
+    return None if rows is None else [HeldOutSuspect(**row | {"messages": tuple(row["messages"])}) for row in rows]
 
 
 def paired_folders(first: Path, second: Path, seed: int = 0) -> Paired | None:

@@ -18,7 +18,7 @@ from label_data.store.projects import save_settings
 from label_data.store.samples import save_samples
 from reward.file_names import PROVENANCE_FILE, REPORT_FILE
 from reward.metrics import CalibrationBin, Estimate
-from reward.report.comparison_rows import Disagreement, write_pairs
+from reward.report.comparison_rows import HeldOutSuspect, write_comparisons
 from reward.report.report import Counts, CurvePoint, HeldOut, Report
 
 ESTIMATE = Estimate(0.648, 0.598, 0.698, 345, 345)
@@ -77,7 +77,7 @@ def add_run(
     report: Report = REPORT,
     name: str = "20260102-030405-abcd",
     project: str | None = None,
-    contradicted: Sequence[Disagreement] = (),
+    contradicted: Sequence[HeldOutSuspect] = (),
     rows: Sequence[dict[str, Any]] = (),
 ) -> Path:
     """Add a trained model of this report, whose network no page reads; return its folder.
@@ -88,7 +88,7 @@ def add_run(
     run.mkdir(parents=True)
     (run / REPORT_FILE).write_text(json.dumps(report.as_dict()), encoding="utf-8")
     (run / PROVENANCE_FILE).write_text(json.dumps({"project": project}), encoding="utf-8")
-    write_pairs(run, iter(rows), contradicted)
+    write_comparisons(run, iter(rows), contradicted)
     return run
 
 
@@ -129,7 +129,7 @@ def fill_pages(
             ),
         )
     turns = tuple(prompts[0].as_dicts)
-    contradicted = [Disagreement(prompts[0].id, turns, *texts[:2], -1.0, 1.0, name, "submission-0")]
+    contradicted = [HeldOutSuspect(prompts[0].id, turns, *texts[:2], -1.0, 1.0, name, "submission-0")]
     add_run(data, report, contradicted=contradicted)
     for kind, state in (("sample", FAILED), ("train", FAILED), ("score", DONE), ("best_of_n", DONE)):
         scored = ["\n\n".join(texts[start::9]) for start in range(min(9, len(texts)))]

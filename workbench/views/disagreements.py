@@ -4,7 +4,7 @@ import streamlit as st
 
 from label_data.assignment.own_rankings import own_task, ranking_with
 from label_data.records import Ranking
-from reward.report.comparison_rows import Disagreement, read_disagreements
+from reward.report.comparison_rows import HeldOutSuspect, read_held_out_suspects
 from workbench.jobs.runs import Run
 from workbench.languages.catalogue import filled
 from workbench.rendering import literal, visible
@@ -18,7 +18,7 @@ PREVIEW = 120
 def show_disagreements(run: Run) -> None:
     """List the held-out rankings that the model contradicts, the most surely contradicted first."""
     says = words("disagreements")
-    found = read_disagreements(run.folder)
+    found = read_held_out_suspects(run.folder)
     if found is None:
         st.info(says["not_kept"])
         return
@@ -33,7 +33,7 @@ def show_disagreements(run: Run) -> None:
         _show(one, place, expanded=place == start + 1)
 
 
-def _show(one: Disagreement, place: int, expanded: bool) -> None:
+def _show(one: HeldOutSuspect, place: int, expanded: bool) -> None:
     says = words("disagreements")
     asked = " ".join(one.messages[-1]["content"].split())
     short = asked[:PREVIEW] + ("…" if len(asked) > PREVIEW else "")
@@ -56,7 +56,7 @@ def _show(one: Disagreement, place: int, expanded: bool) -> None:
             _open(one)
 
 
-def _open(one: Disagreement) -> None:
+def _open(one: HeldOutSuspect) -> None:
     """Go to the ranking on My work if it is of who is here; else show its record."""
     me = known_annotator()
     token = own_task(store(), one.submission, me.id) if me else None

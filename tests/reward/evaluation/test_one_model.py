@@ -14,8 +14,8 @@ from label_data.errors import InputError
 from label_data.formats import groups as groups_format
 from reward import metrics
 from reward.__main__ import app
-from reward.evaluation.one_model import check_up, learned_from, read_checkup, read_data
-from reward.evaluation.saved_rewards import kept_rewards
+from reward.evaluation.one_model import evaluate_model, learned_from, read_data, read_evaluation
+from reward.evaluation.saved_rewards import saved_rewards
 from reward.head.train import side
 from reward.model.model import RewardModel
 from reward.report.report import read_report
@@ -42,7 +42,7 @@ def planted_data(planted_store):
 
 def test_a_model_on_its_own_store_is_judged_as_training_judged_it(trained, planted_data):
     """What it learned from is left out: the same prompts are left as were held out, with the same numbers."""
-    found, report = check_up(str(trained), planted_data), read_report(trained)
+    found, report = evaluate_model(str(trained), planted_data), read_report(trained)
     assert found.learned_from == report.counts.train_prompts
     assert found.counts.held_out_comparisons == report.counts.held_out_comparisons
     for name in ("accuracy", "log_loss", "prompt_shuffled", "longer_wins", "tau"):
@@ -54,7 +54,7 @@ def test_trap_10_prompts_that_a_model_learned_from_are_not_what_it_is_judged_by(
     learned = learned_from(trained)
     fresh = side([group for group in planted_data.groups if side([group]).clusters[0] not in learned])
     assert len(learned) + fresh.prompts == 120 and not learned & set(fresh.clusters)
-    everything = check_up(str(trained), planted_data, learned_too=True)
+    everything = evaluate_model(str(trained), planted_data, learned_too=True)
     assert (everything.counts.held_out_prompts, everything.learned_from) == (120, 0)
 
 
@@ -62,7 +62,7 @@ def test_a_file_is_read_as_a_store_would_read_it(trained, planted_file, tmp_path
     """The same prompts twice in a file are the same prompts once."""
     twice = tmp_path / "twice.jsonl"
     twice.write_text(planted_file.read_text() * 2)
-    once, again = (check_up(str(trained), read_data(str(path))) for path in (planted_file, twice))
+    once, again = (evaluate_model(str(trained), read_data(str(path))) for path in (planted_file, twice))
     assert once.counts == again.counts and once.counts.held_out_prompts == 40
     assert once.held_out == again.held_out and once.held_out.accuracy.low > 0.6
 
@@ -70,7 +70,7 @@ def test_a_file_is_read_as_a_store_would_read_it(trained, planted_file, tmp_path
 def test_trap_17_every_measure_can_be_computed_from_the_kept_rewards_at_any_batch_size(
     trained, planted_file, tmp_path, monkeypatch
 ):
-    found = check_up(str(trained), read_data(str(planted_file)), tmp_path / "out")
+    found = evaluate_model(str(trained), read_data(str(planted_file)), tmp_path / "out")
     rows = [json.loads(line) for line in (tmp_path / "out" / "comparisons.jsonl").read_text().splitlines()]
     margins = np.array([row["reward_chosen"] - row["reward_rejected"] for row in rows])
     weights = np.array([row["weight"] for row in rows])
@@ -81,9 +81,9 @@ def test_trap_17_every_measure_can_be_computed_from_the_kept_rewards_at_any_batc
     assert metrics.accuracy(shuffled, weights) == pytest.approx(found.held_out.prompt_shuffled.value)
     rewards = [json.loads(line) for line in (tmp_path / "out" / "rewards.jsonl").read_text().splitlines()]
     assert len(rewards) == 120 and all(row["deviation"] > 0 for row in rewards)
-    assert read_checkup(tmp_path / "out") == found
+    assert read_evaluation(tmp_path / "out") == found
     monkeypatch.setattr("reward.evaluation.saved_rewards.tokens_at_once", lambda device, layout: 50)
-    alone = check_up(str(trained), read_data(str(planted_file)))
+    alone = evaluate_model(str(trained), read_data(str(planted_file)))
     assert alone.held_out.log_loss.value == pytest.approx(found.held_out.log_loss.value, abs=1e-5)
 
 
@@ -96,29 +96,29 @@ def test_a_stopped_evaluation_goes_on_from_what_it_kept(trained, planted_file, t
             raise Stopped
 
     with pytest.raises(Stopped):
-        check_up(str(trained), data, tmp_path / "out", on_progress=stop)
+        evaluate_model(str(trained), data, tmp_path / "out", on_progress=stop)
     kept = tmp_path / "out.unfinished" / "rewards.jsonl"
     whole = kept.read_bytes()
     kept.write_bytes(whole[:-9])
-    found = check_up(
+    found = evaluate_model(
         str(trained), data, tmp_path / "out", on_progress=lambda done, total, message: seen.append(message)
     )
     lines = whole.count(b"\n") - 1  # the first says what they are of
     assert f"{lines - 1} rewards kept, {240 - lines + 1} to compute." in seen
     assert not kept.parent.exists()
     assert found.held_out.log_loss.value == pytest.approx(
-        check_up(str(trained), data).held_out.log_loss.value, abs=1e-5
+        evaluate_model(str(trained), data).held_out.log_loss.value, abs=1e-5
     )
 
 
 def test_kept_rewards_of_something_else_are_refused(trained, tmp_path):
     model, path = RewardModel.load(trained), tmp_path / "rewards.jsonl"
-    kept_rewards(model, {}, path, {"model": "one"})
+    saved_rewards(model, {}, path, {"model": "one"})
     with pytest.raises(InputError, match="another model, or of other data"):
-        kept_rewards(model, {}, path, {"model": "other"})
+        saved_rewards(model, {}, path, {"model": "other"})
     path.write_text("something\n")
     with pytest.raises(InputError, match="not a file of kept rewards"):
-        kept_rewards(model, {}, path, {"model": "one"})
+        saved_rewards(model, {}, path, {"model": "one"})
 
 
 def test_a_classifier_of_any_maker_is_judged_and_nobody_knows_what_it_learned_from(planted_file, tmp_path, trained):
@@ -127,7 +127,7 @@ def test_a_classifier_of_any_maker_is_judged_and_nobody_knows_what_it_learned_fr
     network = tiny_decoder("qwen2", vocab_size=len(tokenizer), max_position_embeddings=4_096)
     network.save_pretrained(tmp_path / "theirs")
     tokenizer.save_pretrained(tmp_path / "theirs")
-    found = check_up(str(tmp_path / "theirs"), read_data(str(planted_file)))
+    found = evaluate_model(str(tmp_path / "theirs"), read_data(str(planted_file)))
     assert found.learned_from is None and "Nobody knows" in found.as_markdown()
     assert 0.2 < found.held_out.accuracy.value < 0.8
 
@@ -135,7 +135,7 @@ def test_a_classifier_of_any_maker_is_judged_and_nobody_knows_what_it_learned_fr
 def test_with_too_few_prompts_nothing_is_said_but_how_many_are_needed(trained, tmp_path):
     path = tmp_path / "few.jsonl"
     groups_format.write(path, planted_groups(5, seed=99))
-    found = check_up(str(trained), read_data(str(path)))
+    found = evaluate_model(str(trained), read_data(str(path)))
     assert found.held_out is None and "5 with comparisons, and 20 are needed" in found.as_markdown()
 
 
@@ -145,12 +145,12 @@ def test_what_can_be_put_right_is_said(trained, tmp_path, planted_file, tiny_bac
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "notes.txt").write_text("mine")
     with pytest.raises(InputError, match="exists already"):
-        check_up(str(trained), read_data(str(planted_file)), tmp_path / "out")
+        evaluate_model(str(trained), read_data(str(planted_file)), tmp_path / "out")
     with pytest.raises(InputError, match="2 labels"):
-        check_up(str(tiny_backbone_folder), read_data(str(planted_file)))
+        evaluate_model(str(tiny_backbone_folder), read_data(str(planted_file)))
     (tmp_path / "prompts.txt").write_text("Why?\n")
     with pytest.raises(InputError, match="no comparison"):
-        check_up(str(trained), read_data(str(tmp_path / "prompts.txt")))
+        evaluate_model(str(trained), read_data(str(tmp_path / "prompts.txt")))
 
 
 def test_the_commands_print_the_report_and_keep_everything(trained, planted_file, tmp_path, monkeypatch):

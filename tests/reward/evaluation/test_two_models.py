@@ -6,7 +6,7 @@ import pytest
 
 from label_data.errors import InputError
 from reward.evaluation.one_model import read_data
-from reward.evaluation.two_models import side_by_side
+from reward.evaluation.two_models import compare_models
 from reward.model.model import RewardModel
 
 
@@ -22,7 +22,7 @@ def turned(trained, tmp_path_factory):
 
 def test_two_models_are_shown_side_by_side_and_everything_is_kept(trained, turned, planted_store, tmp_path):
     data = read_data(str(planted_store.url.database))
-    both = side_by_side((str(trained), str(turned)), data, tmp_path / "both")
+    both = compare_models((str(trained), str(turned)), data, tmp_path / "both")
     assert both.paired.accuracy.value == pytest.approx(2 * both.first.held_out.accuracy.value - 1)
     assert both.paired.disagreements == both.first.held_out.accuracy.comparisons
     assert both.paired.p < 0.01 and "The first model is better" in both.as_markdown()
@@ -36,4 +36,4 @@ def test_two_models_are_shown_side_by_side_and_everything_is_kept(trained, turne
 
 def test_a_model_is_not_compared_with_itself(trained, planted_store):
     with pytest.raises(InputError, match="named twice"):
-        side_by_side((str(trained), str(trained)), read_data(str(planted_store.url.database)))
+        compare_models((str(trained), str(trained)), read_data(str(planted_store.url.database)))

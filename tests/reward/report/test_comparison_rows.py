@@ -11,10 +11,10 @@ from reward.file_names import COMPARISONS_FILE
 from reward.head.train import side
 from reward.report.comparison_rows import (
     comparison_rows,
-    disagreements,
+    held_out_suspects,
     paired_folders,
-    read_disagreements,
-    write_pairs,
+    read_held_out_suspects,
+    write_comparisons,
 )
 from reward.report.report import read_report
 
@@ -47,7 +47,7 @@ def kept(folder, groups, rewards):
     folder.mkdir()
     some = side(groups)
     rows = comparison_rows(some.groups, some.comparisons, some.clusters, rewards, {})
-    write_pairs(folder, rows, disagreements(some.groups, rewards))
+    write_comparisons(folder, rows, held_out_suspects(some.groups, rewards))
     return folder
 
 
@@ -57,18 +57,18 @@ def test_each_contradicted_ranking_is_named_once_by_its_lowest_margin_the_lowest
     "cba" is not contradicted. So the first is a over c at -3, to which the model gives 1 / (1 + e^3).
     """
     group = ranked(1, "bca", "abc", "cba")
-    found = disagreements([group], rewards_of(group, 1.0, 2.0, 4.0))
+    found = held_out_suspects([group], rewards_of(group, 1.0, 2.0, 4.0))
     assert [(one.chosen, one.rejected, one.annotator, one.submission) for one in found] == [
         ("aaa", "ccc", "ann-1", "1-1"),
         ("bbb", "ccc", "ann-0", "1-0"),
     ]
     assert found[0].probability == pytest.approx(1 / (1 + np.exp(3)))
-    assert read_disagreements(kept(tmp_path / "run", [group], rewards_of(group, 1.0, 2.0, 4.0))) == found
+    assert read_held_out_suspects(kept(tmp_path / "run", [group], rewards_of(group, 1.0, 2.0, 4.0))) == found
 
 
 def test_repeats_and_answers_to_gold_prompts_are_no_disagreement():
     group = ranked(1, "abc", purpose="repeat")
-    assert disagreements([group], rewards_of(group, 1.0, 2.0, 4.0)) == []
+    assert held_out_suspects([group], rewards_of(group, 1.0, 2.0, 4.0)) == []
 
 
 def test_two_models_are_paired_on_the_comparisons_that_both_were_judged_by(tmp_path):
@@ -90,7 +90,7 @@ def test_two_models_are_paired_on_the_comparisons_that_both_were_judged_by(tmp_p
 
 
 def test_a_folder_of_old_keeps_no_pairs_and_says_so(tmp_path):
-    assert read_disagreements(tmp_path) is None
+    assert read_held_out_suspects(tmp_path) is None
     assert paired_folders(tmp_path, tmp_path) is None
     (tmp_path / COMPARISONS_FILE).write_text("half a li")
     with pytest.raises(InputError, match=COMPARISONS_FILE):
@@ -104,4 +104,4 @@ def test_training_keeps_the_margins_that_its_report_is_about(trained):
     right = sum(row["weight"] * (row["reward_chosen"] > row["reward_rejected"]) for row in rows)
     assert right / sum(row["weight"] for row in rows) == pytest.approx(report.held_out.accuracy.value)
     wrong = {row["prompt_id"] for row in rows if row["reward_chosen"] < row["reward_rejected"]}
-    assert {one.prompt_id for one in read_disagreements(trained)} == wrong
+    assert {one.prompt_id for one in read_held_out_suspects(trained)} == wrong

@@ -18,7 +18,7 @@ from label_data.versions.making import make_version
 from label_data.versions.recipes import Recipe
 from page_fixtures import HELD_OUT, REPORT, add_run, rank_next
 from reward.metrics import Estimate
-from reward.report.comparison_rows import Disagreement
+from reward.report.comparison_rows import HeldOutSuspect
 from reward.report.report import Tuning
 from store_fixtures import add_ready_prompt
 from workbench.jobs.runs import chosen_run, new_run
@@ -197,7 +197,7 @@ def test_the_plot_of_a_training_names_the_curves_it_has():
 
 def contradicted(submission, prompt="Which *one*?"):
     turns = ({"role": "user", "content": prompt},)
-    return Disagreement("p", turns, "one *bold*", "two", -1.0, 1.0, "Ann", submission)
+    return HeldOutSuspect("p", turns, "one *bold*", "two", -1.0, 1.0, "Ann", submission)
 
 
 def test_what_unfinished_runs_left_is_removed_when_a_person_says_so_and_not_while_one_is_under_way(ranked):
