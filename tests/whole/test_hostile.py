@@ -216,7 +216,7 @@ def test_nothing_runs_and_nothing_calls_out_on_any_page_and_all_that_was_written
         expect(rows).to_have_count(ranked)
         starts = [" ".join(text.split())[:100] for text in texts]
         look(page, wrong, "my work", starts, "[class*=st-key-row-]")
-        page.get_by_role("textbox", name="Search the prompts").fill(texts[1])
+        page.get_by_role("textbox", name="Search prompts").fill(texts[1])
         page.keyboard.press("Enter")
         expect(rows).to_have_count(2)  # this one, and the one of all
         rows.first.get_by_role("button", name="Open").click()
@@ -247,7 +247,7 @@ def test_nothing_runs_and_nothing_calls_out_on_any_page_and_all_that_was_written
         page.goto(f"{address}/overview")
         failed = page.get_by_test_id("stExpander").filter(has_text="failed").first
         failed.click()
-        expect(failed.get_by_role("button", name="Do it again")).to_be_visible()
+        expect(failed.get_by_role("button", name="Retry")).to_be_visible()
         look(page, wrong, "overview", [texts[0]], "[data-testid=stExpander]")
 
         page.goto(f"{address}/project")
@@ -264,7 +264,7 @@ def test_nothing_runs_and_nothing_calls_out_on_any_page_and_all_that_was_written
         look(page, wrong, "project, refused", [], "[data-testid=stMain]")
 
         page.goto(f"{address}/data?prompt={conversation(everything).id}")
-        expect(page.get_by_text("The prompt and its history")).to_be_visible()
+        expect(page.get_by_text("Prompt history")).to_be_visible()
         expect(page.get_by_test_id("stExpander").filter(has_text="Settings of")).to_be_visible()
         expect(page.get_by_test_id("stCode").first).to_be_visible()
         look(page, wrong, "data, history", texts, "[data-testid=stCode]")
@@ -273,7 +273,7 @@ def test_nothing_runs_and_nothing_calls_out_on_any_page_and_all_that_was_written
         expect(page.get_by_text("Nothing is stored yet")).to_be_visible()
         look(page, wrong, "data, preview", texts, "[data-testid=stCode]")
         page.get_by_role("tab", name="Export").click()
-        page.get_by_role("button", name="Prepare the file").click()
+        page.get_by_role("button", name="Prepare export").click()
         with page.expect_download() as download, page.expect_response(lambda one: "/media/" in one.url) as response:
             page.get_by_role("button", name="Download groups.jsonl").click()
         look(page, wrong, "data", [], "[data-testid=stMain]")

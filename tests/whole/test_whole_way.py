@@ -82,8 +82,8 @@ def test_sample_rank_train_score_and_export(page, address, data):
     store = open_store(data / "workbench.db")
 
     page.goto(f"{address}/prompts")
-    page.get_by_label("Prompts, one a line").fill("Why is the sky blue?\nWrite a haiku.\nName a prime number.")
-    page.get_by_role("button", name="Add", exact=True).first.click()
+    page.get_by_label("Prompts, one per line").fill("Why is the sky blue?\nWrite a haiku.\nName a prime number.")
+    page.get_by_role("button", name="Add prompts", exact=True).first.click()
     expect(page.get_by_test_id("stMetric").filter(has_text="Ready to rank")).to_contain_text("3", timeout=MODEL_TIME)
     assert item_counts(store)["ready"] == 3
 
@@ -103,7 +103,7 @@ def test_sample_rank_train_score_and_export(page, address, data):
         assert len(comparisons(ranking)) == 3
         assert ranking.order == tuple((ranking.shown[place],) for place in (1, 2, 0))
 
-    page.get_by_role("link", name="Reward model").first.click()
+    page.get_by_role("link", name="Reward models").first.click()
     page.get_by_role("button", name="Train", exact=True).click()
     expect(page.get_by_text(re.compile("held-out", re.IGNORECASE)).first).to_be_visible(timeout=MODEL_TIME)
     (folder,) = (data / "runs").iterdir()
@@ -120,7 +120,7 @@ def test_sample_rank_train_score_and_export(page, address, data):
 
     page.get_by_role("link", name="Data").click()
     page.get_by_role("tab", name="Export").click()
-    page.get_by_role("button", name="Prepare the file").click()
+    page.get_by_role("button", name="Prepare export").click()
     with page.expect_download() as download:
         page.get_by_role("button", name="Download groups.jsonl").click()
     lines = Path(download.value.path()).read_text().splitlines()

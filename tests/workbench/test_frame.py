@@ -29,7 +29,7 @@ def bottom_of_header(page):
 
 def test_the_header_hides_nothing_of_a_page_that_is_loaded_again(data, app, page):
     page.goto(app)
-    asked = page.get_by_role("heading", name="Who is ranking?")
+    asked = page.get_by_role("heading", name="What’s your name?")
     expect(asked).to_be_visible()
     assert asked.bounding_box()["y"] >= bottom_of_header(page)
     open_app(page, app)
@@ -64,15 +64,15 @@ def test_the_prompt_that_was_marked_is_freed_though_the_table_has_moved_on_and_t
         (of_ann,), _, _ = (next_tasks(store, who, count=1) for who in people)
         page.goto(f"{app}/overview")
         table = page.get_by_test_id("stDataFrame").last
-        free = page.get_by_role("button", name="Free the marked ones")
+        free = page.get_by_role("button", name="Release selected")
         expect(free).to_be_visible()
         table.click(position={"x": 17, "y": 88})  # a canvas: the box of its second row
-        expect(free).to_have_text("Free the marked ones: 1")
+        expect(free).to_have_text("Release selected: 1")
         assert submit(store, Answer(of_ann.token, "hers", "all_bad"), people[0]) == "saved"
         free.click()
-        expect(page.get_by_text("Prompts freed: 1.")).to_be_visible()
+        expect(page.get_by_text("Tasks released: 1.")).to_be_visible()
         assert [task.name for task in open_tasks(store, PROJECT)] == ["Cy"]
-        expect(free).to_have_text("Free the marked ones: 0")
+        expect(free).to_have_text("Release selected: 0")
 
 
 def test_a_ranking_under_way_goes_with_its_project_and_is_there_when_that_is_chosen_again(tmp_path, app, page):

@@ -62,16 +62,16 @@ def test_an_uploaded_file_is_recognised_and_previewed_before_anything_is_stored(
     assert not app.exception
     store = open_store(default_store())
     assert (
-        "mine.jsonl is read as: TRL or OpenRLHF preference, standard, prompt explicit. Nothing is stored yet."
+        "Reading mine.jsonl as TRL or OpenRLHF preference, standard, prompt explicit. Nothing is stored yet."
         in said(app)
     )
     assert [metric.value for metric in app.metric][-3:] == ["2", "4", "2"]
     assert {"Can pigs fly?", "No.", "Yes."} <= set(said(app))
     assert store_counts(store).prompts == 0
-    button(app, "Import all of it (2)").click().run()
+    button(app, "Import all (2)").click().run()
     assert not app.exception
-    assert "Added: 1 prompts, 2 completions, 1 rankings." in said(app)
-    assert "There already, in the store or earlier in the file: 1 prompts, 2 completions, 1 rankings." in said(app)
+    assert "Imported: 1 prompts, 2 completions, 1 rankings." in said(app)
+    assert "Duplicates, already in the store or earlier in the file: 1 prompts, 2 completions, 1 rankings." in said(app)
     (group,) = groups(store)
     assert group.prompt.source == "mine.jsonl"
     assert app.metric[0].value == "1"
@@ -105,9 +105,9 @@ def test_a_bad_file_is_refused_in_one_message_by_its_own_name_and_nothing_is_sto
 
 def test_a_table_with_other_names_of_columns_is_read_when_they_are_named(app):
     open_page(app, "data")
-    next(field for field in app.text_input if field.label == "Names of fields").input("chosen=better, rejected=worse")
+    next(field for field in app.text_input if field.label == "Field mapping").input("chosen=better, rejected=worse")
     app.file_uploader[0].upload("mine.csv", b"prompt,better,worse\nCan pigs fly?,No.,Yes.\n", "text/csv").run()
-    button(app, "Import all of it (1)").click().run()
+    button(app, "Import all (1)").click().run()
     assert not app.exception
     (group,) = groups(open_store(default_store()))
     assert [one.text for one in group.completions] == ["No.", "Yes."]
@@ -118,13 +118,13 @@ def test_a_licence_and_names_of_fields_said_of_one_file_are_not_taken_for_the_ne
         return next(field for field in app.text_input if field.label == label)
 
     open_page(app, "data")
-    field("Names of fields").input("chosen=better, rejected=worse")
+    field("Field mapping").input("chosen=better, rejected=worse")
     field("Licence").input("cc-by-4.0")
     app.file_uploader[0].upload("mine.csv", b"prompt,better,worse\nCan pigs fly?,No.,Yes.\n", "text/csv").run()
-    button(app, "Import all of it (1)").click().run()
-    assert (field("Names of fields").value, field("Licence").value) == ("", "")
+    button(app, "Import all (1)").click().run()
+    assert (field("Field mapping").value, field("Licence").value) == ("", "")
     app.file_uploader[0].upload("next.csv", b"prompt,chosen,rejected\nCan hens fly?,Some.,No.\n", "text/csv").run()
-    button(app, "Import all of it (1)").click().run()
+    button(app, "Import all (1)").click().run()
     assert not app.exception
     licences = {group.prompt.source: group.prompt.licence for group in groups(open_store(default_store()))}
     assert licences == {"mine.csv": "cc-by-4.0", "next.csv": ""}
@@ -144,7 +144,7 @@ def test_a_search_lists_what_fits_and_an_empty_one_pages_through_all(app):
     next(field for field in app.text_input if field.key == "data-text").input("PROMPT 7").run()
     assert app.dataframe[0].value["Prompt"].tolist() == ["prompt 7"]
     next(box for box in app.selectbox if box.label == "State").set_value("ranked").run()
-    assert "No prompt fits all of that. Leave something out." in said(app)
+    assert "No prompts match these filters. Remove one and try again." in said(app)
 
 
 def test_a_prompts_history_has_who_said_what_when_and_what_became_of_it(app):
@@ -166,9 +166,9 @@ def test_a_prompts_history_has_who_said_what_when_and_what_became_of_it(app):
     first = [numbers[completion.text] for completion in task.completions]
     assert rankings["Submission"].tolist() == ["s-1", "s-2"]
     assert rankings["Annotator"].tolist() == ["Ann", "Ann"]
-    assert rankings["Said"].tolist() == [f"{first[0]} > {first[1]}", "all bad"]
+    assert rankings["Ranking"].tolist() == [f"{first[0]} > {first[1]}", "all bad"]
     assert rankings["Reason"].tolist() == ["Shorter.", ""]
-    assert all(standing.startswith("withdrawn 20") for standing in rankings["Standing"])
+    assert all(standing.startswith("withdrawn 20") for standing in rankings["Status"])
     assert [expander.label for expander in app.expander if "Settings of" in expander.label]
     on_side = {"train": "training", "held_out": "held out"}[only.side]
     assert any(shown(one).startswith(f"In versions: v1 ({on_side}, made 20") for one in app.caption)
@@ -204,8 +204,8 @@ def test_a_file_in_the_chosen_format_is_prepared(app, kind):
     submit(store, Answer(task.token, "s-1", "ranked", [[0], [1]]), ann)
     open_page(app, "data")
     next(box for box in app.selectbox if box.key == "data-format").set_value(kind).run()
-    assert f"This format has no place for {LACKS[kind]}." in said(app)
-    button(app, "Prepare the file").click().run()
+    assert f"Not included in this format: {LACKS[kind]}." in said(app)
+    button(app, "Prepare export").click().run()
     assert not app.exception
     assert app.success
 
@@ -225,12 +225,12 @@ def test_a_version_is_made_as_it_was_asked_for_and_shown_with_its_card(judged):
     open_page(judged, "versions")
     fields = {field.label: field for field in [*judged.selectbox, *judged.checkbox, *judged.multiselect]}
     fields["Ties"].set_value("half")
-    fields["Several annotators"].set_value("majority")
-    fields["Margins for strengths"].check()
+    fields["Aggregation"].set_value("majority")
+    fields["Margin per strength"].check()
     fields["Annotator"].set_value(["ana", "ben"])
-    button(judged, "Make the version").click().run()
+    button(judged, "Create version").click().run()
     assert not judged.exception
-    assert "Version v1 is made." in said(judged)
+    assert "Version v1 created." in said(judged)
     (made,) = versions(open_store(default_store()))
     assert (made.recipe.ties, made.recipe.aggregate, made.recipe.margins) == ("half", "majority", (0.3, 0.6, 1.0))
     assert made.recipe.where == ("annotator=ana", "annotator=ben")
@@ -241,7 +241,7 @@ def test_a_version_is_made_as_it_was_asked_for_and_shown_with_its_card(judged):
 def test_a_version_that_cannot_be_made_is_refused_in_a_sentence(judged):
     open_page(judged, "versions")
     next(field for field in judged.text_area).input("language=de")
-    button(judged, "Make the version").click().run()
+    button(judged, "Create version").click().run()
     assert not judged.exception
     assert "write FIELD=VALUE" in shown(judged.error[0])
     assert versions(open_store(default_store())) == []
@@ -256,12 +256,12 @@ def test_two_versions_are_compared_and_a_side_of_one_is_exported(judged):
     button(judged, "Compare").click().run()
     assert not judged.exception
     tables = [table.value for table in judged.dataframe]
-    (found,) = [table for table in tables if "Came" in table]
-    assert found["Went"].tolist() == [0, 0, 0]
-    assert found["Came"].tolist()[:2] == [0, 0] and found["Came"].iloc[2] > 0
+    (found,) = [table for table in tables if "Added" in table]
+    assert found["Removed"].tolist() == [0, 0, 0]
+    assert found["Added"].tolist()[:2] == [0, 0] and found["Added"].iloc[2] > 0
     (settings,) = [table for table in tables if "Setting" in table]
     assert settings.to_numpy().tolist() == [["ties", "drop", "half"]]
-    button(judged, "Prepare the file").click().run()
+    button(judged, "Prepare export").click().run()
     assert not judged.exception
     assert judged.success
 
@@ -270,14 +270,14 @@ def test_the_models_that_learned_from_a_version_are_listed_with_it(judged):
     store = open_store(default_store())
     record_model(store, make_version(store, "one", Recipe("default")), "runs/a", "0" * 64, {"accuracy": 0.7})
     open_page(judged, "versions")
-    assert "**Reward models trained on it: 1**" in [text.value for text in judged.markdown]
-    assert judged.dataframe[1].value.iloc[0][["Folder", "How, and how good"]].tolist() == ["runs/a", "accuracy 0.7"]
+    assert "**Reward models trained on this version: 1**" in [text.value for text in judged.markdown]
+    assert judged.dataframe[1].value.iloc[0][["Folder", "Method and accuracy"]].tolist() == ["runs/a", "accuracy 0.7"]
 
 
 def test_the_quality_report_is_computed_when_asked_and_says_what_to_do_before_the_tables(judged):
     open_page(judged, "quality")
     assert not judged.metric
-    button(judged, "Compute the report").click().run()
+    button(judged, "Compute report").click().run()
     assert not judged.exception
     found = quality(groups(open_store(default_store()), ranked_only=True, project="default"))
     values = {metric.label: metric.value for metric in judged.metric}
@@ -291,23 +291,23 @@ def test_the_quality_report_is_computed_when_asked_and_says_what_to_do_before_th
 
 def test_the_report_says_of_how_many_rankings_the_order_on_the_screen_is_not_known(judged):
     """Of 183 rankings three were imported from a file that does not tell."""
-    untold = "In which order the completions were seen is not known for"
+    untold = "Display order is unknown for"
     open_page(judged, "quality")
-    button(judged, "Compute the report").click().run()
+    button(judged, "Compute report").click().run()
     assert not [one for one in said(judged) if one.startswith(untold)]
     groups = planted({"dan": careful()}, prompts=3, seed=1)
     add_groups(open_store(default_store()), map(order_untold, groups))
     judged.run()
-    button(judged, "Compute the report").click().run()
+    button(judged, "Compute report").click().run()
     assert not judged.exception
     (sentence,) = [one for one in said(judged) if one.startswith(untold)]
-    assert sentence.startswith(f"{untold} 3 of 183 rankings, which were imported;")
+    assert sentence.startswith(f"{untold} 3 of 183 rankings, which were imported.")
 
 
 def test_the_current_reward_models_accuracy_stands_beside_what_people_allow(judged, tmp_path):
-    title = "**The current reward model beside the best possible one (line: a coin)**"
+    title = "**Current reward model and human ceiling (line: chance)**"
     open_page(judged, "quality")
-    button(judged, "Compute the report").click().run()
+    button(judged, "Compute report").click().run()
     assert title not in [text.value for text in judged.markdown]
     add_run(tmp_path)
     judged.run()
@@ -333,25 +333,25 @@ def test_doubted_rankings_are_listed_with_their_history_and_asked_for_again_once
     table = judged.dataframe[0].value
     rows = [[f"question 0 {number}", "cem *x*", "2 / 3", "30%"] for number in (0, 1)]
     assert table.to_numpy().tolist()[:2] == rows and len(table) == 3
-    button(judged, "Ask one more annotator about each of their 2 prompts, blind").click().run()
+    button(judged, "Send 2 prompts for blind relabelling").click().run()
     assert not judged.exception
-    assert "Prompts that one more annotator was asked for: 2; ranked again by now: 0." in said(judged)
+    assert "Prompts sent for relabelling: 2; ranked again: 0." in said(judged)
     assert answered_again(store) == (2, 0)
     tasks = next_tasks(store, annotator_named(store, "Dan").id, count=5)
     assert [task.prompt.id for task in tasks] == [first.prompt.id, second.prompt.id]
-    button(judged, "Ask one more annotator about each of their 2 prompts, blind").click().run()
+    button(judged, "Send 2 prompts for blind relabelling").click().run()
     assert answered_again(store) == (2, 0)
 
 
 def test_a_ranking_that_came_since_makes_the_report_old(judged):
     open_page(judged, "quality")
-    button(judged, "Compute the report").click().run()
-    assert button(judged, "Compute the report").disabled
+    button(judged, "Compute report").click().run()
+    assert button(judged, "Compute report").disabled
     store = open_store(default_store())
     add_groups(store, planted({"dan": careful()}, prompts=3, completions=3))
     judged.run()
-    assert "Rankings since this report: 3; or some were withdrawn, or made gold. Compute it again." in said(judged)
-    assert not button(judged, "Compute the report").disabled
+    assert "Out of date. New rankings since this report: 3; others may have been withdrawn or made gold. Compute it again." in said(judged)
+    assert not button(judged, "Compute report").disabled
 
 
 def test_every_heading_and_word_of_the_reports_tables_is_in_the_catalogues():
@@ -366,11 +366,11 @@ def test_every_heading_and_word_of_the_reports_tables_is_in_the_catalogues():
 
 def test_without_rankings_there_is_no_report_and_no_version(app):
     open_page(app, "quality")
-    assert "There is no ranking yet, so there is nothing to say about it." in said(app)
+    assert "No rankings yet, so there is nothing to report." in said(app)
     app.switch_page("app_pages/versions.py").run()
     assert not app.exception
-    assert "There is no version yet. Make one once there are rankings." in said(app)
-    assert button(app, "Make the version").disabled
+    assert "No versions yet. Create one once there are rankings." in said(app)
+    assert button(app, "Create version").disabled
 
 
 def policy_rows(**wins):
@@ -390,7 +390,7 @@ def test_policies_are_shown_with_their_strength_wins_and_ties(app):
     """Of twelve meetings the first policy wins eight, the second three, and one is tied: 8.5 of 12 are 71 %."""
     add_groups(open_store(default_store()), policy_rows(one=8))
     open_page(app, "quality")
-    button(app, "Compute the report").click().run()
+    button(app, "Compute report").click().run()
     assert not app.exception
     (board,) = [table.value for table in app.dataframe if "Strength" in table.value]
     assert board["Policy"].tolist() == ["one", "two"]

@@ -61,8 +61,8 @@ def labelled(elements, label):
 
 def test_every_method_can_be_asked_for_and_its_cost_is_said(ranked):
     open_page(ranked, "train")
-    methods = labelled(ranked.radio, "What to train")
-    assert methods.options == ["head", "last layers", "low-rank changes", "every weight"]
+    methods = labelled(ranked.radio, "Method")
+    assert methods.options == ["linear head", "last layers", "LoRA", "full fine-tuning"]
     methods.set_value("lora")
     button(ranked, "Train").click().run()
     assert not ranked.exception
@@ -72,23 +72,23 @@ def test_every_method_can_be_asked_for_and_its_cost_is_said(ranked):
 
 def test_a_version_of_the_data_is_trained_on_instead_of_what_there_is_now(ranked, tmp_path):
     open_page(ranked, "train")
-    assert not any(box.label == "Learn from" for box in ranked.selectbox)
+    assert not any(box.label == "Training data" for box in ranked.selectbox)
     make_version(open_store(default_store()), "frozen", Recipe("default"))
     ranked.run()
-    choice = labelled(ranked.selectbox, "Learn from")
-    assert choice.options == ["The rankings as they are now", "frozen"]
+    choice = labelled(ranked.selectbox, "Training data")
+    assert choice.options == ["Latest rankings", "frozen"]
     choice.set_value("frozen")
     button(ranked, "Train").click().run()
     assert not ranked.exception
     assert latest_job(open_store(default_store()), "train", "default").arguments["version"] == "frozen"
     add_run(tmp_path, replace(REPORT, version="frozen"))
     ranked.run()
-    assert ", head on frozen, " in labelled(ranked.selectbox, "Trained models").options[0]
+    assert ", linear head on frozen, " in labelled(ranked.selectbox, "Runs").options[0]
 
 
 def test_how_often_a_project_trains_by_itself_is_set_on_its_page_and_asked_with_every_ranking(ranked):
     open_page(ranked, "project")
-    labelled(ranked.number_input, "New rankings after which a reward model is trained by itself").set_value(1)
+    labelled(ranked.number_input, "Retrain after this many new rankings").set_value(1)
     button(ranked, "Save").click().run()
     store = open_store(default_store())
     assert project_settings(store)[0].retrain_every == 1
@@ -99,17 +99,17 @@ def test_how_often_a_project_trains_by_itself_is_set_on_its_page_and_asked_with_
 def test_the_newest_good_run_is_current_until_a_person_makes_another_the_current_one(ranked, tmp_path):
     good, newer = add_run(tmp_path, name=FIRST), add_run(tmp_path, NO_BETTER, SECOND)
     open_page(ranked, "train")
-    choice = labelled(ranked.selectbox, "Trained models")
+    choice = labelled(ranked.selectbox, "Runs")
     assert choice.value == good.name
     assert [option.startswith("current") for option in choice.options] == [False, True]
     choice.set_value(newer.name).run()
-    button(ranked, "Make this the current one").click().run()
+    button(ranked, "Set as current").click().run()
     assert chosen_run("default") == newer.name
-    assert labelled(ranked.selectbox, "Trained models").options[0].startswith("current")
+    assert labelled(ranked.selectbox, "Runs").options[0].startswith("current")
     ranked.switch_page("app_pages/score.py").run()
     assert labelled(ranked.selectbox, "Reward model").value == newer.name
     ranked.switch_page("app_pages/train.py").run()
-    button(ranked, "Use the newest good one again").click().run()
+    button(ranked, "Reset to newest good run").click().run()
     assert not ranked.exception
     assert chosen_run("default") is None
 
@@ -118,15 +118,15 @@ def test_a_page_that_shows_the_current_run_follows_to_the_next_one_and_leaves_an
     first = add_run(tmp_path, name=FIRST)
     open_page(ranked, "train")
     second = add_run(tmp_path, name=SECOND)
-    choice = labelled(ranked.run().selectbox, "Trained models")
+    choice = labelled(ranked.run().selectbox, "Runs")
     assert choice.value == second.name
     assert [option.startswith("current") for option in choice.options] == [True, False]
     choice.set_value(first.name).run()
     third = add_run(tmp_path, name=THIRD)
-    choice = labelled(ranked.run().selectbox, "Trained models")
+    choice = labelled(ranked.run().selectbox, "Runs")
     assert choice.value == first.name and choice.options[0].startswith("current")
     choice.set_value(third.name).run()
-    assert not ranked.exception and labelled(ranked.selectbox, "Trained models").value == third.name
+    assert not ranked.exception and labelled(ranked.selectbox, "Runs").value == third.name
 
 
 def test_two_runs_are_compared_on_what_both_were_judged_by(ranked, tmp_path):
@@ -139,11 +139,11 @@ def test_two_runs_are_compared_on_what_both_were_judged_by(ranked, tmp_path):
     open_page(ranked, "train")
     (said,) = [text.value for text in ranked.markdown if "is better than" in text.value]
     assert said.startswith("**A is better than B**, by 100.0 points of accuracy")
-    assert "p = 0.0078" in said and "on the 8 comparisons of 8 held-out prompts" in said
+    assert "p = 0.0078" in said and "on 8 comparisons of 8 shared held-out prompts" in said
     table = next(one.value for one in ranked.dataframe if "Run" in one.value)
-    assert table[["Run", "What was trained", "Accuracy (95 % interval)"]].values.tolist() == [
-        ["A", "low-rank changes", "0.648 (0.598 to 0.698)"],
-        ["B", "head", "0.648 (0.598 to 0.698)"],
+    assert table[["Run", "Method", "Accuracy (95 % interval)"]].values.tolist() == [
+        ["A", "LoRA", "0.648 (0.598 to 0.698)"],
+        ["B", "linear head", "0.648 (0.598 to 0.698)"],
     ]
 
 
@@ -151,7 +151,7 @@ def test_runs_with_nothing_in_common_are_not_ranked(ranked, tmp_path):
     add_run(tmp_path, name=FIRST, rows=rows(1.0))
     add_run(tmp_path, name=SECOND, rows=rows(1.0, prefix="q"))
     open_page(ranked, "train")
-    assert "A and B were judged by no comparison in common" in " ".join(text.value for text in ranked.markdown)
+    assert "A and B share no held-out comparisons" in " ".join(text.value for text in ranked.markdown)
 
 
 def test_a_fine_tuned_run_says_how_it_was_made_and_shows_its_curves(ranked, tmp_path):
@@ -162,7 +162,7 @@ def test_a_fine_tuned_run_says_how_it_was_made_and_shows_its_curves(ranked, tmp_
     open_page(ranked, "train")
     texts = " ".join(shown(text) for text in ranked.markdown)
     assert "4,900,000 of 135,000,000 weights" in texts and "those of step 60" in texts
-    assert "At step 60: log-loss 0.610 and accuracy 0.700" in " ".join(text.value for text in ranked.caption)
+    assert "Step 60: validation log loss 0.610, accuracy 0.700" in " ".join(text.value for text in ranked.caption)
 
 
 def test_the_curves_of_a_training_under_way_are_read_from_its_log(ranked):
@@ -172,15 +172,15 @@ def test_the_curves_of_a_training_under_way_are_read_from_its_log(ranked):
     half_done = new_run(job).with_name(new_run(job).name + ".unfinished")
     half_done.mkdir(parents=True)
     open_page(ranked, "train")
-    assert not [text for text in ranked.markdown if "Loss by step" in text.value]
+    assert not [text for text in ranked.markdown if "Training loss" in text.value]
     lines = [{"step": 1, "loss": 0.7}, {"step": 1, "validation_log_loss": 0.69, "validation_accuracy": 0.55}]
     (half_done / "log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     ranked.run()
-    assert [text for text in ranked.markdown if "Loss by step" in text.value]
+    assert [text for text in ranked.markdown if "Training loss" in text.value]
     assert button(ranked, "Train").disabled
     end_job(store, job, STOPPED, "Stopped.")
     ranked.run()
-    button(ranked, "Go on where it stopped").click().run()
+    button(ranked, "Resume training").click().run()
     again = latest_job(store, "train", "default")
     assert (again.arguments["continues"], again.arguments["method"]) == (job, "top")
 
@@ -191,8 +191,8 @@ def test_the_plot_of_a_training_names_the_curves_it_has():
         return chart["layer"][0]["encoding"]["color"]["scale"]["domain"]
 
     step, look = {"step": 1, "loss": 0.7}, {"step": 1, "validation_log_loss": 0.69, "validation_accuracy": 0.55}
-    assert named(step) == ["loss of the step"]
-    assert named(step, look) == ["loss of the step", "log-loss, validation prompts"]
+    assert named(step) == ["training loss"]
+    assert named(step, look) == ["training loss", "validation log loss"]
 
 
 def contradicted(submission, prompt="Which *one*?"):
@@ -208,18 +208,18 @@ def test_what_unfinished_runs_left_is_removed_when_a_person_says_so_and_not_whil
         (folders[name] / "settings.json").write_text(json.dumps({"project": project}), encoding="utf-8")
     (folders["mine"] / "checkpoint").write_bytes(bytes(3_000_000))
     open_page(ranked, "train")
-    assert "They take 3 MB. Once removed they can’t go on." in [text.value for text in ranked.markdown]
-    button(ranked, "Remove them").click().run()
+    assert "They use 3 MB. Deleted runs can’t be resumed." in [text.value for text in ranked.markdown]
+    button(ranked, "Delete unfinished runs").click().run()
     assert not ranked.exception
     assert [folder.exists() for folder in folders.values()] == [False, True]
 
     folders["mine"].mkdir()
     (folders["mine"] / "settings.json").write_text(json.dumps({"project": "default"}), encoding="utf-8")
     ranked.run()
-    assert "Remove them" in [one.label for one in ranked.button]
+    assert "Delete unfinished runs" in [one.label for one in ranked.button]
     start_job(open_store(default_store()), add_job(open_store(default_store()), "train", {"method": "top"}, "default"))
     ranked.run()
-    assert "Remove them" not in [one.label for one in ranked.button]
+    assert "Delete unfinished runs" not in [one.label for one in ranked.button]
 
 
 def test_a_disagreement_opens_ones_own_ranking_on_my_work(ranked, tmp_path):
@@ -230,7 +230,7 @@ def test_a_disagreement_opens_ones_own_ranking_on_my_work(ranked, tmp_path):
     ranked.session_state["annotator"] = ann.id
     open_page(ranked, "train")
     (found,) = [one for one in ranked.expander if "Which" in one.label]
-    assert found.label.replace("\\", "") == "1. The model gives 11.9% to what the annotator chose: Which *one*?"
+    assert found.label.replace("\\", "") == "1. The model gives 11.9% to the annotator’s choice: Which *one*?"
     assert [code.value for code in found.code] == ["Which *one*?", "one *bold*", "two"]
     button(ranked, "Open the ranking").click().run()
     assert not ranked.exception
@@ -248,14 +248,14 @@ def test_a_disagreement_shows_the_record_of_somebody_elses_ranking(ranked, tmp_p
     assert sorted(record["Completion"]) == ["one *bold*", "two"]
     assert [text.value for text in ranked.text] == ["It is."]
     second.click().run()
-    assert "not in the store" in " ".join(info.value for info in ranked.info)
+    assert "not in the open store" in " ".join(info.value for info in ranked.info)
     assert item_counts(open_store(default_store()))["ranked"] == 1
 
 
 def test_a_run_that_kept_no_disagreements_says_so_and_one_without_any_too(ranked, tmp_path):
     run = add_run(tmp_path)
     open_page(ranked, "train")
-    assert "contradicts nobody" in " ".join(info.value for info in ranked.info)
+    assert "No disagreements" in " ".join(info.value for info in ranked.info)
     (run / "disagreements.jsonl").unlink()
     ranked.run()
-    assert "before disagreements were kept" in " ".join(info.value for info in ranked.info)
+    assert "not recorded for this run" in " ".join(info.value for info in ranked.info)

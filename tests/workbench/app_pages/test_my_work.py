@@ -65,9 +65,9 @@ def test_backspace_opens_the_last_ranking_and_submitting_again_stores_a_revision
     assert list(problems(stored)) == []
     press(page, "1", "Enter", "Backspace")
     expect(page.locator(".prompt .text")).to_have_text("Second?")
-    page.get_by_role("button", name="Leave it as it was").click()
-    expect(page.get_by_text("You have ranked every prompt")).to_be_visible()
-    page.get_by_role("button", name="Change the last one").click()  # there is no prompt left, but the last can change
+    page.get_by_role("button", name="Cancel edit").click()
+    expect(page.get_by_text("You’re all caught up")).to_be_visible()
+    page.get_by_role("button", name="Edit last ranking").click()  # there is no prompt left, but the last can change
     press(page, "b", "Enter")
     expect(page.locator(".saving")).to_have_text("Saved")
     assert store_counts(stored).rankings == 4
@@ -85,7 +85,7 @@ def test_my_work_lists_what_i_ranked_and_a_change_there_is_a_revision(page, app,
     page.get_by_role("link", name="My work").click()
     prompts = page.locator("[class*='st-key-row-']")
     expect(prompts).to_have_text([re.compile("Second"), re.compile("First")])
-    page.get_by_role("textbox", name="Search the prompts").fill("FIRST")
+    page.get_by_role("textbox", name="Search prompts").fill("FIRST")
     page.keyboard.press("Enter")
     expect(prompts).to_have_text([re.compile("First")])
     page.get_by_test_id("stMain").get_by_role("button", name="Open").click()
@@ -103,11 +103,11 @@ def test_my_work_lists_what_i_ranked_and_a_change_there_is_a_revision(page, app,
     assert list(problems(stored)) == []
     page.get_by_role("button", name="Back to the list").click()
     expect(prompts).to_have_text([re.compile("First")])  # the search is as it was
-    expect(page.get_by_role("textbox", name="Search the prompts")).to_have_value("FIRST")
-    page.get_by_role("textbox", name="Search the prompts").fill("")
+    expect(page.get_by_role("textbox", name="Search prompts")).to_have_value("FIRST")
+    page.get_by_role("textbox", name="Search prompts").fill("")
     page.keyboard.press("Enter")
     expect(prompts).to_have_text([re.compile("First"), re.compile("Second")])  # the change made it the newest
-    expect(page.get_by_text("ranked, changed")).to_be_visible()
+    expect(page.get_by_text("ranked, edited")).to_be_visible()
 
 
 def test_a_second_tab_is_told_that_what_it_says_of_a_ranked_prompt_is_not_kept(page, window, app, stored):
@@ -117,7 +117,7 @@ def test_a_second_tab_is_told_that_what_it_says_of_a_ranked_prompt_is_not_kept(p
     press(page, "1", "2", "Enter")
     expect(page.locator(".saving")).to_have_text("Saved")
     press(other, "b", "Enter")
-    expect(other.get_by_text("You ranked this prompt in another tab before")).to_be_visible()
+    expect(other.get_by_text("You already ranked this prompt in another tab")).to_be_visible()
     other.close()
     assert store_counts(stored).rankings == 1
 

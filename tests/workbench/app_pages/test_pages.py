@@ -39,7 +39,7 @@ def test_pasted_prompts_wait_to_be_sampled_and_are_added_once(app):
     open_page(app, "prompts")
     app.text_area[0].input("Why is the sky blue?\n\nWrite a haiku.\nWhy is the sky blue?")
     app.text_input[0].input("nature")
-    button(app, "Add").click().run()
+    button(app, "Add prompts").click().run()
     assert not app.exception
     store = open_store(default_store())
     waiting = waiting_prompts(store, 9)
@@ -54,7 +54,7 @@ def test_a_file_of_prompts_is_added_with_its_column(app):
     open_page(app, "prompts")
     app.file_uploader[0].upload("mine.csv", b"id,question\n1,How far is the moon?\n", "text/csv")
     next(field for field in app.text_input if "column" in field.label).input("question")
-    [found for found in app.button if found.label == "Add"][1].click().run()
+    [found for found in app.button if found.label == "Add prompts"][1].click().run()
     assert not app.exception
     (prompt,) = waiting_prompts(open_store(default_store()), 9)
     assert (prompt.messages[0].content, prompt.source) == ("How far is the moon?", "mine.csv")
@@ -63,7 +63,7 @@ def test_a_file_of_prompts_is_added_with_its_column(app):
 def test_a_bad_file_is_refused_by_name_and_line_and_nothing_is_added(app):
     open_page(app, "prompts")
     app.file_uploader[0].upload("mine.jsonl", b'{"prompt": "fine"}\n{"question": "not"}\n', "application/jsonl")
-    [found for found in app.button if found.label == "Add"][1].click().run()
+    [found for found in app.button if found.label == "Add prompts"][1].click().run()
     assert "mine.jsonl, line 2" in shown(app.error[0])
     assert store_counts(open_store(default_store())).prompts == 0
 
@@ -148,15 +148,15 @@ def test_an_empty_prompt_is_not_sampled_for(app, tmp_path):
 def test_the_data_page_prepares_a_file_of_what_there_is(app):
     add_ready_prompt(open_store(default_store()), "Which?", "one", "two")
     open_page(app, "data")
-    button(app, "Prepare the file").click().run()
+    button(app, "Prepare export").click().run()
     assert not app.exception
     assert app.success
 
 
 def test_a_second_project_is_added_chosen_and_has_settings_and_prompts_of_its_own(app):
     open_page(app, "project")
-    next(field for field in app.text_input if field.label == "Its name").input("Safety")
-    button(app, "Add the project").click().run()
+    next(field for field in app.text_input if field.label == "Project name").input("Safety")
+    button(app, "Create project").click().run()
     assert not app.exception
     (choice,) = [box for box in app.sidebar.selectbox if box.label == "Project"]
     assert (choice.options, choice.value) == (["default", "Safety"], "safety")
@@ -167,7 +167,7 @@ def test_a_second_project_is_added_chosen_and_has_settings_and_prompts_of_its_ow
     assert project_settings(store)[1] == 0
     app.switch_page("app_pages/prompts.py").run()
     app.text_area[0].input("Is it safe?")
-    button(app, "Add").click().run()
+    button(app, "Add prompts").click().run()
     assert [prompt.messages[0].content for prompt in waiting_prompts(store, 9, "safety")] == ["Is it safe?"]
     assert waiting_prompts(store, 9) == []
 
@@ -175,11 +175,11 @@ def test_a_second_project_is_added_chosen_and_has_settings_and_prompts_of_its_ow
 def test_how_work_is_handed_out_is_set_on_the_project_page(app):
     open_page(app, "project")
     fields = {field.label: field for field in [*app.number_input, *app.text_area, *app.selectbox]}
-    fields["Order of work"].set_value("fewest")
+    fields["Task order"].set_value("fewest")
     fields["Hidden repeats, % of tasks"].set_value(10)
     fields["Gold prompts, % of tasks"].set_value(5)
-    fields["Tasks between a prompt and its repeat, at least"].set_value(30)
-    fields["Criteria, one a line, most important first"].input("true\n\n helpful ")
+    fields["Minimum tasks before a repeat"].set_value(30)
+    fields["Criteria, one per line, most important first"].input("true\n\n helpful ")
     button(app, "Save").click().run()
     assert not app.exception
     settings, _ = project_settings(open_store(default_store()))
@@ -196,8 +196,8 @@ def test_the_overview_shows_who_has_what_and_frees_a_prompt_that_an_annotator_le
     open_page(app, "overview")
     tables = [table.value for table in app.dataframe]
     assert [table.iloc[0]["Name"] for table in tables if "Name" in table] == ["Ann"]
-    assert tables[-1].iloc[0][["Annotator", "Prompt", "Time is over"]].tolist() == ["Ann", "Which?", True]
-    button(app, "Free those whose time is over: 1").click().run()
+    assert tables[-1].iloc[0][["Annotator", "Prompt", "Expired"]].tolist() == ["Ann", "Which?", True]
+    button(app, "Release expired: 1").click().run()
     assert not app.exception
     assert open_tasks(store, "default") == []
     assert [task.prompt.messages[0].content for task in next_tasks(store, bob)] == ["Which?"]
@@ -211,7 +211,7 @@ def test_the_overview_plots_the_rankings_of_each_day(app):
     submit(store, Answer(task.token, "one", "all_bad"), ann)
     open_page(app, "overview")
     assert "1 in the last 30 days" in shown(app.caption[0])
-    assert app.dataframe[0].value.iloc[0][["Done", "Rankings", "Asked for"]].tolist() == [1, 1, 1]
+    assert app.dataframe[0].value.iloc[0][["Progress", "Rankings", "Target"]].tolist() == [1, 1, 1]
 
 
 def test_a_job_that_failed_is_done_again_and_one_under_way_is_stopped_on_the_overview(app):
@@ -221,7 +221,7 @@ def test_a_job_that_failed_is_done_again_and_one_under_way_is_stopped_on_the_ove
     end_job(store, failed, FAILED, "No ranking.")
     open_page(app, "overview")
     assert "No ranking." in [shown(text) for text in app.markdown]
-    button(app, "Do it again").click().run()
+    button(app, "Retry").click().run()
     again = latest_job(store, "train")
     assert (again.id != failed, again.state, again.project) == (True, "queued", "default")
     app.run()
@@ -242,7 +242,7 @@ def test_prompts_whose_sampling_gave_nothing_are_sampled_again_from_the_overview
     store = open_store(default_store())
     add_ready_prompt(store, "Which?", "same", "same")
     open_page(app, "overview")
-    button(app, "Sample them again").click().run()
+    button(app, "Resample").click().run()
     assert not app.exception
     assert item_counts(store)["waiting"] == 1
     assert latest_job(store, "sample").state == "queued"

@@ -78,7 +78,7 @@ def test_long_completions_have_one_height_scroll_together_and_open_to_their_whol
 def test_short_completions_offer_no_scrolling(page, server, path):
     fill(path)
     open_ranking(page, server, path)
-    expect(page.get_by_role("button", name="Full length")).to_be_hidden()
+    expect(page.get_by_role("button", name="Show full text")).to_be_hidden()
     expect(page.get_by_role("button", name="Scroll together")).to_be_hidden()
 
 
@@ -86,7 +86,7 @@ def test_code_is_copied_as_it_was_written(page, window, server, path):
     window.grant_permissions(["clipboard-read", "clipboard-write"])
     fill(path, texts=["Here:\n\n```python\nprint('sky')\n```", "None."])
     open_ranking(page, server, path)
-    page.get_by_role("button", name="Copy the code").click()
+    page.get_by_role("button", name="Copy code").click()
     expect(page.locator(".saving")).to_have_text("Copied.")
     assert page.evaluate("navigator.clipboard.readText()") == "print('sky')\n"
     expect(page.locator(".chip")).to_have_count(0)

@@ -60,12 +60,12 @@ def test_a_completion_that_was_opened_and_left_as_it_was_is_no_demonstration(pag
 def test_what_was_begun_can_be_started_afresh_and_put_away(page, server, path):
     fill(path, count=2)
     open_ranking(page, server, path)
-    page.get_by_role("button", name="Write").click()
+    page.get_by_role("button", name="Write an answer").click()
     page.keyboard.type("Hm.")
-    page.get_by_role("button", name="Start afresh").click()
+    page.get_by_role("button", name="Start over").click()
     expect(page.locator(".writing textarea")).to_have_value("")
     in_focus_at_once = "button => { button.click(); return button.getRootNode().activeElement.className; }"
-    assert page.get_by_role("button", name="Start afresh").evaluate(in_focus_at_once) == "ranker"
+    assert page.get_by_role("button", name="Start over").evaluate(in_focus_at_once) == "ranker"
     expect(page.locator(".writing")).to_be_hidden()
     press(page, "1", "2")
     submit_and_wait(page)
