@@ -350,7 +350,10 @@ def test_a_ranking_that_came_since_makes_the_report_old(judged):
     store = open_store(default_store())
     add_groups(store, planted({"dan": careful()}, prompts=3, completions=3))
     judged.run()
-    assert "Out of date. New rankings since this report: 3; others may have been withdrawn or made gold. Compute it again." in said(judged)
+    assert (
+        "Out of date. New rankings since this report: 3; others may have been withdrawn or made gold. Compute it again."
+        in said(judged)
+    )
     assert not button(judged, "Compute report").disabled
 
 
