@@ -1,29 +1,26 @@
-"""Names of the files in a model's folder, and in the folder of a run."""
+"""Names of the files in the folder of a model, and in the folder of an unfinished run."""
 
 from pathlib import Path
 
+# In the folder of a model
+
+REPORT_FILE = "report.json"
+PROVENANCE_FILE = "workbench.json"
+"""What the model was made from: hashes of the data and the base model, the seed, and versions of packages."""
 LEARNED_FILE = "learned_from.txt"
-"""A line for every prompt that the model learned from: the hash of its first turn, as in `Side.clusters`."""
+"""One line per training prompt: the hash of its first turn, as in `Side.clusters`."""
+COMPARISONS_FILE = "comparisons.jsonl"
+"""The rewards of both completions of every held-out comparison."""
+SUSPECTS_FILE = "disagreements.jsonl"
+"""The suspect held-out rankings: those that the model contradicts most."""
+UNCERTAINTY_FILE = Path("uncertainty", "head.safetensors")
+"""In a folder of its own, because some servers load every safetensors file beside the configuration."""
+LOG_FILE = "log.jsonl"
+"""One line of JSON for each step of fine-tuning and each evaluation; also in the folder of an unfinished run."""
 
-
-REPORT_FILE, PROVENANCE_FILE = "report.json", "workbench.json"
-"""In the folder of a model: this report, and what it was made from."""
-
+# In the folder of an unfinished run
 
 UNFINISHED = ".unfinished"
-"""What the folder of a run is called, after the folder that it is to become."""
-
-
+"""Appended to the name of the model's folder to name the folder of its unfinished run."""
 SETTINGS_FILE = "settings.json"
-"""In the folder of a run that is not finished: its settings, and whose rankings it learns from."""
-
-
-LOG_FILE = "log.jsonl"
-"""In the folder of a run: a line of JSON for every step of fine-tuning and every look at the validation prompts."""
-
-
-COMPARISONS_FILE, SUSPECTS_FILE = "comparisons.jsonl", "disagreements.jsonl"
-
-
-UNCERTAINTY_FILE = Path("uncertainty", "head.safetensors")
-"""Inside a model's folder. In a folder of its own: some servers load every safetensors file beside the settings."""
+"""The settings of the run and its project."""

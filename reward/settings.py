@@ -1,4 +1,4 @@
-"""How a reward model is trained: every field is a flag of `python -m reward train`."""
+"""The settings of a training run: each field is a flag of `python -m reward train`, with its help in `metadata`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,91 +8,131 @@ from label_data.errors import InputError
 from label_data.settings import PACKAGED_MODEL
 
 Method = Literal["head", "top", "lora", "full"]
+"""Linear head, last layers, LoRA, full fine-tuning. Last layers are stored as "top", in runs and in reports."""
 Loss = Literal["bradley-terry", "plackett-luce", "davidson"]
 Layout = Literal["plain", "cache", "row"]
-"""How groups are read: see `batches`."""
+"""How prompts and their completions are laid out for the network: see `reward.networks.batches`."""
 Precision = Literal["float32", "bfloat16"]
-"""Of the matrix products while training; weights and rewards are float32 either way."""
+"""Precision of the matrix products during training. Weights and rewards are float32 either way."""
 
 LEARNING_RATES = {"full": 2e-5, "lora": 2e-4, "top": 1e-4}
-HEAD_TIMES = {"full": 10.0, "lora": 5.0, "top": 10.0}
-"""How much faster than the rest the head learns, which starts from chance."""
+HEAD_RATE_FACTORS = {"full": 10.0, "lora": 5.0, "top": 10.0}
+"""Learning rate of the head, which starts from random weights, as a multiple of the rate of the other weights."""
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What to train, on how much, and how; the defaults are for a CPU and a few thousand comparisons."""
+    """What to train, on which share of the data, and how. The defaults suit a CPU and a few thousand comparisons."""
 
-    method: Method = "head"
-    """head: a linear head on a frozen backbone; top: the last layers; lora: low-rank changes of all; full: all."""
-    backbone: str = PACKAGED_MODEL
-    seed: int = 0
-    """Decides split, order, the head's start and intervals."""
-    held_out: float = 0.2
-    """Share of the prompts kept for the report."""
-    validation: float = 0.1
-    """Share of the training prompts that stop training when it no longer helps; never those of the report."""
-    epochs: int = 2
-    learning_rate: float | None = None
-    """At its highest; by method if None."""
-    groups_per_step: int = 8
-    """Prompts, with all that was said of their completions, in one step of the optimiser: 8 gave less validation
-    log-loss than 32 in docs/results.md."""
-    patience: int = 3
-    """Evaluations without a better validation log-loss after which training stops, once one epoch is over; there are
-    four in each."""
-    loss: Loss = "bradley-terry"
-    margin: float = 0.0
-    """Gap asked for each step of strength; Touvron et al. 2023 used 1/3 and 1."""
-    smoothing: float = 0.0
-    """Share of comparisons taken to be slips."""
-    centring: float = 0.01
-    """How much the mean square of rewards counts."""
-    annotator_weights: Mapping[str, float] = field(default_factory=dict)
-    """How much an annotator's rankings weigh where it is not 1."""
-    top_layers: int = 4
-    """Layers that are trained by the method top."""
-    lora_rank: int = 16
-    dropout: float = 0.0
-    """In every layer that has any, while training. Above 0 the rewards that are learned from are noisy."""
-    layout: Layout | None = None
-    """None: what suits the network."""
-    gradient_checkpointing: bool = False
-    """Compute activations twice instead of keeping them."""
-    precision: Precision | None = None
-    """None: bfloat16 on a GPU that has it, float32 elsewhere."""
-    batch_tokens: int | None = None
-    """Tokens to read at once, padding included; by device if None."""
-    report_to: tuple[str, ...] = ()
-    """Trackers that transformers knows: tensorboard, wandb, mlflow …"""
+    method: Method = field(
+        default="head",
+        metadata={
+            "help": "head: a linear head on a frozen backbone, in seconds; top: the last layers; lora: LoRA adapters "
+            "in all layers; full: full fine-tuning"
+        },
+    )
+    backbone: str = field(
+        default=PACKAGED_MODEL, metadata={"help": "model to train: packaged:NAME, a folder, or a Hugging Face hub name"}
+    )
+    seed: int = field(
+        default=0, metadata={"help": "seed of the split, the order of prompts, the head's first weights and intervals"}
+    )
+    held_out: float = field(default=0.2, metadata={"help": "share of the prompts held out for the report"})
+    validation: float = field(
+        default=0.1,
+        metadata={"help": "share of the training prompts used for early stopping; never prompts of the report"},
+    )
+    epochs: int = field(default=2, metadata={"help": "largest number of passes over the rankings"})
+    learning_rate: float | None = field(
+        default=None, metadata={"help": "peak learning rate; chosen by method if not given"}
+    )
+    groups_per_step: int = field(
+        default=8, metadata={"help": "prompts, with all their rankings, in one optimiser step"}
+    )
+    """The default of 8 gave a lower validation log loss than 32 in docs/results.md."""
+    patience: int = field(
+        default=3,
+        metadata={"help": "evaluations without a lower validation log loss before training stops, after one epoch"},
+    )
+    """There are four evaluations in each epoch."""
+    loss: Loss = field(
+        default="bradley-terry",
+        metadata={
+            "help": "bradley-terry: from pairs; plackett-luce: from whole rankings; davidson: from pairs and ties"
+        },
+    )
+    margin: float = field(default=0.0, metadata={"help": "reward margin required for each step of preference strength"})
+    """Touvron et al. 2023 used 1/3 and 1."""
+    smoothing: float = field(
+        default=0.0, metadata={"help": "label smoothing: share of comparisons assumed to be mistakes"}
+    )
+    centring: float = field(
+        default=0.01, metadata={"help": "weight of the mean squared reward in the loss, which keeps rewards near 0"}
+    )
+    annotator_weights: Mapping[str, float] = field(
+        default_factory=dict,
+        metadata={"help": "weight of an annotator's rankings: NAME=0.5; repeat for each"},
+    )
+    """By annotator's name; an annotator who is not named has weight 1."""
+    top_layers: int = field(default=4, metadata={"help": "number of layers to train with --method top"})
+    lora_rank: int = field(default=16, metadata={"help": "rank of the LoRA adapters"})
+    dropout: float = field(default=0.0, metadata={"help": "dropout during training, in every layer that supports it"})
+    """Above 0 the rewards used for training are noisy."""
+    layout: Layout | None = field(
+        default=None,
+        metadata={
+            "help": "how to read prompts: once for all their completions (row, cache) or with each (plain); the "
+            "fastest that the network supports if not given"
+        },
+    )
+    gradient_checkpointing: bool = field(
+        default=False, metadata={"help": "recompute activations to save memory; takes more time"}
+    )
+    precision: Precision | None = field(
+        default=None,
+        metadata={"help": "bfloat16 is faster on processors that support it; chosen by device if not given"},
+    )
+    """None: bfloat16 on a GPU that supports it, float32 elsewhere."""
+    batch_tokens: int | None = field(
+        default=None, metadata={"help": "tokens to read at once, padding included; chosen by device if not given"}
+    )
+    report_to: tuple[str, ...] = field(
+        default=(), metadata={"help": "tracker that transformers supports: tensorboard, wandb, …; repeat for each"}
+    )
 
     def __post_init__(self) -> None:
-        for name, low, high in (
-            ("held_out", 0.0, 1.0),
-            ("validation", -1e-9, 0.5),
-            ("smoothing", -1e-9, 0.5),
-            ("dropout", -1e-9, 1.0),
-        ):
-            if not low < getattr(self, name) < high:
-                raise InputError(
-                    f"{name.replace('_', '-')} is {getattr(self, name)}; give a number of at least {max(0.0, low):g} "
-                    f"and below {high:g}."
-                )
+        ranges = {
+            "held_out": (0.0, 1.0),
+            "validation": (-1e-9, 0.5),
+            "smoothing": (-1e-9, 0.5),
+            "dropout": (-1e-9, 1.0),
+        }
+        for name, (low, high) in ranges.items():
+            value = getattr(self, name)
+            if not low < value < high:
+                flag, least = flag_of(name), max(0.0, low)
+                raise InputError("reward.settings.out_of_range", setting=flag, value=value, low=least, high=high)
         for name in ("epochs", "groups_per_step", "patience", "top_layers", "lora_rank"):
             if getattr(self, name) < 1:
-                raise InputError(f"{name.replace('_', '-')} is {getattr(self, name)}; give a whole number from 1.")
+                raise InputError("reward.settings.below_one", setting=flag_of(name), value=getattr(self, name))
         if self.loss != "bradley-terry" and (self.margin or self.smoothing):
-            raise InputError(f"Margin and smoothing belong to the loss bradley-terry, not to {self.loss}.")
+            raise InputError("reward.settings.only_bradley_terry", loss=self.loss)
         for name in ("margin", "centring"):
             if getattr(self, name) < 0:
-                raise InputError(f"{name} is {getattr(self, name)}; give a number of at least 0.")
-        if any(weight < 0 for weight in self.annotator_weights.values()):
-            raise InputError("An annotator's weight is at least 0; 0 leaves their rankings out.")
+                raise InputError("reward.settings.negative", setting=flag_of(name), value=getattr(self, name))
+        for annotator, weight in self.annotator_weights.items():
+            if weight < 0:
+                raise InputError("reward.settings.negative_weight", annotator=annotator, value=weight)
 
     @property
     def rate(self) -> float:
-        """The learning rate at its highest, of all but the head."""
+        """The peak learning rate of all weights but the head's."""
         return self.learning_rate or LEARNING_RATES[self.method]
+
+
+def flag_of(name: str) -> str:
+    """Return the flag of the setting with this name: annotator_weights -> --annotator-weight."""
+    return "--annotator-weight" if name == "annotator_weights" else f"--{name.replace('_', '-')}"
 
 
 DEFAULTS = Settings()

@@ -13,6 +13,8 @@ from rich.console import Console
 from rich.markdown import Markdown
 from tqdm import tqdm
 
+from label_data.sentences import Sentence
+
 STOPPING = b"\nStopping after this step, whose work is kept. Press Ctrl+C again to stop at once.\n"
 
 
@@ -32,9 +34,9 @@ def progress_bar() -> Iterator[Any]:
     try:
         with tqdm(file=sys.stderr, unit="", dynamic_ncols=True) as bar:
 
-            def show(done: int, total: int, message: str) -> None:
+            def show(done: int, total: int, message: Sentence) -> None:
                 bar.total, bar.n = total or None, done
-                bar.set_description_str(message)
+                bar.set_description_str(str(message))
                 if asked:
                     raise Stopped
 

@@ -38,7 +38,7 @@ from reward.finetuning.checkpoints import checkpoint_folder, drop_partial, last_
 from reward.finetuning.lessons import Judged, strength_of_ties, summed_loss
 from reward.networks.batches import Input, group_batches, tokens_at_once
 from reward.networks.ranked_network import RankedNetwork, disagreement
-from reward.settings import HEAD_TIMES, Layout, Precision, Settings
+from reward.settings import HEAD_RATE_FACTORS, Layout, Precision, Settings
 
 OnProgress = Callable[[int, int, str], object]
 CHECKPOINTS = "checkpoints"
@@ -275,7 +275,7 @@ class RankingTrainer(Trainer):
             trained = [pair for pair in (model or self.model).named_parameters() if pair[1].requires_grad]
             head = [weight for name, weight in trained if _of_head(name)]
             rest = [weight for name, weight in trained if not _of_head(name)]
-            rate, times = self.args.learning_rate, HEAD_TIMES[self.settings.method]
+            rate, times = self.args.learning_rate, HEAD_RATE_FACTORS[self.settings.method]
             groups = [{"params": rest, "lr": rate}, {"params": head, "lr": rate * times}]
             self.optimizer = torch.optim.AdamW(groups, weight_decay=0.0, fused=True)
         return self.optimizer

@@ -154,7 +154,7 @@ class Progress:
             raise WorkerStopping
         if time.monotonic() < self._next:
             return
-        report_progress(self._store, self._job.id, done, total, message, worker)
+        report_progress(self._store, self._job.id, done, total, str(message), worker)
         while urgent := next_job(self._store, above=PRIORITY[self._job.kind]):
             run_job(self._store, urgent)
         self._next = time.monotonic() + REPORT_EVERY
