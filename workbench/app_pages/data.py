@@ -21,11 +21,11 @@ from label_data.oversight.progress import store_counts
 from label_data.settings import UNACCEPTABLE
 from label_data.store.projects import project_settings
 from workbench.jobs.asking import keep_up
-from workbench.languages.catalogue import filled
 from workbench.rendering import literal
 from workbench.views.export import offer_export, show_left_out
 from workbench.views.record import judged, show_group, show_history
 from workbench.web.session import offered, project, show_problem, store, words
+from workbench.wording import filled
 
 says = words("data")
 LISTED = 20

@@ -9,11 +9,11 @@ from label_data.assignment.own_rankings import reopened, retract, work_of
 from label_data.errors import InputError
 from label_data.oversight.progress import rankings_today
 from label_data.store.projects import project_settings
-from workbench.languages.catalogue import filled
 from workbench.ranker.component import ranker
 from workbench.rendering import visible
 from workbench.web.answers import take_answer
 from workbench.web.session import MORE_WORK, annotator, language, project, show_problem, sitting, store, words
+from workbench.wording import filled
 
 PREVIEW = 160  # characters of a prompt that the list shows
 

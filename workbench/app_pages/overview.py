@@ -14,10 +14,10 @@ from label_data.store.jobs import FAILED, STOPPED, Job, ask_to_stop, newest_jobs
 from label_data.store.samples import retry_failed
 from label_data.store.workers import living_workers
 from workbench.jobs.asking import again, keep_up
-from workbench.languages.catalogue import filled
 from workbench.logs import job_lines
 from workbench.rendering import literal
-from workbench.web.session import project, said, store, when, words
+from workbench.web.session import localised, project, store, when, words
+from workbench.wording import filled
 
 says = words("overview")
 JOBS = 12
@@ -197,7 +197,7 @@ def _show_job(job: Job, places: dict[str, str]) -> None:
     title = {"kind": says["kinds"][job.kind], "state": says["job_states"][job.state], "seconds": f"{job.seconds:,.0f}"}
     # With a key it stays open as the seconds in its label go on: to Streamlit another label is another element.
     with st.expander(filled(says["job"], **title), key=f"job-{job.id}", icon=ICONS.get(job.state)):
-        st.markdown(said(job.message))
+        st.markdown(localised(job.message))
         if not job.ended:
             st.progress(min(1.0, job.done / job.total) if job.total else 0.0)
             if st.button(words("jobs")["stop"], key=f"stop-{job.id}", disabled=job.stop_asked):

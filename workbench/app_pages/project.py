@@ -10,8 +10,8 @@ from label_data.records import FEWEST_COMPLETIONS, MOST_COMPLETIONS
 from label_data.settings import MOST_TESTS, Kind, Order, PolicySettings, ProjectSettings
 from label_data.store.projects import add_project, project_settings, save_settings
 from workbench.jobs.asking import keep_up
-from workbench.languages.catalogue import filled
 from workbench.web.session import choose_project, project, show_problem, store, words
+from workbench.wording import filled
 
 says = words("project")
 

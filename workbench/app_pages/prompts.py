@@ -12,10 +12,10 @@ from label_data.oversight.progress import item_counts, newest_prompts
 from label_data.store.adding import add_prompts
 from label_data.store.samples import retry_failed
 from workbench.jobs.asking import keep_up, sampling_is_stopped, start_sampling
-from workbench.languages.catalogue import filled
 from workbench.views.job_panel import job_panel
 from workbench.views.starter import offer_starter_prompts
 from workbench.web.session import project, show_problem, store, words
+from workbench.wording import filled
 
 says = words("prompts")
 states = says["states"]

@@ -8,10 +8,10 @@ from label_data.quality.report import Quality
 from label_data.quality.report import quality as quality_of
 from label_data.store.stored_groups import groups
 from workbench.jobs.runs import current_run, runs
-from workbench.languages.catalogue import filled
 from workbench.views.quality import show_quality
 from workbench.views.suspects import show_doubts
 from workbench.web.session import project, store, words
+from workbench.wording import filled
 
 says = words("quality")
 Mark = tuple[int, int, int, int]

@@ -7,13 +7,13 @@ import streamlit as st
 from label_data.assignment.tasks import next_tasks
 from label_data.oversight.progress import item_counts, rankings_today
 from label_data.store.projects import project_settings
-from workbench.languages.catalogue import filled
 from workbench.ranker.component import ranker
 from workbench.rendering import literal
 from workbench.views.job_panel import job_panel
 from workbench.views.starter import offer_starter_prompts
 from workbench.web.answers import take_answer
 from workbench.web.session import annotator, forget_annotator, language, project, sitting, store, upcoming, words
+from workbench.wording import filled
 
 me = annotator()
 chosen = project().id

@@ -7,11 +7,11 @@ from label_data.records import MOST_COMPLETIONS, user_prompt
 from label_data.store.projects import project_settings
 from workbench.jobs.asking import ask
 from workbench.jobs.runs import current_run, runs
-from workbench.languages.catalogue import filled
 from workbench.rendering import visible
 from workbench.views.job_panel import job_panel
 from workbench.views.report import run_label
 from workbench.web.session import project, show_problem, store, words
+from workbench.wording import filled
 
 says = words("score")
 

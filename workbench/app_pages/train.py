@@ -11,7 +11,6 @@ from label_data.versions.version import versions
 from reward.settings import Method
 from workbench.jobs.asking import ask
 from workbench.jobs.runs import choose_run, chosen_run, current_run, runs
-from workbench.languages.catalogue import filled
 from workbench.rendering import literal
 from workbench.views.disagreements import show_disagreements
 from workbench.views.job_panel import job_panel
@@ -19,6 +18,7 @@ from workbench.views.report import run_label, show_report
 from workbench.views.run_comparison import show_comparison
 from workbench.views.training_watch import offer_to_go_on, offer_to_remove, show_training_curves, watch_curves
 from workbench.web.session import project, show_problem, store, words
+from workbench.wording import filled
 
 says = words("train")
 

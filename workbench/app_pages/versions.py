@@ -18,10 +18,10 @@ from label_data.versions.making import make_version
 from label_data.versions.near_duplicates import THRESHOLD
 from label_data.versions.recipes import Aggregate, Recipe, Ties, Weights
 from label_data.versions.version import HELD_OUT, TRAIN, Version, frozen_rows, models_of, versions, withdrawn_rankings
-from workbench.languages.catalogue import filled
 from workbench.rendering import literal, rendered
 from workbench.views.export import offer_export
 from workbench.web.session import offered, project, show_problem, store, when, words
+from workbench.wording import filled
 
 says = words("versions")
 MARGINS = (0.3, 0.6, 1.0)

@@ -18,12 +18,12 @@ from label_data.canonical import content_id
 from label_data.errors import InputError
 from label_data.records import BEST_RATING, LONGEST_TEXT, MOST_COMPLETIONS, STRENGTHS, WORST_RATING, Outcome, check_text
 from label_data.settings import ProjectSettings
-from workbench.languages.catalogue import catalogue
 from workbench.ranker.script import MOUNT
 from workbench.rendering import overrides, rendered, visible
+from workbench.wording import page_texts
 
 _MOUNT = st.components.v2.component("workbench_ranker", js=MOUNT)
-SKIPS: tuple[str, ...] = tuple(catalogue("en")["ranker"]["skips"])
+SKIPS: tuple[str, ...] = tuple(page_texts("en")["ranker"]["skips"])
 """Why a prompt may be skipped, as it is stored whatever language the annotator reads."""
 MOST_SPANS = 500
 """Marked parts that one answer may have."""

@@ -13,7 +13,8 @@ from pathlib import Path
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
-from workbench.languages.catalogue import LANGUAGES, catalogue
+from label_data.sentences import LANGUAGES
+from workbench.wording import page_texts
 
 _FILES = Path(__file__).with_name("browser")
 _PARTS = (
@@ -43,7 +44,7 @@ SCRIPT = "\n".join(
     (
         _constant("PAGE", _text("ranker.html")),
         _constant("STYLE", _text("ranker.css")),
-        _constant("WORDS", {language: catalogue(language)["ranker"] for language in LANGUAGES}),
+        _constant("WORDS", {language: page_texts(language)["ranker"] for language in LANGUAGES}),
         *map(_text, _PARTS),
     )
 ).encode()

@@ -6,9 +6,9 @@ from label_data.assignment.own_rankings import own_task, ranking_with
 from label_data.records import Ranking
 from reward.report.comparison_rows import HeldOutSuspect, read_held_out_suspects
 from workbench.jobs.runs import Run
-from workbench.languages.catalogue import filled
 from workbench.rendering import literal, visible
 from workbench.web.session import known_annotator, sitting, store, words
+from workbench.wording import filled
 
 AT_ONCE = 10
 PREVIEW = 120

@@ -10,9 +10,9 @@ from label_data.errors import InputError
 from label_data.exchange.exporting import Exported
 from label_data.exchange.known_formats import FILE_ENDINGS, LACKS, WITH_MARGIN
 from label_data.formats import groups
-from workbench.languages.catalogue import filled
 from workbench.rendering import literal
 from workbench.web.session import show_problem, words
+from workbench.wording import filled
 
 OFTEN = (groups.NAME, "trl", "spreadsheet")
 """Formats that are offered first; the others follow in their own order."""

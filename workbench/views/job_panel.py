@@ -4,8 +4,8 @@ import streamlit as st
 
 from label_data.store.jobs import FAILED, STOPPED, Job, ask_to_stop, job_with_id, latest_job
 from workbench.jobs.asking import worker_is_alive
-from workbench.languages.catalogue import filled
-from workbench.web.session import said, show_problem, store, words
+from workbench.web.session import localised, show_problem, store, words
+from workbench.wording import filled
 
 EVERY_SECOND = 1.0
 
@@ -20,7 +20,7 @@ def job_panel(kind: str, project: str | None = None) -> Job | None:
     elif job.state == FAILED:
         show_problem(job.message)
     elif job.state == STOPPED:
-        st.info(said(job.message))
+        st.info(localised(job.message))
     return job
 
 
@@ -31,7 +31,7 @@ def _watch(job_id: str) -> None:
         st.rerun()
     says = words("jobs")
     bar, stop = st.columns([6, 1], vertical_alignment="center")
-    bar.progress(min(1.0, job.done / job.total) if job.total else 0.0, text=said(job.message))
+    bar.progress(min(1.0, job.done / job.total) if job.total else 0.0, text=localised(job.message))
     if stop.button(says["stop"], key=f"stop-{job_id}", disabled=job.stop_asked, width="stretch"):
         ask_to_stop(store(), job_id)
     if not worker_is_alive(store()):

@@ -18,9 +18,9 @@ from label_data.quality.leaderboard import Leaderboard
 from label_data.quality.page import EVERYBODY, tables
 from label_data.quality.report import Quality
 from reward.metrics import Estimate as Accuracy
-from workbench.languages.catalogue import filled
 from workbench.rendering import literal
-from workbench.web.session import said, words
+from workbench.web.session import localised, words
+from workbench.wording import filled
 
 MOST_ROWS = 40
 """Annotators or policies that a plot draws, those with the most judgements; the tables have all."""
@@ -45,7 +45,7 @@ def show_quality(found: Quality, names: Names, model: Accuracy | None = None) ->
         st.success(says["nothing"])
     for one in found.findings:
         about = literal(names.get(one.about, one.about)) if one.about else says["everybody"]
-        st.markdown(f"- **{about}**: {said(one.what)} **{said(one.todo)}**")
+        st.markdown(f"- **{about}**: {localised(one.what)} **{localised(one.todo)}**")
     beside = [] if model is None else [(says["plot_titles"]["model"], model_plot(found.ceiling, model))]
     plots = [plot for plot in [*beside, *plots_of(found, names)] if plot[1] is not None]
     if plots:

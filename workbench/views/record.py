@@ -7,9 +7,9 @@ import streamlit as st
 
 from label_data.oversight.browsing import History
 from label_data.records import Completion, Group, Ranking
-from workbench.languages.catalogue import filled
 from workbench.rendering import literal
 from workbench.web.session import when, words
+from workbench.wording import filled
 
 
 def show_group(group: Group) -> None:

@@ -13,9 +13,9 @@ from reward.metrics import Estimate
 from reward.report.ceiling import Human
 from reward.report.report import Counts, HeldOut, Report, Tuning
 from workbench.jobs.runs import Run
-from workbench.languages.catalogue import filled
 from workbench.rendering import literal
 from workbench.web.session import words
+from workbench.wording import filled
 
 ACCURACY = alt.Scale(domain=[0, 1])
 TALL = 240

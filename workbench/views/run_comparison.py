@@ -13,9 +13,9 @@ from reward.metrics import Estimate
 from reward.report.comparison_rows import paired_folders
 from reward.report.paired_test import Paired
 from workbench.jobs.runs import Run
-from workbench.languages.catalogue import filled
 from workbench.views.report import COLOURS, TALL, run_label
 from workbench.web.session import words
+from workbench.wording import filled
 
 MOST = len(COLOURS)
 """Runs compared at once: more colours can't be told apart."""

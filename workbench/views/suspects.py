@@ -12,11 +12,11 @@ from label_data.quality.suspects import Suspect
 from label_data.store.jobs import DONE
 from label_data.store.stored_groups import groups_in
 from workbench.jobs.asking import ask
-from workbench.languages.catalogue import filled
 from workbench.rendering import visible
 from workbench.views.job_panel import job_panel
 from workbench.views.record import show_history
 from workbench.web.session import show_problem, store, words
+from workbench.wording import filled
 
 LISTED = 100
 """Suspects in the table; all of them are asked about again."""

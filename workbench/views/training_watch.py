@@ -10,9 +10,9 @@ import streamlit as st
 from label_data.store.jobs import FAILED, STOPPED, Job
 from workbench.jobs.asking import ask
 from workbench.jobs.runs import Run, log_of, unfinished_run, unfinished_runs
-from workbench.languages.catalogue import filled
 from workbench.views.report import COLOURS, TALL
 from workbench.web.session import store, words
+from workbench.wording import filled
 
 EVERY_SECONDS = 3.0
 

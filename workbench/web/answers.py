@@ -8,9 +8,9 @@ from label_data.errors import InputError
 from label_data.store.annotators import Annotator
 from label_data.store.projects import project_settings
 from workbench.jobs.asking import keep_up, retrain
-from workbench.languages.catalogue import translated
 from workbench.ranker.component import Problem, Revealed, answer_from
 from workbench.web.session import Upcoming, language, sent, sitting, store, words
+from workbench.wording import rendered_message
 
 
 def take_answer(component: str, me: Annotator, project: str, then_next: bool = False) -> None:
@@ -32,6 +32,6 @@ def take_answer(component: str, me: Annotator, project: str, then_next: bool = F
         if project_settings(store(), project)[0].reveal_policies:
             here.revealed = Revealed(answer.submission, policies_of(store(), answer.token, me.id))
     except InputError as error:
-        here.problem = Problem(str(value.get("submission")), translated(str(error), language()))
+        here.problem = Problem(str(value.get("submission")), rendered_message(error, language()))
     keep_up(store(), project=project)
     retrain(store(), project)

@@ -16,8 +16,8 @@ from starlette.responses import JSONResponse
 from label_data.assignment.drafts import LONGEST_DRAFT, save_draft
 from label_data.assignment.leases import leave
 from label_data.errors import InputError
-from workbench.languages.catalogue import nearest_language, translated
 from workbench.web.session import COOKIE, LANGUAGE, store
+from workbench.wording import nearest_language, rendered_message
 
 LONGEST_BODY = 4 * LONGEST_DRAFT
 """Bytes; no character takes more than four."""
@@ -42,7 +42,7 @@ async def keep_draft(request: Request) -> JSONResponse:
     try:
         kept = await run_in_threadpool(save_draft, store(), token, request.cookies.get(COOKIE, ""), draft)
     except InputError as error:
-        return JSONResponse({"error": translated(str(error), _language(request))}, 422)
+        return JSONResponse({"error": rendered_message(error, _language(request))}, 422)
     return JSONResponse({"kept": kept})
 
 

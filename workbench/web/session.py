@@ -13,11 +13,12 @@ from label_data.database.engine import Store, open_store
 from label_data.dates import moment
 from label_data.errors import InputError
 from label_data.oversight.browsing import Choices, choices
+from label_data.sentences import LANGUAGES, Sentence
 from label_data.store.annotators import Annotator, annotator_named, annotator_with_id
 from label_data.store.projects import Project, projects
-from workbench.languages.catalogue import LANGUAGES, catalogue, nearest_language, translated
 from workbench.ranker.component import Problem, Revealed
 from workbench.rendering import literal
+from workbench.wording import nearest_language, page_texts, rendered_message
 
 COOKIE = "annotator"
 LANGUAGE = "language"
@@ -170,12 +171,12 @@ def language() -> str:
 
 def words(section: str) -> dict[str, Any]:
     """Return the sentences of one part of the interface, in the language of who is here."""
-    return catalogue(language())[section]
+    return page_texts(language())[section]
 
 
-def said(message: str) -> str:
-    """Return a message of the floors below in the language of who is here, as markdown that shows it as it is."""
-    return literal(translated(message, language()))
+def localised(message: Sentence | InputError | str) -> str:
+    """Return a message in the language of the page, as markdown that shows it as it is."""
+    return literal(rendered_message(message, language()))
 
 
 @st.cache_data(ttl=60, show_spinner=False)
@@ -189,9 +190,9 @@ def when(microseconds: int | None) -> str:
     return moment(microseconds) if microseconds else ""
 
 
-def show_problem(error: InputError | str) -> None:
-    """Show what a person can put right."""
-    st.error(said(str(error)))
+def show_problem(error: Sentence | InputError | str) -> None:
+    """Show a problem that the reader can fix."""
+    st.error(localised(error))
 
 
 def offer_languages() -> None:

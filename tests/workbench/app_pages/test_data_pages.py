@@ -31,9 +31,9 @@ from page_fixtures import HELD_OUT, add_run
 from planted_people import careful, order_untold, planted, upwards
 from reward.head.suspects import Doubts
 from store_fixtures import add_ready_prompt
-from workbench.languages.catalogue import catalogue
 from workbench.views.quality import model_plot, win_matrix
 from workbench.web.session import store as shared_store
+from workbench.wording import page_texts
 
 PAIRS = b'{"prompt": "Can pigs fly?", "chosen": "No.", "rejected": "Yes."}\n' * 2
 
@@ -189,10 +189,10 @@ def test_a_prompt_that_is_not_there_is_said_so(app):
 def test_every_format_is_offered_with_what_it_cannot_carry():
     """The sentences of the catalogues are those that the formats say of themselves."""
     for language in ("en", "zh", "ja"):
-        words = catalogue(language)["export"]
+        words = page_texts(language)["export"]
         assert words["formats"].keys() == WRITERS.keys()
         assert words["lacking"].keys() == LACKS.keys()
-    assert catalogue("en")["export"]["lacking"] == LACKS
+    assert page_texts("en")["export"]["lacking"] == LACKS
 
 
 @pytest.mark.parametrize("kind", ["trl", "spreadsheet", "nemo-rl"])
@@ -361,7 +361,7 @@ def test_every_heading_and_word_of_the_reports_tables_is_in_the_catalogues():
     people = {"ana": careful(), "ben": careful(), "cem": upwards(2.0)}
     found = list(tables(quality(planted(people, prompts=60, completions=3, ties=0.5))))
     for language in ("en", "zh", "ja"):
-        words = catalogue(language)["quality"]
+        words = page_texts(language)["quality"]
         assert {table.title for table in found} <= words["table_titles"].keys()
         policies = {name for table in found for name in table.head if table.title.startswith("Wins /")}
         assert {name for table in found for name in table.head} - policies - {""} <= words["heads"].keys()

@@ -22,8 +22,8 @@ from reward.report.comparison_rows import HeldOutSuspect
 from reward.report.report import Tuning
 from store_fixtures import add_ready_prompt
 from workbench.jobs.runs import chosen_run, new_run
-from workbench.languages.catalogue import catalogue
 from workbench.views.training_watch import curves_chart
+from workbench.wording import page_texts
 
 NO_BETTER = replace(REPORT, held_out=replace(HELD_OUT, over_baseline=Estimate(0.01, -0.04, 0.06, 345, 345)))
 TUNED = replace(
@@ -187,7 +187,7 @@ def test_the_curves_of_a_training_under_way_are_read_from_its_log(ranked):
 
 def test_the_plot_of_a_training_names_the_curves_it_has():
     def named(*lines):
-        chart = curves_chart(list(lines), catalogue("en")["tuning"]).to_dict()
+        chart = curves_chart(list(lines), page_texts("en")["tuning"]).to_dict()
         return chart["layer"][0]["encoding"]["color"]["scale"]["domain"]
 
     step, look = {"step": 1, "loss": 0.7}, {"step": 1, "validation_log_loss": 0.69, "validation_accuracy": 0.55}

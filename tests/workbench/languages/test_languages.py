@@ -11,12 +11,13 @@ from browser import PATIENCE, app_server, free_port, open_app
 from label_data.database.engine import open_store
 from label_data.quality.findings import percent
 from label_data.quality.intervals import Estimate
+from label_data.sentences import LANGUAGES
 from label_data.settings import ProjectSettings
 from label_data.store.annotators import annotator_named
 from page_fixtures import fill_pages
 from store_fixtures import add_ready_prompt
 from tests.support.paths import ROOT
-from workbench.languages.catalogue import LANGUAGES, catalogue, filled, nearest_language, translated
+from workbench.wording import filled, nearest_language, page_texts, translated
 
 pytest_plugins = ["browser_fixtures"]
 WORKBENCH = ROOT / "workbench"
@@ -78,7 +79,7 @@ def placeholders(sentence):
 
 @pytest.mark.parametrize("language", sorted(set(LANGUAGES) - {"en"}))
 def test_each_language_says_what_english_says_with_the_same_placeholders(language):
-    english, other = sentences(catalogue("en")), sentences(catalogue(language))
+    english, other = sentences(page_texts("en")), sentences(page_texts(language))
     assert sorted(other) == sorted(english)
     assert {key: placeholders(text) for key, text in other.items()} == {
         key: placeholders(text) for key, text in english.items()
@@ -91,7 +92,7 @@ def test_a_catalogue_file_exists_for_each_language_and_no_other():
 
 
 def test_the_screen_names_only_sentences_that_exist_and_every_sentence_is_named_somewhere():
-    words = catalogue("en")["ranker"]
+    words = page_texts("en")["ranker"]
     scripts = "\n".join(path.read_text() for path in sorted((WORKBENCH / "ranker").glob("*.js")))
     page = (WORKBENCH / "ranker" / "ranker.html").read_text()
     in_page = set(re.findall(r'data-(?:say|label)="(\w+)"', page))
@@ -169,7 +170,7 @@ def keys_named(path):
 
 def test_the_pages_name_only_sentences_that_exist_and_every_sentence_is_named_somewhere():
     """The keys that a source takes from `says` are in a section which it names; no key of a section goes unnamed."""
-    english, named = catalogue("en"), {}
+    english, named = page_texts("en"), {}
     for path in [*SHOWING, WORKBENCH / "answers.py"]:
         sections, strings = keys_named(path)
         asked = set(re.findall(r'says\["(\w+)"\]|words\("\w+"\)\["(\w+)"\]', path.read_text()))
@@ -248,9 +249,9 @@ def test_a_message_keeps_its_values_and_a_value_may_be_a_message():
 
 def test_every_english_message_is_found_by_its_own_pattern():
     """With a value that no message has, each is told from all others: its Chinese is the one of its key."""
-    for key, sentence in catalogue("en")["messages"].items():
+    for key, sentence in page_texts("en")["messages"].items():
         values = dict.fromkeys(placeholders(sentence), "β")
-        assert translated(filled(sentence, **values), "zh") == filled(catalogue("zh")["messages"][key], **values)
+        assert translated(filled(sentence, **values), "zh") == filled(page_texts("zh")["messages"][key], **values)
 
 
 def test_an_unknown_message_stays_as_it_is():
@@ -266,7 +267,7 @@ def test_every_page_speaks_the_language_of_the_browser(language, filled_pages, b
     context.set_default_timeout(PATIENCE * 1000)
     context.add_cookies([{"name": "annotator", "value": me, "url": address}])
     page = context.new_page()
-    titles = catalogue(language)["pages"]
+    titles = page_texts(language)["pages"]
     page.goto(address)
     for name, title in titles.items():
         page.get_by_role("link", name=title, exact=True).click()
@@ -275,7 +276,7 @@ def test_every_page_speaks_the_language_of_the_browser(language, filled_pages, b
         expect(page.locator("html")).to_have_attribute("lang", language)
         words = page.locator("[data-testid=stMain]").inner_text() + page.locator("[data-testid=stSidebar]").inner_text()
         for other in set(LANGUAGES) - {language}:
-            foreign = set(sentences(catalogue(other)).values()) - set(sentences(catalogue(language)).values())
+            foreign = set(sentences(page_texts(other)).values()) - set(sentences(page_texts(language)).values())
             assert {one for one in foreign if len(one) > 8 and one in words} == set(), (name, other)
     context.close()
 

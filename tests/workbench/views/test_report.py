@@ -5,17 +5,18 @@ import re
 
 import pytest
 
+from label_data.sentences import LANGUAGES
 from reward.metrics import Estimate
 from reward.report.ceiling import Human
-from workbench.languages.catalogue import LANGUAGES, catalogue
 from workbench.views.report import human_verdict
+from workbench.wording import page_texts
 
 NONE = float("nan")
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_the_ceiling_is_said_with_its_interval_or_that_nobody_knows_it(language):
-    says = catalogue(language)["report"]
+    says = page_texts(language)["report"]
     found = human_verdict(Human(Estimate(0.8, 0.61, 0.92, 1_234, 77), 0.8, 0.887), says)
     numbers = {"80.0%", "61.0%", "92.0%", "88.7%"}
     assert numbers <= set(re.findall(r"[\d.]+%", found)) and "1,234" in found and "77" in found

@@ -1,1 +1,0 @@
-"""What people read on the pages, a file a language."""
