@@ -35,6 +35,6 @@ def content_id(*parts: Any) -> str:
     return hashlib.sha256(canonical(parts).encode()).hexdigest()[:32]
 
 
-def id_of(*parts: Any) -> str:
+def fast_content_id(*parts: Any) -> str:
     """Return the same as `content_id`, of parts without a float."""
     return hashlib.sha256(canonical_bytes(parts)).hexdigest()[:32]

@@ -18,14 +18,16 @@ def comparisons(ranking: Ranking) -> list[Comparison]:
 
     Source: Ouyang et al. 2022, arXiv:2203.02155, section 3.5.
     """
-    found = list(implied(ranking.order, ranking.strength))
+    found = list(implied_pairs(ranking.order, ranking.strength))
     return [
         Comparison(ranking.prompt_id, chosen, rejected, ranking.annotator, strength, 1 / len(found))
         for chosen, rejected, strength in found
     ]
 
 
-def implied(order: Sequence[Sequence[str]], strength: Sequence[int | None]) -> Iterator[tuple[str, str, int | None]]:
+def implied_pairs(
+    order: Sequence[Sequence[str]], strength: Sequence[int | None]
+) -> Iterator[tuple[str, str, int | None]]:
     """Yield chosen, rejected and strength of the same comparisons, for those that need no more of them."""
     for (better, group), (worse, other) in combinations(enumerate(order), 2):
         steps = strength[better:worse]
@@ -46,11 +48,11 @@ def group_comparisons(group: Group) -> list[Comparison]:
         for ranking in group.rankings
         if not ranking.tests_annotator
         for comparison in comparisons(ranking)
-        if not are_twins(texts[comparison.chosen], texts[comparison.rejected])
+        if not are_equal_texts(texts[comparison.chosen], texts[comparison.rejected])
     ]
 
 
-def are_twins(text: str, other: str) -> bool:
+def are_equal_texts(text: str, other: str) -> bool:
     """Do the two differ in white space alone?"""
     return first_words(text) == first_words(other) and text.split() == other.split()
 

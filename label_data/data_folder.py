@@ -11,7 +11,7 @@ def data_folder() -> Path:
     return Path(os.environ.get("WORKBENCH_DATA") or "data")
 
 
-def data_folder_made() -> Path:
+def create_data_folder() -> Path:
     """Return the data folder, and make it if it is not there; InputError if it can't be made."""
     folder = data_folder()
     try:

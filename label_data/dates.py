@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime, time, timedelta
 MINUTE, DAY = "%Y-%m-%d %H:%M", "%Y-%m-%d"
 
 
-def moment(microseconds: int, form: str = MINUTE) -> str:
+def format_time(microseconds: int, form: str = MINUTE) -> str:
     """Return the day, or the minute, UTC; the number itself where no calendar has it, as a file may say."""
     try:
         return datetime.fromtimestamp(microseconds / 1e6, UTC).strftime(form)

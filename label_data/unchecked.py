@@ -3,7 +3,7 @@
 from dataclasses import fields
 from typing import Any, TypeVar
 
-from label_data.canonical import id_of
+from label_data.canonical import fast_content_id
 from label_data.records import Completion, Demonstration, Group, Message, Prompt, Ranking, check_text
 
 _Record = TypeVar("_Record", Message, Prompt, Completion, Ranking, Demonstration, Group)
@@ -27,11 +27,11 @@ def imported_pair(prompt: Prompt, better: Message, worse: Message, annotator: st
     check_text(annotator, "An annotator's name", 200)
     ids, completions = [], []
     for text in (better.content, worse.content):
-        ids.append(id_of("completion", prompt.id, text, "", ""))
+        ids.append(fast_content_id("completion", prompt.id, text, "", ""))
         completions.append(unchecked(Completion, prompt.id, text, "", "", {}, None, "", ids[-1]))
     shown, order = tuple(sorted(ids)), ((ids[0],), (ids[1],))
     said = {"prompt": prompt.id, "annotator": annotator, "shown": shown, "order": order, "outcome": "ranked"}
     said |= {"strength": (), "flags": {}, "reason": "", "revises": None}
-    made = (None, None, None, None, False, "import", "", None, id_of("ranking", said))
+    made = (None, None, None, None, False, "import", "", None, fast_content_id("ranking", said))
     ranking = unchecked(Ranking, prompt.id, annotator, shown, order, "ranked", (), {}, "", *made, {}, (), "")
     return unchecked(Group, prompt, tuple(completions), (ranking,), ())

@@ -14,7 +14,7 @@ from typing import Annotated
 
 import typer
 
-from label_data.data_folder import data_folder_made, default_store
+from label_data.data_folder import create_data_folder, default_store
 from label_data.database.engine import open_store
 from label_data.errors import InputError
 
@@ -27,7 +27,7 @@ PATIENCE = 60.0
 def run(port: Annotated[int, typer.Option(envvar="PORT", help="port on 127.0.0.1")] = 8501) -> None:
     """Start the app and its worker, print the address, and run until Ctrl-C."""
     try:
-        folder = data_folder_made()  # the store may be elsewhere
+        folder = create_data_folder()  # the store may be elsewhere
         open_store(default_store()).dispose()
         _check_port(port)
     except InputError as error:

@@ -7,7 +7,7 @@ import typer
 from tqdm import tqdm
 
 from label_data.commands.options import ProjectOption, StoreOption, input_errors, opened_store
-from label_data.dates import moment
+from label_data.dates import format_time
 from label_data.store.projects import project_named
 from label_data.versions.near_duplicates import THRESHOLD
 from label_data.versions.recipes import Aggregate, Recipe, Ties, Weights, margins_from
@@ -127,4 +127,4 @@ def compare(first: NameArgument, second: NameArgument, store: StoreOption = "") 
 
 
 def _day(microseconds: int) -> str:
-    return f"{moment(microseconds)} UTC"
+    return f"{format_time(microseconds)} UTC"

@@ -320,7 +320,7 @@ def _ranking_line(ranking: Ranking, names: Mapping[str, str]) -> dict[str, Any]:
         **_filled(
             order=[[names[completion] for completion in tied] for tied in ranking.order],
             strength=list(ranking.strength),
-            flags={names[completion]: flags for completion, flags in ranking.said_flags.items()},
+            flags={names[completion]: flags for completion, flags in ranking.sorted_flags.items()},
             reason=ranking.reason,
             seconds=ranking.seconds,
             started=ranking.started,

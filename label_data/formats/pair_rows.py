@@ -11,7 +11,7 @@ import orjson
 import pyarrow as pa
 
 from label_data.canonical import canonical
-from label_data.comparisons import are_twins, first_words, implied
+from label_data.comparisons import are_equal_texts, first_words, implied_pairs
 from label_data.files.rows_out import ENDINGS, write_rows
 from label_data.records import Group
 from label_data.store.bare_groups import BareGroup
@@ -55,9 +55,9 @@ def preferred(groups: Iterable[Group | BareGroup], left_out: Counter[str]) -> It
                 continue
             if len(ranking.order) < len(ranking.shown):
                 left_out["tie"] += sum(len(tied) * (len(tied) - 1) // 2 for tied in ranking.order)
-            for better, worse, strength in implied(ranking.order, ranking.strength):
+            for better, worse, strength in implied_pairs(ranking.order, ranking.strength):
                 chosen, rejected = texts[better], texts[worse]
-                if starts[better] == starts[worse] and are_twins(chosen, rejected):
+                if starts[better] == starts[worse] and are_equal_texts(chosen, rejected):
                     left_out[TWINS] += 1
                 else:
                     yield Preferred(prompt, chosen, rejected, None if strength is None else float(strength))

@@ -1,7 +1,7 @@
-"""Jobs: what the worker was asked to do, how far it is, and how it ended. The queue that wakes the worker is elsewhere.
+"""Jobs of the worker: their arguments, progress and results. The queue that wakes the worker is in `workbench.jobs`.
 
-A job is queued, running, done, failed or stopped. Of several workers that want to start it one does; from then on it is
-that worker's, until `label_data.store.workers` finds the worker gone and queues the job again.
+A job is queued, running, done, failed or stopped. If several workers try to start a job, one succeeds and owns it,
+until `label_data.store.workers` finds that the worker is gone and queues the job again.
 """
 
 import json
@@ -9,27 +9,29 @@ import secrets
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, insert, select, update
 
 from label_data.canonical import canonical
 from label_data.database import schema
 from label_data.database.engine import Store, reading, writing
+from label_data.sentences import Sentence, plain, say, sentence_from
 
 QUEUED, RUNNING, DONE, FAILED, STOPPED = "queued", "running", "done", "failed", "stopped"
-REQUEUED = "Queued again: the worker was restarted."
+REQUEUED = say("label_data.store.job_requeued").as_json
+"""The message of a job whose worker ended, as the store keeps it."""
 
 
 class JobStopped(Exception):
-    """Somebody asked the job to stop; raised where it reports its progress."""
+    """The job was asked to stop. Raised when it reports progress."""
 
 
 class JobLost(Exception):
-    """The job is another worker's by now: this one was taken for gone. What it does for the job is to be dropped."""
+    """Another worker owns the job now, because this worker seemed to be gone. This worker must drop its results."""
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One piece of background work."""
+    """A piece of background work."""
 
     id: str
     kind: str
@@ -37,26 +39,26 @@ class Job:
     state: str
     done: int
     total: int
-    """Steps in all; 0 while that is unknown."""
-    message: str
-    """What it does now, or the sentence that it ended with."""
-    result: Any
+    """Number of steps; 0 while unknown."""
+    message: Sentence
+    """What the job is doing, or how it ended."""
+    result: Any  # JSON values; their shape depends on the kind
     stop_asked: bool
     seconds: float
-    """Since it was started, or how long it ran; 0 while it is queued."""
+    """Seconds since the start, or the running time of a job that has ended; 0 while queued."""
     project: str = ""
-    """Whose prompts it samples or whose rankings it trains on; empty if it is no project's."""
+    """The project that the job works on; empty if it belongs to none."""
     worker: str | None = None
-    """Who runs or ran it, by its id of `label_data.store.workers`."""
+    """Id of the worker that runs or ran the job; see `label_data.store.workers`."""
 
     @property
     def ended(self) -> bool:
-        """Is nothing more to come of it?"""
+        """Whether the job is done, failed or stopped."""
         return self.state in (DONE, FAILED, STOPPED)
 
 
 def add_job(store: Store, kind: str, arguments: dict[str, Any] | None = None, project: str = "") -> str:
-    """Keep a queued job and return its id."""
+    """Queue a job and return its id."""
     with writing(store) as connection:
         return _add(connection, kind, arguments or {}, project)
 
@@ -64,9 +66,9 @@ def add_job(store: Store, kind: str, arguments: dict[str, Any] | None = None, pr
 def add_job_after(
     store: Store, newest: str | None, kind: str, arguments: dict[str, Any], project: str = ""
 ) -> str | None:
-    """Keep a queued job if `newest` still is the newest of its kind and project, None for none; else return None.
+    """Queue a job if `newest` is still the newest job of this kind and project (None: there is none); else return None.
 
-    Of several processes that found the same one and want the next, one adds it.
+    If several processes saw the same newest job and want to add the next, only one does.
     """
     jobs = schema.jobs
     same = (jobs.c.kind == kind) & (jobs.c.project == project)
@@ -86,7 +88,7 @@ def _add(connection: Connection, kind: str, arguments: dict[str, Any], project: 
             state=QUEUED,
             done=0,
             total=0,
-            message="Waiting for the worker.",
+            message=say("label_data.store.job_queued").as_json,
             result="null",
             stop_asked=0,
             added_us=schema.now_us(),
@@ -96,17 +98,17 @@ def _add(connection: Connection, kind: str, arguments: dict[str, Any], project: 
 
 
 def job_with_id(store: Store, job: str) -> Job | None:
-    """Return the job, or None."""
+    """Return the job, or None if there is none with this id."""
     return _first(store, schema.jobs.c.id == job)
 
 
 def latest_job(store: Store, kind: str, project: str | None = None) -> Job | None:
-    """Return the newest job of the kind, for the project if one is named, or None."""
+    """Return the newest job of the kind, of the project if given; None if there is none."""
     same = schema.jobs.c.kind == kind
     return _first(store, same if project is None else same & (schema.jobs.c.project == project))
 
 
-def _first(store: Store, condition: Any) -> Job | None:
+def _first(store: Store, condition: ColumnElement[bool]) -> Job | None:
     query = select(schema.jobs, schema.now_us().label("now_us")).where(condition)
     with reading(store) as connection:
         row = connection.execute(query.order_by(schema.jobs.c.number.desc()).limit(1)).first()
@@ -121,7 +123,7 @@ def unfinished_jobs(store: Store) -> list[Job]:
 
 
 def newest_jobs(store: Store, limit: int, project: str | None = None) -> list[Job]:
-    """Return the newest jobs, those of no project among them, newest first."""
+    """Return the newest jobs, newest first. With `project`, only its jobs and those that belong to no project."""
     jobs = schema.jobs
     query = select(jobs, schema.now_us().label("now_us")).order_by(jobs.c.number.desc()).limit(limit)
     if project is not None:
@@ -131,14 +133,23 @@ def newest_jobs(store: Store, limit: int, project: str | None = None) -> list[Jo
 
 
 def start_job(store: Store, job: str, worker: str | None = None) -> Job | None:
-    """Make the queued job this worker's and return it; None if it is not queued any more, or was asked to stop before.
+    """Assign the queued job to this worker and return it; None if it is no longer queued or was asked to stop.
 
-    `worker`: its id of `label_data.store.workers`.
+    `worker` is the worker's id from `label_data.store.workers`.
     """
     jobs = schema.jobs
     queued = (jobs.c.id == job) & (jobs.c.state == QUEUED)
-    stopped = {"state": STOPPED, "message": "Stopped before it began.", "finished_us": schema.now_us()}
-    started = {"state": RUNNING, "message": "Started.", "started_us": schema.now_us(), "worker": worker}
+    stopped = {
+        "state": STOPPED,
+        "message": say("label_data.store.job_stopped_early").as_json,
+        "finished_us": schema.now_us(),
+    }
+    started = {
+        "state": RUNNING,
+        "message": say("label_data.store.job_started").as_json,
+        "started_us": schema.now_us(),
+        "worker": worker,
+    }
     with writing(store) as connection:
         connection.execute(update(jobs).where(queued, jobs.c.stop_asked == 1).values(**stopped))
         if not connection.execute(update(jobs).where(queued).values(**started)).rowcount:
@@ -146,37 +157,49 @@ def start_job(store: Store, job: str, worker: str | None = None) -> Job | None:
     return job_with_id(store, job)
 
 
-def report_progress(store: Store, job: str, done: int, total: int, message: str, worker: str | None = None) -> None:
-    """Keep how far the job is; raise JobStopped if somebody asked it to stop, JobLost if it is not this worker's."""
+def report_progress(
+    store: Store, job: str, done: int, total: int, message: Sentence | str, worker: str | None = None
+) -> None:
+    """Store the job's progress. Raises JobStopped if it was asked to stop, JobLost if another worker owns it."""
     with writing(store) as connection:
-        _change_mine(connection, job, worker, done=done, total=total, message=message)
+        _change_own(connection, job, worker, done=done, total=total, message=_kept(message))
         stop_asked = connection.scalar(select(schema.jobs.c.stop_asked).where(schema.jobs.c.id == job))
     if stop_asked:
         raise JobStopped
 
 
-def end_job(store: Store, job: str, state: str, message: str, result: Any = None, worker: str | None = None) -> None:
-    """Keep how the job ended: its state, one sentence, and its result as JSON values; JobLost if it is another's."""
-    kept = canonical(result)
+def end_job(
+    store: Store, job: str, state: str, message: Sentence | str, result: Any = None, worker: str | None = None
+) -> None:
+    """Store how the job ended: its state, a sentence, and its result as JSON values.
+
+    Raises JobLost if another worker owns the job.
+    """
+    ended = {"state": state, "message": _kept(message), "result": canonical(result), "finished_us": schema.now_us()}
     with writing(store) as connection:
-        _change_mine(connection, job, worker, state=state, message=message, result=kept, finished_us=schema.now_us())
+        _change_own(connection, job, worker, **ended)
 
 
 def requeue_job(store: Store, job: str, worker: str | None = None) -> None:
-    """Queue this worker's job again, because the worker is to end; JobLost if it is another's."""
+    """Queue this worker's job again because the worker is ending. Raises JobLost if another worker owns the job."""
     with writing(store) as connection:
-        _change_mine(connection, job, worker, state=QUEUED, message=REQUEUED)
+        _change_own(connection, job, worker, state=QUEUED, message=REQUEUED)
 
 
-def _change_mine(connection: Connection, job: str, worker: str | None, **values: Any) -> None:
+def _change_own(connection: Connection, job: str, worker: str | None, **values: Any) -> None:
     jobs = schema.jobs
-    mine = (jobs.c.id == job) & (jobs.c.state == RUNNING) & jobs.c.worker.is_not_distinct_from(worker)
-    if not connection.execute(update(jobs).where(mine).values(**values)).rowcount:
+    own = (jobs.c.id == job) & (jobs.c.state == RUNNING) & jobs.c.worker.is_not_distinct_from(worker)
+    if not connection.execute(update(jobs).where(own).values(**values)).rowcount:
         raise JobLost
 
 
+def _kept(message: Sentence | str) -> str:
+    """Return the message as the store keeps it; `sentence_from` reads it back."""
+    return (plain(message) if isinstance(message, str) else message).as_json
+
+
 def ask_to_stop(store: Store, job: str) -> None:
-    """Ask the job to stop where it next reports progress."""
+    """Ask the job to stop; it does when it next reports progress."""
     with writing(store) as connection:
         connection.execute(update(schema.jobs).where(schema.jobs.c.id == job).values(stop_asked=1))
 
@@ -190,7 +213,7 @@ def _job(row: Row[Any]) -> Job:
         state=row.state,
         done=row.done,
         total=row.total,
-        message=row.message,
+        message=sentence_from(row.message),
         result=json.loads(row.result),
         stop_asked=bool(row.stop_asked),
         seconds=(until - row.started_us) / 1e6 if row.started_us and row.state != QUEUED else 0.0,

@@ -168,7 +168,7 @@ def ranking_row(ranking: Ranking, digest: str, task: str | None, item: int | Non
         "order": canonical_bytes(ranking.order).decode(),
         "outcome": ranking.outcome,
         "strength": canonical(ranking.strength),
-        "flags": canonical(ranking.said_flags),
+        "flags": canonical(ranking.sorted_flags),
         "reason": ranking.reason,
         "seconds": ranking.seconds,
         "started_us": ranking.started,

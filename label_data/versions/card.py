@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from label_data.canonical import content_id
-from label_data.dates import DAY, moment
+from label_data.dates import DAY, format_time
 from label_data.quality.findings import percent
 from label_data.quality.intervals import Estimate
 from label_data.quality.report import Quality
@@ -170,7 +170,7 @@ def card_of(manifest: Mapping[str, Any], measured: Quality) -> str:
     """Return the card of a version with this manifest, whose rankings were measured so."""
     recipe, moved = manifest["recipe"], len(manifest["moved"])
     margins = ", ".join(f"{margin:g} for strength {step}" for step, margin in enumerate(recipe["margins"], start=1))
-    days = [moment(one, DAY) for one in manifest["days"]]
+    days = [format_time(one, DAY) for one in manifest["days"]]
     return CARD.format(
         name=manifest["name"],
         sha256=manifest["sha256"],

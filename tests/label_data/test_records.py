@@ -53,9 +53,9 @@ def test_records_are_frozen():
     ("text", "said"),
     [
         (7, "The reason is int, not text. Write it as a string."),
-        ("abcd", "The reason has 4 characters; at most 3 are kept. Shorten it."),
+        ("abcd", "The reason is too long: 4 characters, limit 3. Shorten it."),
         ("a\0", "The reason holds a NUL character"),
-        ("a\ud800", "The reason holds half of a surrogate pair at character 1."),
+        ("a\ud800", "The reason contains half of a surrogate pair at character 1."),
     ],
 )
 def test_text_that_some_back_end_cannot_keep_is_refused(text, said):
@@ -84,7 +84,7 @@ def test_who_says_a_turn_is_part_of_what_a_prompt_is():
 @pytest.mark.parametrize(
     ("messages", "said"),
     [
-        ((), "ends with role 'none'"),
+        ((), "has no messages"),
         ((Message("assistant", "Hi."),), "ends with role 'assistant'"),
         ((Message("user", " \n"),), "last message is empty"),
         ((Message("user", "a"), Message("system", "b"), Message("user", "c")), "system message after its first"),
@@ -101,7 +101,7 @@ def test_prompts_that_begin_with_the_same_user_turn_share_it_whatever_the_system
 
 
 def test_a_role_is_system_user_or_assistant():
-    with pytest.raises(InputError, match="A message has role 'tool'; use one of system, user, assistant"):
+    with pytest.raises(InputError, match="A message has role 'tool'. Use one of: system, user, assistant"):
         Message("tool", "42")
 
 
@@ -153,22 +153,22 @@ def test_completions_that_were_shown_and_not_placed_are_unranked():
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
-        ({"order": (("a",), ("d",))}, "Place each completion at most once, and only those shown"),
-        ({"order": (("a",), ("b", "a"))}, "Place each completion at most once, and only those shown"),
-        ({"order": (("a", "b"), ())}, "Place each completion at most once, and only those shown"),
-        ({"order": (("a",),)}, r"places 1 completion\(s\); an order needs at least two"),
-        ({"order": ()}, r"places 0 completion\(s\); an order needs at least two"),
-        ({"shown": ("a", "b", "b")}, "show at least two, each once"),
-        ({"order": (), "shown": ("a",), "outcome": "skipped"}, "show at least two, each once"),
-        ({"outcome": "all_bad"}, "has outcome 'all_bad' and an order; give one or the other"),
-        ({"outcome": "good"}, "use one of ranked, all_bad, indistinguishable, skipped"),
-        ({"source": "dream"}, "use one of person, import, model"),
+        ({"order": (("a",), ("d",))}, "Place each completion shown at most once, and no others"),
+        ({"order": (("a",), ("b", "a"))}, "Place each completion shown at most once, and no others"),
+        ({"order": (("a", "b"), ())}, "Place each completion shown at most once, and no others"),
+        ({"order": (("a",),)}, "places too few completions: 1. An order needs at least two"),
+        ({"order": ()}, "places too few completions: 0. An order needs at least two"),
+        ({"shown": ("a", "b", "b")}, "Show at least two completions, each once"),
+        ({"order": (), "shown": ("a",), "outcome": "skipped"}, "Show at least two completions, each once"),
+        ({"outcome": "all_bad"}, "has outcome 'all_bad' and an order. Give only one of them"),
+        ({"outcome": "good"}, "Use one of: ranked, all_bad, indistinguishable, skipped"),
+        ({"source": "dream"}, "Use one of: person, import, model"),
         ({"strength": (1, 2)}, "has 2 strengths for 2 groups"),
-        ({"strength": (4,)}, "each is 1, 2, 3 or null"),
-        ({"seconds": float("inf")}, "give a finite number of at least 0"),
-        ({"seconds": -1.0}, "give a finite number of at least 0"),
+        ({"strength": (4,)}, "Each must be 1, 2, 3 or null"),
+        ({"seconds": float("inf")}, "Give a finite number of at least 0"),
+        ({"seconds": -1.0}, "Give a finite number of at least 0"),
         ({"flags": {"d": ("untrue",)}}, "flags completions that were not shown"),
-        ({"reason": "x" * 10_001}, "the reason has 10,001 characters"),
+        ({"reason": "x" * 10_001}, "the reason is too long: 10,001 characters"),
     ],
 )
 def test_a_ranking_that_contradicts_itself_is_refused(fields, said):
@@ -212,7 +212,7 @@ def test_an_imported_pair_equals_what_the_constructors_make(text):
     assert made == Group(prompt, (good, bad), (order,))
     assert (made.rankings[0].submission, made.completions[1].id) == (order.submission, bad.id)
     assert repr(made) == repr(Group(prompt, (good, bad), (order,)))
-    with pytest.raises(InputError, match="An annotator's name has 201 characters"):
+    with pytest.raises(InputError, match="An annotator's name is too long: 201 characters"):
         imported_pair(prompt, Message("assistant", "a"), Message("assistant", "b"), "x" * 201)
 
 

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from functools import partial
 from typing import TextIO
 
-from label_data.data_folder import data_folder, data_folder_made
+from label_data.data_folder import create_data_folder, data_folder
 from label_data.database.engine import Store
 from label_data.errors import InputError
 from label_data.store.workers import SEEN_EVERY, enter, leave, requeue_orphans, stay
@@ -59,7 +59,7 @@ def run_worker() -> None:
 @contextlib.contextmanager
 def _only_worker() -> Iterator[TextIO]:
     """Hold the lock of the data folder's worker, and yield the file: in it is the id of the worker before."""
-    data_folder_made()
+    create_data_folder()
     with worker_lock().open("a+") as file:
         until = time.monotonic() + LOCK_SECONDS
         while True:

@@ -10,7 +10,7 @@ from label_data.assignment.leases import leave
 from label_data.assignment.tasks import Task
 from label_data.data_folder import default_store
 from label_data.database.engine import Store, open_store
-from label_data.dates import moment
+from label_data.dates import format_time
 from label_data.errors import InputError
 from label_data.oversight.browsing import Choices, choices
 from label_data.sentences import LANGUAGES, Sentence
@@ -187,7 +187,7 @@ def offered(address: str, of_project: str) -> Choices:
 
 def when(microseconds: int | None) -> str:
     """Return the moment as tables show it, in UTC: where its reader sits is not known."""
-    return moment(microseconds) if microseconds else ""
+    return format_time(microseconds) if microseconds else ""
 
 
 def show_problem(error: Sentence | InputError | str) -> None:

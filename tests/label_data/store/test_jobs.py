@@ -4,7 +4,11 @@ import threading
 import time
 
 import pytest
+from sqlalchemy import update
 
+from label_data.database import schema
+from label_data.database.engine import writing
+from label_data.sentences import plain, say
 from label_data.store.jobs import (
     DONE,
     FAILED,
@@ -38,12 +42,23 @@ def test_a_job_is_queued_then_running_then_done_with_its_result(store):
     assert start_job(store, job).state == RUNNING
     report_progress(store, job, 1, 2, "Half way.")
     running = job_with_id(store, job)
-    assert (running.done, running.total, running.message) == (1, 2, "Half way.")
+    assert (running.done, running.total, running.message) == (1, 2, plain("Half way."))
     assert running.seconds >= 0
     end_job(store, job, DONE, "Scored.", {"rewards": [0.5, -1.25]})
     done = job_with_id(store, job)
-    assert (done.state, done.message, done.result) == (DONE, "Scored.", {"rewards": [0.5, -1.25]})
+    assert (done.state, done.message, done.result) == (DONE, plain("Scored."), {"rewards": [0.5, -1.25]})
     assert done.ended
+
+
+def test_the_message_of_a_job_is_a_sentence_in_any_language_and_an_earlier_versions_message_stays_as_it_is(store):
+    job = add_job(store, "train")
+    start_job(store, job)
+    assert job_with_id(store, job).message.render("zh") == "已开始。"
+    end_job(store, job, FAILED, say("label_data.records.too_long", what=plain("It"), count=4_000, most=3))
+    assert str(job_with_id(store, job).message) == "It is too long: 4,000 characters, limit 3. Shorten it."
+    with writing(store) as connection:
+        connection.execute(update(schema.jobs).values(message="Trained."))
+    assert job_with_id(store, job).message == plain("Trained.")
 
 
 def test_a_job_that_is_queued_again_has_not_begun(store):
@@ -90,7 +105,7 @@ def test_a_job_whose_worker_died_can_be_queued_and_started_again(store):
     job = add_job(store, "train")
     start_job(store, job)
     requeue_job(store, job)
-    assert job_with_id(store, job).message == "Queued again: the worker was restarted."
+    assert job_with_id(store, job).message == say("label_data.store.job_requeued")
     assert start_job(store, job).state == RUNNING
 
 

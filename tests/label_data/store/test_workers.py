@@ -44,7 +44,7 @@ def test_jobs_of_workers_that_are_gone_are_queued_again_and_those_of_others_run_
     assert requeue_orphans(store) == 2
     assert requeue_orphans(store) == 0
     assert [job.state for job in unfinished_jobs(store)] == [RUNNING, QUEUED, QUEUED, QUEUED]
-    assert job_with_id(store, jobs[1]).message == "Queued again: the worker was restarted."
+    assert str(job_with_id(store, jobs[1]).message) == "Queued again: the worker was restarted."
 
 
 def test_who_starts_in_the_stead_of_a_killed_worker_gets_its_jobs_at_once(store):

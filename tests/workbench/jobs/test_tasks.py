@@ -149,7 +149,7 @@ def test_sampling_is_asked_for_once_while_prompts_wait_and_too_few_are_ready(wor
     assert keep_up(work_store) is None
     do(work_store, "sample")
     job = latest_job(work_store, "sample")
-    assert (job.state, job.message) == (DONE, "4 prompts sampled.")
+    assert (job.state, str(job.message)) == (DONE, "4 prompts sampled.")
     assert job.result == {"ready": 4, "failed": 0, "reasons": []}
     assert item_counts(work_store)["waiting"] == 1
     assert keep_up(work_store) is None
@@ -197,7 +197,7 @@ def test_a_policy_that_can_not_be_used_costs_no_prompt_and_is_not_asked_by_every
     do(work_store, "sample")
     job = latest_job(work_store, "sample")
     assert job.state == FAILED
-    assert job.message.startswith(f"Policy 'p': {chat_server.base_url} knows no model 'm'")
+    assert str(job.message).startswith(f"Policy 'p': {chat_server.base_url} knows no model 'm'")
     assert item_counts(work_store)["waiting"] == 5
     assert keep_up(work_store) is None
     assert keep_up(work_store, after_failure=True)
@@ -253,7 +253,7 @@ def test_a_worker_that_was_taken_for_gone_drops_its_job_and_saves_no_prompt_twic
     keep_up(work_store)
     do(work_store, "sample")
     job = latest_job(work_store, "sample")
-    assert (job.state, job.message) == (DONE, "4 prompts sampled.")
+    assert (job.state, str(job.message)) == (DONE, "4 prompts sampled.")
     (line,) = [record for record in caplog.records if "another worker's by now" in record.message]
     assert (line.job, line.kind) == (job.id, "sample")
     assert [len(group.completions) for group in groups(work_store)] == [3, 3, 3, 3, 0]
@@ -292,7 +292,7 @@ def test_a_fault_of_the_program_fails_the_job_and_the_log_holds_frames_but_no_te
         do(work_store, "score")
     failed = job_with_id(work_store, job)
     assert failed.state == FAILED
-    assert failed.message == (
+    assert str(failed.message) == (
         f"This went wrong in a way the program does not know (KeyError). The worker's log says more, under job {job}."
     )
     (record,) = [record for record in caplog.records if record.message == "job failed"]
@@ -306,7 +306,7 @@ def test_a_score_job_for_a_folder_that_is_not_there_says_so(work_store):
     job = ask(work_store, "score", folder="nowhere", messages=PROMPTS[0].as_dicts, completions=["a"])
     do(work_store, "score")
     assert job_with_id(work_store, job).state == FAILED
-    assert "nowhere" in job_with_id(work_store, job).message
+    assert "nowhere" in str(job_with_id(work_store, job).message)
 
 
 def test_training_scoring_and_best_of_n_give_what_the_pages_show(work_store, chat_server, small_model):
@@ -345,7 +345,7 @@ def test_training_scoring_and_best_of_n_give_what_the_pages_show(work_store, cha
 def test_best_of_n_of_a_policy_that_the_project_has_not_names_those_it_has(work_store):
     job = ask(work_store, "best_of_n", folder="x", messages=PROMPTS[0].as_dicts, n=2, policy="q")
     do(work_store, "best_of_n")
-    assert job_with_id(work_store, job).message == "The project has no policy 'q'. Choose one of p."
+    assert str(job_with_id(work_store, job).message) == "The project has no policy 'q'. Choose one of p."
 
 
 def test_a_worker_that_is_to_end_queues_its_job_again(work_store, chat_server, monkeypatch):
@@ -421,12 +421,12 @@ def test_doubted_rankings_are_looked_for_and_too_few_are_a_sentence(work_store, 
     few = ask(work_store, "doubts", "default")
     do(work_store, "doubts")
     assert job_with_id(work_store, few).state == FAILED
-    assert job_with_id(work_store, few).message.startswith("0 ranked prompts are too few to doubt a ranking by")
+    assert str(job_with_id(work_store, few).message).startswith("0 ranked prompts are too few to doubt a ranking by")
     add_groups(work_store, planted_groups(40))
     enough = ask(work_store, "doubts", "default")
     do(work_store, "doubts")
     found = job_with_id(work_store, enough)
-    assert (found.state, found.message) == (DONE, "40 rankings looked at.")
+    assert (found.state, str(found.message)) == (DONE, "40 rankings looked at.")
     assert (found.result["rankings"], found.result["comparisons"]) == (40, 120)
 
 
