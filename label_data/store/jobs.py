@@ -19,6 +19,9 @@ from label_data.sentences import Sentence, plain, say, sentence_from
 QUEUED, RUNNING, DONE, FAILED, STOPPED = "queued", "running", "done", "failed", "stopped"
 REQUEUED = say("label_data.store.job_requeued").as_json
 """The message of a job whose worker ended, as the store keeps it."""
+_WAITING = say("label_data.store.job_queued").as_json
+_STARTED = say("label_data.store.job_started").as_json
+_STOPPED_EARLY = say("label_data.store.job_stopped_early").as_json
 
 
 class JobStopped(Exception):
@@ -88,7 +91,7 @@ def _add(connection: Connection, kind: str, arguments: dict[str, Any], project: 
             state=QUEUED,
             done=0,
             total=0,
-            message=say("label_data.store.job_queued").as_json,
+            message=_WAITING,
             result="null",
             stop_asked=0,
             added_us=schema.now_us(),
@@ -139,17 +142,8 @@ def start_job(store: Store, job: str, worker: str | None = None) -> Job | None:
     """
     jobs = schema.jobs
     queued = (jobs.c.id == job) & (jobs.c.state == QUEUED)
-    stopped = {
-        "state": STOPPED,
-        "message": say("label_data.store.job_stopped_early").as_json,
-        "finished_us": schema.now_us(),
-    }
-    started = {
-        "state": RUNNING,
-        "message": say("label_data.store.job_started").as_json,
-        "started_us": schema.now_us(),
-        "worker": worker,
-    }
+    stopped = {"state": STOPPED, "message": _STOPPED_EARLY, "finished_us": schema.now_us()}
+    started = {"state": RUNNING, "message": _STARTED, "started_us": schema.now_us(), "worker": worker}
     with writing(store) as connection:
         connection.execute(update(jobs).where(queued, jobs.c.stop_asked == 1).values(**stopped))
         if not connection.execute(update(jobs).where(queued).values(**started)).rowcount:

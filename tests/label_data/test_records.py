@@ -101,7 +101,7 @@ def test_prompts_that_begin_with_the_same_user_turn_share_it_whatever_the_system
 
 
 def test_a_role_is_system_user_or_assistant():
-    with pytest.raises(InputError, match="A message has role 'tool'. Use one of: system, user, assistant"):
+    with pytest.raises(InputError, match=r"A message has role 'tool'. Use one of: system, user, assistant"):
         Message("tool", "42")
 
 
