@@ -1,4 +1,4 @@
-"""Policies, and the sampler that asks them for completions of waiting prompts."""
+"""Policies, the models that write completions, and the sampler that asks them for completions of waiting prompts."""
 
 from reward.policy.opening import open_policy
 from reward.policy.policies import Policy, PolicyError, Refused, Request

@@ -5,11 +5,11 @@ from reward.policy.policies import Policy
 
 
 def open_policy(settings: PolicySettings) -> Policy:
-    """Return the policy of these settings. Raises InputError if there is no such model."""
+    """Return the policy described by the settings; raise InputError if its model does not exist."""
     if settings.kind == "openai":
         from reward.policy.server_policy import OpenAIPolicy
 
         return OpenAIPolicy(settings)
-    from reward.policy.local_policy import TransformersPolicy  # loads torch: the worker's alone
+    from reward.policy.local_policy import TransformersPolicy  # imports torch, which only the worker needs
 
     return TransformersPolicy(settings)

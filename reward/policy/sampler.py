@@ -1,4 +1,4 @@
-"""The sampler: K different completions for each waiting prompt, dealt among the project's policies."""
+"""The sampler: draw K different completions for each waiting prompt, shared out among the project's policies."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -6,47 +6,52 @@ from dataclasses import dataclass, field
 from label_data.canonical import content_id
 from label_data.database.engine import Store
 from label_data.records import Completion, Prompt
+from label_data.sentences import Sentence, say
 from label_data.settings import ProjectSettings
 from label_data.store.projects import PROJECT
 from label_data.store.samples import save_samples, waiting_prompts
-from reward.policy.policies import OnProgress, Policy, Refused, Request
+from reward.policy.policies import OnProgress, Policy, Refused, Request, silent
 
 REDRAWS = 3
-"""How often a completion that repeats another one is drawn again, each time with a further seed."""
+"""How often a completion that repeats another one is drawn again, each time with a new seed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sampled:
-    """What became of one batch of prompts."""
+    """The outcome of sampling one batch of prompts, or several."""
 
     ready: int = 0
     failed: int = 0
     """Prompts without two different completions."""
-    reasons: tuple[str, ...] = ()
-    """Why prompts failed, each reason once."""
+    reasons: tuple[Sentence, ...] = ()
+    """Why prompts failed, without repeats."""
     prompts: tuple[str, ...] = ()
     """Ids of the prompts that are ready."""
     completions: int = 0
-    """How many completions those have."""
+    """Completions of the prompts that are ready."""
 
     def __add__(self, other: "Sampled") -> "Sampled":
-        reasons = tuple(dict.fromkeys(self.reasons + other.reasons))
-        prompts = self.prompts + other.prompts
+        reasons = list(self.reasons)
+        reasons += [reason for reason in other.reasons if reason not in reasons]
         return Sampled(
-            self.ready + other.ready, self.failed + other.failed, reasons, prompts, self.completions + other.completions
+            ready=self.ready + other.ready,
+            failed=self.failed + other.failed,
+            reasons=tuple(reasons),
+            prompts=self.prompts + other.prompts,
+            completions=self.completions + other.completions,
         )
 
 
 @dataclass(slots=True)
-class _Drawn:
-    """What one prompt has so far."""
+class _Draw:
+    """The completions drawn so far for one prompt."""
 
     prompt: Prompt
     kept: dict[int, Completion] = field(default_factory=dict)
-    """Place from 0 to K - 1 -> its completion; no two alike, none empty."""
+    """Place from 0 to K - 1 -> its completion; no two have equal texts, and none is empty."""
     missing: list[int] = field(default_factory=list)
-    """Places to be drawn, lowest first."""
-    refusal: str = ""
+    """Places without a completion, lowest first."""
+    refusal: Sentence | None = None
 
 
 def sample_batch(
@@ -54,69 +59,69 @@ def sample_batch(
     settings: ProjectSettings,
     policies: Sequence[Policy],
     limit: int,
-    on_progress: OnProgress = lambda message: None,
+    on_progress: OnProgress = silent,
     project: str = PROJECT,
 ) -> Sampled:
-    """Sample the first `limit` waiting prompts and save each; a prompt is saved with all it gets, or not at all.
+    """Sample the first `limit` waiting prompts and save each; a prompt is saved with all its completions or not at all.
 
-    Place i of a prompt's K completions is the work of policy i modulo their number. Texts that are empty or repeat
-    another of the prompt, white space aside, are drawn again, REDRAWS times at most; what repeats even then is left
-    out. A policy at temperature 0 has one text to give and is not asked twice.
+    Policy i mod (number of policies) writes completion i of a prompt's K completions. A text that is empty or equals
+    another text of the prompt, ignoring white space, is drawn again up to REDRAWS times, and left out after that. A
+    policy at temperature 0 would repeat itself, so its texts are not drawn again.
 
     Args:
-        store: where the prompts wait.
-        settings: the project's; `policies` are those of `settings.policies`, in their order.
-        policies: what to sample from.
-        limit: most prompts to sample.
-        on_progress: gets sentences; what it raises leaves the batch unsaved and its prompts waiting.
-        project: id of the project whose prompts they are.
+        store: the store with the waiting prompts.
+        settings: the project's settings.
+        policies: the opened policies of `settings.policies`, in the same order.
+        limit: the largest number of prompts to sample.
+        on_progress: gets progress messages. If it raises, the batch is not saved and its prompts keep waiting.
+        project: id of the prompts' project.
 
     Raises:
-        PolicyError: if a policy can't be used; the prompts go on waiting.
+        PolicyError: if a policy can't be used; the prompts keep waiting.
     """
     k = settings.completions_per_prompt
-    drawn = [_Drawn(prompt, missing=list(range(k))) for prompt in waiting_prompts(store, limit, project)]
+    draws = [_Draw(prompt, missing=list(range(k))) for prompt in waiting_prompts(store, limit, project)]
     for redraw in range(REDRAWS + 1):
         for turn, policy in enumerate(policies):
             if redraw and settings.policies[turn].temperature == 0:
                 continue
-            asked = [(one, place) for one in drawn for place in one.missing if place % len(policies) == turn]
+            places = [(draw, place) for draw in draws for place in draw.missing if place % len(policies) == turn]
             requests = [
-                Request(one.prompt, completion_seed(settings.seed, one.prompt.id, policy.name, place, redraw))
-                for one, place in asked
+                Request(draw.prompt, completion_seed(settings.seed, draw.prompt.id, policy.name, place, redraw))
+                for draw, place in places
             ]
             outcomes = policy.sample(requests, on_progress) if requests else []
-            for (one, place), outcome in zip(asked, outcomes, strict=True):
+            for (draw, place), outcome in zip(places, outcomes, strict=True):
                 if isinstance(outcome, Refused):
-                    one.refusal = outcome.reason
-                    one.missing.remove(place)
+                    draw.refusal = outcome.reason
+                    draw.missing.remove(place)
                 else:
-                    one.kept[place] = outcome
-        for one in drawn:
-            _leave_out_repeats(one)
-    return sum((_save(store, one, k, project) for one in drawn), Sampled())
+                    draw.kept[place] = outcome
+        for draw in draws:
+            _leave_out_repeats(draw)
+    return sum((_save(store, draw, k, project) for draw in draws), Sampled())
 
 
 def completion_seed(project_seed: int, prompt_id: str, policy: str, place: int, redraw: int) -> int:
-    """Return the 31-bit seed of one draw; it depends on nothing else, so neither order nor restarts change it."""
+    """Return the 31-bit seed of one draw. It depends on the arguments alone, so order and restarts don't change it."""
     return int(content_id("seed", project_seed, prompt_id, policy, place, redraw)[:8], 16) >> 1
 
 
-def _leave_out_repeats(one: _Drawn) -> None:
-    """Move places whose text is empty or repeats another to the missing ones; what was kept before stays."""
-    newest = set(one.missing)
-    seen = {""} | {completion.folded for place, completion in one.kept.items() if place not in newest}
-    one.missing = []
-    for place in sorted(newest & one.kept.keys()):
-        if one.kept[place].folded in seen:
-            one.missing.append(place)
-            del one.kept[place]
+def _leave_out_repeats(draw: _Draw) -> None:
+    """Mark new completions that are empty or repeat another text as missing; earlier completions stay."""
+    newest = set(draw.missing)
+    seen = {""} | {completion.folded for place, completion in draw.kept.items() if place not in newest}
+    draw.missing = []
+    for place in sorted(newest & draw.kept.keys()):
+        if draw.kept[place].folded in seen:
+            draw.missing.append(place)
+            del draw.kept[place]
         else:
-            seen.add(one.kept[place].folded)
+            seen.add(draw.kept[place].folded)
 
 
-def _save(store: Store, one: _Drawn, k: int, project: str) -> Sampled:
-    state = save_samples(store, one.prompt, [one.kept[place] for place in sorted(one.kept)], project)
+def _save(store: Store, draw: _Draw, k: int, project: str) -> Sampled:
+    state = save_samples(store, draw.prompt, [draw.kept[place] for place in sorted(draw.kept)], project)
     if state != "failed":
-        return Sampled(ready=1, prompts=(one.prompt.id,), completions=len(one.kept))
-    return Sampled(failed=1, reasons=(one.refusal or f"Of {k} completions no two had different texts.",))
+        return Sampled(ready=1, prompts=(draw.prompt.id,), completions=len(draw.kept))
+    return Sampled(failed=1, reasons=(draw.refusal or say("reward.policy.no_two_texts", count=k),))

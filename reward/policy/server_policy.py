@@ -1,8 +1,8 @@
-"""Policies behind any server that speaks OpenAI's chat completions: vLLM, llama.cpp, Ollama, a vendor's.
+"""Policies on any server with OpenAI's chat completions API: vLLM, llama.cpp, Ollama, a vendor's.
 
-Many requests are under way at once. The openai client tries again, after a growing pause or the one that the server
-asks for, when there is no connection or no answer in time and on status 408, 409, 429 and 5xx. The key is read from the
-environment for each use; it is kept nowhere, and no answer of a server gets into an error, since some repeat the key.
+Many requests run at once. The openai client retries when there is no connection, on a timeout, and on status 408, 409,
+429 and 5xx. It waits longer before each retry, or as long as the server asks. The key is read from the environment at
+each use and stored nowhere. Server answers are never quoted in errors, because some servers repeat the key.
 """
 
 import asyncio
@@ -10,54 +10,63 @@ import hashlib
 import os
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import openai
 from openai import AsyncOpenAI
+from openai.types.chat import ChatCompletionMessageParam
 
 from label_data.records import LONGEST_TEXT, Completion
+from label_data.sentences import say
 from label_data.settings import PolicySettings
-from reward.policy.policies import OnProgress, PolicyError, Refused, Request, conversation, sampling_of, storable
+from reward.policy.policies import (
+    OnProgress,
+    PolicyError,
+    Refused,
+    Request,
+    conversation,
+    sampling_of,
+    silent,
+    storable,
+)
 
 AT_ONCE = 16
-"""Requests under way at one time."""
+"""Requests that run at the same time."""
 RETRIES = 4
 SECONDS = 120.0
-"""How long one answer may take; the connection itself may take 5."""
+"""Timeout of one answer; the timeout of the connection is 5 seconds."""
 REPORT_EVERY = 0.3
-"""Seconds between two calls of on_progress while the server thinks."""
+"""Seconds between two calls of on_progress while the server works."""
 REFUSING = (400, 413, 422)
-"""Statuses that are about this request, not about the policy: too long a prompt, for example."""
+"""Statuses that concern this request and not the policy, for example when the prompt is too long."""
 
 
 class OpenAIPolicy:
-    """A model behind a server."""
+    """A model on a server."""
 
     def __init__(self, settings: PolicySettings, seconds: float = SECONDS, retries: int = RETRIES) -> None:
         self.settings = settings
         self.name = settings.name
         self.revision = f"{settings.model}@{hashlib.sha256(settings.base_url.encode()).hexdigest()[:12]}"
-        """The model's name and which server; each completion adds the fingerprint that the server gave, if any."""
+        """The model's name and a hash of the server's URL. Completions add the fingerprint the server gave, if any."""
         self._seconds = seconds
         self._retries = retries
 
-    def sample(
-        self, requests: Sequence[Request], on_progress: OnProgress = lambda message: None
-    ) -> list[Completion | Refused]:
-        """Return an outcome for each request, in their order. When `on_progress` raises, open requests are dropped."""
+    def sample(self, requests: Sequence[Request], on_progress: OnProgress = silent) -> list[Completion | Refused]:
+        """Return one outcome for each request, in order. If `on_progress` raises, open requests are dropped."""
         client = AsyncOpenAI(
             base_url=self.settings.base_url,
             api_key=self._key(),
             max_retries=self._retries,
             timeout=openai.Timeout(self._seconds, connect=5.0),
         )
-        # The loop runs in slices, and on_progress between them: it may do other work, even sample from this policy.
+        # The loop runs in slices with on_progress between them, so on_progress may even sample from this policy.
         with asyncio.Runner() as runner:
             tasks = runner.run(self._start(client, requests))
             try:
                 answered = 0
                 while answered < len(tasks):
-                    on_progress(f"{self.name}: {answered} of {len(tasks)} completions answered.")
+                    on_progress(say("reward.policy.answered", policy=self.name, done=answered, total=len(tasks)))
                     answered = runner.run(_ended(tasks))
                 return [task.result() for task in tasks]
             finally:
@@ -65,13 +74,10 @@ class OpenAIPolicy:
 
     def _key(self) -> str:
         if not self.settings.key_name:
-            return "none"  # servers on one's own machine ask for none; the client insists on some
+            return "none"  # local servers need no key, but the client requires one
         key = os.environ.get(self.settings.key_name)
         if not key:
-            raise PolicyError(
-                f"Policy {self.name!r}: the environment variable {self.settings.key_name} holds no key. "
-                "Set it where the workbench is started, and start it again."
-            )
+            raise PolicyError("reward.policy.no_key", policy=self.name, variable=self.settings.key_name)
         return key
 
     async def _start(
@@ -81,11 +87,13 @@ class OpenAIPolicy:
         return [asyncio.create_task(self._answer(client, gate, request)) for request in requests]
 
     async def _answer(self, client: AsyncOpenAI, gate: asyncio.Semaphore, request: Request) -> Completion | Refused:
+        # A cast, because the type is a union of one dict type a role; records.Message allows no other role.
+        messages = cast(list[ChatCompletionMessageParam], conversation(self.settings, request.prompt))
         async with gate:
             try:
                 answer = await client.chat.completions.create(
                     model=self.settings.model,
-                    messages=conversation(self.settings, request.prompt),
+                    messages=messages,
                     temperature=self.settings.temperature,
                     top_p=self.settings.top_p,
                     max_tokens=self.settings.max_tokens,
@@ -93,12 +101,13 @@ class OpenAIPolicy:
                 )
             except openai.APIStatusError as error:
                 if error.status_code in REFUSING:
-                    return Refused(f"Policy {self.name!r}: the server refused a prompt ({_what(error)}).")
+                    return Refused(say("reward.policy.refused", policy=self.name, status=_status(error)))
                 raise self._unusable(error) from None
-            except (openai.APIError, ValueError) as error:  # ValueError: the body is not JSON
+            except (openai.APIError, ValueError) as error:  # ValueError if the body is not JSON
                 raise self._unusable(error) from None
         return self._completion(request, answer)
 
+    # Any: whatever the server sent, of which the client checks nothing.
     def _completion(self, request: Request, answer: Any) -> Completion | Refused:
         try:
             choice = answer.choices[0]
@@ -106,7 +115,9 @@ class OpenAIPolicy:
         except (AttributeError, IndexError, TypeError):
             raise self._unusable(None) from None
         if len(text) > LONGEST_TEXT:
-            return Refused(f"Policy {self.name!r}: a completion has {len(text):,} characters, too many to be kept.")
+            return Refused(
+                say("reward.policy.completion_too_long", policy=self.name, characters=len(text), limit=LONGEST_TEXT)
+            )
         return Completion(
             prompt_id=request.prompt.id,
             text=storable(text),
@@ -118,35 +129,35 @@ class OpenAIPolicy:
         )
 
     def _unusable(self, error: Exception | None) -> PolicyError:
-        """Return what the person should read instead of the error."""
-        url, model = self.settings.base_url, self.settings.model
-        status = error.status_code if isinstance(error, openai.APIStatusError) else None
+        """Return the PolicyError that explains the error to the user."""
+        server = {"policy": self.name, "url": self.settings.base_url}
+        variable = self.settings.key_name
         if isinstance(error, openai.APITimeoutError):
-            what = f"{url} gave no answer within {self._seconds:,.0f} seconds. See what the server is busy with."
-        elif isinstance(error, openai.APIConnectionError):
-            what = f"no server answers at {url}. Start it, or change the base URL on the Project page."
-        elif status in (401, 403):
-            named = self.settings.key_name or "none, and no variable is named for one"
-            what = f"{url} does not accept the key ({status}; key: {named}). Correct it, and start the workbench again."
-        elif status == 404:
-            what = f"{url} knows no model {model!r}, or the URL is wrong (404). It often ends with /v1."
-        elif status == 429:
-            what = f"{url} asks for fewer requests (429). Wait, or raise the limit of your account there."
-        elif status is not None:
-            what = f"{url} fails with status {status}. See the server's own log."
-        else:
-            what = f"{url} does not answer as a chat completions server does. Check the base URL on the Project page."
-        return PolicyError(f"Policy {self.name!r}: {what}")
+            return PolicyError("reward.policy.timeout", **server, seconds=self._seconds)
+        if isinstance(error, openai.APIConnectionError):
+            return PolicyError("reward.policy.no_server", **server)
+        if not isinstance(error, openai.APIStatusError):
+            return PolicyError("reward.policy.not_chat_completions", **server)
+        status = error.status_code
+        if status in (401, 403):
+            if not variable:
+                return PolicyError("reward.policy.key_needed", **server, status=status)
+            return PolicyError("reward.policy.key_refused", **server, status=status, variable=variable)
+        if status == 404:
+            return PolicyError("reward.policy.no_model", **server, model=self.settings.model)
+        if status == 429:
+            return PolicyError("reward.policy.too_many_requests", **server)
+        return PolicyError("reward.policy.server_error", **server, status=status)
 
 
-def _what(error: openai.APIStatusError) -> str:
-    """Return the status and the server's error code, if that is one word: longer texts may repeat the prompt."""
+def _status(error: openai.APIStatusError) -> str:
+    """Return the status, and the server's error code if it is one word: longer texts may repeat the prompt."""
     code = str(error.code or error.type or "")
     return f"{error.status_code}, {code}" if re.fullmatch(r"[\w.-]{1,60}", code) else f"{error.status_code}"
 
 
 async def _ended(tasks: Sequence[asyncio.Task[Any]]) -> int:
-    """Wait a moment and return how many tasks have ended; raise the first error among them."""
+    """Wait up to REPORT_EVERY seconds and return how many tasks have ended; raise the first error among them."""
     done, _ = await asyncio.wait(tasks, timeout=REPORT_EVERY)
     for task in done:
         task.result()
@@ -154,6 +165,7 @@ async def _ended(tasks: Sequence[asyncio.Task[Any]]) -> int:
 
 
 async def _drop(client: AsyncOpenAI, tasks: Sequence[asyncio.Task[Any]]) -> None:
+    """Cancel the tasks and close the client."""
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)

@@ -20,6 +20,7 @@ from label_data.database.engine import Store, open_store, reading
 from label_data.errors import InputError
 from label_data.oversight.progress import item_counts, store_counts, untouched_ready
 from label_data.records import Completion, Prompt, messages_from
+from label_data.sentences import Sentence
 from label_data.settings import PolicySettings, ProjectSettings
 from label_data.store.jobs import (
     DONE,
@@ -148,7 +149,7 @@ class Progress:
     def __init__(self, store: Store, job: Job) -> None:
         self._store, self._job, self._next = store, job, 0.0
 
-    def __call__(self, done: int, total: int, message: str) -> None:
+    def __call__(self, done: int, total: int, message: str | Sentence) -> None:
         """Report; raises JobStopped if somebody stopped the job and WorkerStopping if the worker is to end."""
         if stopping.is_set():
             raise WorkerStopping
@@ -179,15 +180,15 @@ def _sample(store: Store, job: Job, progress: Progress) -> Result:
         policies = _policies(settings.policies)
         limit = min(wanted, PROMPTS_AT_ONCE, max(1, untouched_ready(store, project)))
 
-        def on_progress(message: str, done: int = done, total: int = total) -> None:
+        def on_progress(message: Sentence, done: int = done, total: int = total) -> None:
             progress(done, total, f"{done} of {total} prompts sampled. {message}")
 
         so_far += sample_batch(store, settings, policies, limit, on_progress, project)
     _ask_for_features_of(store, so_far)
     message = f"{so_far.ready} prompts sampled."
     if so_far.failed:
-        message += f" {so_far.failed} gave nothing to rank: {' '.join(so_far.reasons)}"
-    return message, {"ready": so_far.ready, "failed": so_far.failed, "reasons": list(so_far.reasons)}
+        message += f" {so_far.failed} gave nothing to rank: {' '.join(map(str, so_far.reasons))}"
+    return message, {"ready": so_far.ready, "failed": so_far.failed, "reasons": list(map(str, so_far.reasons))}
 
 
 def _wanted(store: Store, project: str) -> int:
@@ -314,7 +315,8 @@ def _best_of_n(store: Store, job: Job, progress: Progress) -> Result:
     outcomes = policy.sample([Request(prompt, seed) for seed in seeds], lambda message: progress(0, 2, message))
     texts = [outcome.text for outcome in outcomes if isinstance(outcome, Completion)]
     if not texts:
-        raise InputError(next(outcome.reason for outcome in outcomes if isinstance(outcome, Refused)))
+        reason = next(outcome.reason for outcome in outcomes if isinstance(outcome, Refused))
+        raise InputError(reason.key, **reason.values)
     progress(1, 2, "Scoring.")
     rewards = [float(reward) for reward in _reward_model(asked["folder"]).score(prompt.messages, texts)]
     best_first = sorted(zip(texts, rewards, strict=True), key=lambda pair: -pair[1])

@@ -1,4 +1,4 @@
-"""Policies in this process, with the real packaged model; few tokens each, so that the tests take seconds."""
+"""Policies in this process, with the real packaged model and few tokens, so that the tests take seconds."""
 
 import pytest
 import torch
@@ -7,8 +7,7 @@ from transformers import AutoModelForCausalLM
 from label_data.records import Message, Prompt, user_prompt
 from label_data.settings import PolicySettings
 from reward.networks.backbones import load_model, load_tokenizer
-from reward.policy import Request, open_policy
-from reward.policy import local_policy as transformers_policy
+from reward.policy import Request, local_policy, open_policy
 from reward.policy.local_policy import MARGIN, choose, gumbel_noise
 
 PROMPTS = [
@@ -21,7 +20,7 @@ REQUESTS = [Request(prompt, seed) for prompt in PROMPTS for seed in (1, 2)]
 
 @pytest.fixture(scope="module", autouse=True)
 def one_thread():
-    """As the worker does on two cores; with more, each step waits for whichever thread other processes hold up."""
+    """Use one thread, as the worker does on two cores; with more, busy processes delay every step."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -39,7 +38,7 @@ def policy(packaged_model_folder):
 
 @pytest.fixture(scope="module")
 def completions(policy):
-    """What the requests give when all are written in one batch."""
+    """The completions of the requests, written in one batch."""
     return policy.sample(REQUESTS)
 
 
@@ -50,23 +49,23 @@ def test_completions_come_in_the_order_asked_and_say_how_they_were_made(policy, 
     assert len({completion.text for completion in completions}) == len(completions)
 
 
-def test_the_same_request_gives_the_same_completion_in_any_company(policy, completions):
-    """Alone there is no padding; in the batch of all, the shortest prompt has the padding of the longest."""
+def test_the_same_request_gives_the_same_completion_in_any_batch(policy, completions):
+    """A request alone has no padding; in the batch of all, the shortest prompt is padded to the longest."""
     assert policy.sample(REQUESTS[:1]) == completions[:1]
     assert policy.sample(REQUESTS[4:1:-1]) == completions[4:1:-1]
 
 
-def test_a_token_chosen_from_its_own_tokens_alone_is_the_one_chosen_in_the_batch(policy, completions, monkeypatch):
-    """With a margin wider than any two logits lie apart every token is chosen the second way."""
-    monkeypatch.setattr(transformers_policy, "MARGIN", 1e4)
+def test_a_token_chosen_without_the_batch_is_the_token_chosen_in_the_batch(policy, completions, monkeypatch):
+    """With a margin wider than the gap between any two logits, every token is chosen without the batch."""
+    monkeypatch.setattr(local_policy, "MARGIN", 1e4)
     assert policy.sample(REQUESTS[:1]) == completions[:1]
 
 
 def test_another_seed_or_another_system_prompt_gives_another_completion(policy, completions):
     assert policy.sample([Request(PROMPTS[1], 3)])[0].text not in [completion.text for completion in completions]
-    (told,) = policy_with(system_prompt="Answer in capital letters.").sample(REQUESTS[:1])
-    assert told.text != completions[0].text
-    assert told.sampling["system_prompt"] == "Answer in capital letters."
+    (capitals,) = policy_with(system_prompt="Answer in capital letters.").sample(REQUESTS[:1])
+    assert capitals.text != completions[0].text
+    assert capitals.sampling["system_prompt"] == "Answer in capital letters."
 
 
 def test_temperature_0_writes_what_transformers_writes_greedily(packaged_model_folder):
@@ -97,24 +96,25 @@ def test_a_row_that_ends_early_leaves_the_others_as_they_were(packaged_model_fol
     assert [greedy.sample([request])[0] for request in requests] == together
 
 
-def test_a_prompt_that_the_model_can_not_read_is_refused_with_its_length_and_costs_no_other(policy):
+def test_a_prompt_too_long_for_the_model_is_refused_with_its_length_and_affects_no_other(policy):
     long = user_prompt("word " * 9_000)
     refused, written = policy.sample([Request(long, 0), REQUESTS[0]])
-    assert "tokens and the model reads 8,192. Shorten the prompt" in refused.reason
+    assert refused.reason.key == "reward.policy.prompt_too_long"
+    assert refused.reason.values["limit"] == 8_192 and refused.reason.values["tokens"] > 9_000
     assert written.text
 
 
-def test_what_on_progress_raises_ends_the_sampling_between_two_tokens(policy):
-    told = []
+def test_an_exception_from_on_progress_ends_the_sampling_between_two_tokens(policy):
+    messages = []
 
     def stop_at_the_third(message):
-        told.append(message)
-        if len(told) == 3:
+        messages.append(str(message))
+        if len(messages) == 3:
             raise InterruptedError
 
     with pytest.raises(InterruptedError):
         policy.sample(REQUESTS[:2], stop_at_the_third)
-    assert told == [
+    assert messages == [
         "small: 0 of 2 completions written; reading 1 prompts.",
         "small: 0 of 2 completions written; writing 2 more, token 1 of at most 10.",
         "small: 0 of 2 completions written; writing 2 more, token 2 of at most 10.",
@@ -126,15 +126,15 @@ def test_a_conversation_of_several_turns_can_be_answered(policy):
     assert policy.sample([Request(turns, 0)])[0].text
 
 
-def test_the_nucleus_holds_each_token_before_which_less_than_top_p_is_summed():
-    """Probabilities 0.5, 0.3, 0.15, 0.05. top_p 0.7: before the third lie 0.8, so two stay. 0.9: three stay."""
+def test_the_nucleus_holds_each_token_whose_predecessors_sum_to_less_than_top_p():
+    """Probabilities 0.5, 0.3, 0.15, 0.05. top_p 0.7: the first two sum to 0.8, so two stay. 0.9: three stay."""
     logits = torch.tensor([[0.15, 0.5, 0.05, 0.3]]).log()
-    loves_the_least = torch.tensor([[5.0, 0.0, 9.0, 1.0]])
-    assert choose(logits, loves_the_least, 1.0, 0.7)[0].item() == 3
-    assert choose(logits, loves_the_least, 1.0, 0.9)[0].item() == 0
-    assert choose(logits, loves_the_least, 1.0, 1.0)[0].item() == 2
-    assert choose(logits, loves_the_least, 0.0, 0.9)[0].item() == 1
-    assert choose(logits, loves_the_least, 1.0, 0.01)[0].item() == 1
+    favours_the_least = torch.tensor([[5.0, 0.0, 9.0, 1.0]])
+    assert choose(logits, favours_the_least, 1.0, 0.7)[0].item() == 3
+    assert choose(logits, favours_the_least, 1.0, 0.9)[0].item() == 0
+    assert choose(logits, favours_the_least, 1.0, 1.0)[0].item() == 2
+    assert choose(logits, favours_the_least, 0.0, 0.9)[0].item() == 1
+    assert choose(logits, favours_the_least, 1.0, 0.01)[0].item() == 1
 
 
 def test_tokens_are_drawn_as_often_as_their_probabilities_say():
@@ -156,7 +156,7 @@ def test_temperature_divides_the_logits():
 
 @pytest.mark.parametrize("temperature", [0.0, 0.1, 0.8, 2.0])
 @pytest.mark.parametrize("top_p", [0.3, 0.95, 1.0])
-def test_a_choice_that_is_sure_stays_when_logits_change_by_less_than_half_the_margin(temperature, top_p):
+def test_a_sure_choice_stays_when_logits_change_by_less_than_half_the_margin(temperature, top_p):
     """Logits on a grid of a fifth of the margin: about every other choice is a near tie."""
     draws = torch.Generator().manual_seed(1)
     grid = MARGIN / 5
@@ -169,7 +169,7 @@ def test_a_choice_that_is_sure_stays_when_logits_change_by_less_than_half_the_ma
     assert (tokens != again).any()
 
 
-def test_how_many_candidates_are_sorted_first_does_not_matter():
+def test_the_number_of_candidates_sorted_first_does_not_change_the_choice():
     draws = torch.Generator().manual_seed(2)
     logits, noise = torch.randn(50, 300, generator=draws), gumbel_noise(15_000, draws).view(50, 300)
     assert torch.equal(choose(logits, noise, 1.0, 0.9, candidates=4)[0], choose(logits, noise, 1.0, 0.9)[0])

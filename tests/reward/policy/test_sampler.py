@@ -1,10 +1,11 @@
-"""The sampler, with policies behind a real server on this machine."""
+"""The sampler, with policies on a real server on this machine."""
 
 import pytest
 
 from chat_server import Answer, says
 from label_data.oversight.progress import item_counts, store_counts
 from label_data.records import user_prompt
+from label_data.sentences import say as sentence
 from label_data.settings import PolicySettings, ProjectSettings
 from label_data.store.adding import add_prompts
 from label_data.store.samples import retry_failed
@@ -30,7 +31,7 @@ def texts(store):
     return {group.prompt.id: [completion.text for completion in group.completions] for group in groups(store)}
 
 
-def test_each_waiting_prompt_gets_k_completions_dealt_among_the_policies(store, chat_server):
+def test_each_waiting_prompt_gets_k_completions_shared_out_among_the_policies(store, chat_server):
     """Five places over two policies: the first has places 0, 2 and 4, the second 1 and 3."""
     add_prompts(store, PROMPTS)
     sampled = sample(store, settings_for(chat_server, "first", "second", k=5))
@@ -65,15 +66,15 @@ def test_completions_depend_neither_on_the_order_of_prompts_nor_on_the_batch(tmp
 
 
 def test_seeds_differ_by_project_prompt_policy_place_and_redraw_and_fit_31_bits():
-    one = (0, "a", "p", 0, 0)
+    first = (0, "a", "p", 0, 0)
     others = [(1, "a", "p", 0, 0), (0, "b", "p", 0, 0), (0, "a", "q", 0, 0), (0, "a", "p", 1, 0), (0, "a", "p", 0, 1)]
-    seeds = {completion_seed(*arguments) for arguments in (one, *others)}
+    seeds = {completion_seed(*arguments) for arguments in (first, *others)}
     assert len(seeds) == 6
     assert all(0 <= seed < 2**31 for seed in seeds)
 
 
-def test_texts_that_repeat_or_are_empty_are_drawn_again_with_further_seeds(store, chat_server):
-    """Places 0 to 2 write the same but for white space, place 3 nothing: 0 stays, 1 to 3 are drawn once more."""
+def test_texts_that_repeat_or_are_empty_are_drawn_again_with_new_seeds(store, chat_server):
+    """Places 0 to 2 differ only in white space and place 3 is empty: 0 stays, and 1 to 3 are drawn again."""
     prompt = PROMPTS[0]
     add_prompts(store, [prompt])
     first = {
@@ -86,12 +87,12 @@ def test_texts_that_repeat_or_are_empty_are_drawn_again_with_further_seeds(store
     assert len(chat_server.bodies) == 4 + 3
 
 
-def test_a_prompt_with_one_text_only_fails_after_the_last_redraw_and_can_be_tried_again(store, chat_server):
+def test_a_prompt_with_only_one_text_fails_after_the_last_redraw_and_can_be_resampled(store, chat_server):
     """One of four places is kept, so each redraw asks for three: 4 + 3 REDRAWS requests."""
     add_prompts(store, PROMPTS[:1])
     chat_server.answer = lambda body: says("Always this.")
     sampled = sample(store, settings_for(chat_server))
-    assert sampled == Sampled(failed=1, reasons=("Of 4 completions no two had different texts.",))
+    assert sampled == Sampled(failed=1, reasons=(sentence("reward.policy.no_two_texts", count=4),))
     assert len(chat_server.bodies) == 4 + 3 * REDRAWS
     assert item_counts(store)["failed"] == 1
     retry_failed(store)
@@ -99,7 +100,7 @@ def test_a_prompt_with_one_text_only_fails_after_the_last_redraw_and_can_be_trie
     assert sample(store, settings_for(chat_server)).ready == 1
 
 
-def test_a_prompt_with_fewer_different_texts_than_k_is_ready_with_those(store, chat_server):
+def test_a_prompt_with_fewer_than_k_different_texts_is_ready_with_the_texts_it_has(store, chat_server):
     add_prompts(store, PROMPTS[:1])
     chat_server.answer = lambda body: says(["odd", "even"][body["seed"] % 2 == 0])
     assert sample(store, settings_for(chat_server, k=9)).completions == 2
@@ -122,19 +123,19 @@ def test_a_prompt_that_the_policy_refuses_fails_with_the_reason_and_the_others_a
     chat_server.answer = answer
     sampled = sample(store, settings_for(chat_server))
     assert (sampled.ready, sampled.failed) == (2, 1)
-    assert sampled.reasons == ("Policy 'p': the server refused a prompt (400).",)
+    assert sampled.reasons == (sentence("reward.policy.refused", policy="p", status="400"),)
 
 
-def test_when_a_policy_can_not_be_used_nothing_is_saved_and_the_prompts_wait(store, chat_server):
-    """The first policy has answered when the second turns out to be unknown to the server."""
+def test_when_a_policy_cannot_be_used_nothing_is_saved_and_the_prompts_wait(store, chat_server):
+    """The first policy has answered before the server turns out not to know the second."""
     chat_server.answer = lambda body: Answer(404, {}) if body["model"] == "second" else says(f"text {body['seed']}")
     add_prompts(store, PROMPTS)
-    with pytest.raises(PolicyError, match="knows no model 'second'"):
+    with pytest.raises(PolicyError, match="has no model 'second'"):
         sample(store, settings_for(chat_server, "first", "second"))
     assert item_counts(store)["waiting"] == 3
     assert store_counts(store).completions == 0
 
 
-def test_no_waiting_prompt_means_nothing_to_do(store, chat_server):
+def test_without_waiting_prompts_nothing_is_sampled(store, chat_server):
     assert sample(store, settings_for(chat_server)) == Sampled()
     assert chat_server.bodies == []

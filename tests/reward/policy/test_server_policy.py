@@ -1,4 +1,4 @@
-"""Policies behind a server, against a real one on this machine."""
+"""Policies on a server, tested against a real server on this machine."""
 
 import threading
 
@@ -6,6 +6,7 @@ import pytest
 
 from chat_server import Answer, says
 from label_data.records import Message, Prompt, user_prompt
+from label_data.sentences import say as sentence
 from label_data.settings import PolicySettings
 from reward.policy import PolicyError, Refused, Request
 from reward.policy.policies import storable
@@ -46,7 +47,7 @@ def test_a_request_carries_the_settings_and_the_completion_records_them(chat_ser
     assert completion.policy_revision == f"{policy.revision}+fp1"
 
 
-def test_the_revision_tells_models_and_servers_apart_and_shows_no_url():
+def test_the_revision_distinguishes_models_and_servers_and_shows_no_url():
     def revision(model, url):
         return OpenAIPolicy(PolicySettings("p", "openai", model, url)).revision
 
@@ -55,8 +56,8 @@ def test_the_revision_tells_models_and_servers_apart_and_shows_no_url():
     assert "http" not in revision("m", "http://user:secret@a/v1")
 
 
-def test_many_requests_are_under_way_at_once_and_answers_come_in_the_order_asked(chat_server):
-    """The server holds every answer until AT_ONCE requests are there: one after the other would end in time-outs."""
+def test_many_requests_run_at_once_and_answers_come_in_the_order_of_requests(chat_server):
+    """The server holds every answer until AT_ONCE requests are there, so requests in sequence would time out."""
     everyone = threading.Barrier(AT_ONCE)
 
     def answer(body):
@@ -69,7 +70,7 @@ def test_many_requests_are_under_way_at_once_and_answers_come_in_the_order_asked
 
 
 @pytest.mark.parametrize("status", [429, 500, 503])
-def test_a_server_that_fails_twice_is_asked_again_after_the_pause_it_asks_for(chat_server, status):
+def test_a_server_that_fails_twice_is_retried_after_the_pause_it_asks_for(chat_server, status):
     answers = [Answer(status, {}, SOON), Answer(status, {}, SOON), says("At last.")]
     chat_server.answer = lambda body: answers[len(chat_server.bodies) - 1]
     (completion,) = policy_of(chat_server).sample(requests(1))
@@ -80,17 +81,17 @@ def test_a_server_that_fails_twice_is_asked_again_after_the_pause_it_asks_for(ch
 @pytest.mark.parametrize(
     ("answer", "sentence"),
     [
-        (Answer(500, {}, SOON), "fails with status 500. See the server's own log."),
-        (Answer(429, {}, SOON), "asks for fewer requests (429). Wait, or raise the limit"),
-        (Answer(404, {}), "knows no model 'm', or the URL is wrong (404). It often ends with /v1."),
-        (Answer(200, "<html>Welcome</html>"), "does not answer as a chat completions server does."),
-        (Answer(200, "<html>Welcome</html>", {"Content-Type": "text/html"}), "does not answer as a chat completions"),
-        (Answer(200, {"choices": []}), "does not answer as a chat completions server does."),
-        (Answer(200, {"choices": [{"text": "old"}]}), "does not answer as a chat completions server does."),
-        (Answer(200, [1]), "does not answer as a chat completions server does."),
+        (Answer(500, {}, SOON), "fails with status 500. See the server's log."),
+        (Answer(429, {}, SOON), "limits the number of requests (status 429). Wait, or raise the rate limit"),
+        (Answer(404, {}), "has no model 'm', or the URL is wrong (status 404). The URL often ends with /v1."),
+        (Answer(200, "<html>Welcome</html>"), "does not answer like a chat completions server."),
+        (Answer(200, "<html>Welcome</html>", {"Content-Type": "text/html"}), "does not answer like a chat completions"),
+        (Answer(200, {"choices": []}), "does not answer like a chat completions server."),
+        (Answer(200, {"choices": [{"text": "old"}]}), "does not answer like a chat completions server."),
+        (Answer(200, [1]), "does not answer like a chat completions server."),
     ],
 )
-def test_a_server_that_is_of_no_use_is_named_with_what_to_do(chat_server, answer, sentence):
+def test_an_error_about_a_failing_server_names_it_and_the_remedy(chat_server, answer, sentence):
     chat_server.answer = lambda body: answer
     with pytest.raises(PolicyError, match="Policy 'far': ") as raised:
         policy_of(chat_server, retries=1).sample(requests(1))
@@ -98,36 +99,36 @@ def test_a_server_that_is_of_no_use_is_named_with_what_to_do(chat_server, answer
     assert sentence in str(raised.value)
 
 
-def test_a_server_that_is_down_is_named_with_what_to_do(chat_server):
+def test_an_error_about_a_server_that_is_down_names_it_and_the_remedy(chat_server):
     policy = policy_of(chat_server, retries=0)
     chat_server.close()
     with pytest.raises(PolicyError) as raised:
         policy.sample(requests(2))
     assert str(raised.value) == (
         f"Policy 'far': no server answers at {chat_server.base_url}. "
-        "Start it, or change the base URL on the Project page."
+        "Start the server, or change the base URL in Project settings."
     )
 
 
-def test_a_server_that_hangs_is_given_up_when_its_time_is_over(chat_server):
+def test_a_server_that_hangs_ends_in_a_timeout(chat_server):
     chat_server.answer = chat_server.hang
-    with pytest.raises(PolicyError, match="gave no answer within 0 seconds"):
+    with pytest.raises(PolicyError, match="did not answer within 0 seconds"):
         policy_of(chat_server, seconds=0.2, retries=0).sample(requests(1))
 
 
-def test_what_on_progress_raises_ends_the_sampling_at_once(chat_server):
-    """The server never answers and the time-out is 10 minutes, so only dropping the request can end this."""
+def test_an_exception_from_on_progress_ends_the_sampling_at_once(chat_server):
+    """The server never answers and the timeout is 10 minutes, so only dropping the requests can end this."""
     chat_server.answer = chat_server.hang
-    told = []
+    messages = []
 
     def stop_at_the_second(message):
-        told.append(message)
-        if len(told) == 2:
+        messages.append(str(message))
+        if len(messages) == 2:
             raise InterruptedError
 
     with pytest.raises(InterruptedError):
         policy_of(chat_server, seconds=600).sample(requests(3), stop_at_the_second)
-    assert told == ["far: 0 of 3 completions answered."] * 2
+    assert messages == ["far: 0 of 3 completions received."] * 2
 
 
 def test_on_progress_may_sample_from_the_same_policy(chat_server):
@@ -142,35 +143,42 @@ def test_on_progress_may_sample_from_the_same_policy(chat_server):
     assert (outer.text, inner[0].text) == ("text 1", "text 99")
 
 
-def test_the_key_comes_from_the_environment_and_gets_into_no_error(chat_server, monkeypatch):
+def test_the_key_comes_from_the_environment_and_appears_in_no_error(chat_server, monkeypatch):
     monkeypatch.setenv("FAR_KEY", "sk-very-secret")
     policy = policy_of(chat_server, key_name="FAR_KEY")
     policy.sample(requests(1))
     assert chat_server.keys == ["Bearer sk-very-secret"]
     chat_server.answer = lambda body: Answer(401, {"error": {"message": "Incorrect API key: sk-very-secret"}})
-    with pytest.raises(PolicyError, match=r"does not accept the key \(401; key: FAR_KEY\)") as raised:
+    with pytest.raises(PolicyError, match=r"rejects the API key in FAR_KEY \(status 401\)") as raised:
         policy.sample(requests(1))
     assert "secret" not in str(raised.value)
     assert "secret" not in repr(vars(policy))
 
 
+def test_a_server_that_needs_a_key_where_none_is_named_says_so(chat_server):
+    chat_server.answer = lambda body: Answer(401, {})
+    with pytest.raises(PolicyError, match="requires an API key"):
+        policy_of(chat_server).sample(requests(1))
+
+
 def test_without_its_key_nothing_is_sent(chat_server, monkeypatch):
     monkeypatch.delenv("FAR_KEY", raising=False)
-    with pytest.raises(PolicyError, match="the environment variable FAR_KEY holds no key"):
+    with pytest.raises(PolicyError, match="the environment variable FAR_KEY holds no API key"):
         policy_of(chat_server, key_name="FAR_KEY").sample(requests(1))
     assert chat_server.bodies == []
 
 
-def test_a_prompt_that_the_server_refuses_costs_only_itself(chat_server):
+def test_a_prompt_that_the_server_refuses_affects_no_other(chat_server):
     """The server's message repeats the prompt, so only its code is passed on."""
     too_long = {"error": {"message": "Too long: What is the capital", "code": "context_length_exceeded"}}
     chat_server.answer = lambda body: Answer(400, too_long) if body["seed"] == 1 else says("Paris.")
     first, second = policy_of(chat_server).sample(requests(2))
     assert first.text == "Paris."
-    assert second == Refused("Policy 'far': the server refused a prompt (400, context_length_exceeded).")
+    status = "400, context_length_exceeded"
+    assert second == Refused(sentence("reward.policy.refused", policy="far", status=status))
 
 
-def test_a_prompt_that_brings_a_system_message_keeps_it(chat_server):
+def test_a_prompt_with_its_own_system_message_keeps_it(chat_server):
     own = Prompt((Message("system", "Rhyme."), Message("user", "Hello")))
     policy_of(chat_server, system_prompt="Be brief.").sample([Request(own, 0)])
     assert chat_server.bodies[0]["messages"] == own.as_dicts
@@ -181,6 +189,6 @@ def test_an_answer_without_text_is_an_empty_completion(chat_server):
     assert policy_of(chat_server).sample(requests(1))[0].text == ""
 
 
-def test_text_that_no_database_keeps_is_replaced():
+def test_characters_that_no_database_stores_are_replaced():
     assert storable("a\0b") == "a\ufffdb"
     assert storable("half \ud83d, whole \ud83d\ude00") == "half \ufffd, whole 😀"

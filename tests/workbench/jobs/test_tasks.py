@@ -197,7 +197,7 @@ def test_a_policy_that_can_not_be_used_costs_no_prompt_and_is_not_asked_by_every
     do(work_store, "sample")
     job = latest_job(work_store, "sample")
     assert job.state == FAILED
-    assert str(job.message).startswith(f"Policy 'p': {chat_server.base_url} knows no model 'm'")
+    assert str(job.message).startswith(f"Policy 'p': {chat_server.base_url} has no model 'm'")
     assert item_counts(work_store)["waiting"] == 5
     assert keep_up(work_store) is None
     assert keep_up(work_store, after_failure=True)
