@@ -34,7 +34,7 @@ from label_data.data_folder import default_store
 from label_data.database.engine import open_store
 from label_data.oversight.progress import store_counts
 from label_data.store.adding import add_groups
-from label_data.store.annotators import annotator_named
+from label_data.store.annotators import find_or_add_annotator
 from label_data.store.stored_groups import groups
 from tests.support.browser import free_port, served
 
@@ -65,7 +65,7 @@ def measure(folder: Path, processes: int, annotators: int, seconds: float) -> He
     """Let so many annotators rank for so long."""
     held = Held(processes, annotators)
     store = open_store(default_store())
-    ids = [annotator_named(store, f"{processes} {annotators} {number}").id for number in range(annotators)]
+    ids = [find_or_add_annotator(store, f"{processes} {annotators} {number}").id for number in range(annotators)]
     store.dispose()
     with ExitStack() as stack:
         addresses = [stack.enter_context(app(folder, number)) for number in range(processes)]

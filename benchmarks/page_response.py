@@ -81,14 +81,14 @@ def main() -> None:
         from label_data.records import Completion
         from label_data.settings import ProjectSettings
         from label_data.store.adding import add_prompts
-        from label_data.store.annotators import annotator_named
+        from label_data.store.annotators import find_or_add_annotator
         from label_data.store.jobs import latest_job
         from label_data.store.projects import save_settings
         from label_data.store.samples import save_samples
         from workbench.jobs.asking import start_sampling
 
         store = open_store(default_store())
-        me = annotator_named(store, "Benchmark").id
+        me = find_or_add_annotator(store, "Benchmark").id
         prompts = list(read_prompts(ROOT / "workbench" / "starter_prompts.jsonl"))
         add_prompts(store, prompts)
         for prompt in prompts[:8]:

@@ -48,7 +48,7 @@ from label_data.data_folder import default_store
 from label_data.database.engine import open_store
 from label_data.oversight.progress import store_counts
 from label_data.store.adding import add_groups
-from label_data.store.annotators import annotator_named
+from label_data.store.annotators import find_or_add_annotator
 from label_data.store.stored_groups import groups
 from tests.support.browser import chromium, free_port, served
 
@@ -279,7 +279,7 @@ def measure(browser: Browser, kind: str, folder: Path, tasks: int, annotators: i
     measured = Measured(kind, annotators)
     os.environ["WORKBENCH_DATA"] = str(folder)
     store, port = open_store(default_store()), free_port()
-    me, *ids = (annotator_named(store, f"{kind} {annotators} {number}").id for number in range(annotators + 1))
+    me, *ids = (find_or_add_annotator(store, f"{kind} {annotators} {number}").id for number in range(annotators + 1))
     store.dispose()
     command = {
         "screen": [sys.executable, "-m", "workbench", "app", "--port", str(port)],

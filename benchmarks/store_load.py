@@ -48,7 +48,7 @@ from label_data.oversight.progress import store_counts
 from label_data.records import Group, Ranking
 from label_data.settings import ProjectSettings
 from label_data.store.adding import add_groups
-from label_data.store.annotators import annotator_named
+from label_data.store.annotators import find_or_add_annotator
 from label_data.store.projects import save_settings
 from tests.support.postgres_server import running_postgres
 
@@ -109,7 +109,7 @@ def fill(file: Path, prompts: int, rankings: int, progress: Progress) -> None:
 def work(address: str, names: list[str], seconds: float) -> None:
     """Be these annotators for so long, from when a line is read; print what each did as JSON."""
     store = open_store(address)
-    ids = [annotator_named(store, name).id for name in names]
+    ids = [find_or_add_annotator(store, name).id for name in names]
     print("ready", flush=True)
     sys.stdin.readline()
     began = sum(psutil.Process().cpu_times()[:2])

@@ -9,15 +9,15 @@ from typing import Any
 from sqlalchemy import Connection, Row, bindparam, delete, select, update
 
 from label_data.assignment.picking import lock_cursor
-from label_data.assignment.tasks import AHEAD, TASK, Task, lease_at_once, not_given
+from label_data.assignment.tasks import AHEAD, TASK, Task, lease_without_waiting, task_not_held
 from label_data.database import schema
 from label_data.database.engine import Store, change, writing
 from label_data.errors import InputError
 from label_data.records import Completion, Demonstration, Group, Ranking, Span
 from label_data.settings import ProjectSettings
-from label_data.store.counting import LOCKED_ITEM, settle
-from label_data.store.projects import PROJECT, newest_settings, settings_of
-from label_data.store.rows import add_completion, add_demonstration, add_ranking
+from label_data.store.counting import LOCKED_ITEM, settle_task
+from label_data.store.projects import PROJECT, current_settings_columns, settings_from_row
+from label_data.store.single_records import add_completion, add_demonstration, add_ranking
 from label_data.store.stored_groups import groups_in
 
 log = logging.getLogger(__name__)
@@ -33,7 +33,7 @@ _DROP_DRAFT = delete(_drafts).where(_drafts.c.task == _token)
 
 
 _TASK_AND_ITEM = TASK.add_columns(
-    *_items.c["done", "leased", "skipped", "place", "gold", "least"], *newest_settings(_tasks.c.project)
+    *_items.c["done", "leased", "skipped", "place", "gold", "least"], *current_settings_columns(_tasks.c.project)
 )
 
 
@@ -84,7 +84,7 @@ def submit(store: Store, answer: Answer, annotator: str) -> str:
     Raises InputError if the task is not this annotator's, the answer does not fit it, what it revises is not their
     newest ranking of it (two tabs can't both revise one) or was withdrawn.
     """
-    with writing(store, beside_others=True) as connection:
+    with writing(store, concurrently=True) as connection:
         said, _ = _submitted(connection, answer, annotator)
         return said
 
@@ -103,10 +103,10 @@ def submit_then_next(
         return submit(store, answer, annotator), []
     said = None
     try:
-        with writing(store, beside_others=True) as connection:
+        with writing(store, concurrently=True) as connection:
             lock_cursor(connection, project, annotator)  # before the item, as everywhere
             said, of_project = _submitted(connection, answer, annotator)
-            tasks = lease_at_once(connection, annotator, project, count) if of_project == project else []
+            tasks = lease_without_waiting(connection, annotator, project, count) if of_project == project else []
         return said, tasks
     except Exception as error:
         if said is None and isinstance(error, InputError):
@@ -120,8 +120,8 @@ def _submitted(connection: Connection, answer: Answer, annotator: str) -> tuple[
     of_task = {"of_token": answer.token, "who": annotator}
     task = item = connection.execute(_LOCKED, of_task).first()
     if task is None:
-        raise not_given()
-    settings, revision = settings_of(task)
+        raise task_not_held()
+    settings, revision = settings_from_row(task)
     if not answer.submission:
         raise InputError("The answer has no submission id, so a repeat could not be told. Reload the page.")
     ranking = _ranking(answer, task, settings, revision)
@@ -144,7 +144,7 @@ def _submitted(connection: Connection, answer: Answer, annotator: str) -> tuple[
         connection.execute(_GOLD, {"item_number": task.item, "new_gold": gold})
         item = connection.execute(LOCKED_ITEM, {"item_number": task.item}).one()
     state = schema.SKIPPED if ranking.outcome == "skipped" else schema.DONE
-    settle(connection, item, task, state, settings.annotators_per_prompt)
+    settle_task(connection, item, task, state, settings.annotators_per_prompt)
     return said, task.project
 
 

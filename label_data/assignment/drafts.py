@@ -13,14 +13,14 @@ from sqlalchemy import bindparam, select
 
 from label_data.assignment.leases import renew
 from label_data.assignment.own_rankings import current_submission
-from label_data.assignment.tasks import task_in
+from label_data.assignment.tasks import task_row
 from label_data.canonical import canonical
 from label_data.database import schema
 from label_data.database.engine import Store, writing
 from label_data.errors import InputError
 from label_data.records import check_text
-from label_data.store.projects import settings_in
-from label_data.store.rows import UPSERTING_INSERT
+from label_data.store.projects import current_settings
+from label_data.store.single_records import UPSERT
 
 LONGEST_DRAFT = 500_000
 """Characters; room for a demonstration of the greatest length and all that goes with it."""
@@ -46,8 +46,8 @@ def save_draft(store: Store, token: str, annotator: str, draft: Mapping[str, Any
     except ValueError as error:
         raise InputError(f"The draft can't be kept: {error}") from None
     drafts = schema.drafts
-    with writing(store, beside_others=True) as connection:
-        task = task_in(connection, token, annotator)
+    with writing(store, concurrently=True) as connection:
+        task = task_row(connection, token, annotator)
         connection.execute(_LOCK_TASK, {"of_token": token})
         if current_submission(connection, token) != draft.get("revises"):
             return False
@@ -56,8 +56,8 @@ def save_draft(store: Store, token: str, annotator: str, draft: Mapping[str, Any
         newest = connection.scalar(select(drafts.c.edited_us).where(drafts.c.task == token))
         if newest is not None and newest > edited:
             return False
-        new = UPSERTING_INSERT[connection.dialect.name](drafts).values(task=token, content=content, edited_us=edited)
+        new = UPSERT[connection.dialect.name](drafts).values(task=token, content=content, edited_us=edited)
         changed = {"content": content, "edited_us": edited}
         connection.execute(new.on_conflict_do_update(index_elements=["task"], set_=changed))
-        renew(connection, token, settings_in(connection, task.project)[0])
+        renew(connection, token, current_settings(connection, task.project)[0])
     return True

@@ -10,8 +10,8 @@ from sqlalchemy import Connection, select, update
 from label_data.database import schema
 from label_data.database.engine import Store, reading, writing
 from label_data.errors import InputError
-from label_data.store.counting import LOCKED_ITEM, settle_again
-from label_data.store.projects import PROJECT, settings_in
+from label_data.store.counting import LOCKED_ITEM, recount_item
+from label_data.store.projects import PROJECT, current_settings
 
 _rankings, _later = schema.rankings, schema.rankings.alias("later")
 IS_CURRENT = ~select(_later.c.number).where(_later.c.revises == _rankings.c.submission).exists() & (
@@ -72,8 +72,8 @@ def unmark_gold(store: Store, submission: str) -> bool:
             return False
         connection.execute(update(items).where(items.c.number == number).values(gold=None))
         item = connection.execute(LOCKED_ITEM, {"item_number": number}).one()
-        settings, _ = settings_in(connection, item.project)
-        settle_again(connection, item, settings.annotators_per_prompt)
+        settings, _ = current_settings(connection, item.project)
+        recount_item(connection, item, settings.annotators_per_prompt)
         return True
 
 

@@ -12,8 +12,8 @@ from sqlalchemy import BigInteger, Connection, Row, Update, bindparam, or_, sele
 from label_data.database import schema
 from label_data.database.engine import Store, writing
 from label_data.settings import ProjectSettings
-from label_data.store.counting import LOCKED_ITEM, settle_again
-from label_data.store.projects import settings_in
+from label_data.store.counting import LOCKED_ITEM, recount_item
+from label_data.store.projects import current_settings
 
 SECOND = 1_000_000
 GRACE = 60 * SECOND
@@ -56,24 +56,24 @@ _OF_TOKENS = (
 )
 
 
-def take_back_lapsed(store: Store, but_of: str) -> None:
+def release_expired(store: Store, but_of: str) -> None:
     """Take back tasks whose lease ran out, those of one annotator aside, so that others get their prompts.
 
     In a transaction of its own: it locks items before cursors, so one that holds its cursor can't do it.
     """
-    with writing(store, beside_others=True) as connection:
+    with writing(store, concurrently=True) as connection:
         lapsed = sorted(connection.execute(_LAPSED, {"who": but_of}).all(), key=lambda task: task.number)
         # One whose item is locked is just being submitted, or taken back.
         free = [task for task in lapsed if connection.execute(_LOCK_IF_FREE, {"item_number": task.item}).first()]
         _take_back(connection, free, _TAKE_BACK_LAPSED)
 
 
-def take_back(store: Store, tokens: Sequence[str]) -> int:
+def release_tasks(store: Store, tokens: Sequence[str]) -> int:
     """Take these tasks back from their annotators, so that others get the prompts at once; return how many those were.
 
     For whoever runs the project. What their annotators still send is kept, as that of any lease that ran out.
     """
-    with writing(store, beside_others=True) as connection:
+    with writing(store, concurrently=True) as connection:
         found = connection.execute(_OF_TOKENS, {"tokens": list(tokens)}).all()
         for task in found:
             connection.execute(LOCKED_ITEM, {"item_number": task.item}).one()
@@ -93,9 +93,9 @@ def _take_back(connection: Connection, tasks: Sequence[Row[Any]], take: Update) 
                 connection.execute(_FREE, {"item_number": task.item})
                 freed.add((task.project, task.item))
     for project, number in sorted(freed):
-        settings, _ = settings_in(connection, project)
+        settings, _ = current_settings(connection, project)
         item = connection.execute(LOCKED_ITEM, {"item_number": number}).one()
-        settle_again(connection, item, settings.annotators_per_prompt)
+        recount_item(connection, item, settings.annotators_per_prompt)
     return taken
 
 
@@ -128,12 +128,12 @@ _SHORTEN = (
 _RENEW_ONE = update(_tasks).where(_tasks.c.token == bindparam("of_token"), schema.is_open).values(expires_us=EXPIRES)
 
 
-def leave(store: Store, annotator: str) -> int:
+def shorten_leases(store: Store, annotator: str) -> int:
     """Leave the annotator's open tasks a minute more, those with a draft aside; return how many those are.
 
     Not at once: a page that is loaded again leaves too, and must find the same task.
     """
-    with writing(store, beside_others=True) as connection:
+    with writing(store, concurrently=True) as connection:
         connection.execute(_LOCK_CURSORS.with_for_update(key_share=True), {"who": annotator})
         connection.execute(LOCK_OPEN, {"who": annotator})
         return connection.execute(_SHORTEN, {"who": annotator}).rowcount

@@ -6,13 +6,13 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, insert, select, update
 
-from label_data.assignment.tasks import Task, task_in, task_of
+from label_data.assignment.tasks import Task, task_of, task_row
 from label_data.database import schema
 from label_data.database.engine import Store, reading, writing
 from label_data.errors import InputError
 from label_data.records import Demonstration, Group, Ranking
-from label_data.store.counting import LOCKED_ITEM, settle
-from label_data.store.projects import settings_in
+from label_data.store.counting import LOCKED_ITEM, settle_task
+from label_data.store.projects import current_settings
 from label_data.store.stored_groups import groups_in
 
 _later = schema.rankings.alias("later")
@@ -38,7 +38,7 @@ def current_submission(connection: Connection, token: str) -> str | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
+class OwnRanking:
     """One task that its annotator has ranked: what My work lists, and what is opened to be changed."""
 
     task: Task
@@ -48,13 +48,15 @@ class Work:
     """What was written with it."""
 
 
-def work_of(store: Store, annotator: str, search: str = "", limit: int = 20, project: str | None = None) -> list[Work]:
+def own_rankings(
+    store: Store, annotator: str, search: str = "", limit: int = 20, project: str | None = None
+) -> list[OwnRanking]:
     """Return up to `limit` of the annotator's own rankings, newest first, whose prompt has the text, case aside.
 
     `project`: only those made for it. What was withdrawn is not among them.
     """
     wanted = search.casefold().strip()
-    found: list[Work] = []
+    found: list[OwnRanking] = []
     with reading(store) as connection:
         last = None
         while len(found) < limit and (rows := _ranked_rows(connection, annotator, project, last)):
@@ -83,16 +85,16 @@ def _ranked_rows(connection: Connection, annotator: str, project: str | None, be
     return connection.execute(query if before is None else query.where(rankings.c.number < before)).all()
 
 
-def _work(connection: Connection, task: Row[Any], submission: str, group: Group) -> Work:
+def _work(connection: Connection, task: Row[Any], submission: str, group: Group) -> OwnRanking:
     (ranking,) = (ranking for ranking in group.rankings if ranking.submission == submission)
     written = (found for found in group.demonstrations if found.submission == submission)
-    return Work(task_of(connection, task, group), ranking, next(written, None))
+    return OwnRanking(task_of(connection, task, group), ranking, next(written, None))
 
 
-def reopened(store: Store, token: str, annotator: str) -> Work:
+def reopen(store: Store, token: str, annotator: str) -> OwnRanking:
     """Return the annotator's ranked task, to be changed; InputError if it is not theirs or not ranked yet."""
     with reading(store) as connection:
-        task = task_in(connection, token, annotator)
+        task = task_row(connection, token, annotator)
         current = current_submission(connection, token)
         if current is None:
             raise InputError("This prompt is not ranked yet. Rank it on the Rank page.")
@@ -105,7 +107,7 @@ def reopened(store: Store, token: str, annotator: str) -> Work:
 def own_task(store: Store, submission: str, annotator: str) -> str | None:
     """Return the token of the task that this ranking was made for, if it is the annotator's own and not withdrawn.
 
-    `reopened` then opens it, at the newest ranking of its chain.
+    `reopen` then opens it, at the newest ranking of its chain.
     """
     rankings, tasks = schema.rankings, schema.tasks
     query = (
@@ -128,9 +130,9 @@ def ranking_with(store: Store, submission: str) -> tuple[Group, Ranking] | None:
     return group, next(one for one in group.rankings if one.submission == submission)
 
 
-def policies_of(store: Store, token: str, annotator: str) -> tuple[str, ...]:
+def policies_shown(store: Store, token: str, annotator: str) -> tuple[str, ...]:
     """Return who wrote what the annotator was shown, in that order; InputError before it is ranked."""
-    return tuple(completion.policy or "?" for completion in reopened(store, token, annotator).task.completions)
+    return tuple(completion.policy or "?" for completion in reopen(store, token, annotator).task.completions)
 
 
 def retract(store: Store, submission: str, annotator: str) -> bool:
@@ -148,7 +150,7 @@ def retract(store: Store, submission: str, annotator: str) -> bool:
         ).first()
         if row is None or row.task is None or row.annotator != annotator:
             raise InputError("This ranking is not yours, so you can't withdraw it. Reload the page.")
-        number = task_in(connection, row.task, annotator).item
+        number = task_row(connection, row.task, annotator).item
         item = connection.execute(LOCKED_ITEM, {"item_number": number}).one()
         task = connection.execute(
             select(schema.tasks).where(schema.tasks.c.token == row.task).with_for_update(key_share=True)
@@ -164,6 +166,6 @@ def retract(store: Store, submission: str, annotator: str) -> bool:
         now = schema.now_us()
         for one in chain:
             connection.execute(insert(retractions).values(submission=one, retracted_us=now))
-        settings, _ = settings_in(connection, task.project)
-        settle(connection, item, task, schema.RETRACTED, settings.annotators_per_prompt)
+        settings, _ = current_settings(connection, task.project)
+        settle_task(connection, item, task, schema.RETRACTED, settings.annotators_per_prompt)
         return True

@@ -14,11 +14,11 @@ from label_data.database import schema
 from label_data.database.engine import change
 from label_data.records import MOST_COMPLETIONS, distinct
 from label_data.settings import ProjectSettings
-from label_data.store.counting import asked_of_items
-from label_data.store.projects import newest_settings
+from label_data.store.counting import rankings_requested
+from label_data.store.projects import current_settings_columns
 from label_data.store.queue import enqueue
-from label_data.store.rows import UPSERTING_INSERT
-from label_data.store.stored_groups import completion_in
+from label_data.store.single_records import UPSERT
+from label_data.store.stored_groups import completion_from_row
 
 FRESH = 60 * SECOND
 """Microseconds of a lease, or a twentieth of it if that is less, after which it is renewed when its annotator asks for
@@ -34,7 +34,7 @@ WINDOW = 50
 _random = secrets.SystemRandom()
 
 
-_has_place = _items.c.done + _items.c.leased < asked_of_items("asked")
+_has_place = _items.c.done + _items.c.leased < rankings_requested("asked")
 
 
 _had = (
@@ -145,7 +145,7 @@ _OUTLOOK = (
         _held.with_only_columns(func.min(_tasks.c.expires_us - schema.now_us())).scalar_subquery().label("left"),
         (schema.projects.c.next_place - 1).label("last_place"),
         _cursors.c["place", "turn"],
-        *newest_settings(schema.projects.c.id),
+        *current_settings_columns(schema.projects.c.id),
     )
     .join(_cursors, _my_cursor)
     .where(schema.projects.c.id == _of)
@@ -164,7 +164,7 @@ _NEW_CURSOR = {
     dialect: new(_cursors)
     .values(project=_of, annotator=_who, place=0, turn=bindparam("new_turn"))
     .on_conflict_do_nothing()
-    for dialect, new in UPSERTING_INSERT.items()
+    for dialect, new in UPSERT.items()
 }
 
 
@@ -206,7 +206,7 @@ _ANEW = {
     )
     .on_conflict_do_nothing()
     .returning(_tasks.c.number)
-    for dialect, new in UPSERTING_INSERT.items()
+    for dialect, new in UPSERT.items()
 }
 
 
@@ -259,10 +259,10 @@ def lock_cursor(connection: Connection, project: str, annotator: str) -> None:
         connection.execute(_LOCK_CURSOR, me).one()
 
 
-def outlook(connection: Connection, project: str, annotator: str) -> Row[Any]:
+def assignment_state(connection: Connection, project: str, annotator: str) -> Row[Any]:
     """Return what `lease_more` goes by, read after the annotator's cursor was locked; it has the project's settings.
 
-    If `others_lapsed`, `take_back_lapsed` should come first, so that the annotator finds these prompts.
+    If `others_lapsed`, `release_expired` should come first, so that the annotator finds these prompts.
     """
     return connection.execute(_OUTLOOK, {"of_project": project, "who": annotator}).one()
 
@@ -272,7 +272,7 @@ def lease_more(
     project: str,
     annotator: str,
     settings: ProjectSettings,
-    outlook: Row[Any],
+    state: Row[Any],
     count: int,
     waits: bool = True,
 ) -> None:
@@ -284,10 +284,10 @@ def lease_more(
     """
     lease = settings.lease_minutes * 60 * SECOND
     me = {"of_project": project, "who": annotator, "lease": lease}
-    wanted = count - outlook.held
-    has_given = wanted > 0 and _lease(connection, me, settings, outlook, wanted, waits)
-    if outlook.held and not lease - min(FRESH, lease // 20) <= outlook.left <= lease:
-        if outlook.held > 1:
+    wanted = count - state.held
+    has_given = wanted > 0 and _lease(connection, me, settings, state, wanted, waits)
+    if state.held and not lease - min(FRESH, lease // 20) <= state.left <= lease:
+        if state.held > 1:
             connection.execute(_LOCK_OPEN_HERE, me)
         change(connection, _RENEW, **me)
     if has_given and settings.order_of_work == "fewest":  # what was given out goes to the end
@@ -298,14 +298,14 @@ def _lease(
     connection: Connection,
     me: dict[str, Any],
     settings: ProjectSettings,
-    outlook: Row[Any],
+    state: Row[Any],
     wanted: int,
     waits: bool,
 ) -> bool:
     """Lease up to `wanted` more, move the cursor past them, and return whether there were any."""
-    look = me | {"asked": settings.annotators_per_prompt, "place": outlook.place}
-    turn = outlook.turn
-    again = connection.execute(_MINE_AGAIN, look | {"wanted": wanted}).all() if outlook.had_lapse else []
+    look = me | {"asked": settings.annotators_per_prompt, "place": state.place}
+    turn = state.turn
+    again = connection.execute(_MINE_AGAIN, look | {"wanted": wanted}).all() if state.had_lapse else []
     for item in again:
         if _open_again(connection, me, item.number, ""):
             _take(connection, item.number, settings)
@@ -318,9 +318,9 @@ def _lease(
         for item, rows in groupby(found, key=lambda row: row.item_number):
             turn += 1
             is_test = _give_test(connection, me, settings, turn)
-            if not is_test and _give(connection, me, item, rows, turn, outlook.had_lapse):
+            if not is_test and _give(connection, me, item, rows, turn, state.had_lapse):
                 _take(connection, item, settings)
-    change(connection, _MOVE, **look, last_place=outlook.last_place, new_turn=turn)
+    change(connection, _MOVE, **look, last_place=state.last_place, new_turn=turn)
     return bool(again or found)
 
 
@@ -346,11 +346,11 @@ def _give(
     """
     if had_lapse and _open_again(connection, me, item, ""):
         return True
-    shown = [completion.id for completion in distinct([completion_in(row) for row in rows])[:MOST_COMPLETIONS]]
+    shown = [completion.id for completion in distinct([completion_from_row(row) for row in rows])[:MOST_COMPLETIONS]]
     _random.shuffle(shown)
     if _insert(connection, me, item, "", shown, turn):
         return True
-    # On PostgreSQL their task of it may have come to an end since `outlook` looked, or been submitted late since then.
+    # On PostgreSQL their task of it may have come to an end since `assignment_state` looked, or been submitted late since then.
     return _open_again(connection, me, item, "")
 
 

@@ -13,32 +13,32 @@ from sqlalchemy import func, select, update
 from label_data.assignment.gold import IS_CURRENT
 from label_data.database import schema
 from label_data.database.engine import Store, reading, writing
-from label_data.store.counting import LOCKED_ITEM, settle_again
-from label_data.store.projects import PROJECT, settings_in
+from label_data.store.counting import LOCKED_ITEM, recount_item
+from label_data.store.projects import PROJECT, current_settings
 
 _items, _rankings = schema.items, schema.rankings
 
 
 @dataclass(frozen=True, slots=True)
-class AskedAgain:
+class RelabellingRequest:
     """What became of prompts whose rankings were doubted."""
 
-    prompts: int
+    requested: int
     """Of which one more ranking is asked for now."""
-    asked_before: int
+    already_requested: int
     """Of which one was asked for before."""
-    with_others: int
+    still_open: int
     """Which others are to rank anyway."""
-    gone: int
+    unavailable: int
     """Rankings that are not of this project's prompts, or were changed or withdrawn since; and gold prompts, whose
     ranking is known."""
 
 
-def ask_again(store: Store, submissions: Iterable[str], project: str = PROJECT) -> AskedAgain:
+def request_relabelling(store: Store, submissions: Iterable[str], project: str = PROJECT) -> RelabellingRequest:
     """Ask one more annotator for the prompt of each of these rankings; no prompt is asked for twice."""
-    found = {"prompts": 0, "asked_before": 0, "with_others": 0, "gone": 0}
+    found = {"requested": 0, "already_requested": 0, "still_open": 0, "unavailable": 0}
     with writing(store) as connection:
-        settings, _ = settings_in(connection, project)
+        settings, _ = current_settings(connection, project)
         wanted: dict[int, None] = {}
         for submission in dict.fromkeys(submissions):
             number = connection.scalar(
@@ -47,27 +47,27 @@ def ask_again(store: Store, submissions: Iterable[str], project: str = PROJECT) 
                 .where(_rankings.c.submission == submission, _items.c.project == project, IS_CURRENT)
             )
             if number is None:
-                found["gone"] += 1
+                found["unavailable"] += 1
             else:
                 wanted[number] = None
         for number in sorted(wanted):
             item = connection.execute(LOCKED_ITEM, {"item_number": number}).one()
             if item.gold is not None:
-                found["gone"] += 1
+                found["unavailable"] += 1
             elif item.least:
-                found["asked_before"] += 1
+                found["already_requested"] += 1
             elif item.state != schema.RANKED:
-                found["with_others"] += 1
+                found["still_open"] += 1
             else:
-                found["prompts"] += 1
+                found["requested"] += 1
                 one_more = max(item.done, settings.annotators_per_prompt) + 1
                 connection.execute(update(_items).where(_items.c.number == number).values(least=one_more))
                 item = connection.execute(LOCKED_ITEM, {"item_number": number}).one()
-                settle_again(connection, item, settings.annotators_per_prompt)
-    return AskedAgain(**found)
+                recount_item(connection, item, settings.annotators_per_prompt)
+    return RelabellingRequest(**found)
 
 
-def answered_again(store: Store, project: str = PROJECT) -> tuple[int, int]:
+def relabelling_progress(store: Store, project: str = PROJECT) -> tuple[int, int]:
     """Return of how many prompts one more ranking was asked for, and how many of them have it."""
     of_project = (_items.c.project == project) & (_items.c.least > 0)
     with reading(store) as connection:

@@ -11,14 +11,14 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, select
 
-from label_data.assignment.leases import take_back_lapsed
-from label_data.assignment.picking import lease_more, lock_cursor, outlook
+from label_data.assignment.leases import release_expired
+from label_data.assignment.picking import assignment_state, lease_more, lock_cursor
 from label_data.database import schema
 from label_data.database.engine import Store, writing
 from label_data.errors import InputError
 from label_data.records import Completion, Group, Prompt
-from label_data.store.projects import PROJECT, settings_of
-from label_data.store.stored_groups import completion_in, prompt_in
+from label_data.store.projects import PROJECT, settings_from_row
+from label_data.store.stored_groups import completion_from_row, prompt_from_row
 
 AHEAD = 2
 """Tasks that an annotator holds: the one on the screen, and the one sent along so that it is there at once."""
@@ -71,30 +71,33 @@ def next_tasks(store: Store, annotator: str, project: str = PROJECT, count: int 
     when its task is asked for, once a minute of it is gone. Some tasks are repeats or gold prompts; nothing in a Task
     tells which.
     """
-    with writing(store, beside_others=True) as connection:
+    with writing(store, concurrently=True) as connection:
         lock_cursor(connection, project, annotator)
-        now = outlook(connection, project, annotator)
+        now = assignment_state(connection, project, annotator)
         if not now.others_lapsed:
             return _leased(connection, annotator, project, now, count)
-    take_back_lapsed(store, but_of=annotator)
-    with writing(store, beside_others=True) as connection:
+    release_expired(store, but_of=annotator)
+    with writing(store, concurrently=True) as connection:
         lock_cursor(connection, project, annotator)
-        return _leased(connection, annotator, project, outlook(connection, project, annotator), count)
+        return _leased(connection, annotator, project, assignment_state(connection, project, annotator), count)
 
 
 def _leased(
     connection: Connection, annotator: str, project: str, now: Row[Any], count: int, waits: bool = True
 ) -> list[Task]:
-    settings, _ = settings_of(now)
+    settings, _ = settings_from_row(now)
     lease_more(connection, project, annotator, settings, now, count, waits)
     mine = {"who": annotator, "of_project": project}
-    by_id = {row.id: completion_in(row) for row in connection.execute(_HELD_COMPLETIONS, mine)}
-    return [_task(row, prompt_in(row), by_id, row.draft or "") for row in connection.execute(_HELD, mine).all()[:count]]
+    by_id = {row.id: completion_from_row(row) for row in connection.execute(_HELD_COMPLETIONS, mine)}
+    return [
+        _task(row, prompt_from_row(row), by_id, row.draft or "")
+        for row in connection.execute(_HELD, mine).all()[:count]
+    ]
 
 
-def lease_at_once(connection: Connection, annotator: str, project: str, count: int) -> list[Task]:
+def lease_without_waiting(connection: Connection, annotator: str, project: str, count: int) -> list[Task]:
     """Return all `count` tasks, or none if some of them would have to be waited for."""
-    now = outlook(connection, project, annotator)
+    now = assignment_state(connection, project, annotator)
     tasks = [] if now.others_lapsed else _leased(connection, annotator, project, now, count, waits=False)
     return tasks if len(tasks) == count else []
 
@@ -111,14 +114,14 @@ def task_of(connection: Connection, row: Row[Any], group: Group) -> Task:
     return _task(row, group.prompt, by_id, draft)
 
 
-def task_in(connection: Connection, token: str, annotator: str) -> Row[Any]:
+def task_row(connection: Connection, token: str, annotator: str) -> Row[Any]:
     """Return the row of the annotator's task, with its prompt_id; InputError if it is not theirs."""
     task = connection.execute(TASK, {"of_token": token, "who": annotator}).first()
     if task is None:
-        raise not_given()
+        raise task_not_held()
     return task
 
 
-def not_given() -> InputError:
+def task_not_held() -> InputError:
     """Return the error for a task that this annotator does not hold."""
     return InputError("This task was not given to you, or its prompt went to another. Reload the page.")

@@ -20,11 +20,11 @@ from label_data.oversight.check import (
     WAL_RESET,
     database_version,
     has_wal_reset_fault,
-    mend_counters,
     problems,
+    repair_counters,
     store_revision,
 )
-from label_data.oversight.copies import Copied, back_up, copy_store, restore
+from label_data.oversight.copies import CopySummary, back_up, copy_store, restore
 from label_data.oversight.progress import item_counts
 from label_data.store.projects import Project, project_named
 from label_data.store.stored_groups import groups
@@ -68,7 +68,7 @@ def check(
         if opened.dialect.name == "sqlite" and has_wal_reset_fault(sqlite3.sqlite_version_info):
             print(f"Know this: {WAL_RESET}")
         if mend:
-            print(f"Counters mended: those of {mend_counters(opened):,} prompts were wrong.")
+            print(f"Counters mended: those of {repair_counters(opened):,} prompts were wrong.")
         found = 0
         with _progress() as advance:
             for found, problem in enumerate(problems(opened, advance), start=1):  # noqa: B007 - the last is the count
@@ -116,7 +116,7 @@ def _progress() -> Iterator[Callable[[str, int], object]]:
         yield advance
 
 
-def _print_copied(copied: Copied, both: str) -> None:
+def _print_copied(copied: CopySummary, both: str) -> None:
     for table, rows in copied.rows.items():
         print(f"{rows:>12,} {table}")
     print(f"{both} the same bytes, sha256 {copied.sha256}.")

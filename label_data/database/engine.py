@@ -210,7 +210,7 @@ def reading(store: Store) -> Iterator[Connection]:
 
 
 @contextmanager
-def roomy(connection: Connection, kib: int = ROOMY_KIB) -> Iterator[None]:
+def large_cache(connection: Connection, kib: int = ROOMY_KIB) -> Iterator[None]:
     """Keep so much of a SQLite file in memory inside the block, for when much is added to all parts of the indexes."""
     if connection.dialect.name != "sqlite":
         yield
@@ -224,23 +224,23 @@ def roomy(connection: Connection, kib: int = ROOMY_KIB) -> Iterator[None]:
 
 
 @contextmanager
-def writing(store: Store, beside_others: bool = False) -> Iterator[Connection]:
+def writing(store: Store, concurrently: bool = False) -> Iterator[Connection]:
     """Open a transaction in its turn, and commit it unless an error leaves it.
 
-    It is the only one that writes, so what it reads stays true until it ends. `beside_others`: on PostgreSQL those
+    It is the only one that writes, so what it reads stays true until it ends. `concurrently`: on PostgreSQL those
     that say so too may write at the same time, so it locks what it reads before it decides by it.
     """
     gate: Gate = store.get_execution_options()["gate"]
     with gate.turn(), store.begin() as connection:
-        _take_turn(connection, beside_others)
+        _take_turn(connection, concurrently)
         yield connection
 
 
-def _take_turn(connection: Connection, beside_others: bool) -> None:
+def _take_turn(connection: Connection, concurrently: bool) -> None:
     if connection.dialect.name == "sqlite":
         connection.exec_driver_sql("BEGIN IMMEDIATE")
     else:
-        connection.execute(_SHARED if beside_others else _ALONE)
+        connection.execute(_SHARED if concurrently else _ALONE)
 
 
 def change(connection: Connection, statement: Insert | Update | Delete, **values: Any) -> CursorResult[Any]:
@@ -328,7 +328,7 @@ def _migrate(engine: Engine, current: str | None, path: Path | None) -> None:
         if path is not None:  # foreign keys can only be switched outside a transaction
             connection.connection.driver_connection.execute("PRAGMA foreign_keys=OFF")
         with connection.begin():
-            _take_turn(connection, beside_others=False)
+            _take_turn(connection, concurrently=False)
             if MigrationContext.configure(connection).get_current_revision() == current:
                 config.attributes["connection"] = connection
                 command.upgrade(config, "head")

@@ -17,7 +17,7 @@ from label_data.database.engine import Store, reading
 from label_data.errors import InputError
 from label_data.records import Group, Role
 from label_data.settings import ProjectSettings, settings_from
-from label_data.store.stored_groups import groups_in, messages_in
+from label_data.store.stored_groups import groups_in, messages_from_json
 
 AT_ONCE = 500
 """Prompts that are read together when a text is searched for."""
@@ -41,7 +41,7 @@ Place = Literal["prompt", "completions", "reasons"]
 
 
 @dataclass(frozen=True, slots=True)
-class Filter:
+class PromptFilter:
     """Which prompts are wanted: all that is said must hold, and empty says nothing."""
 
     text: str = ""
@@ -67,7 +67,7 @@ class Filter:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class PromptSummary:
     """One prompt of a list."""
 
     number: int
@@ -97,7 +97,7 @@ class Choices:
 
 
 @dataclass(frozen=True, slots=True)
-class Revision:
+class SettingsRevision:
     """Settings under which something was judged."""
 
     settings: ProjectSettings
@@ -106,7 +106,7 @@ class Revision:
 
 
 @dataclass(frozen=True, slots=True)
-class InVersion:
+class VersionEntry:
     """A version of the data that holds the prompt."""
 
     name: str
@@ -131,15 +131,15 @@ class History:
     """Submission -> when it was withdrawn."""
     names: Mapping[str, str]
     """Annotator -> the name to show."""
-    revisions: Mapping[tuple[str, int], Revision]
+    revisions: Mapping[tuple[str, int], SettingsRevision]
     """(project, revision) that a ranking or demonstration names -> the settings, where this store has them."""
-    versions: tuple[InVersion, ...]
+    versions: tuple[VersionEntry, ...]
     """Of the project's data, oldest first."""
 
 
-def prompts_like(
-    store: Store, project: str, wanted: Filter, limit: int = 20, below: int | None = None
-) -> tuple[Found, ...]:
+def search_prompts(
+    store: Store, project: str, wanted: PromptFilter, limit: int = 20, below: int | None = None
+) -> tuple[PromptSummary, ...]:
     """Return up to `limit` of the project's prompts that fit, newest first; `below`: those before this number."""
     with reading(store) as connection:
         rows = []
@@ -162,7 +162,7 @@ def prompts_like(
             )
         )
     return tuple(
-        Found(
+        PromptSummary(
             row.number,
             row.prompt_id,
             messages[-1].content,
@@ -174,28 +174,28 @@ def prompts_like(
             rankings.get(row.prompt_id, 0),
         )
         for row in rows
-        for messages in [messages_in(row.messages)]
+        for messages in [messages_from_json(row.messages)]
     )
 
 
-def count_like(store: Store, project: str, wanted: Filter) -> int:
+def count_prompts(store: Store, project: str, wanted: PromptFilter) -> int:
     """Return how many of the project's prompts fit, counted up to `MOST_COUNTED` and no further."""
     with reading(store) as connection:
         return sum(1 for _ in islice(_rows(connection, project, wanted, None, MOST_COUNTED), MOST_COUNTED))
 
 
-def _rows(connection: Connection, project: str, wanted: Filter, below: int | None, limit: int) -> Iterator[Row]:
+def _rows(connection: Connection, project: str, wanted: PromptFilter, below: int | None, limit: int) -> Iterator[Row]:
     """Yield the rows of the prompts that fit, newest first, read a few at a time."""
     text = wanted.text.casefold().strip() if wanted.text_in == "prompt" else ""
     query = _query(project, wanted).limit(AT_ONCE if text else limit)
     while rows := connection.execute(query if below is None else query.where(_items.c.number < below)).all():
         for row in rows:  # a backslash escapes in JSON, so what SQL found is looked at again
-            if not text or any(text in message.content.casefold() for message in messages_in(row.messages)):
+            if not text or any(text in message.content.casefold() for message in messages_from_json(row.messages)):
                 yield row
         below = rows[-1].number
 
 
-def _query(project: str, wanted: Filter) -> Select:
+def _query(project: str, wanted: PromptFilter) -> Select:
     query = (
         select(_items.c["number", "prompt_id", "state"], _prompts.c["messages", "category", "source", "licence"])
         .join(_prompts, _prompts.c.id == _items.c.prompt_id)
@@ -225,7 +225,7 @@ def _query(project: str, wanted: Filter) -> Select:
     return query
 
 
-def _of_ranking(wanted: Filter) -> list[ColumnElement[bool]]:
+def _of_ranking(wanted: PromptFilter) -> list[ColumnElement[bool]]:
     """Return the conditions on one and the same ranking."""
     table, text = _rankings.c, wanted.text.strip()
     made = func.coalesce(table.submitted_us, table.stored_us)
@@ -311,7 +311,7 @@ def history(store: Store, project: str, prompt_id: str) -> History:
         )
 
 
-def _versions(connection: Connection, project: str, prompt_id: str) -> Iterator[InVersion]:
+def _versions(connection: Connection, project: str, prompt_id: str) -> Iterator[VersionEntry]:
     made, held = schema.versions, schema.version_rows
     found = (
         select(made.c.name, held.c.side, made.c.made_us)
@@ -320,21 +320,23 @@ def _versions(connection: Connection, project: str, prompt_id: str) -> Iterator[
         .order_by(made.c.number)
     )
     for row in connection.execute(found):
-        yield InVersion(row.name, row.side, row.made_us)
+        yield VersionEntry(row.name, row.side, row.made_us)
 
 
-def _revisions(connection: Connection, under: set[tuple[str, int]]) -> Iterator[tuple[tuple[str, int], Revision]]:
+def _revisions(
+    connection: Connection, under: set[tuple[str, int]]
+) -> Iterator[tuple[tuple[str, int], SettingsRevision]]:
     table = schema.project_revisions
     for project, revision in sorted(under):
         asked = select(table).where(table.c.project == project, table.c.revision == revision)
         row = connection.execute(asked).first()
         if row is not None:
-            yield (project, revision), Revision(settings_from(json.loads(row.settings)), row.saved_us)
+            yield (project, revision), SettingsRevision(settings_from(json.loads(row.settings)), row.saved_us)
         elif revision == 0:
-            yield (project, revision), Revision(ProjectSettings(), None)
+            yield (project, revision), SettingsRevision(ProjectSettings(), None)
 
 
-def judged_so_far(store: Store, project: str) -> tuple[int, int, int, int]:
+def rankings_fingerprint(store: Store, project: str) -> tuple[int, int, int, int]:
     """Return what changes with every ranking, withdrawal and gold prompt of the project: a report's date, as it were.
 
     The number of the newest ranking, how many there are (a lower number may be committed later than a higher one), how

@@ -193,7 +193,7 @@ def _task_problems(connection: Connection) -> Iterator[str]:
             yield f"tasks: {row.token} is {row.state} and counted {row.counted} times, but its rankings say {expected}."
 
 
-def mend_counters(store: Store) -> int:
+def repair_counters(store: Store) -> int:
     """Count again, from tasks and rankings, what items keep counted; return how many items were wrong."""
     with writing(store) as connection:
         wrong = connection.execute(_drifted).all()

@@ -32,7 +32,7 @@ SHOWS_USE = (schema.prompts, schema.annotators, schema.project_revisions, schema
 
 
 @dataclass(frozen=True, slots=True)
-class Copied:
+class CopySummary:
     """What a copy holds."""
 
     rows: dict[str, int]
@@ -43,7 +43,7 @@ class Copied:
 
 def copy_store(
     source: Store, target: Store, on_progress: Callable[[str, int], object] = lambda table, rows: None
-) -> Copied:
+) -> CopySummary:
     """Copy all of one moment of the source into a target that is new, in one transaction, and prove it.
 
     `on_progress` gets a table's name and how many rows more of it are there. Raises InputError if the target was used,
@@ -61,7 +61,7 @@ def copy_store(
         expected, found = (export_digest(all_groups_in(connection, revised=True)) for connection in (old, new))
         if found != expected:
             raise RuntimeError(f"The copy exports {found}, the original {expected}; the copy was not kept.")
-    return Copied(rows, found)
+    return CopySummary(rows, found)
 
 
 def _check_new(connection: Connection, target: Store) -> None:
@@ -103,7 +103,9 @@ def _add_rows(new: Connection, table: Table, rows: Sequence[Row[Any]]) -> None:
             copy.write_row(row)
 
 
-def back_up(store: Store, file: Path, on_progress: Callable[[str, int], object] = lambda table, rows: None) -> Copied:
+def back_up(
+    store: Store, file: Path, on_progress: Callable[[str, int], object] = lambda table, rows: None
+) -> CopySummary:
     """Copy the store, while it is used, into a SQLite file that is there whole or not at all."""
     if file.exists():
         raise InputError(f"{file} exists already and is left as it is. Name another file, or remove it first.")
@@ -125,7 +127,9 @@ def back_up(store: Store, file: Path, on_progress: Callable[[str, int], object] 
     return copied
 
 
-def restore(file: Path, target: Store, on_progress: Callable[[str, int], object] = lambda table, rows: None) -> Copied:
+def restore(
+    file: Path, target: Store, on_progress: Callable[[str, int], object] = lambda table, rows: None
+) -> CopySummary:
     """Copy a backup into a store that is new; the file is only read, also if an earlier version wrote it."""
     if not file.is_file():
         raise InputError(f"{file}: there is no such file. Name one that backup wrote.")

@@ -9,8 +9,8 @@ from sqlalchemy import bindparam, case, func, select
 from label_data.database import schema
 from label_data.database.engine import Store, reading
 from label_data.oversight.progress import WORKING_DAY
-from label_data.store.projects import Project, projects, settings_in
-from label_data.store.stored_groups import messages_in
+from label_data.store.projects import Project, current_settings, projects
+from label_data.store.stored_groups import messages_from_json
 
 SECOND = 1_000_000
 DAY = 86_400 * SECOND
@@ -34,7 +34,7 @@ class ProjectProgress:
     failed: int
     counted: int
     """Rankings that count."""
-    asked: int
+    requested: int
     """Rankings that the project asks for: so many annotators for each prompt that is not failed or gold, and one more
     where a ranking was doubted."""
     share: float | None
@@ -58,7 +58,7 @@ class AnnotatorProgress:
     skipped: int
     withdrawn: int
     open: int
-    seen: int | None
+    last_seen: int | None
     """Microseconds since 1970 when they last ranked, wrote a draft or asked for work; None if never."""
     is_active: bool
     """Seen in the last ten minutes?"""
@@ -73,12 +73,12 @@ class OpenTask:
     """The annotator's."""
     prompt: str
     """Its last message."""
-    since: int
+    assigned: int
     """Microseconds since 1970, when it was given out."""
-    until: int
+    expires: int
     """Microseconds since 1970, when it goes to another."""
     has_draft: bool
-    has_lapsed: bool
+    has_expired: bool
     """Past that; it is taken back when somebody next asks for work."""
 
 
@@ -115,7 +115,7 @@ def project_progress(store: Store) -> list[ProjectProgress]:
     every = projects(store)
     with reading(store) as connection:
         rows = connection.execute(_COUNTS).all()
-        asked = {project.id: settings_in(connection, project.id)[0].annotators_per_prompt for project in every}
+        asked = {project.id: current_settings(connection, project.id)[0].annotators_per_prompt for project in every}
     found = []
     for project in every:
         mine = [row for row in rows if row.project == project.id]
@@ -128,7 +128,7 @@ def project_progress(store: Store) -> list[ProjectProgress]:
                 project,
                 *(sum(row.prompts for row in mine if row.state == state) for state in STATES),
                 counted=sum(row.prompts * row.done for row in mine),
-                asked=in_all,
+                requested=in_all,
                 share=there / in_all if in_all else None,
                 open=sum(int(row.leased) for row in mine),
                 often_skipped=sum(int(row.often_skipped) for row in mine),
@@ -166,7 +166,7 @@ def annotator_progress(store: Store, project: str) -> list[AnnotatorProgress]:
     """Return what each annotator did for the project, those seen last first; imported rankings are nobody's here."""
     with reading(store) as connection:
         now = connection.scalar(select(schema.now_us())) or 0
-        lease = settings_in(connection, project)[0].lease_minutes * 60 * SECOND
+        lease = current_settings(connection, project)[0].lease_minutes * 60 * SECOND
         states: dict[tuple[str, str], dict[str, int]] = {}
         for row in connection.execute(_BY_ANNOTATOR, {"project": project}):
             states.setdefault((row.annotator, row.name), {})[row.state] = row.tasks
@@ -187,11 +187,11 @@ def annotator_progress(store: Store, project: str) -> list[AnnotatorProgress]:
                     skipped=tasks.get(schema.SKIPPED, 0),
                     withdrawn=tasks.get(schema.RETRACTED, 0),
                     open=tasks.get(schema.OPEN, 0),
-                    seen=seen,
+                    last_seen=seen,
                     is_active=seen is not None and seen > now - ACTIVE * SECOND,
                 )
             )
-    return sorted(found, key=lambda one: (-(one.seen or 0), one.name))
+    return sorted(found, key=lambda one: (-(one.last_seen or 0), one.name))
 
 
 _OPEN = (
@@ -200,7 +200,7 @@ _OPEN = (
         schema.annotators.c.name,
         schema.prompts.c["messages", "category", "source", "licence"],
         _drafts.c.task.is_not(None).label("has_draft"),
-        (_tasks.c.expires_us <= schema.now_us()).label("has_lapsed"),
+        (_tasks.c.expires_us <= schema.now_us()).label("has_expired"),
     )
     .join(_items, _items.c.number == _tasks.c.item)
     .join(schema.prompts, schema.prompts.c.id == _items.c.prompt_id)
@@ -221,11 +221,11 @@ def open_tasks(store: Store, project: str) -> list[OpenTask]:
             OpenTask(
                 row.token,
                 row.name,
-                messages_in(row.messages)[-1].content,
+                messages_from_json(row.messages)[-1].content,
                 row.assigned_us,
                 row.expires_us,
                 bool(row.has_draft),
-                bool(row.has_lapsed),
+                bool(row.has_expired),
             )
             for row in connection.execute(_OPEN, {"project": project})
         ]

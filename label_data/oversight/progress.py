@@ -9,7 +9,7 @@ from label_data.database.engine import Store, reading
 from label_data.records import Prompt
 from label_data.store.adding import Added
 from label_data.store.projects import PROJECT
-from label_data.store.stored_groups import prompt_in
+from label_data.store.stored_groups import prompt_from_row
 
 WORKING_DAY = 16 * 3600 * 1_000_000
 """Microseconds; no time zone is known of an annotator, and no day is longer."""
@@ -39,7 +39,7 @@ def newest_prompts(store: Store, limit: int, project: str = PROJECT) -> list[tup
     query = select(prompts, items.c.state).join(items, items.c.prompt_id == prompts.c.id)
     mine = query.where(items.c.project == project).order_by(items.c.number.desc()).limit(limit)
     with reading(store) as connection:
-        return [(prompt_in(row), row.state) for row in connection.execute(mine)]
+        return [(prompt_from_row(row), row.state) for row in connection.execute(mine)]
 
 
 def origins(store: Store, project: str | None = None) -> Counter[tuple[str, str]]:

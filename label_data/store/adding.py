@@ -11,15 +11,15 @@ from typing import Any
 from sqlalchemy import Connection, Row, Select, bindparam, func, select, update
 
 from label_data.database import schema
-from label_data.database.engine import Store, roomy, writing
-from label_data.database.late_indexes import LaterIndexes
-from label_data.database.many_rows import insert_rows
+from label_data.database.bulk_insert import insert_rows
+from label_data.database.deferred_indexes import DeferredIndexes
+from label_data.database.engine import Store, large_cache, writing
 from label_data.errors import InputError
 from label_data.records import Group, Prompt, Ranking
 from label_data.settings import ProjectSettings
-from label_data.store.projects import PROJECT, settings_in
+from label_data.store.projects import PROJECT, current_settings
 from label_data.store.queue import enqueue
-from label_data.store.rows import (
+from label_data.store.single_records import (
     add_completion,
     add_demonstration,
     add_ranking,
@@ -28,7 +28,7 @@ from label_data.store.rows import (
     insert_new,
     prompt_row,
     ranking_row,
-    settle_revision,
+    recount_revision,
 )
 
 GROUPS_AT_ONCE, CHARACTERS_AT_ONCE = 1_000, 2**23
@@ -103,9 +103,9 @@ def add_groups(
     While a batch of groups is stored, which for the most part is not Python's work, the next is taken from `groups`
     and its rows are made.
     """
-    with writing(store) as connection, roomy(connection), _seldom_looking_for_cycles():
-        settings, _ = settings_in(connection, project)
-        indexes = LaterIndexes(connection)
+    with writing(store) as connection, large_cache(connection), _seldom_looking_for_cycles():
+        settings, _ = current_settings(connection, project)
+        indexes = DeferredIndexes(connection)
         with _Behind(lambda batch: _add_batch(connection, batch, project, settings, indexes)) as behind:
             batch, characters = [], 0
             for number, group in enumerate(groups, start=1):
@@ -254,7 +254,7 @@ def _known(connection: Connection, batch: Sequence[_Rows], project: str) -> _Kno
 
 
 def _add_batch(
-    connection: Connection, batch: Sequence[_Rows], project: str, settings: ProjectSettings, indexes: LaterIndexes
+    connection: Connection, batch: Sequence[_Rows], project: str, settings: ProjectSettings, indexes: DeferredIndexes
 ) -> Added:
     """Add groups in their order: new ones together, one that the store has a part of by itself."""
     known, added, new = _known(connection, batch, project), Added(), []
@@ -333,7 +333,7 @@ def _are_different(texts: Iterable[str]) -> bool:
 
 
 def _add_group(
-    connection: Connection, group: Group, project: str, settings: ProjectSettings, indexes: LaterIndexes
+    connection: Connection, group: Group, project: str, settings: ProjectSettings, indexes: DeferredIndexes
 ) -> Added:
     prompt, items = group.prompt, schema.items
     new_prompt = insert_new(connection, _prompts, **prompt_row(prompt), added_us=schema.now_us())
@@ -346,7 +346,7 @@ def _add_group(
     item = connection.execute(select(items.c.number, items.c.gold).where(mine).with_for_update(key_share=True)).one()
     saved = [ranking for ranking in group.rankings if add_ranking(connection, ranking, item=item.number) == "saved"]
     for ranking in saved:
-        settle_revision(connection, ranking)
+        recount_revision(connection, ranking)
     gold = _gold(group, item.gold)
     if new_item or new_completions or saved or gold != item.gold:
         connection.execute(update(items).where(mine).values(done=items.c.done + _counted(saved), gold=gold))
@@ -360,7 +360,7 @@ def _add_group(
     return Added(new_prompt, new_completions, len(saved), joined=new_item and not new_prompt)
 
 
-def _has_a_choice(connection: Connection, group: Group, indexes: LaterIndexes) -> bool:
+def _has_a_choice(connection: Connection, group: Group, indexes: DeferredIndexes) -> bool:
     """Has the group's prompt two different completions, those included that were stored before?"""
     if _are_different(completion.text for completion in group.completions):
         return True

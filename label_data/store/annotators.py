@@ -19,7 +19,7 @@ class Annotator:
     name: str
 
 
-def annotator_named(store: Store, name: str) -> Annotator:
+def find_or_add_annotator(store: Store, name: str) -> Annotator:
     """Return the annotator of this name, added if new; case and outer white space do not matter."""
     table = schema.annotators
     clean = " ".join(check_text(name, "Your name", 200).split())

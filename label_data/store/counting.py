@@ -16,7 +16,7 @@ from label_data.store.queue import enqueue
 _items, _tasks = schema.items, schema.tasks
 
 
-def asked_of_items(name: str) -> Case[int]:
+def rankings_requested(name: str) -> Case[int]:
     """Return how many annotators are asked for each item, in SQL; `name`: of the value that the project asks for."""
     of_project = bindparam(name, type_=Integer)
     return case((_items.c.least > of_project, _items.c.least), else_=of_project)
@@ -44,7 +44,7 @@ _SET_ITEM = (
 )
 
 
-def settle(connection: Connection, item: Row[Any], task: Row[Any], state: str, asked: int) -> None:
+def settle_task(connection: Connection, item: Row[Any], task: Row[Any], state: str, asked: int) -> None:
     """Give the task its new state, and count it or free its place.
 
     `item` and `task` are the rows as locked by this transaction, or one row that has the columns of both; `asked`:
@@ -70,7 +70,7 @@ def settle(connection: Connection, item: Row[Any], task: Row[Any], state: str, a
     )
 
 
-def settle_again(connection: Connection, item: Row[Any], asked: int) -> None:
+def recount_item(connection: Connection, item: Row[Any], asked: int) -> None:
     """Work out again what counts of a locked item, after another number was asked for or it is no gold prompt now."""
     asked = max(asked, item.least)
     _set_item(connection, item.number, item, asked, item.done, item.leased, item.skipped, is_freed=True)
@@ -104,7 +104,7 @@ def _set_task(connection: Connection, number: int, state: str, counted: bool) ->
     change(connection, _SET_TASK, task_number=number, new_state=state, new_counted=int(counted))
 
 
-def settle_project(connection: Connection, project: str, before: int, asked: int) -> None:
+def recount_project(connection: Connection, project: str, before: int, asked: int) -> None:
     """Work out again what counts in a whole project that asked for `before` annotators and now asks for `asked`."""
     mine = (_items.c.project == project) & _items.c.gold.is_(None)
     taken = _items.c.done + _items.c.leased
@@ -112,10 +112,10 @@ def settle_project(connection: Connection, project: str, before: int, asked: int
     for number in connection.scalars(late.order_by(_tasks.c.item)).all():
         item = connection.execute(LOCKED_ITEM, {"item_number": number}).one()
         if item.gold is None and item.done + item.leased < max(asked, item.least):
-            settle_again(connection, item, asked)
+            recount_item(connection, item, asked)
     ready, ranked = mine & (_items.c.state == schema.READY), mine & (_items.c.state == schema.RANKED)
     numbers = {"before": before, "asked": asked}
-    asked_before, asked_now = map(asked_of_items, numbers)
+    asked_before, asked_now = map(rankings_requested, numbers)
     enough = _items.c.done >= asked_now
     # Cursors passed by an item all of whose places were taken; it has one free now.
     has_one_again = ready & (taken >= asked_before) & (taken < asked_now)

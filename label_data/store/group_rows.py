@@ -68,7 +68,7 @@ def pages(
         yield _rows(connection, prompts, without if last - first + 1 == len(prompts) else with_gaps, among)
 
 
-def rows_of(
+def rows_of_prompts(
     connection: Connection,
     columns: Columns,
     prompt_ids: Sequence[str],

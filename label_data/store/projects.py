@@ -17,7 +17,7 @@ from label_data.database import schema
 from label_data.database.engine import Store, reading, writing
 from label_data.errors import InputError
 from label_data.settings import ProjectSettings, settings_from
-from label_data.store.counting import settle_project
+from label_data.store.counting import recount_project
 
 PROJECT = "default"
 """The project that a new store has."""
@@ -36,14 +36,14 @@ class Project:
 _revisions = schema.project_revisions
 
 
-def newest_settings(project: ColumnElement[str]) -> tuple[Label[Any], Label[Any]]:
-    """Return what a statement selects, beside other things, to learn a project's settings: see `settings_of`."""
+def current_settings_columns(project: ColumnElement[str]) -> tuple[Label[Any], Label[Any]]:
+    """Return what a statement selects, beside other things, to learn a project's settings: see `settings_from_row`."""
     newest = select().where(_revisions.c.project == project).order_by(_revisions.c.revision.desc()).limit(1)
     text, revision = (newest.add_columns(_revisions.c[name]) for name in ("settings", "revision"))
     return text.scalar_subquery().label("settings"), revision.scalar_subquery().label("revision")
 
 
-_NEWEST = select(*newest_settings(bindparam("project", type_=_revisions.c.project.type)))
+_NEWEST = select(*current_settings_columns(bindparam("project", type_=_revisions.c.project.type)))
 
 
 def projects(store: Store) -> list[Project]:
@@ -54,7 +54,7 @@ def projects(store: Store) -> list[Project]:
 
 def _projects_in(connection: Connection) -> list[Project]:
     ids = connection.scalars(select(schema.projects.c.id).order_by(schema.projects.c.added_us, schema.projects.c.id))
-    return [Project(id, settings_in(connection, id)[0].name) for id in ids.all()]
+    return [Project(id, current_settings(connection, id)[0].name) for id in ids.all()]
 
 
 def project_named(store: Store, name: str = "") -> Project:
@@ -96,16 +96,16 @@ def _check_free(connection: Connection, name: str, but: str = "") -> None:
 def project_settings(store: Store, project: str = PROJECT) -> tuple[ProjectSettings, int]:
     """Return the project's newest settings and their revision; the defaults and 0 before any were saved."""
     with reading(store) as connection:
-        return settings_in(connection, project)
+        return current_settings(connection, project)
 
 
-def settings_in(connection: Connection, project: str) -> tuple[ProjectSettings, int]:
+def current_settings(connection: Connection, project: str) -> tuple[ProjectSettings, int]:
     """Return the newest settings inside a transaction that is open already."""
-    return settings_of(connection.execute(_NEWEST, {"project": project}).one())
+    return settings_from_row(connection.execute(_NEWEST, {"project": project}).one())
 
 
-def settings_of(row: Row[Any]) -> tuple[ProjectSettings, int]:
-    """Return the settings, and their revision, of a row that has the columns of `newest_settings`."""
+def settings_from_row(row: Row[Any]) -> tuple[ProjectSettings, int]:
+    """Return the settings, and their revision, of a row that has the columns of `current_settings_columns`."""
     return (_settings(row.settings), row.revision) if row.revision else (ProjectSettings(), 0)
 
 
@@ -118,13 +118,13 @@ def _settings(text: str) -> ProjectSettings:
 def save_settings(store: Store, settings: ProjectSettings, project: str = PROJECT) -> int:
     """Keep the settings as a new revision and return its number; unchanged settings make no revision."""
     with writing(store) as connection:
-        current, revision = settings_in(connection, project)
+        current, revision = current_settings(connection, project)
         if current == settings and revision:
             return revision
         _check_free(connection, settings.name, but=project)
         _add_revision(connection, project, revision + 1, settings)
         if settings.annotators_per_prompt != current.annotators_per_prompt:
-            settle_project(connection, project, current.annotators_per_prompt, settings.annotators_per_prompt)
+            recount_project(connection, project, current.annotators_per_prompt, settings.annotators_per_prompt)
         return revision + 1
 
 

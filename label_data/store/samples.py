@@ -9,8 +9,8 @@ from label_data.database.engine import Store, reading, writing
 from label_data.records import Completion, Prompt
 from label_data.store.projects import PROJECT
 from label_data.store.queue import enqueue
-from label_data.store.rows import add_completion
-from label_data.store.stored_groups import prompt_in
+from label_data.store.single_records import add_completion
+from label_data.store.stored_groups import prompt_from_row
 
 
 def waiting_prompts(store: Store, limit: int, project: str = PROJECT) -> list[Prompt]:
@@ -24,7 +24,7 @@ def waiting_prompts(store: Store, limit: int, project: str = PROJECT) -> list[Pr
         .limit(limit)
     )
     with reading(store) as connection:
-        return [prompt_in(row) for row in connection.execute(query)]
+        return [prompt_from_row(row) for row in connection.execute(query)]
 
 
 def save_samples(store: Store, prompt: Prompt, completions: Sequence[Completion], project: str = PROJECT) -> str:

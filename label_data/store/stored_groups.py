@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Row
 
 from label_data.database.engine import Store, reading
 from label_data.records import Completion, Demonstration, Group, Message, Prompt, Ranking, Span
-from label_data.store.group_rows import Columns, GroupRows, json_value, pages, rows_of
+from label_data.store.group_rows import Columns, GroupRows, json_value, pages, rows_of_prompts
 from label_data.unchecked import unchecked
 
 COLUMNS = Columns(
@@ -76,7 +76,7 @@ def groups_in(
 
     `revised`, `project` and `retracted` as in `groups`.
     """
-    return list(_groups(rows_of(connection, COLUMNS, prompt_ids, revised, project, retracted)))
+    return list(_groups(rows_of_prompts(connection, COLUMNS, prompt_ids, revised, project, retracted)))
 
 
 def _groups(rows: GroupRows) -> Iterator[Group]:
@@ -90,21 +90,21 @@ def _groups(rows: GroupRows) -> Iterator[Group]:
         )
 
 
-def prompt_in(row: Row[Any]) -> Prompt:
+def prompt_from_row(row: Row[Any]) -> Prompt:
     """Return the prompt of a row of its table."""
     return _prompt(row.id, row.messages, row.category, row.source, row.licence)
 
 
 def _prompt(id: str, messages: str, category: str, source: str, licence: str) -> Prompt:
-    return unchecked(Prompt, messages_in(messages), category, source, licence, id)
+    return unchecked(Prompt, messages_from_json(messages), category, source, licence, id)
 
 
-def messages_in(text: str) -> tuple[Message, ...]:
+def messages_from_json(text: str) -> tuple[Message, ...]:
     """Return the messages of a prompt, of which the store has the JSON."""
     return tuple(unchecked(Message, one["role"], one["content"]) for one in orjson.loads(text))
 
 
-def completion_in(row: Row[Any]) -> Completion:
+def completion_from_row(row: Row[Any]) -> Completion:
     """Return the completion of a row that has all columns of its table."""
     return _completion(*_COMPLETION_COLUMNS(row))
 

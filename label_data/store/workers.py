@@ -39,7 +39,7 @@ def living_workers(store: Store) -> list[Worker]:
         return [Worker(*row) for row in connection.execute(_LIVING)]
 
 
-def enter(store: Store, place: str, instead_of: str = "") -> str:
+def register_worker(store: Store, place: str, instead_of: str = "") -> str:
     """Note a worker that starts, and return its id; `instead_of`: id of one that is known to be gone."""
     worker = secrets.token_hex(16)
     with writing(store) as connection:
@@ -48,7 +48,7 @@ def enter(store: Store, place: str, instead_of: str = "") -> str:
     return worker
 
 
-def stay(store: Store, worker: str, place: str) -> None:
+def report_alive(store: Store, worker: str, place: str) -> None:
     """Note that the worker is there still."""
     with writing(store) as connection:
         mine = update(_workers).where(_workers.c.id == worker)
@@ -56,7 +56,7 @@ def stay(store: Store, worker: str, place: str) -> None:
             connection.execute(insert(_workers).values(id=worker, place=place, **_now()))
 
 
-def leave(store: Store, worker: str) -> None:
+def unregister_worker(store: Store, worker: str) -> None:
     """Note that the worker ends."""
     with writing(store) as connection:
         connection.execute(delete(_workers).where(_workers.c.id == worker))

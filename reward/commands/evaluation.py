@@ -51,12 +51,12 @@ def suspects(
             f"{found.comparisons:,} comparisons of prompts they did not see as the annotators did."
         )
         if ask:
-            from label_data.assignment.relabelling import ask_again
+            from label_data.assignment.relabelling import request_relabelling
 
-            done = ask_again(opened, [one.submission for one in found.suspects], of_project)
+            done = request_relabelling(opened, [one.submission for one in found.suspects], of_project)
             typer.echo(
-                f"One more ranking is asked for of prompts: {done.prompts:,}. Left as they are: {done.asked_before:,} "
-                f"asked for before, {done.with_others:,} that others rank anyway, {done.gone:,} gold or gone."
+                f"One more ranking is asked for of prompts: {done.requested:,}. Left as they are: {done.already_requested:,} "
+                f"asked for before, {done.still_open:,} that others rank anyway, {done.unavailable:,} gold or gone."
             )
 
 

@@ -12,7 +12,7 @@ from label_data.database.engine import Store, open_store
 from label_data.records import Completion, Message, Prompt
 from label_data.settings import PolicySettings, ProjectSettings
 from label_data.store.adding import add_prompts
-from label_data.store.annotators import annotator_named
+from label_data.store.annotators import find_or_add_annotator
 from label_data.store.jobs import DONE, FAILED, add_job, end_job, start_job
 from label_data.store.projects import save_settings
 from label_data.store.samples import save_samples
@@ -67,7 +67,7 @@ def conversation(text: str) -> Prompt:
 
 def rank_next(store: Store, name: str, answer: Answer) -> None:
     """Submit this answer for the first open task of the annotator of this name, whatever token it has."""
-    me = annotator_named(store, name)
+    me = find_or_add_annotator(store, name)
     task = next_tasks(store, me.id, count=1)[0]
     submit(store, replace(answer, token=task.token), me.id)
 

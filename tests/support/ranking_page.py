@@ -6,7 +6,7 @@ from label_data.assignment.answers import submit
 from label_data.assignment.tasks import next_tasks
 from label_data.database.engine import Store, open_store
 from label_data.errors import InputError
-from label_data.store.annotators import annotator_named
+from label_data.store.annotators import find_or_add_annotator
 from label_data.store.projects import PROJECT, project_settings
 from workbench.ranker.component import Problem, answer_from, ranker
 
@@ -20,7 +20,7 @@ def opened(address: str) -> Store:
 
 
 store = opened(st.query_params["store"])
-me = annotator_named(store, "Ann")
+me = find_or_add_annotator(store, "Ann")
 settings, _ = project_settings(store)
 
 

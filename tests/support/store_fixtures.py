@@ -14,7 +14,7 @@ from label_data.database.engine import Store, open_store, writing
 from label_data.database.schema import metadata
 from label_data.records import Completion, Prompt, user_prompt
 from label_data.store.adding import add_prompts
-from label_data.store.annotators import annotator_named
+from label_data.store.annotators import find_or_add_annotator
 from label_data.store.samples import save_samples
 from postgres_server import NOT_DURABLE, PostgresServer, running_postgres
 
@@ -137,7 +137,7 @@ def store(address: str) -> Iterator[Store]:
 def ranked_store(store: Store) -> Store:
     """Return a store with one prompt that Ann has ranked in the order shown."""
     add_ready_prompt(store, "Why is the sky blue?")
-    ann = annotator_named(store, "Ann")
+    ann = find_or_add_annotator(store, "Ann")
     (task,) = next_tasks(store, ann.id)
     submit(store, Answer(task.token, "first-submission", "ranked", [[0], [1], [2]], seconds=4.5), ann.id)
     return store

@@ -9,7 +9,7 @@ from playwright.sync_api import expect
 
 from browser import PATIENCE, app_server, free_port, open_app
 from label_data.database.engine import open_store
-from label_data.store.annotators import annotator_named
+from label_data.store.annotators import find_or_add_annotator
 from page_fixtures import EVERYDAY, EVERYTHING_ASKED, fill_pages
 from ranking_steps import press
 
@@ -44,7 +44,7 @@ def served(tmp_path_factory):
 def ann(folder):
     """Return the id of the annotator Ann in the store of this data folder."""
     store = open_store(Path(folder, "workbench.db"))
-    found = annotator_named(store, "Ann").id
+    found = find_or_add_annotator(store, "Ann").id
     store.dispose()
     return found
 

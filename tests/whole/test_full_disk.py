@@ -24,7 +24,7 @@ from label_data.oversight.copies import back_up, restore
 from label_data.oversight.progress import store_counts
 from label_data.records import Completion, Group, user_prompt
 from label_data.store.adding import add_groups
-from label_data.store.annotators import annotator_named
+from label_data.store.annotators import find_or_add_annotator
 from label_data.store.stored_groups import groups
 from store_fixtures import NEWEST
 from tests.support.paths import OLD_STORES
@@ -43,7 +43,7 @@ def filled_store(tmp_path_factory):
     path = tmp_path_factory.mktemp("filled") / "store.db"
     store = open_store(path)
     add_ready_prompts(store, TASKS)
-    annotator_named(store, "Ann")
+    find_or_add_annotator(store, "Ann")
     store.dispose()
     return path
 
@@ -63,7 +63,7 @@ def test_a_ranking_that_the_disk_did_not_take_is_refused_and_none_that_was_taken
     for room in ROOM:
         path = Path(shutil.copy(filled_store, disk.folder / "store.db"))
         store = open_store(path)
-        ann = annotator_named(store, "Ann").id
+        ann = find_or_add_annotator(store, "Ann").id
         tasks = next_tasks(store, ann, count=TASKS)
         assert len(tasks) == TASKS
         told = {}
@@ -176,7 +176,7 @@ def test_a_full_disk_under_postgresql_is_said_in_the_same_words(postgres_store):
     """What the server answers then, 53100, is here raised by a trigger, the tests having no disk of its own for it."""
     store = open_store(postgres_store)
     add_ready_prompts(store, 1)
-    ann = annotator_named(store, "Ann").id
+    ann = find_or_add_annotator(store, "Ann").id
     (task,) = next_tasks(store, ann)
     full = "BEGIN RAISE EXCEPTION 'could not extend file: No space left on device' USING ERRCODE = '53100'; END"
     with psycopg.connect(postgres_store, autocommit=True) as connection:

@@ -18,7 +18,7 @@ from browser import PATIENCE, app_server, chromium, free_port
 from hostile import HOSTILE, PAYLOADS
 from label_data.database.engine import open_store
 from label_data.settings import PolicySettings, ProjectSettings
-from label_data.store.annotators import annotator_named
+from label_data.store.annotators import find_or_add_annotator
 from label_data.store.projects import add_project
 from page_fixtures import REPORT, conversation, fill_pages
 from ranking_steps import press
@@ -101,7 +101,7 @@ def hostile_app(texts, tmp_path_factory):
     fill_pages(data, [*texts, everything], settings, report, name=f"{SHORT[1]} {SHORT[3]} {texts[0]}"[:200])
     store = open_store(data / "workbench.db")
     add_project(store, f"{SHORT[0]} {SHORT[1]} {SHORT[3]}")
-    me = annotator_named(store, f"{SHORT[1]} {SHORT[3]} {texts[0]}"[:200]).id
+    me = find_or_add_annotator(store, f"{SHORT[1]} {SHORT[3]} {texts[0]}"[:200]).id
     store.dispose()
     with app_server(free_port(), data) as address:
         yield address, me

@@ -25,7 +25,7 @@ from label_data.oversight.progress import item_counts
 from label_data.records import user_prompt
 from label_data.settings import PolicySettings, ProjectSettings
 from label_data.store.adding import add_prompts
-from label_data.store.annotators import annotator_named
+from label_data.store.annotators import find_or_add_annotator
 from label_data.store.jobs import DONE, latest_job
 from label_data.store.projects import save_settings
 from label_data.store.stored_groups import groups
@@ -105,7 +105,7 @@ def test_each_prompt_is_sampled_once_and_every_ranking_is_kept_though_a_worker_i
         return says(f"text {body['seed']}")
 
     chat_server.answer = stall
-    people = [annotator_named(shared, name).id for name in ("Ann", "Bob", "Cy")]
+    people = [find_or_add_annotator(shared, name).id for name in ("Ann", "Bob", "Cy")]
     with ExitStack() as running:
         workers = {}
         for name in ("one", "two"):

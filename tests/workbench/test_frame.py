@@ -7,7 +7,7 @@ from browser import open_app
 from label_data.assignment.answers import Answer, submit
 from label_data.assignment.tasks import next_tasks
 from label_data.oversight.overview import open_tasks
-from label_data.store.annotators import annotator_named
+from label_data.store.annotators import find_or_add_annotator
 from label_data.store.jobs import add_job, report_progress, start_job
 from label_data.store.projects import PROJECT, add_project
 from page_fixtures import EVERYDAY, EVERYTHING_ASKED, fill_pages
@@ -60,7 +60,7 @@ def test_the_prompt_that_was_marked_is_freed_though_the_table_has_moved_on_and_t
     """Ann, Bo and Cy have a task each; Bo's is marked, Ann submits hers, and then the marked one is freed."""
     fill(tmp_path / "workbench.db", "First?", "Second?", "Third?")
     with store_at(tmp_path / "workbench.db") as store:
-        people = [annotator_named(store, name).id for name in ("Ann", "Bo", "Cy")]
+        people = [find_or_add_annotator(store, name).id for name in ("Ann", "Bo", "Cy")]
         (of_ann,), _, _ = (next_tasks(store, who, count=1) for who in people)
         page.goto(f"{app}/overview")
         table = page.get_by_test_id("stDataFrame").last

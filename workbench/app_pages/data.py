@@ -16,7 +16,7 @@ from label_data.exchange.exporting import Exported, export_file
 from label_data.exchange.importing import ENDINGS, Imported, Preview, import_files, preview, saved_upload
 from label_data.exchange.known_formats import READERS
 from label_data.formats import prompts
-from label_data.oversight.browsing import MOST_COUNTED, Filter, count_like, history, prompts_like
+from label_data.oversight.browsing import MOST_COUNTED, PromptFilter, count_prompts, history, search_prompts
 from label_data.oversight.progress import store_counts
 from label_data.settings import UNACCEPTABLE
 from label_data.store.projects import project_settings
@@ -49,7 +49,7 @@ def show_prompts() -> None:
     if pages.get("of") != (chosen, wanted):
         pages.clear()
         pages |= {"of": (chosen, wanted), "below": [None]}
-    found = prompts_like(store(), chosen, wanted, LISTED + 1, pages["below"][-1])
+    found = search_prompts(store(), chosen, wanted, LISTED + 1, pages["below"][-1])
     listed, is_last = found[:LISTED], len(found) <= LISTED
     told, before, after = st.columns([6, 1, 1], vertical_alignment="bottom")
     told.caption(how_many(wanted, LISTED * (len(pages["below"]) - 1), len(listed)))
@@ -101,7 +101,7 @@ def show_prompts() -> None:
     show_history(found_one)
 
 
-def asked_for() -> Filter:
+def asked_for() -> PromptFilter:
     """Let who is here say which prompts they want."""
     there = offered(str(default_store()), chosen)
     searched, place = st.columns([3, 1])
@@ -120,7 +120,7 @@ def asked_for() -> Filter:
 
     flags = (*project_settings(store(), chosen)[0].flags, UNACCEPTABLE)
     states, outcomes = words("prompts")["states"], words("my_work")["outcomes"]
-    return Filter(
+    return PromptFilter(
         text,
         text_in if text.strip() else "prompt",
         category=one_of(of_prompt[0], "category", there.categories),
@@ -136,10 +136,10 @@ def asked_for() -> Filter:
     )
 
 
-def how_many(wanted: Filter, before: int, listed: int) -> str:
+def how_many(wanted: PromptFilter, before: int, listed: int) -> str:
     """Return how many prompts fit, and which of them are listed."""
-    total = counts.prompts if wanted == Filter() else count_like(store(), chosen, wanted)
-    is_more = wanted != Filter() and total >= MOST_COUNTED
+    total = counts.prompts if wanted == PromptFilter() else count_prompts(store(), chosen, wanted)
+    is_more = wanted != PromptFilter() and total >= MOST_COUNTED
     told = {"first": f"{min(before + 1, total):,}", "last": f"{before + listed:,}", "count": f"{total:,}"}
     return filled(says["listed_of_more" if is_more else "listed"], **told)
 

@@ -5,7 +5,7 @@ from functools import partial
 import streamlit as st
 
 from label_data.assignment.gold import mark_gold
-from label_data.assignment.own_rankings import reopened, retract, work_of
+from label_data.assignment.own_rankings import own_rankings, reopen, retract
 from label_data.errors import InputError
 from label_data.oversight.progress import rankings_today
 from label_data.store.projects import project_settings
@@ -32,7 +32,7 @@ def open_work(token: str | None) -> None:
 st.title(words("pages")["my_work"])
 if here.opened:
     st.button(says["back"], on_click=open_work, args=(None,), icon=":material/arrow_back:")
-    work = reopened(store(), here.opened, me.id)
+    work = reopen(store(), here.opened, me.id)
     ranker(
         [work],
         settings,
@@ -61,7 +61,7 @@ if here.opened:
 
 here.search = st.text_input(says["search"], here.search, icon=":material/search:", key="search")
 st.html("<style>@media (width > 640px) { [class*=st-key-row-] { flex-wrap: nowrap } }</style>")  # Open beside long text
-found = work_of(store(), me.id, here.search, here.listed + 1, chosen)
+found = own_rankings(store(), me.id, here.search, here.listed + 1, chosen)
 for work in found[: here.listed]:
     messages = [message.content for message in work.task.prompt.messages if message.role == "user"]
     row = st.container(border=True, horizontal=True, vertical_alignment="center", key=f"row-{work.task.token}")

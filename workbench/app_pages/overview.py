@@ -8,7 +8,7 @@ import altair as alt
 import pandas as pd
 import streamlit as st
 
-from label_data.assignment.leases import take_back
+from label_data.assignment.leases import release_tasks
 from label_data.oversight.overview import OpenTask, annotator_progress, open_tasks, project_progress, rankings_by_day
 from label_data.store.jobs import FAILED, STOPPED, Job, ask_to_stop, newest_jobs
 from label_data.store.samples import retry_failed
@@ -37,7 +37,7 @@ def show_projects() -> None:
             columns["name"]: one.project.name,
             columns["share"]: one.share,
             columns["counted"]: one.counted,
-            columns["asked"]: one.asked,
+            columns["asked"]: one.requested,
             columns["waiting"]: one.waiting,
             columns["ready"]: one.ready,
             columns["ranked"]: one.ranked,
@@ -106,7 +106,7 @@ def show_annotators() -> None:
         {
             columns["name"]: one.name,
             columns["active"]: one.is_active,
-            columns["seen"]: when(one.seen),
+            columns["seen"]: when(one.last_seen),
             columns["today"]: one.today,
             columns["ranked"]: one.ranked,
             columns["skipped"]: one.skipped,
@@ -129,10 +129,10 @@ def show_open_tasks() -> None:
             {
                 columns["annotator"]: task.name,
                 columns["prompt"]: " ".join(task.prompt.split())[:200],
-                columns["since"]: when(task.since),
-                columns["until"]: when(task.until),
+                columns["since"]: when(task.assigned),
+                columns["until"]: when(task.expires),
                 columns["draft"]: task.has_draft,
-                columns["lapsed"]: task.has_lapsed,
+                columns["lapsed"]: task.has_expired,
             }
             for task in found
         ]
@@ -150,7 +150,7 @@ def show_open_tasks() -> None:
         ).selection.rows
         st.session_state[SHOWN] = key, tokens
         wanted = [found[place] for place in picked]
-        lapsed = [task for task in found if task.has_lapsed]
+        lapsed = [task for task in found if task.has_expired]
         left, right, _ = st.columns([2, 2, 3])
         _offer_to_free(left, "free_picked", wanted)
         _offer_to_free(right, "free_lapsed", lapsed)
@@ -174,7 +174,7 @@ def _marked_before() -> set[str]:
 
 def _offer_to_free(place: object, label: str, tasks: list[OpenTask]) -> None:
     if place.button(filled(says[label], count=len(tasks)), key=label, disabled=not tasks, width="stretch"):
-        freed = take_back(store(), [task.token for task in tasks])
+        freed = release_tasks(store(), [task.token for task in tasks])
         st.toast(filled(says["freed"], count=freed))
         st.rerun()
 

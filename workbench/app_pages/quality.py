@@ -3,7 +3,7 @@
 import streamlit as st
 
 from label_data.data_folder import default_store
-from label_data.oversight.browsing import annotator_names, judged_so_far
+from label_data.oversight.browsing import annotator_names, rankings_fingerprint
 from label_data.quality.report import Quality
 from label_data.quality.report import quality as quality_of
 from label_data.store.stored_groups import groups
@@ -25,7 +25,7 @@ def report(address: str, of_project: str, mark: Mark) -> Quality:
 
 st.title(words("pages")["quality"])
 chosen = project().id
-now = judged_so_far(store(), chosen)
+now = rankings_fingerprint(store(), chosen)
 st.caption(says["intro"])
 asked = st.session_state.get("quality")
 if not now[1]:

@@ -19,7 +19,7 @@ from typing import TextIO
 from label_data.data_folder import create_data_folder, data_folder
 from label_data.database.engine import Store
 from label_data.errors import InputError
-from label_data.store.workers import SEEN_EVERY, enter, leave, requeue_orphans, stay
+from label_data.store.workers import SEEN_EVERY, register_worker, report_alive, requeue_orphans, unregister_worker
 from workbench.jobs.queue import wake, worker_lock, worker_queue
 from workbench.logs import log_as_json
 
@@ -93,7 +93,7 @@ def _serve(parent: int, ended: threading.Event, lock: TextIO) -> None:
     consumer.shutdown_timeout = LAST_SECONDS
     consumer.stop(graceful=True)
     is_stuck = any(thread.is_alive() for _, thread in consumer.worker_threads)
-    leave(store, tasks.worker)
+    unregister_worker(store, tasks.worker)
     log.info("worker ended", extra={"worker": tasks.worker})
     logging.shutdown()
     if is_stuck:
@@ -103,7 +103,7 @@ def _serve(parent: int, ended: threading.Event, lock: TextIO) -> None:
 def _entered(store: Store, place: str, lock: TextIO) -> str:
     """Enter the store in the stead of the folder's last worker, which is gone: its lock was free."""
     lock.seek(0)
-    worker = enter(store, place, instead_of=lock.read())
+    worker = register_worker(store, place, instead_of=lock.read())
     lock.truncate(0)
     lock.write(worker)
     lock.flush()
@@ -114,7 +114,7 @@ def _show_life(store: Store, worker: str, place: str, ended: threading.Event) ->
     """Say that this worker is there, and look for others that are gone, until it ends."""
     while not ended.wait(SEEN_EVERY):
         try:
-            stay(store, worker, place)
+            report_alive(store, worker, place)
             if orphans := requeue_orphans(store):
                 log.warning("jobs queued again whose workers are gone", extra={"jobs": orphans})
                 wake()

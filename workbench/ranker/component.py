@@ -12,7 +12,7 @@ from typing import Any, get_args
 import streamlit as st
 
 from label_data.assignment.answers import Answer
-from label_data.assignment.own_rankings import Work
+from label_data.assignment.own_rankings import OwnRanking
 from label_data.assignment.tasks import Task
 from label_data.canonical import content_id
 from label_data.errors import InputError
@@ -52,7 +52,7 @@ class Revealed:
 
 
 def ranker(
-    tasks: Sequence[Task | Work],
+    tasks: Sequence[Task | OwnRanking],
     settings: ProjectSettings,
     *,
     annotator: str,
@@ -73,7 +73,7 @@ def ranker(
     says it has, in the message that this run answers, are not sent again: the task that was sent ahead comes first now.
 
     Args:
-        tasks: of `next_tasks`, or one `reopened` to be changed; nothing of them but token, texts, places and what
+        tasks: of `next_tasks`, or one `reopen` to be changed; nothing of them but token, texts, places and what
             the annotator said is sent.
         annotator: who ranks; a browser that several use shows none what another one sent last.
         project: for which; a ranking under way stays on the screen, whatever tasks come, but not in another project.
@@ -90,8 +90,8 @@ def ranker(
     _MOUNT(
         key=key,
         data={
-            "tasks": [_opened(task) if isinstance(task, Work) else _shown(task, holds) for task in tasks],
-            "opened": any(isinstance(task, Work) for task in tasks),
+            "tasks": [_opened(task) if isinstance(task, OwnRanking) else _shown(task, holds) for task in tasks],
+            "opened": any(isinstance(task, OwnRanking) for task in tasks),
             "flags": list(settings.flags),
             "guidelines": _guidelines(settings, holds),
             "allow_partial": settings.allow_partial,
@@ -136,7 +136,7 @@ def _shown(task: Task, holds: Set[str] = frozenset()) -> dict[str, Any]:
     return {"token": task.token, "revises": None, "draft": draft} | ({} if task.token in holds else texts)
 
 
-def _opened(work: Work) -> dict[str, Any]:
+def _opened(work: OwnRanking) -> dict[str, Any]:
     """Return what the browser gets of a task that is ranked already: beside the texts, the ranking as a draft."""
     ranking, written, shown = work.ranking, work.demonstration, _shown(work.task)
     places = {completion: place for place, completion in enumerate(ranking.shown)}

@@ -4,7 +4,7 @@ from math import exp
 
 import streamlit as st
 
-from label_data.assignment.relabelling import answered_again, ask_again
+from label_data.assignment.relabelling import relabelling_progress, request_relabelling
 from label_data.database.engine import reading
 from label_data.errors import InputError
 from label_data.oversight.browsing import annotator_names, history
@@ -29,7 +29,7 @@ def show_doubts(project: str) -> None:
     says = words("doubts")
     st.subheader(says["title"])
     st.caption(says["intro"])
-    asked, there = answered_again(store(), project)
+    asked, there = relabelling_progress(store(), project)
     if asked:
         st.info(filled(says["so_far"], asked=f"{asked:,}", there=f"{there:,}"))
     start = st.empty()
@@ -68,9 +68,15 @@ def _offer_to_ask(found: list[Suspect], project: str) -> None:
     says = words("doubts")
     prompts = len({one.prompt_id for one in found})
     if st.button(filled(says["ask"], prompts=f"{prompts:,}"), type="primary", icon=":material/person_search:"):
-        done = ask_again(store(), [one.submission for one in found], project)
-        counts = {name: f"{getattr(done, name):,}" for name in ("prompts", "asked_before", "with_others", "gone")}
-        st.toast(filled(says["asked"], **counts), duration="long")
+        done = request_relabelling(store(), [one.submission for one in found], project)
+        counts = {
+            "prompts": done.requested,
+            "asked_before": done.already_requested,
+            "with_others": done.still_open,
+            "gone": done.unavailable,
+        }
+        texts = {name: f"{count:,}" for name, count in counts.items()}
+        st.toast(filled(says["asked"], **texts), duration="long")
         st.rerun()
 
 

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from label_data.assignment.answers import submit, submit_then_next
-from label_data.assignment.own_rankings import policies_of
+from label_data.assignment.own_rankings import policies_shown
 from label_data.errors import InputError
 from label_data.store.annotators import Annotator
 from label_data.store.projects import project_settings
@@ -30,7 +30,7 @@ def take_answer(component: str, me: Annotator, project: str, then_next: bool = F
             st.toast(words("rank")["ranked_already"], icon=":material/warning:", duration="long")
         here.saved, here.problem = answer.submission, None
         if project_settings(store(), project)[0].reveal_policies:
-            here.revealed = Revealed(answer.submission, policies_of(store(), answer.token, me.id))
+            here.revealed = Revealed(answer.submission, policies_shown(store(), answer.token, me.id))
     except InputError as error:
         here.problem = Problem(str(value.get("submission")), rendered_message(error, language()))
     keep_up(store(), project=project)

@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 
 from label_data.assignment.drafts import LONGEST_DRAFT, save_draft
-from label_data.assignment.leases import leave
+from label_data.assignment.leases import shorten_leases
 from label_data.errors import InputError
 from workbench.web.session import COOKIE, LANGUAGE, store
 from workbench.wording import nearest_language, rendered_message
@@ -55,7 +55,7 @@ async def let_go(request: Request) -> JSONResponse:
     """Shorten the leases of the annotator who left the page; the answer's "tasks" says of how many."""
     if not _is_same_origin(request):
         return JSONResponse({"error": "Only the workbench's own pages may say who left."}, 403)
-    return JSONResponse({"tasks": await run_in_threadpool(leave, store(), request.cookies.get(COOKIE, ""))})
+    return JSONResponse({"tasks": await run_in_threadpool(shorten_leases, store(), request.cookies.get(COOKIE, ""))})
 
 
 def _is_same_origin(request: Request) -> bool:

@@ -6,7 +6,7 @@ from typing import Any
 
 import streamlit as st
 
-from label_data.assignment.leases import leave
+from label_data.assignment.leases import shorten_leases
 from label_data.assignment.tasks import Task
 from label_data.data_folder import default_store
 from label_data.database.engine import Store, open_store
@@ -14,7 +14,7 @@ from label_data.dates import format_time
 from label_data.errors import InputError
 from label_data.oversight.browsing import Choices, choices
 from label_data.sentences import LANGUAGES, Sentence
-from label_data.store.annotators import Annotator, annotator_named, annotator_with_id
+from label_data.store.annotators import Annotator, annotator_with_id, find_or_add_annotator
 from label_data.store.projects import Project, projects
 from workbench.ranker.component import Problem, Revealed
 from workbench.rendering import literal
@@ -118,7 +118,7 @@ def annotator() -> Annotator:
 
 def forget_annotator() -> None:
     """Let this browser be somebody else's: the next page that needs a name asks for one, and tasks are let go."""
-    leave(store(), str(st.session_state.get(COOKIE, st.context.cookies.get(COOKIE, ""))))
+    shorten_leases(store(), str(st.session_state.get(COOKIE, st.context.cookies.get(COOKIE, ""))))
     st.session_state[COOKIE] = ""
 
 
@@ -154,7 +154,7 @@ def _ask_for_name() -> Annotator:
         asked = st.form_submit_button(says["start"], type="primary")
     if asked:
         try:
-            me = annotator_named(store(), name)
+            me = find_or_add_annotator(store(), name)
         except InputError as error:
             show_problem(error)
         else:

@@ -24,16 +24,16 @@ from sqlalchemy import select
 from label_data.assignment.answers import Answer, submit, submit_then_next
 from label_data.assignment.drafts import save_draft
 from label_data.assignment.gold import mark_gold, unmark_gold
-from label_data.assignment.leases import leave
+from label_data.assignment.leases import shorten_leases
 from label_data.assignment.own_rankings import retract
-from label_data.assignment.relabelling import AskedAgain, ask_again
+from label_data.assignment.relabelling import RelabellingRequest, request_relabelling
 from label_data.assignment.tasks import AHEAD, next_tasks
 from label_data.database import schema
 from label_data.database.engine import reading
 from label_data.errors import InputError
 from label_data.oversight.check import problems
 from label_data.settings import ProjectSettings
-from label_data.store.annotators import annotator_named
+from label_data.store.annotators import find_or_add_annotator
 from label_data.store.projects import save_settings
 from label_data.store.stored_groups import groups
 from moving_clock import Clock
@@ -87,7 +87,7 @@ class Assignment(RuleBasedStateMachine):
         shares = {"repeat_share": 0.25, "gold_share": 0.25, "repeat_gap": 2} if tests else {}
         self.settings = {"order_of_work": order} | shares
         save_settings(self.store, ProjectSettings(**self.settings))
-        self.ids = {name: annotator_named(self.store, name).id for name in PEOPLE}
+        self.ids = {name: find_or_add_annotator(self.store, name).id for name in PEOPLE}
         for _ in range(3):
             self.add_prompt()
 
@@ -275,8 +275,8 @@ class Assignment(RuleBasedStateMachine):
     # What else happens
 
     @rule(who=people)
-    def leave(self, who):
-        leave(self.store, self.ids[who])
+    def shorten_leases(self, who):
+        shorten_leases(self.store, self.ids[who])
         for task in self.tasks.values():
             if task.who == who and task.state == "open" and not task.drafted:
                 task.expires = min(task.expires, self.clock.seconds + GRACE)
@@ -304,14 +304,14 @@ class Assignment(RuleBasedStateMachine):
         task = self.some(pick, ("done",))
         if task and not task.purpose:
             done = sum(other.counted for other in self.of(task.item))
-            expected = AskedAgain(
-                gone=task.item in self.gold,
-                asked_before=task.item not in self.gold and task.item in self.least,
-                with_others=task.item not in self.gold and task.item not in self.least and done < self.asked,
-                prompts=task.item not in self.gold and task.item not in self.least and done >= self.asked,
+            expected = RelabellingRequest(
+                unavailable=task.item in self.gold,
+                already_requested=task.item not in self.gold and task.item in self.least,
+                still_open=task.item not in self.gold and task.item not in self.least and done < self.asked,
+                requested=task.item not in self.gold and task.item not in self.least and done >= self.asked,
             )
-            assert ask_again(self.store, [task.chain[-1][0]]) == expected
-            if expected.prompts:
+            assert request_relabelling(self.store, [task.chain[-1][0]]) == expected
+            if expected.requested:
                 self.least[task.item] = done + 1
                 self.count_late(task.item)
 
@@ -396,7 +396,7 @@ def every_order(new_store, request):
 
 def asks(name, tab=""):
     def step(store, session):
-        session[name + tab] = next_tasks(store, annotator_named(store, name).id)
+        session[name + tab] = next_tasks(store, find_or_add_annotator(store, name).id)
 
     return step
 
@@ -404,7 +404,7 @@ def asks(name, tab=""):
 def answers(name, tab="", key=None):
     def step(store, session):
         if tasks := session[name + tab]:
-            me = annotator_named(store, name).id
+            me = find_or_add_annotator(store, name).id
             key_of_tab = key or f"{name}{tab}"
             found = submit(store, Answer(tasks[0].token, key_of_tab, "ranked", [[0], [1]]), me)
             session.setdefault("said", []).append(found)
@@ -414,7 +414,7 @@ def answers(name, tab="", key=None):
 
 def goes(name):
     def step(store, session):
-        leave(store, annotator_named(store, name).id)
+        shorten_leases(store, find_or_add_annotator(store, name).id)
         session["clock"].pass_by(GRACE + 1)
 
     return step
@@ -437,7 +437,7 @@ def test_a_repeated_send_is_stored_once_in_every_order(every_order):
         assert sorted(session["said"]) == ["repeat", "repeat", "saved"]
 
     def hers(store, session):
-        session["Ann"] = session.get("Ann") or next_tasks(store, annotator_named(store, "Ann").id)
+        session["Ann"] = session.get("Ann") or next_tasks(store, find_or_add_annotator(store, "Ann").id)
         answers("Ann", key="one key")(store, session)
 
     every_order([hers, hers], [hers], check)

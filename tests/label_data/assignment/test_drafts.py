@@ -8,13 +8,13 @@ from label_data.assignment.answers import Answer, submit
 from label_data.assignment.drafts import save_draft
 from label_data.assignment.tasks import next_tasks
 from label_data.errors import InputError
-from label_data.store.annotators import annotator_named
+from label_data.store.annotators import find_or_add_annotator
 from store_fixtures import add_ready_prompt
 
 
 @pytest.fixture
 def ann(store):
-    return annotator_named(store, "Ann").id
+    return find_or_add_annotator(store, "Ann").id
 
 
 @pytest.fixture
@@ -65,7 +65,7 @@ def test_no_draft_outlives_the_ranking_it_became(store, ann, task):
 
 def test_a_draft_of_somebody_elses_task_is_refused(store, task):
     with pytest.raises(InputError, match="not given to you"):
-        save_draft(store, task.token, annotator_named(store, "Bob").id, draft(1_000))
+        save_draft(store, task.token, find_or_add_annotator(store, "Bob").id, draft(1_000))
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from label_data.exchange.importing import import_files
 from label_data.oversight.check import problems
 from label_data.oversight.progress import item_counts
 from label_data.settings import ProjectSettings
-from label_data.store.annotators import annotator_named
+from label_data.store.annotators import find_or_add_annotator
 from label_data.store.projects import save_settings
 from label_data.store.stored_groups import groups
 from store_fixtures import add_ready_prompt
@@ -23,7 +23,7 @@ from store_fixtures import add_ready_prompt
 @pytest.fixture
 def rae(store):
     """A researcher, who ranked the prompt "Known?" as submission "key"."""
-    rae = annotator_named(store, "Rae").id
+    rae = find_or_add_annotator(store, "Rae").id
     add_ready_prompt(store, "Known?")
     (task,) = next_tasks(store, rae)
     submit(store, Answer(task.token, "key", "ranked", [[0], [1], [2]]), rae)
@@ -51,7 +51,7 @@ def rank_all(store, annotator):
 
 def test_every_annotator_gets_a_gold_prompt_once_and_whoever_ranked_it_not_at_all(golden, rae):
     """The chance that none of 20 draws, with half a chance each, is a gold prompt: one in a million."""
-    ann, bob = (annotator_named(golden, name).id for name in ("Ann", "Bob"))
+    ann, bob = (find_or_add_annotator(golden, name).id for name in ("Ann", "Bob"))
     asked = {who: [] for who in (ann, bob, rae)}
     for turn in range(60):
         who = (ann, bob, rae)[turn % 3]
@@ -63,7 +63,7 @@ def test_every_annotator_gets_a_gold_prompt_once_and_whoever_ranked_it_not_at_al
 
 
 def test_answers_to_gold_prompts_count_for_nothing_and_give_no_comparison(golden):
-    ann = annotator_named(golden, "Ann").id
+    ann = find_or_add_annotator(golden, "Ann").id
     while "Known?" not in (task := next_tasks(golden, ann)[0]).prompt.messages[0].content:
         submit(golden, Answer(task.token, task.token, "all_bad"), ann)
     before = item_counts(golden)
@@ -76,7 +76,7 @@ def test_answers_to_gold_prompts_count_for_nothing_and_give_no_comparison(golden
 
 def test_a_gold_prompt_is_no_ordinary_work_until_it_is_none_any_more(store, rae):
     save_settings(store, ProjectSettings(annotators_per_prompt=2))
-    ann = annotator_named(store, "Ann").id
+    ann = find_or_add_annotator(store, "Ann").id
     assert mark_gold(store, "key") and not mark_gold(store, "key")
     assert gold_prompts(store) == 1
     assert next_tasks(store, ann) == []
@@ -99,9 +99,9 @@ def test_a_changed_gold_ranking_stays_the_known_one_and_a_withdrawn_one_does_not
 
 
 def next_token(store, annotator):
-    from label_data.assignment.own_rankings import work_of
+    from label_data.assignment.own_rankings import own_rankings
 
-    return work_of(store, annotator)[0].task.token
+    return own_rankings(store, annotator)[0].task.token
 
 
 def test_all_that_a_researcher_ranked_becomes_gold_at_once(store, rae):

@@ -10,7 +10,7 @@ from sqlalchemy import bindparam, event, select
 
 from label_data.assignment.answers import Answer, _submitted, submit, submit_then_next
 from label_data.assignment.drafts import save_draft
-from label_data.assignment.leases import GRACE, SECOND, _lapsed_how, leave, take_back
+from label_data.assignment.leases import GRACE, SECOND, _lapsed_how, release_tasks, shorten_leases
 from label_data.assignment.own_rankings import retract
 from label_data.assignment.tasks import next_tasks
 from label_data.database import schema
@@ -20,7 +20,7 @@ from label_data.oversight.progress import rankings_today
 from label_data.records import Group, user_prompt
 from label_data.settings import ProjectSettings
 from label_data.store.adding import add_groups
-from label_data.store.annotators import annotator_named
+from label_data.store.annotators import find_or_add_annotator
 from label_data.store.projects import save_settings
 from label_data.store.stored_groups import groups
 from moving_clock import Clock
@@ -29,12 +29,12 @@ from store_fixtures import add_ready_prompt, completions_of, let_leases_run_out
 
 @pytest.fixture
 def ann(store):
-    return annotator_named(store, "Ann").id
+    return find_or_add_annotator(store, "Ann").id
 
 
 @pytest.fixture
 def bob(store):
-    return annotator_named(store, "Bob").id
+    return find_or_add_annotator(store, "Bob").id
 
 
 def question(task):
@@ -170,26 +170,26 @@ def timed(sqlite_store):
 
 def test_who_leaves_keeps_their_tasks_for_a_minute_so_that_a_reload_shows_the_same(timed):
     store, clock = timed
-    ann, bob = (annotator_named(store, name).id for name in ("Ann", "Bob"))
+    ann, bob = (find_or_add_annotator(store, name).id for name in ("Ann", "Bob"))
     first = next_tasks(store, ann)
-    assert leave(store, ann) == 2
+    assert shorten_leases(store, ann) == 2
     clock.pass_by(GRACE / SECOND - 1)
     assert next_tasks(store, bob) == []
     assert next_tasks(store, ann) == first
     clock.pass_by(29 * 60)
     assert next_tasks(store, bob) == []
-    assert leave(store, ann) == 2
+    assert shorten_leases(store, ann) == 2
     clock.pass_by(GRACE / SECOND + 1)
     assert [question(task) for task in next_tasks(store, bob)] == ["Question 0?", "Question 1?"]
 
 
 def test_a_task_with_a_draft_keeps_its_whole_lease(timed):
     store, clock = timed
-    ann, bob = (annotator_named(store, name).id for name in ("Ann", "Bob"))
+    ann, bob = (find_or_add_annotator(store, name).id for name in ("Ann", "Bob"))
     (begun, _) = next_tasks(store, ann)
     clock.pass_by(20 * 60)
     assert save_draft(store, begun.token, ann, {"at": 1, "revises": None})
-    assert leave(store, ann) == 1
+    assert shorten_leases(store, ann) == 1
     clock.pass_by(29 * 60)
     assert [question(task) for task in next_tasks(store, bob)] == ["Question 1?"]
     clock.pass_by(2 * 60)
@@ -198,7 +198,7 @@ def test_a_task_with_a_draft_keeps_its_whole_lease(timed):
 
 def test_a_lease_starts_anew_when_its_annotator_asks_again_and_a_minute_of_it_is_gone(timed):
     store, clock = timed
-    ann, bob = (annotator_named(store, name).id for name in ("Ann", "Bob"))
+    ann, bob = (find_or_add_annotator(store, name).id for name in ("Ann", "Bob"))
 
     def ends():
         with reading(store) as connection:
@@ -216,7 +216,7 @@ def test_a_lease_starts_anew_when_its_annotator_asks_again_and_a_minute_of_it_is
 
 def test_a_lease_that_is_longer_than_the_project_gives_now_is_shortened_when_its_annotator_asks_again(timed):
     store, clock = timed
-    ann, bob = (annotator_named(store, name).id for name in ("Ann", "Bob"))
+    ann, bob = (find_or_add_annotator(store, name).id for name in ("Ann", "Bob"))
     mine = next_tasks(store, ann)
     save_settings(store, ProjectSettings(lease_minutes=5))
     assert next_tasks(store, ann) == mine
@@ -226,7 +226,7 @@ def test_a_lease_that_is_longer_than_the_project_gives_now_is_shortened_when_its
 
 def test_a_clock_that_was_put_back_a_year_does_not_keep_prompts_from_others(timed):
     store, clock = timed
-    ann, bob = (annotator_named(store, name).id for name in ("Ann", "Bob"))
+    ann, bob = (find_or_add_annotator(store, name).id for name in ("Ann", "Bob"))
     next_tasks(store, ann)
     clock.pass_by(-365 * 86_400)
     assert len(next_tasks(store, bob)) == 2
@@ -237,7 +237,7 @@ def test_what_ran_out_comes_first_again_if_nobody_took_it(timed):
     """Bob takes Ann's prompts back and one of them himself; she finds the other before a new one."""
     store, clock = timed
     add_prompts_named(store, 3, start=2)
-    ann, bob = (annotator_named(store, name).id for name in ("Ann", "Bob"))
+    ann, bob = (find_or_add_annotator(store, name).id for name in ("Ann", "Bob"))
     mine = next_tasks(store, ann)
     clock.pass_by(31 * 60)
     taken = [question(task) for task in next_tasks(store, bob)]
@@ -284,7 +284,7 @@ def test_a_veteran_waits_for_no_more_steps_than_a_newcomer(sqlite_store, order):
     store = open_store(sqlite_store)
     save_settings(store, ProjectSettings(annotators_per_prompt=3, order_of_work=order))
     add_prompts_named(store, 1_200)
-    vera, newcomer = (annotator_named(store, name).id for name in ("Vera", "Nat"))
+    vera, newcomer = (find_or_add_annotator(store, name).id for name in ("Vera", "Nat"))
     give_rankings(store, vera, 1_000)
     steps = {}
     for who in (vera, newcomer):
@@ -331,7 +331,7 @@ def test_what_an_annotator_had_before_goes_to_the_end_too_when_it_is_given_again
     hers = {task.token for task in next_tasks(store, ann)}
     with writing(store) as connection:
         connection.exec_driver_sql("UPDATE tasks SET expires_us = 0")
-    assert len(next_tasks(store, annotator_named(store, "Bob").id)) == 2
+    assert len(next_tasks(store, find_or_add_annotator(store, "Bob").id)) == 2
     assert {task.token for task in next_tasks(store, ann)} == hers
     assert list(problems(store)) == []
 
@@ -369,7 +369,7 @@ def two_tasks(postgres_store):
     store = open_store(postgres_store)
     for question in ("One?", "Two?"):
         add_ready_prompt(store, question, "a", "b")
-    ann = annotator_named(store, "Ann").id
+    ann = find_or_add_annotator(store, "Ann").id
     tasks = next_tasks(store, ann)
     for at, task in enumerate(tasks[::-1]):
         assert save_draft(store, task.token, ann, {"at": at, "revises": None})
@@ -384,7 +384,7 @@ _LOCKED = select(schema.tasks.c.token).where(schema.tasks.c.token == bindparam("
 @pytest.mark.parametrize("call", [next_tasks, leave])
 def test_who_changes_several_tasks_locks_that_of_the_lowest_number_first(two_tasks, waits, call):
     store, ann, (first, second) = two_tasks
-    with writing(store, beside_others=True) as connection:
+    with writing(store, concurrently=True) as connection:
         connection.execute(_LOCKED.with_for_update(), {"one": first})
         thread = waits(lambda: call(store, ann))
         connection.execute(_LOCKED.with_for_update(nowait=True), {"one": second})
@@ -394,7 +394,7 @@ def test_who_changes_several_tasks_locks_that_of_the_lowest_number_first(two_tas
 def test_an_answer_with_the_next_tasks_locks_the_cursor_before_its_item(two_tasks, waits):
     store, ann, (token, _) = two_tasks
     cursor, item = select(schema.cursors), select(schema.items).order_by(schema.items.c.number).limit(1)
-    with writing(store, beside_others=True) as connection:
+    with writing(store, concurrently=True) as connection:
         connection.execute(cursor.with_for_update())
         thread = waits(lambda: submit_then_next(store, Answer(token, token, "all_bad"), ann))
         connection.execute(item.with_for_update(nowait=True))
@@ -403,7 +403,7 @@ def test_an_answer_with_the_next_tasks_locks_the_cursor_before_its_item(two_task
 
 def test_an_answer_locks_its_item_before_its_task(two_tasks, waits):
     store, ann, (token, _) = two_tasks
-    with writing(store, beside_others=True) as connection:
+    with writing(store, concurrently=True) as connection:
         connection.execute(_LOCKED.with_for_update(), {"one": token})
         thread = waits(lambda: submit(store, Answer(token, token, "all_bad"), ann))
         free = select(schema.items.c.number).with_for_update(skip_locked=True)
@@ -416,7 +416,7 @@ def test_who_holds_a_submitted_item_waits_for_no_other_one(two_tasks, caplog):
     store, ann, (token, _) = two_tasks
     event.listen(store, "begin", lambda connection: connection.exec_driver_sql("SET LOCAL lock_timeout = '3s'"))
     prompt = add_ready_prompt(store, "Three?", "a", "b")
-    with writing(store, beside_others=True) as connection:
+    with writing(store, concurrently=True) as connection:
         third = select(schema.items).where(schema.items.c.prompt_id == prompt.id)
         connection.execute(third.with_for_update()).one()
         assert submit_then_next(store, Answer(token, token, "all_bad"), ann) == ("saved", [])
@@ -426,7 +426,7 @@ def test_who_holds_a_submitted_item_waits_for_no_other_one(two_tasks, caplog):
 
 def test_a_draft_locks_its_task_before_itself_as_a_ranking_does(two_tasks, waits):
     store, ann, (token, _) = two_tasks
-    with writing(store, beside_others=True) as connection:
+    with writing(store, concurrently=True) as connection:
         connection.execute(_LOCKED.with_for_update(), {"one": token})
         thread = waits(lambda: save_draft(store, token, ann, {"at": 5, "revises": None}))
         of_task = schema.drafts.c.task == token
@@ -438,9 +438,9 @@ def test_a_task_taken_back_while_the_next_are_picked_is_opened_again(postgres_st
     """Since the outlook was read she has a task that ended; to make another one of it would break a constraint."""
     store = open_store(postgres_store)
     add_ready_prompt(store, "One?", "a", "b")
-    ann = annotator_named(store, "Ann").id
+    ann = find_or_add_annotator(store, "Ann").id
     (task,) = next_tasks(store, ann)
-    others = iter([lambda: take_back(store, [task.token])])
+    others = iter([lambda: release_tasks(store, [task.token])])
 
     def before_picking(_connection, _cursor, statement, _parameters, _context, _many):
         if "SKIP LOCKED" in statement and "completions" in statement and (act := next(others, None)):
@@ -460,11 +460,11 @@ def test_a_task_that_is_answered_late_while_its_prompt_is_picked_is_not_given_ag
     store = open_store(postgres_store)
     save_settings(store, ProjectSettings(annotators_per_prompt=3))
     add_ready_prompt(store, "One?", "a", "b")
-    ann = annotator_named(store, "Ann").id
+    ann = find_or_add_annotator(store, "Ann").id
     (task,) = next_tasks(store, ann)
-    take_back(store, [task.token])
+    release_tasks(store, [task.token])
     given = []
-    with writing(store, beside_others=True) as connection:
+    with writing(store, concurrently=True) as connection:
         said, _ = _submitted(connection, Answer(task.token, "late", "all_bad"), ann)
         thread = waits(lambda: given.append(next_tasks(store, ann)))
     thread.join()

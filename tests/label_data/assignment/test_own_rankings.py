@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from label_data.assignment.answers import Answer, submit
-from label_data.assignment.own_rankings import own_task, policies_of, ranking_with, reopened, retract, work_of
+from label_data.assignment.own_rankings import own_rankings, own_task, policies_shown, ranking_with, reopen, retract
 from label_data.assignment.tasks import next_tasks
 from label_data.errors import InputError
 from label_data.oversight.check import problems
@@ -13,7 +13,7 @@ from label_data.oversight.progress import item_counts, rankings_today, store_cou
 from label_data.records import Group, Span, user_prompt
 from label_data.settings import ProjectSettings
 from label_data.store.adding import add_groups
-from label_data.store.annotators import annotator_named
+from label_data.store.annotators import find_or_add_annotator
 from label_data.store.projects import save_settings
 from label_data.store.stored_groups import groups
 from store_fixtures import add_ready_prompt, completions_of
@@ -21,12 +21,12 @@ from store_fixtures import add_ready_prompt, completions_of
 
 @pytest.fixture
 def ann(store):
-    return annotator_named(store, "Ann").id
+    return find_or_add_annotator(store, "Ann").id
 
 
 @pytest.fixture
 def bob(store):
-    return annotator_named(store, "Bob").id
+    return find_or_add_annotator(store, "Bob").id
 
 
 # Changing what was ranked
@@ -51,7 +51,7 @@ def test_a_revision_is_what_counts_and_the_earlier_ranking_is_kept(store, ann, r
     (current,) = next(groups(store)).rankings
     assert (current.submission, current.revises) == ("s-2", "s-1")
     assert [one.submission for one in next(groups(store, revised=True)).rankings] == ["s-1", "s-2"]
-    assert reopened(store, ranked.token, ann).ranking == current
+    assert reopen(store, ranked.token, ann).ranking == current
     assert list(problems(store)) == []
 
 
@@ -95,11 +95,11 @@ def test_only_ones_own_ranking_of_the_same_task_can_be_revised(store, ann, bob, 
     with pytest.raises(InputError, match="not given to you"):
         submit(store, revision(ranked), bob)
     with pytest.raises(InputError, match="not given to you"):
-        reopened(store, ranked.token, bob)
+        reopen(store, ranked.token, bob)
     add_ready_prompt(store, "Another?")
     (other,) = next_tasks(store, ann)
     with pytest.raises(InputError, match="not ranked yet"):
-        reopened(store, other.token, ann)
+        reopen(store, other.token, ann)
     with pytest.raises(InputError, match="in another tab"):
         submit(store, revision(other), ann)
 
@@ -109,20 +109,20 @@ def test_what_i_did_is_listed_newest_first_and_found_by_its_prompt_in_any_case(s
         add_ready_prompt(store, question, "a", "b")
         (task,) = next_tasks(store, ann)
         submit(store, Answer(task.token, question, "ranked", [[0], [1]]), ann)
-    found = work_of(store, ann)
+    found = own_rankings(store, ann)
     assert [work.ranking.submission for work in found] == [
         "天空为什么是蓝色的？",
         "Straße oder Weg?",
         "Why is the sky blue?",
     ]
-    assert [work.ranking.submission for work in work_of(store, ann, limit=1)] == ["天空为什么是蓝色的？"]
+    assert [work.ranking.submission for work in own_rankings(store, ann, limit=1)] == ["天空为什么是蓝色的？"]
     for words, expected in (("SKY", 1), ("strasse", 1), ("天空", 1), ("nothing", 0), ("blue\\", 0)):
-        assert len(work_of(store, ann, words)) == expected
-    assert work_of(store, bob) == []
+        assert len(own_rankings(store, ann, words)) == expected
+    assert own_rankings(store, bob) == []
     first = found[-1]
     submit(store, Answer(first.task.token, "again", "all_bad", revises=first.ranking.submission), ann)
-    assert work_of(store, ann)[0].ranking.submission == "again"
-    assert len(work_of(store, ann)) == 3
+    assert own_rankings(store, ann)[0].ranking.submission == "again"
+    assert len(own_rankings(store, ann)) == 3
 
 
 def test_more_of_my_work_than_is_read_at_once_is_searched_to_the_end(store, ann):
@@ -130,9 +130,9 @@ def test_more_of_my_work_than_is_read_at_once_is_searched_to_the_end(store, ann)
     add_groups(store, [Group(prompt, tuple(completions_of(prompt, "a", "b"))) for prompt in prompts])
     while tasks := next_tasks(store, ann):
         submit(store, Answer(tasks[0].token, f"{tasks[0].token}", "all_bad"), ann)
-    (oldest,) = work_of(store, ann, "Question 000")
+    (oldest,) = own_rankings(store, ann, "Question 000")
     assert oldest.task.prompt.messages[0].content == "Question 000?"
-    assert len(work_of(store, ann, "Question", 500)) == 103
+    assert len(own_rankings(store, ann, "Question", 500)) == 103
 
 
 # Ratings, spans, and what annotators write
@@ -187,7 +187,7 @@ def test_what_an_annotator_wrote_is_a_demonstration_with_what_it_was_edited_from
     assert (written.submission, written.source, written.project) == ("s", "person", "default")
     assert written.written is not None
     assert len(group.completions) == 2
-    assert reopened(store, task.token, ann).demonstration == written
+    assert reopen(store, task.token, ann).demonstration == written
 
 
 def test_a_demonstration_follows_its_ranking_when_that_is_revised(store, ann, ranked):
@@ -209,7 +209,7 @@ def test_a_demonstration_joins_the_completions_of_others_where_the_project_says_
     assert sorted(completion.text for completion in theirs.completions) == ["Mine.", "a", "b"]
     (mine,) = (completion for completion in theirs.completions if completion.text == "Mine.")
     assert (mine.policy, mine.seed, ann in repr(mine)) == ("annotator", None, False)
-    assert len(work_of(store, ann)[0].task.completions) == 2  # she is shown what she ranked, no more
+    assert len(own_rankings(store, ann)[0].task.completions) == 2  # she is shown what she ranked, no more
 
 
 def test_no_more_than_nine_completions_are_shown_however_many_annotators_wrote_one(store, ann, bob):
@@ -231,11 +231,11 @@ def test_who_wrote_what_is_told_in_the_order_shown_and_only_to_who_ranked_it(sto
     add_ready_prompt(store, "Which?", "a", "b")
     (task,) = next_tasks(store, ann)
     with pytest.raises(InputError, match="not ranked yet"):
-        policies_of(store, task.token, ann)
+        policies_shown(store, task.token, ann)
     submit(store, Answer(task.token, "s", "all_bad"), ann)
-    assert policies_of(store, task.token, ann) == ("tiny", "tiny")
+    assert policies_shown(store, task.token, ann) == ("tiny", "tiny")
     with pytest.raises(InputError, match="not given to you"):
-        policies_of(store, task.token, bob)
+        policies_shown(store, task.token, bob)
 
 
 # Withdrawing
@@ -250,7 +250,7 @@ def test_what_is_withdrawn_leaves_every_reader_and_frees_its_place_and_nothing_i
         assert (group.rankings, group.demonstrations) == ((), ())
     (group,) = groups(store, revised=True, retracted=True)
     assert [ranking.submission for ranking in group.rankings] == ["s-1", "s-2"]
-    assert work_of(store, ann) == []
+    assert own_rankings(store, ann) == []
     assert next_tasks(store, ann) == []
     assert len(next_tasks(store, bob)) == 1
     assert list(problems(store)) == []
@@ -267,7 +267,7 @@ def test_only_the_newest_of_ones_own_rankings_can_be_withdrawn(store, ann, bob, 
     with pytest.raises(InputError, match="withdrawn"):
         submit(store, revision(ranked, "s-3", revises="s-2"), ann)
     with pytest.raises(InputError, match="You withdrew"):
-        reopened(store, ranked.token, ann)
+        reopen(store, ranked.token, ann)
 
 
 # From a ranking's submission to the ranking

@@ -5,12 +5,12 @@ import pytest
 from label_data.assignment.answers import Answer, submit
 from label_data.assignment.gold import mark_gold
 from label_data.assignment.own_rankings import retract
-from label_data.assignment.relabelling import AskedAgain, answered_again, ask_again
+from label_data.assignment.relabelling import RelabellingRequest, relabelling_progress, request_relabelling
 from label_data.assignment.tasks import next_tasks
 from label_data.oversight.check import problems
 from label_data.settings import ProjectSettings
 from label_data.store.adding import add_groups
-from label_data.store.annotators import annotator_named
+from label_data.store.annotators import find_or_add_annotator
 from label_data.store.projects import save_settings
 from label_data.store.stored_groups import groups
 from planted_people import judged
@@ -19,7 +19,7 @@ from store_fixtures import add_ready_prompt
 
 @pytest.fixture
 def people(store):
-    return [annotator_named(store, name).id for name in ("Ann", "Bob", "Cat")]
+    return [find_or_add_annotator(store, name).id for name in ("Ann", "Bob", "Cat")]
 
 
 def rank(store, who, submission, outcome="all_bad"):
@@ -37,13 +37,13 @@ def test_one_who_has_not_ranked_the_prompt_is_asked_once_more_and_both_rankings_
     add_ready_prompt(store, "Why is the sky blue?")
     first = rank(store, ann, "doubted")
     assert next_tasks(store, bob) == []
-    assert ask_again(store, ["doubted"]) == AskedAgain(1, 0, 0, 0)
-    assert answered_again(store) == (1, 0)
+    assert request_relabelling(store, ["doubted"]) == RelabellingRequest(1, 0, 0, 0)
+    assert relabelling_progress(store) == (1, 0)
     assert next_tasks(store, ann) == []
     second = rank(store, bob, "asked again")
     assert second.prompt == first.prompt and second.token != first.token and second.draft == ""
     assert next_tasks(store, cat) == []
-    assert counted(store) == [2] and answered_again(store) == (1, 1)
+    assert counted(store) == [2] and relabelling_progress(store) == (1, 1)
     assert list(problems(store)) == []
 
 
@@ -51,10 +51,10 @@ def test_no_prompt_is_asked_for_twice_whatever_is_doubted_of_it(store, people):
     ann, bob, cat = people
     add_ready_prompt(store, "Why is the sky blue?")
     rank(store, ann, "doubted")
-    assert ask_again(store, ["doubted", "doubted"]) == AskedAgain(1, 0, 0, 0)
-    assert ask_again(store, ["doubted"]) == AskedAgain(0, 1, 0, 0)
+    assert request_relabelling(store, ["doubted", "doubted"]) == RelabellingRequest(1, 0, 0, 0)
+    assert request_relabelling(store, ["doubted"]) == RelabellingRequest(0, 1, 0, 0)
     rank(store, bob, "doubted too")
-    assert ask_again(store, ["doubted too"]) == AskedAgain(0, 1, 0, 0)
+    assert request_relabelling(store, ["doubted too"]) == RelabellingRequest(0, 1, 0, 0)
     assert next_tasks(store, cat) == []
 
 
@@ -66,10 +66,10 @@ def test_what_others_rank_anyway_or_is_known_or_gone_is_left_alone_and_counted(s
     save_settings(store, ProjectSettings(annotators_per_prompt=2))
     add_ready_prompt(store, "Why is grass green?")
     rank(store, ann, "half done")
-    assert ask_again(store, ["known", "half done", "never heard of"]) == AskedAgain(0, 0, 1, 2)
+    assert request_relabelling(store, ["known", "half done", "never heard of"]) == RelabellingRequest(0, 0, 1, 2)
     rank(store, bob, "withdrawn")
     retract(store, "withdrawn", bob)
-    assert ask_again(store, ["withdrawn"]) == AskedAgain(0, 0, 0, 1)
+    assert request_relabelling(store, ["withdrawn"]) == RelabellingRequest(0, 0, 0, 1)
     assert list(problems(store)) == []
 
 
@@ -79,9 +79,9 @@ def test_a_ranking_of_a_file_is_doubted_too_however_many_the_file_has(store, peo
     group = judged("q", {"xena": "a>b", "yan": "a>b", "zoe": "b>a"})
     add_groups(store, [group])
     assert next_tasks(store, ann) == []
-    assert ask_again(store, [group.rankings[2].submission]) == AskedAgain(1, 0, 0, 0)
+    assert request_relabelling(store, [group.rankings[2].submission]) == RelabellingRequest(1, 0, 0, 0)
     rank(store, ann, "fourth", "indistinguishable")
-    assert next_tasks(store, bob) == [] and counted(store) == [4] and answered_again(store) == (1, 1)
+    assert next_tasks(store, bob) == [] and counted(store) == [4] and relabelling_progress(store) == (1, 1)
 
 
 def test_asking_for_more_annotators_later_does_not_add_up(store, people):
@@ -89,26 +89,26 @@ def test_asking_for_more_annotators_later_does_not_add_up(store, people):
     ann, bob, cat = people
     add_ready_prompt(store, "Why is the sky blue?")
     rank(store, ann, "doubted")
-    ask_again(store, ["doubted"])
+    request_relabelling(store, ["doubted"])
     save_settings(store, ProjectSettings(annotators_per_prompt=2))
     rank(store, bob, "second")
     assert next_tasks(store, cat) == []
     save_settings(store, ProjectSettings(annotators_per_prompt=3))
     assert len(next_tasks(store, cat)) == 1
     save_settings(store, ProjectSettings(annotators_per_prompt=1))
-    assert list(problems(store)) == [] and answered_again(store) == (1, 1)
+    assert list(problems(store)) == [] and relabelling_progress(store) == (1, 1)
 
 
 def test_a_withdrawn_second_ranking_is_asked_for_anew(store, people):
     ann, bob, cat = people
     add_ready_prompt(store, "Why is the sky blue?")
     rank(store, ann, "doubted")
-    ask_again(store, ["doubted"])
+    request_relabelling(store, ["doubted"])
     rank(store, bob, "second")
     retract(store, "second", bob)
-    assert answered_again(store) == (1, 0) and next_tasks(store, bob) == []
+    assert relabelling_progress(store) == (1, 0) and next_tasks(store, bob) == []
     rank(store, cat, "third")
-    assert answered_again(store) == (1, 1)
+    assert relabelling_progress(store) == (1, 1)
 
 
 @pytest.mark.parametrize("order_of_work", ["added", "random", "fewest"])
@@ -121,6 +121,6 @@ def test_it_comes_in_every_order_of_work_to_those_who_are_past_its_place(store, 
     for number, task in enumerate(first):
         submit(store, Answer(task.token, f"s{number}", "all_bad"), ann)
     assert next_tasks(store, bob) == []
-    ask_again(store, ["s1"])
+    request_relabelling(store, ["s1"])
     (task,) = next_tasks(store, bob)
     assert task.prompt == first[1].prompt

@@ -12,7 +12,7 @@ from label_data.errors import InputError
 from label_data.oversight.check import problems
 from label_data.oversight.progress import item_counts, store_counts
 from label_data.settings import ProjectSettings
-from label_data.store.annotators import annotator_named
+from label_data.store.annotators import find_or_add_annotator
 from label_data.store.projects import add_project, save_settings
 from label_data.store.stored_groups import groups
 from store_fixtures import add_ready_prompt, let_leases_run_out
@@ -20,12 +20,12 @@ from store_fixtures import add_ready_prompt, let_leases_run_out
 
 @pytest.fixture
 def ann(store):
-    return annotator_named(store, "Ann").id
+    return find_or_add_annotator(store, "Ann").id
 
 
 @pytest.fixture
 def bob(store):
-    return annotator_named(store, "Bob").id
+    return find_or_add_annotator(store, "Bob").id
 
 
 def test_a_reload_or_a_second_tab_gets_the_same_tasks_in_the_same_order(store, ann):
@@ -59,7 +59,7 @@ def test_each_annotator_sees_an_order_of_their_own(store):
     add_ready_prompt(store, "Which?", *"abcdef")
     orders = set()
     for number in range(12):
-        (task,) = next_tasks(store, annotator_named(store, f"Annotator {number}").id)
+        (task,) = next_tasks(store, find_or_add_annotator(store, f"Annotator {number}").id)
         orders.add(tuple(completion.text for completion in task.completions))
         assert sorted(orders.copy().pop()) == list("abcdef")
     assert len(orders) > 1
@@ -242,7 +242,7 @@ def test_an_answer_is_stored_even_if_the_next_tasks_cannot_be_leased(sqlite_stor
     store = open_store(sqlite_store)
     for number in range(3):
         add_ready_prompt(store, f"Question {number}?")
-    ann = annotator_named(store, "Ann").id
+    ann = find_or_add_annotator(store, "Ann").id
     task, ahead = next_tasks(store, ann)
     with writing(store) as connection:
         connection.execute(text("CREATE TRIGGER no BEFORE INSERT ON tasks BEGIN SELECT RAISE(ABORT, 'no'); END"))

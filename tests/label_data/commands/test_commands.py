@@ -17,7 +17,7 @@ from label_data.database.engine import open_store, writing
 from label_data.exchange.known_formats import READERS
 from label_data.oversight.progress import store_counts
 from label_data.store.adding import Added
-from label_data.store.annotators import annotator_named
+from label_data.store.annotators import find_or_add_annotator
 from label_data.store.stored_groups import groups
 from store_fixtures import NEWEST, add_ready_prompt
 from tests.support.paths import ROOT
@@ -279,7 +279,7 @@ def test_projects_are_added_and_listed_and_commands_take_one_by_name(data):
 def test_what_a_researcher_ranked_becomes_gold_by_name(data):
     store = open_store(data / "workbench.db")
     add_ready_prompt(store, "Known?")
-    rae = annotator_named(store, "Rae").id
+    rae = find_or_add_annotator(store, "Rae").id
     (task,) = next_tasks(store, rae)
     submit(store, Answer(task.token, "key", "all_bad"), rae)
     assert run("gold", "rae")[1] == "1 new gold prompts, 1 in all.\n"

@@ -12,7 +12,7 @@ from label_data.assignment.own_rankings import retract
 from label_data.assignment.tasks import next_tasks
 from label_data.database.engine import open_store
 from label_data.store.adding import add_groups
-from label_data.store.annotators import annotator_named
+from label_data.store.annotators import find_or_add_annotator
 from label_data.versions.version import record_model, version_named
 from planted_people import judged
 from store_fixtures import add_ready_prompt
@@ -91,7 +91,7 @@ def test_what_cannot_be_is_one_sentence_and_status_one(store):
 
 
 def test_a_version_with_a_withdrawn_ranking_is_shown_but_not_given_out(store):
-    ann = annotator_named(store, "Ann").id
+    ann = find_or_add_annotator(store, "Ann").id
     add_ready_prompt(store, "Which?")
     (task,) = next_tasks(store, ann)
     submit(store, Answer(task.token, "first", "ranked", [[0], [1], [2]]), ann)

@@ -11,7 +11,7 @@ from sqlalchemy import bindparam, create_engine, insert, select, text, update
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from label_data.assignment.answers import Answer, submit
-from label_data.assignment.own_rankings import work_of
+from label_data.assignment.own_rankings import own_rankings
 from label_data.assignment.tasks import next_tasks
 from label_data.database.engine import change, open_store, reading, shown, store_url, writing
 from label_data.database.schema import annotators, metadata, now_us
@@ -20,9 +20,9 @@ from label_data.oversight.check import problems
 from label_data.oversight.progress import store_counts
 from label_data.records import Ranking, user_prompt
 from label_data.store.adding import add_prompts
-from label_data.store.annotators import annotator_named
+from label_data.store.annotators import find_or_add_annotator
 from label_data.store.projects import project_settings
-from label_data.store.rows import save_ranking
+from label_data.store.single_records import save_ranking
 from label_data.store.stored_groups import groups
 from store_fixtures import NEWEST, add_ready_prompt
 from tests.support.paths import OLD_STORES
@@ -235,12 +235,12 @@ def test_a_store_of_every_earlier_version_opens_with_all_that_it_holds(tmp_path,
     assert [len(tied) for tied in ranking.order] == [1, 2]
     assert (ranking.ratings, ranking.spans, ranked.demonstrations) == ({}, (), ())
     assert save_ranking(store, ranking) == "repeat"
-    ann = annotator_named(store, "Ann").id
+    ann = find_or_add_annotator(store, "Ann").id
     (task,) = next_tasks(store, ann)
     assert task.prompt == waiting.prompt
     assert submit(store, Answer(task.token, "new", "ranked", [[0], [1]], ratings={0: 7}), ann) == "saved"
     assert project_settings(store)[0].name == "Old"
-    (work,) = work_of(store, ann, "sky")
+    (work,) = own_rankings(store, ann, "sky")
     assert submit(store, Answer(work.task.token, "newer", "all_bad", revises="first-submission"), ann) == "saved"
     assert list(problems(store)) == []
     assert (tmp_path / f"store.db.before-{NEWEST}").exists()
@@ -275,8 +275,8 @@ def test_a_skip_of_an_earlier_version_no_longer_takes_a_place(tmp_path):
     with reading(store) as connection:
         items = connection.execute(text("SELECT done, leased, skipped, state FROM items ORDER BY number")).all()
     assert items == [(1, 0, 0, "ready"), (0, 0, 1, "ready")]
-    bob = annotator_named(store, "Bob").id
+    bob = find_or_add_annotator(store, "Bob").id
     assert len(next_tasks(store, bob)) == 2
-    assert next_tasks(store, annotator_named(store, "Ann").id) == []
+    assert next_tasks(store, find_or_add_annotator(store, "Ann").id) == []
     assert not [problem for problem in problems(store) if "judgement" not in problem]
     store.dispose()

@@ -18,7 +18,7 @@ from label_data.oversight.progress import origins, store_counts
 from label_data.records import Ranking
 from label_data.store.adding import Added, add_groups
 from label_data.store.projects import add_project
-from label_data.store.rows import save_ranking
+from label_data.store.single_records import save_ranking
 from label_data.store.stored_groups import groups
 
 TURN = "\n\nHuman: Can pigs fly?\n\nAssistant: "

@@ -12,11 +12,18 @@ from label_data.assignment.tasks import next_tasks
 from label_data.dates import midnight
 from label_data.errors import InputError
 from label_data.oversight import browsing
-from label_data.oversight.browsing import Filter, choices, count_like, history, judged_so_far, prompts_like
+from label_data.oversight.browsing import (
+    PromptFilter,
+    choices,
+    count_prompts,
+    history,
+    rankings_fingerprint,
+    search_prompts,
+)
 from label_data.records import Completion, Group, Message, Prompt, Ranking, user_prompt
 from label_data.settings import ProjectSettings
 from label_data.store.adding import add_groups, add_prompts
-from label_data.store.annotators import annotator_named
+from label_data.store.annotators import find_or_add_annotator
 from label_data.store.projects import PROJECT, add_project, save_settings
 from label_data.versions.making import make_version
 from label_data.versions.recipes import Recipe
@@ -53,11 +60,11 @@ def filled(store):
 
 
 def texts(store, **wanted):
-    return [found.text for found in prompts_like(store, PROJECT, Filter(**wanted))]
+    return [found.text for found in search_prompts(store, PROJECT, PromptFilter(**wanted))]
 
 
 def test_prompts_come_newest_first_with_what_is_known_of_each(filled):
-    newest, skipped, haiku, pigs = prompts_like(filled, PROJECT, Filter())
+    newest, skipped, haiku, pigs = search_prompts(filled, PROJECT, PromptFilter())
     assert (newest.text, newest.state, newest.completions, newest.rankings) == (
         'Not sampled: "quoted" user\'s PIGS',
         "waiting",
@@ -113,34 +120,34 @@ def test_prompts_come_newest_first_with_what_is_known_of_each(filled):
 )
 def test_a_filter_finds_what_fits_all_of_it(filled, wanted, found):
     assert texts(filled, **wanted) == found
-    assert count_like(filled, PROJECT, Filter(**wanted)) == len(found)
+    assert count_prompts(filled, PROJECT, PromptFilter(**wanted)) == len(found)
 
 
 def test_pages_follow_one_another_without_a_gap_and_without_a_repeat(store):
     add_prompts(store, [user_prompt(f"prompt {number}") for number in range(5)])
-    first = prompts_like(store, PROJECT, Filter(), limit=2)
-    second = prompts_like(store, PROJECT, Filter(), limit=2, below=first[-1].number)
-    last = prompts_like(store, PROJECT, Filter(), limit=2, below=second[-1].number)
+    first = search_prompts(store, PROJECT, PromptFilter(), limit=2)
+    second = search_prompts(store, PROJECT, PromptFilter(), limit=2, below=first[-1].number)
+    last = search_prompts(store, PROJECT, PromptFilter(), limit=2, below=second[-1].number)
     assert [one.text for one in (*first, *second, *last)] == [f"prompt {number}" for number in (4, 3, 2, 1, 0)]
-    assert prompts_like(store, PROJECT, Filter(), limit=2, below=last[-1].number) == ()
+    assert search_prompts(store, PROJECT, PromptFilter(), limit=2, below=last[-1].number) == ()
 
 
 def test_a_text_is_found_behind_more_rows_than_are_read_together(store, monkeypatch):
     """Every row has the sign "]" of JSON, and of seven one says it; two are read together, and one is wanted."""
     monkeypatch.setattr(browsing, "AT_ONCE", 2)
     add_prompts(store, [user_prompt("a list ]")] + [user_prompt(f"prompt {number}") for number in range(6)])
-    assert [one.text for one in prompts_like(store, PROJECT, Filter("]"), limit=1)] == ["a list ]"]
+    assert [one.text for one in search_prompts(store, PROJECT, PromptFilter("]"), limit=1)] == ["a list ]"]
 
 
 def test_counting_ends_where_a_page_says_more(store, monkeypatch):
     monkeypatch.setattr(browsing, "MOST_COUNTED", 3)
     add_prompts(store, [user_prompt(f"prompt {number}") for number in range(5)])
-    assert count_like(store, PROJECT, Filter()) == 3
+    assert count_prompts(store, PROJECT, PromptFilter()) == 3
 
 
 def test_a_prompt_of_another_project_is_not_found(filled):
     other = add_project(filled, "Safety").id
-    assert prompts_like(filled, other, Filter()) == ()
+    assert search_prompts(filled, other, PromptFilter()) == ()
     assert choices(filled, other).categories == ()
     with pytest.raises(InputError, match="has no prompt"):
         history(filled, other, user_prompt("Can pigs fly?").id)
@@ -148,7 +155,7 @@ def test_a_prompt_of_another_project_is_not_found(filled):
 
 def test_filters_offer_what_there_is_by_the_names_of_people(filled):
     add_ready_prompt(filled, "Which?")
-    ann = annotator_named(filled, "Ann").id
+    ann = find_or_add_annotator(filled, "Ann").id
     (task,) = next_tasks(filled, ann)
     submit(filled, Answer(task.token, "s", "all_bad"), ann)
     found = choices(filled, PROJECT)
@@ -162,7 +169,7 @@ def test_filters_offer_what_there_is_by_the_names_of_people(filled):
 def test_a_history_has_revisions_withdrawals_demonstrations_and_the_settings_of_each(store):
     """Ann ranks under the settings a project begins with, changes it under revision 1, and withdraws it: two rows."""
     prompt = add_ready_prompt(store, "Which?", "a", "b")
-    ann = annotator_named(store, "Ann").id
+    ann = find_or_add_annotator(store, "Ann").id
     (task,) = next_tasks(store, ann)
     submit(store, Answer(task.token, "s-1", "ranked", [[0], [1]], demonstration="mine"), ann)
     save_settings(store, ProjectSettings(guidelines="Prefer b."))
@@ -187,23 +194,23 @@ def test_a_history_has_revisions_withdrawals_demonstrations_and_the_settings_of_
 def test_a_conversation_is_searched_in_every_turn(store):
     turns = (Message("user", "Of pigs."), Message("assistant", "Yes?"), Message("user", "Can they fly?"))
     add_prompts(store, [Prompt(turns)])
-    (found,) = prompts_like(store, PROJECT, Filter("of PIGS"))
+    (found,) = search_prompts(store, PROJECT, PromptFilter("of PIGS"))
     assert (found.text, found.turns) == ("Can they fly?", 3)
 
 
 def test_every_ranking_withdrawal_and_gold_prompt_makes_a_report_old(store):
-    seen = [judged_so_far(store, PROJECT)]
+    seen = [rankings_fingerprint(store, PROJECT)]
     add_ready_prompt(store, "Which?", "a", "b")
-    seen.append(judged_so_far(store, PROJECT))
+    seen.append(rankings_fingerprint(store, PROJECT))
     assert seen[0] == seen[1]
-    ann = annotator_named(store, "Ann").id
+    ann = find_or_add_annotator(store, "Ann").id
     (task,) = next_tasks(store, ann)
     submit(store, Answer(task.token, "s-1", "ranked", [[0], [1]]), ann)
-    seen.append(judged_so_far(store, PROJECT))
+    seen.append(rankings_fingerprint(store, PROJECT))
     mark_gold(store, "s-1")
-    seen.append(judged_so_far(store, PROJECT))
+    seen.append(rankings_fingerprint(store, PROJECT))
     retract(store, "s-1", ann)
-    seen.append(judged_so_far(store, PROJECT))
+    seen.append(rankings_fingerprint(store, PROJECT))
     assert len(set(seen)) == 4
 
 

@@ -9,7 +9,7 @@ from sqlalchemy import event
 from damaged_stores import damage
 from label_data.database.engine import open_store, writing
 from label_data.exchange.importing import import_files
-from label_data.oversight.check import database_version, has_wal_reset_fault, mend_counters, problems
+from label_data.oversight.check import database_version, has_wal_reset_fault, problems, repair_counters
 from store_fixtures import add_ready_prompt
 
 
@@ -100,9 +100,9 @@ def test_counters_that_drifted_are_counted_again_and_those_that_are_right_stay(r
     add_ready_prompt(ranked_store, "And why is grass green?")
     damage(ranked_store, "UPDATE items SET done = 7, leased = 3 WHERE done = 1")
     assert len(list(problems(ranked_store))) == 1
-    assert mend_counters(ranked_store) == 1
+    assert repair_counters(ranked_store) == 1
     assert list(problems(ranked_store)) == []
-    assert mend_counters(ranked_store) == 0
+    assert repair_counters(ranked_store) == 0
 
 
 def test_an_unranked_completion_under_another_content_than_its_id_is_found(store):

@@ -21,7 +21,7 @@ from label_data.oversight.progress import store_counts
 from label_data.records import user_prompt
 from label_data.settings import ProjectSettings
 from label_data.store.adding import add_prompts
-from label_data.store.annotators import annotator_named
+from label_data.store.annotators import find_or_add_annotator
 from label_data.store.jobs import add_job, unfinished_jobs
 from label_data.store.projects import project_settings, save_settings
 from label_data.store.stored_groups import groups
@@ -36,9 +36,9 @@ from tests.support.paths import OLD_STORES
 def full_store(ranked_store):
     """A store with something in every table: settings, a revised ranking, a demonstration, a draft, a version …"""
     save_settings(ranked_store, ProjectSettings(name="Moved", annotators_per_prompt=2))
-    ann = annotator_named(ranked_store, "Ann").id
+    ann = find_or_add_annotator(ranked_store, "Ann").id
     (old,) = next(groups(ranked_store)).rankings
-    bob = annotator_named(ranked_store, "Bob").id
+    bob = find_or_add_annotator(ranked_store, "Bob").id
     (task,) = next_tasks(ranked_store, bob)
     first = Answer(task.token, "bobs", "ranked", [[0, 1], [2]], [3], {2: ["untrue"]}, "n\u0303 \U0001f600", 2.25)
     submit(ranked_store, first, bob)
@@ -88,12 +88,12 @@ def test_a_copied_store_is_used_on_as_if_it_had_always_been_there(full_store, ot
     copy_store(full_store, target)
     assert [job.kind for job in unfinished_jobs(target)] == ["train"]
     assert project_settings(target) == project_settings(full_store)
-    ann = annotator_named(target, "Ann").id
+    ann = find_or_add_annotator(target, "Ann").id
     (task,) = next_tasks(target, ann)
     assert '"revises":null' in task.draft
     assert submit(target, Answer(task.token, "after the move", "all_bad"), ann) == "saved"
     add_ready_prompt(target, "New?")
-    assert annotator_named(target, "bob") == annotator_named(full_store, "bob")
+    assert find_or_add_annotator(target, "bob") == find_or_add_annotator(full_store, "bob")
     assert store_counts(target).prompts == 4
     assert list(problems(target)) == []
     target.dispose()
@@ -143,7 +143,7 @@ def test_a_backup_taken_while_others_write_is_one_moment_with_all_that_was_ackno
 
     def write(name):
         try:
-            ann = annotator_named(store, name).id
+            ann = find_or_add_annotator(store, name).id
             for number in count():
                 if stop.is_set():
                     return

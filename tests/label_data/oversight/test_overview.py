@@ -8,7 +8,7 @@ from sqlalchemy import text
 
 from label_data.assignment.answers import Answer, submit
 from label_data.assignment.drafts import save_draft
-from label_data.assignment.leases import take_back
+from label_data.assignment.leases import release_tasks
 from label_data.assignment.tasks import next_tasks
 from label_data.database.engine import open_store, writing
 from label_data.oversight.check import problems
@@ -16,7 +16,7 @@ from label_data.oversight.overview import DayCount, annotator_progress, open_tas
 from label_data.records import Group, Ranking, user_prompt
 from label_data.settings import ProjectSettings
 from label_data.store.adding import add_groups, add_prompts
-from label_data.store.annotators import annotator_named
+from label_data.store.annotators import find_or_add_annotator
 from label_data.store.projects import PROJECT, add_project, save_settings
 from label_data.store.samples import save_samples
 from moving_clock import Clock
@@ -27,12 +27,12 @@ HOUR = 3600 * 1_000_000
 
 @pytest.fixture
 def ann(store):
-    return annotator_named(store, "Ann").id
+    return find_or_add_annotator(store, "Ann").id
 
 
 @pytest.fixture
 def bob(store):
-    return annotator_named(store, "Bob").id
+    return find_or_add_annotator(store, "Bob").id
 
 
 def rank(store, who, **answer):
@@ -54,7 +54,7 @@ def test_a_project_tells_its_prompts_by_state_and_its_rankings_of_those_it_asks_
     rank(store, ann)
     (found,) = project_progress(store)
     assert (found.waiting, found.ready, found.ranked, found.failed) == (1, 1, 1, 1)
-    assert (found.counted, found.asked, found.open) == (3, 6, 0)
+    assert (found.counted, found.requested, found.open) == (3, 6, 0)
     next_tasks(store, bob)
     assert project_progress(store)[0].open == 1
 
@@ -68,7 +68,7 @@ def test_a_prompt_with_more_rankings_than_were_asked_for_makes_up_for_no_other(s
     add_groups(store, [Group(prompt, (best, worst), judged)])
     add_ready_prompt(store, "nobody's yet")
     (found,) = project_progress(store)
-    assert (found.counted, found.asked, found.share) == (3, 2, 0.5)
+    assert (found.counted, found.requested, found.share) == (3, 2, 0.5)
 
 
 def test_of_a_project_without_prompts_no_share_is_known(store):
@@ -79,21 +79,21 @@ def test_every_project_has_its_own_numbers(store, ann):
     other = add_project(store, "Other").id
     add_ready_prompt(store, "of the first")
     found = project_progress(store)
-    assert [(one.project.id, one.ready, one.asked) for one in found] == [(PROJECT, 1, 1), (other, 0, 0)]
+    assert [(one.project.id, one.ready, one.requested) for one in found] == [(PROJECT, 1, 1), (other, 0, 0)]
 
 
 def test_a_prompt_that_three_annotators_skipped_is_told(store):
     add_ready_prompt(store, "Which?")
     for number in range(3):
         assert project_progress(store)[0].often_skipped == 0
-        rank(store, annotator_named(store, f"P{number}").id, outcome="skipped", reason="unclear")
+        rank(store, find_or_add_annotator(store, f"P{number}").id, outcome="skipped", reason="unclear")
     assert project_progress(store)[0].often_skipped == 1
 
 
 def test_an_annotator_tells_what_they_did_and_whether_they_are_at_work(sqlite_store):
     store = open_store(sqlite_store)
     clock = Clock(store)
-    ann, bob = (annotator_named(store, name).id for name in ("Ann", "Bob"))
+    ann, bob = (find_or_add_annotator(store, name).id for name in ("Ann", "Bob"))
     for number in range(4):
         add_ready_prompt(store, f"Question {number}?")
     rank(store, ann)
@@ -105,7 +105,7 @@ def test_an_annotator_tells_what_they_did_and_whether_they_are_at_work(sqlite_st
     assert (last.name, last.ranked, last.today, last.skipped, last.open, last.is_active) == ("Bob", 1, 1, 1, 1, True)
     assert (first.name, first.ranked, first.today, first.skipped, first.open) == ("Ann", 1, 1, 0, 0)
     assert not first.is_active
-    assert abs(last.seen - first.seen - HOUR) < 1_000
+    assert abs(last.last_seen - first.last_seen - HOUR) < 1_000
     store.dispose()
 
 
@@ -115,7 +115,7 @@ def test_an_annotator_who_ranks_nothing_yet_is_at_work_while_drafts_come(sqlite_
     store = open_store(sqlite_store)
     clock = Clock(store)
     save_settings(store, ProjectSettings(lease_minutes=minutes))
-    ann = annotator_named(store, "Ann").id
+    ann = find_or_add_annotator(store, "Ann").id
     add_ready_prompt(store, "Which?")
     (task,) = next_tasks(store, ann)
     clock.pass_by(50)
@@ -160,23 +160,23 @@ def test_open_tasks_tell_who_has_what_and_which_are_over(store, ann, bob):
         lapse = text("UPDATE tasks SET expires_us = expires_us - 7200000000 WHERE token = :token")
         connection.execute(lapse, {"token": mine.token})
     over, going = open_tasks(store, PROJECT)
-    assert (over.token, over.name, over.prompt, over.has_lapsed, over.has_draft) == (
+    assert (over.token, over.name, over.prompt, over.has_expired, over.has_draft) == (
         mine.token,
         "Ann",
         "Which?",
         True,
         False,
     )
-    assert (going.token, going.has_lapsed) == (theirs.token, False)
-    assert going.since < going.until
+    assert (going.token, going.has_expired) == (theirs.token, False)
+    assert going.assigned < going.expires
 
 
 def test_a_prompt_that_is_freed_goes_to_another_at_once_and_late_work_is_kept(store, ann, bob):
     add_ready_prompt(store, "Which?")
     (mine,) = next_tasks(store, ann)
     assert next_tasks(store, bob) == []
-    assert take_back(store, [mine.token, "made-up"]) == 1
-    assert take_back(store, [mine.token]) == 0
+    assert release_tasks(store, [mine.token, "made-up"]) == 1
+    assert release_tasks(store, [mine.token]) == 0
     (theirs,) = next_tasks(store, bob)
     assert theirs.prompt == mine.prompt
     assert list(problems(store)) == []
@@ -197,7 +197,7 @@ def test_a_test_of_an_annotator_that_is_freed_frees_no_place(store, ann):
             if connection.scalar(purposes, {"token": task.token}) == "repeat":
                 break
         rank(store, ann)
-    assert take_back(store, [task.token]) == 1
+    assert release_tasks(store, [task.token]) == 1
     assert list(problems(store)) == []
 
 
@@ -206,4 +206,4 @@ def test_sampling_that_gave_nothing_is_told_apart_from_what_waits(store):
     add_prompts(store, [prompt])
     assert save_samples(store, prompt, completions_of(prompt, "same", "same")) == "failed"
     (found,) = project_progress(store)
-    assert (found.waiting, found.failed, found.asked) == (0, 1, 0)
+    assert (found.waiting, found.failed, found.requested) == (0, 1, 0)

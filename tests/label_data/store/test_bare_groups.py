@@ -10,7 +10,7 @@ from label_data.exchange.known_formats import FILE_ENDINGS, WITH_MARGIN, WRITERS
 from label_data.records import Completion, Demonstration, Group, Message, Prompt, Ranking, Span, user_prompt
 from label_data.store.adding import add_groups
 from label_data.store.bare_groups import bare_groups
-from label_data.store.rows import save_ranking
+from label_data.store.single_records import save_ranking
 from label_data.store.stored_groups import groups
 from planted_people import judged
 

@@ -4,14 +4,14 @@ place is free."""
 import pytest
 
 from label_data.assignment.answers import Answer, submit
-from label_data.assignment.leases import leave
-from label_data.assignment.own_rankings import reopened, retract
+from label_data.assignment.leases import shorten_leases
+from label_data.assignment.own_rankings import reopen, retract
 from label_data.assignment.tasks import next_tasks
 from label_data.database.engine import reading, writing
-from label_data.oversight.check import mend_counters, problems
+from label_data.oversight.check import problems, repair_counters
 from label_data.oversight.progress import item_counts, untouched_ready
 from label_data.settings import ProjectSettings
-from label_data.store.annotators import annotator_named
+from label_data.store.annotators import find_or_add_annotator
 from label_data.store.projects import save_settings
 from label_data.store.stored_groups import groups
 from store_fixtures import add_ready_prompt, let_leases_run_out
@@ -19,7 +19,7 @@ from store_fixtures import add_ready_prompt, let_leases_run_out
 
 @pytest.fixture
 def people(store):
-    return [annotator_named(store, name).id for name in ("Ann", "Bob", "Cyn")]
+    return [find_or_add_annotator(store, name).id for name in ("Ann", "Bob", "Cyn")]
 
 
 def answer(store, task, who, outcome="all_bad", key=None, revises=None):
@@ -118,7 +118,7 @@ def test_a_skip_that_becomes_an_order_counts_and_an_order_that_becomes_a_skip_do
     answer(store, task, ann, "skipped", "3", revises="2")
     assert counters(store) == [(0, 0, 1)]
     assert len(next_tasks(store, bob)) == 1
-    assert reopened(store, task.token, ann).ranking.submission == "3"
+    assert reopen(store, task.token, ann).ranking.submission == "3"
 
 
 def test_when_fewer_are_asked_for_than_are_at_work_only_so_many_count(store, people):
@@ -148,7 +148,7 @@ def test_a_prompt_that_was_let_go_comes_to_those_who_walked_past_it(store, peopl
     add_ready_prompt(store, "Which?")
     next_tasks(store, ann)
     assert next_tasks(store, bob) == []
-    assert leave(store, ann) == 1
+    assert shorten_leases(store, ann) == 1
     let_leases_run_out(store)
     assert len(next_tasks(store, bob)) == 1
 
@@ -156,7 +156,7 @@ def test_a_prompt_that_was_let_go_comes_to_those_who_walked_past_it(store, peopl
 def test_counters_that_were_damaged_are_counted_again(store, two_late):
     with writing(store) as connection:
         connection.exec_driver_sql("UPDATE items SET done = 7, leased = 7, skipped = 7, place = 7")
-    assert mend_counters(store) == 1
+    assert repair_counters(store) == 1
     assert counters(store) == [(1, 0, 0)]
     assert list(problems(store)) == []
 

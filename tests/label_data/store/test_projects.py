@@ -3,7 +3,7 @@
 import pytest
 
 from label_data.assignment.answers import Answer, submit
-from label_data.assignment.own_rankings import reopened, work_of
+from label_data.assignment.own_rankings import own_rankings, reopen
 from label_data.assignment.tasks import next_tasks
 from label_data.errors import InputError
 from label_data.exchange.exporting import export_file
@@ -13,7 +13,7 @@ from label_data.oversight.progress import item_counts, store_counts
 from label_data.records import user_prompt
 from label_data.settings import ProjectSettings
 from label_data.store.adding import Added, add_prompts
-from label_data.store.annotators import annotator_named
+from label_data.store.annotators import find_or_add_annotator
 from label_data.store.projects import add_project, project_named, project_settings, projects, save_settings
 from label_data.store.samples import save_samples, waiting_prompts
 from label_data.store.stored_groups import groups
@@ -27,7 +27,7 @@ def safety(store):
 
 @pytest.fixture
 def ann(store):
-    return annotator_named(store, "Ann").id
+    return find_or_add_annotator(store, "Ann").id
 
 
 @pytest.fixture
@@ -104,8 +104,8 @@ def test_a_prompt_in_two_projects_is_ranked_for_each(shared, safety, ann):
         ((ranking,),) = [group.rankings for group in groups(shared, project=project)]
         assert (ranking.submission, ranking.project) == (f"for {project}", project)
         assert store_counts(shared, project) == Added(1, 2, 1)
-    assert [work.ranking.submission for work in work_of(shared, ann, project=safety)] == [f"for {safety}"]
-    assert len(work_of(shared, ann)) == 2
+    assert [work.ranking.submission for work in own_rankings(shared, ann, project=safety)] == [f"for {safety}"]
+    assert len(own_rankings(shared, ann)) == 2
     assert list(problems(shared)) == []
 
 
@@ -116,7 +116,7 @@ def test_a_ranking_opened_again_stays_with_its_project_and_its_settings(shared, 
     add_prompts(shared, [user_prompt("Three?")], safety)
     (task,) = next_tasks(shared, ann, safety)
     submit(shared, Answer(task.token, "partial", "ranked", [[0], [1]]), ann)
-    work = reopened(shared, task.token, ann)
+    work = reopen(shared, task.token, ann)
     assert (work.ranking.project, work.ranking.project_revision) == (safety, 2)
     (task,) = next_tasks(shared, ann)
     with pytest.raises(InputError, match="not placed"):
@@ -135,7 +135,7 @@ def test_an_export_holds_one_project_and_an_import_goes_to_one(shared, safety, t
 
 
 def test_a_demonstration_goes_with_the_project_of_its_ranking(shared, safety, ann):
-    (work,) = work_of(shared, ann, project=safety)
+    (work,) = own_rankings(shared, ann, project=safety)
     answer = Answer(work.task.token, "better", "all_bad", revises=f"for {safety}", demonstration="Neither.")
     submit(shared, answer, ann)
     assert [len(group.demonstrations) for group in groups(shared, project=safety)] == [1]

@@ -5,7 +5,15 @@ from sqlalchemy import update
 from label_data.database.engine import writing
 from label_data.database.schema import now_us, workers
 from label_data.store.jobs import QUEUED, RUNNING, add_job, job_with_id, start_job, unfinished_jobs
-from label_data.store.workers import GONE_AFTER, Worker, enter, leave, living_workers, requeue_orphans, stay
+from label_data.store.workers import (
+    GONE_AFTER,
+    Worker,
+    living_workers,
+    register_worker,
+    report_alive,
+    requeue_orphans,
+    unregister_worker,
+)
 
 
 def silent_for(store, worker, seconds):
@@ -16,17 +24,17 @@ def silent_for(store, worker, seconds):
 
 def test_a_worker_is_there_from_when_it_enters_until_it_leaves(store):
     assert living_workers(store) == []
-    first, second = enter(store, "one:/data"), enter(store, "two:/data")
+    first, second = register_worker(store, "one:/data"), register_worker(store, "two:/data")
     assert living_workers(store) == [Worker(first, "one:/data"), Worker(second, "two:/data")]
-    leave(store, first)
+    unregister_worker(store, first)
     assert living_workers(store) == [Worker(second, "two:/data")]
 
 
 def test_a_worker_that_shows_no_life_for_long_is_gone_and_one_that_does_again_is_back(store):
-    worker = enter(store, "one:/data")
+    worker = register_worker(store, "one:/data")
     silent_for(store, worker, GONE_AFTER + 1)
     assert living_workers(store) == []
-    stay(store, worker, "one:/data")
+    report_alive(store, worker, "one:/data")
     assert living_workers(store) == [Worker(worker, "one:/data")]
     silent_for(store, worker, GONE_AFTER - 10)
     assert living_workers(store) == [Worker(worker, "one:/data")]
@@ -34,12 +42,16 @@ def test_a_worker_that_shows_no_life_for_long_is_gone_and_one_that_does_again_is
 
 def test_jobs_of_workers_that_are_gone_are_queued_again_and_those_of_others_run_on(store):
     """Four jobs run: of one who is there, one who went silent, one who left, and nobody known."""
-    there, silent, left = enter(store, "there"), enter(store, "silent"), enter(store, "left")
+    there, silent, left = (
+        register_worker(store, "there"),
+        register_worker(store, "silent"),
+        register_worker(store, "left"),
+    )
     jobs = [add_job(store, "train") for _ in range(4)]
     for job, worker in zip(jobs, (there, silent, left, None), strict=True):
         start_job(store, job, worker)
     assert requeue_orphans(store) == 1
-    leave(store, left)
+    unregister_worker(store, left)
     silent_for(store, silent, GONE_AFTER + 1)
     assert requeue_orphans(store) == 2
     assert requeue_orphans(store) == 0
@@ -48,16 +60,16 @@ def test_jobs_of_workers_that_are_gone_are_queued_again_and_those_of_others_run_
 
 
 def test_who_starts_in_the_stead_of_a_killed_worker_gets_its_jobs_at_once(store):
-    killed = enter(store, "one:/data")
+    killed = register_worker(store, "one:/data")
     job = add_job(store, "train")
     start_job(store, job, killed)
-    enter(store, "one:/data", instead_of=killed)
+    register_worker(store, "one:/data", instead_of=killed)
     assert requeue_orphans(store) == 1
     assert job_with_id(store, job).state == QUEUED
 
 
 def test_a_worker_that_was_forgotten_shows_life_as_a_new_one(store):
-    worker = enter(store, "one:/data")
-    leave(store, worker)
-    stay(store, worker, "one:/data")
+    worker = register_worker(store, "one:/data")
+    unregister_worker(store, worker)
+    report_alive(store, worker, "one:/data")
     assert living_workers(store) == [Worker(worker, "one:/data")]

@@ -12,7 +12,7 @@ from label_data.exchange.known_formats import PAIR_WRITERS, WRITERS
 from label_data.formats.trainers import nemo_rl
 from label_data.records import Demonstration, Group
 from label_data.store.adding import add_groups
-from label_data.store.annotators import annotator_named
+from label_data.store.annotators import find_or_add_annotator
 from label_data.versions.export import AGGREGATED, TIED_DROPPED, export_version
 from label_data.versions.making import make_version
 from label_data.versions.recipes import Recipe
@@ -92,7 +92,7 @@ def test_a_file_of_whole_orders_says_that_what_the_version_aggregates_is_not_in_
 
 
 def test_a_withdrawn_ranking_stops_an_export_and_no_file_is_left(store, tmp_path):
-    ann = annotator_named(store, "Ann").id
+    ann = find_or_add_annotator(store, "Ann").id
     add_ready_prompt(store, "Which?")
     (task,) = next_tasks(store, ann)
     submit(store, Answer(task.token, "first", "ranked", [[0], [1], [2]]), ann)

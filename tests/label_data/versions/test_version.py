@@ -21,7 +21,7 @@ from label_data.oversight.check import problems
 from label_data.oversight.copies import back_up, copy_store, restore
 from label_data.records import Completion, Demonstration, Group, Ranking, user_prompt
 from label_data.store.adding import add_groups
-from label_data.store.annotators import annotator_named
+from label_data.store.annotators import find_or_add_annotator
 from label_data.store.stored_groups import groups
 from label_data.versions.making import make_version
 from label_data.versions.near_duplicates import overlap, word_pairs
@@ -197,7 +197,7 @@ def test_a_held_out_prompt_that_new_ones_tie_to_trained_ones_moves_and_is_named(
 
 
 def test_a_version_stays_as_it_was_whatever_the_store_says_by_then(store):
-    ann = annotator_named(store, "Ann").id
+    ann = find_or_add_annotator(store, "Ann").id
     add_ready_prompt(store, "Which?")
     (task,) = next_tasks(store, ann)
     submit(store, Answer(task.token, "first", "ranked", [[0], [1], [2]]), ann)
@@ -227,7 +227,7 @@ def test_versions_can_neither_be_changed_nor_deleted(store, table):
 
 
 def test_once_a_ranking_is_withdrawn_the_version_is_not_given_out_again(store):
-    ann = annotator_named(store, "Ann").id
+    ann = find_or_add_annotator(store, "Ann").id
     add_ready_prompt(store, "Which?")
     (task,) = next_tasks(store, ann)
     submit(store, Answer(task.token, "first", "ranked", [[0], [1], [2]]), ann)
@@ -295,7 +295,7 @@ def test_a_name_is_given_once_and_must_be_one(store):
 
 
 def test_a_version_is_of_one_project_and_of_what_conditions_let_through(store):
-    ann = annotator_named(store, "Ann").id
+    ann = find_or_add_annotator(store, "Ann").id
     add_groups(store, planted({"ana": careful(), "ben": careful()}, prompts=20, completions=3))
     (group, *_) = groups(store)
     order = tuple((one.id,) for one in group.completions)

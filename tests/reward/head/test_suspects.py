@@ -5,13 +5,13 @@ from dataclasses import replace
 import pytest
 from typer.testing import CliRunner
 
-from label_data.assignment.relabelling import answered_again
+from label_data.assignment.relabelling import relabelling_progress
 from label_data.assignment.tasks import next_tasks
 from label_data.database.engine import open_store
 from label_data.errors import InputError
 from label_data.quality.suspects import recall
 from label_data.store.adding import add_groups
-from label_data.store.annotators import annotator_named
+from label_data.store.annotators import find_or_add_annotator
 from reward.__main__ import app
 from reward.head.suspects import find_doubts
 from reward_fixtures import planted_groups
@@ -68,8 +68,8 @@ def test_the_command_lists_them_and_asks_once_more_for_their_prompts(spoilt, fou
     for one in found.suspects:
         assert f"{one.submission}  prompt {one.prompt_id}, ann: contradicts" in done.stdout
     assert f"One more ranking is asked for of prompts: {PLANTED}." in done.stdout
-    assert answered_again(store) == (PLANTED, 0)
-    tasks = next_tasks(store, annotator_named(store, "Bob").id, count=2 * PLANTED)
+    assert relabelling_progress(store) == (PLANTED, 0)
+    tasks = next_tasks(store, find_or_add_annotator(store, "Bob").id, count=2 * PLANTED)
     assert {task.prompt.id for task in tasks} == {one.prompt_id for one in found.suspects}
     again = CliRunner().invoke(app, command)
     assert "of prompts: 0. Left as they are: 6 asked for before" in again.stdout

@@ -15,7 +15,7 @@ from label_data.database.engine import Store, open_store
 from label_data.records import Completion, Group, user_prompt
 from label_data.settings import Order, ProjectSettings
 from label_data.store.adding import add_groups
-from label_data.store.annotators import annotator_named
+from label_data.store.annotators import find_or_add_annotator
 from label_data.store.projects import save_settings
 from tests.support.postgres_server import die_with_parent
 from tests.whole.nothing_lost.checker import Finding, findings, places_taken_twice
@@ -66,7 +66,7 @@ def prepare(store: Store, prompts: int, order: Order = "added") -> list[str]:
     save_settings(store, settings)
     asked = [user_prompt(f"Question {number}?") for number in range(prompts)]
     add_groups(store, (Group(one, tuple(Completion(one.id, text) for text in "abcdefghi"[:SHOWN])) for one in asked))
-    return [annotator_named(store, name).id for name in WRITERS]
+    return [find_or_add_annotator(store, name).id for name in WRITERS]
 
 
 class Crew:

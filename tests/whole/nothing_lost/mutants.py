@@ -19,8 +19,8 @@ def acknowledge_early(history: History) -> None:
     """Tell the annotator that a ranking is saved, and commit a twentieth of a second later."""
 
     @contextmanager
-    def early(store: Store, beside_others: bool = False) -> Iterator[Connection]:
-        with writing(store, beside_others) as connection:
+    def early(store: Store, concurrently: bool = False) -> Iterator[Connection]:
+        with writing(store, concurrently) as connection:
             yield connection
             last = history.calls[-1]
             if last.what == "submit" and not any(call.fields == last.fields for call in history.calls[:-1]):

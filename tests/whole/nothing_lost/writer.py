@@ -15,7 +15,7 @@ from sqlalchemy.exc import DBAPIError
 
 from label_data.assignment import tasks as assignment
 from label_data.assignment.drafts import save_draft
-from label_data.assignment.leases import leave
+from label_data.assignment.leases import shorten_leases
 from label_data.assignment.own_rankings import retract
 from label_data.database import schema
 from label_data.database.engine import Store, open_store, writing
@@ -128,7 +128,7 @@ class Writer:
                 draft = {"at": fields["at"], "revises": None}
                 return save_draft(self._store, fields["token"], self._annotator, draft)
             case "leave":
-                return leave(self._store, self._annotator)
+                return shorten_leases(self._store, self._annotator)
         tasks = schema.tasks
         lapsed = update(tasks).where(schema.is_open, tasks.c.number % 3 == fields["of_three"]).values(expires_us=0)
         with writing(self._store) as connection:

@@ -9,7 +9,7 @@ from streamlit.testing.v1 import AppTest
 from app_pages import APP, button, open_page, shown
 from label_data.assignment.answers import Answer, submit
 from label_data.assignment.own_rankings import retract
-from label_data.assignment.relabelling import answered_again
+from label_data.assignment.relabelling import relabelling_progress
 from label_data.assignment.tasks import next_tasks
 from label_data.data_folder import default_store
 from label_data.database.engine import open_store
@@ -21,7 +21,7 @@ from label_data.quality.report import quality
 from label_data.quality.suspects import Suspect
 from label_data.records import Completion, Group, Ranking, user_prompt
 from label_data.store.adding import add_groups, add_prompts
-from label_data.store.annotators import annotator_named
+from label_data.store.annotators import find_or_add_annotator
 from label_data.store.jobs import DONE, add_job, end_job, start_job
 from label_data.store.stored_groups import groups
 from label_data.versions.making import make_version
@@ -150,7 +150,7 @@ def test_a_search_lists_what_fits_and_an_empty_one_pages_through_all(app):
 def test_a_prompts_history_has_who_said_what_when_and_what_became_of_it(app):
     store = open_store(default_store())
     prompt = add_ready_prompt(store, "Which?", "one", "two")
-    ann = annotator_named(store, "Ann").id
+    ann = find_or_add_annotator(store, "Ann").id
     (task,) = next_tasks(store, ann)
     submit(store, Answer(task.token, "s-1", "ranked", [[0], [1]], reason="Shorter.", demonstration="mine"), ann)
     (only,) = version_groups(store, make_version(store, "v1", Recipe("default")))
@@ -199,7 +199,7 @@ def test_every_format_is_offered_with_what_it_cannot_carry():
 def test_a_file_in_the_chosen_format_is_prepared(app, kind):
     store = open_store(default_store())
     add_ready_prompt(store, "Which?", "one", "two")
-    ann = annotator_named(store, "Ann").id
+    ann = find_or_add_annotator(store, "Ann").id
     (task,) = next_tasks(store, ann)
     submit(store, Answer(task.token, "s-1", "ranked", [[0], [1]]), ann)
     open_page(app, "data")
@@ -336,11 +336,11 @@ def test_doubted_rankings_are_listed_with_their_history_and_asked_for_again_once
     button(judged, "Send 2 prompts for blind relabelling").click().run()
     assert not judged.exception
     assert "Prompts sent for relabelling: 2; ranked again: 0." in said(judged)
-    assert answered_again(store) == (2, 0)
-    tasks = next_tasks(store, annotator_named(store, "Dan").id, count=5)
+    assert relabelling_progress(store) == (2, 0)
+    tasks = next_tasks(store, find_or_add_annotator(store, "Dan").id, count=5)
     assert [task.prompt.id for task in tasks] == [first.prompt.id, second.prompt.id]
     button(judged, "Send 2 prompts for blind relabelling").click().run()
-    assert answered_again(store) == (2, 0)
+    assert relabelling_progress(store) == (2, 0)
 
 
 def test_a_ranking_that_came_since_makes_the_report_old(judged):

@@ -7,11 +7,11 @@ import pytest
 
 from app_pages import button, open_page, shown
 from label_data.assignment.answers import Answer
-from label_data.assignment.own_rankings import work_of
+from label_data.assignment.own_rankings import own_rankings
 from label_data.data_folder import default_store
 from label_data.database.engine import open_store
 from label_data.oversight.progress import item_counts
-from label_data.store.annotators import annotator_named
+from label_data.store.annotators import find_or_add_annotator
 from label_data.store.jobs import STOPPED, add_job, end_job, latest_job, start_job
 from label_data.store.projects import project_settings
 from label_data.versions.making import make_version
@@ -226,7 +226,7 @@ def test_a_disagreement_opens_ones_own_ranking_on_my_work(ranked, tmp_path):
     """Margin -2: the model gives 1 / (1 + e^2) = 11.9 % to what Ann chose."""
     add_run(tmp_path, contradicted=[contradicted("of-ann")])
     store = open_store(default_store())
-    ann = annotator_named(store, "Ann")
+    ann = find_or_add_annotator(store, "Ann")
     ranked.session_state["annotator"] = ann.id
     open_page(ranked, "train")
     (found,) = [one for one in ranked.expander if "Which" in one.label]
@@ -234,7 +234,7 @@ def test_a_disagreement_opens_ones_own_ranking_on_my_work(ranked, tmp_path):
     assert [code.value for code in found.code] == ["Which *one*?", "one *bold*", "two"]
     button(ranked, "Open the ranking").click().run()
     assert not ranked.exception
-    (work,) = work_of(store, ann.id)
+    (work,) = own_rankings(store, ann.id)
     assert ranked.session_state["sitting"].opened == work.task.token
     assert ranked.title[0].value == "My work"
 

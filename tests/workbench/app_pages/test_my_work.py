@@ -12,7 +12,7 @@ from label_data.database.engine import open_store
 from label_data.oversight.check import problems
 from label_data.oversight.progress import store_counts
 from label_data.settings import ProjectSettings
-from label_data.store.annotators import annotator_named
+from label_data.store.annotators import find_or_add_annotator
 from label_data.store.projects import save_settings
 from label_data.store.stored_groups import groups
 from ranking_steps import press, tray
@@ -75,7 +75,7 @@ def test_backspace_opens_the_last_ranking_and_submitting_again_stores_a_revision
 
 
 def test_my_work_lists_what_i_ranked_and_a_change_there_is_a_revision(page, app, stored):
-    ann = annotator_named(stored, "Ann").id
+    ann = find_or_add_annotator(stored, "Ann").id
     for submission in ("s-1", "s-2"):
         task = next_tasks(stored, ann)[0]
         answer = Answer(task.token, submission, "ranked", [[2], [0, 1]], [3], {2: ["untrue"]}, "so it is", 4.5)

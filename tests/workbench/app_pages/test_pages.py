@@ -10,7 +10,7 @@ from label_data.database.engine import open_store
 from label_data.oversight.overview import open_tasks
 from label_data.oversight.progress import item_counts, store_counts
 from label_data.settings import ProjectSettings
-from label_data.store.annotators import annotator_named
+from label_data.store.annotators import find_or_add_annotator
 from label_data.store.jobs import DONE, FAILED, add_job, end_job, job_with_id, latest_job, start_job
 from label_data.store.projects import project_settings
 from label_data.store.samples import waiting_prompts
@@ -190,7 +190,7 @@ def test_how_work_is_handed_out_is_set_on_the_project_page(app):
 def test_the_overview_shows_who_has_what_and_frees_a_prompt_that_an_annotator_left(app):
     store = open_store(default_store())
     add_ready_prompt(store, "Which?", "one", "two")
-    ann, bob = (annotator_named(store, name).id for name in ("Ann", "Bob"))
+    ann, bob = (find_or_add_annotator(store, name).id for name in ("Ann", "Bob"))
     next_tasks(store, ann)
     let_leases_run_out(store)
     open_page(app, "overview")
@@ -206,7 +206,7 @@ def test_the_overview_shows_who_has_what_and_frees_a_prompt_that_an_annotator_le
 def test_the_overview_plots_the_rankings_of_each_day(app):
     store = open_store(default_store())
     add_ready_prompt(store, "Which?", "one", "two")
-    ann = annotator_named(store, "Ann").id
+    ann = find_or_add_annotator(store, "Ann").id
     (task,) = next_tasks(store, ann)
     submit(store, Answer(task.token, "one", "all_bad"), ann)
     open_page(app, "overview")

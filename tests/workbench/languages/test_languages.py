@@ -13,7 +13,7 @@ from label_data.quality.findings import percent
 from label_data.quality.intervals import Estimate
 from label_data.sentences import LANGUAGES
 from label_data.settings import ProjectSettings
-from label_data.store.annotators import annotator_named
+from label_data.store.annotators import find_or_add_annotator
 from page_fixtures import fill_pages
 from store_fixtures import add_ready_prompt
 from tests.support.paths import ROOT
@@ -56,7 +56,7 @@ def filled_pages(tmp_path_factory):
     data = tmp_path_factory.mktemp("filled")
     fill_pages(data, ["甲" * 3, "乙" * 3, "丙" * 3], ProjectSettings(guidelines="丁"))
     store = open_store(data / "workbench.db")
-    me = annotator_named(store, "Ann").id
+    me = find_or_add_annotator(store, "Ann").id
     store.dispose()
     with app_server(free_port(), data) as address:
         yield address, me

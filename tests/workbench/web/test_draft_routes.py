@@ -14,7 +14,7 @@ from browser import PATIENCE, app_server, free_port, open_app
 from label_data.assignment.tasks import next_tasks
 from label_data.data_folder import default_store
 from label_data.database.engine import open_store
-from label_data.store.annotators import annotator_named
+from label_data.store.annotators import find_or_add_annotator
 from ranking_steps import press
 from store_fixtures import add_ready_prompt
 from workbench.web.draft_routes import LONGEST_BODY
@@ -43,7 +43,7 @@ def stored(folder):
 
 @pytest.fixture
 def ann(stored):
-    return annotator_named(stored, "Ann").id
+    return find_or_add_annotator(stored, "Ann").id
 
 
 def send(ann, body, headers=SAME):

@@ -13,9 +13,9 @@ from label_data.oversight.check import problems
 from label_data.oversight.progress import item_counts, newest_prompts, rankings_today, store_counts, untouched_ready
 from label_data.records import Group, Ranking, user_prompt
 from label_data.store.adding import Added, GroupError, add_groups, add_prompts
-from label_data.store.annotators import annotator_named, annotator_with_id
-from label_data.store.rows import save_ranking
+from label_data.store.annotators import annotator_with_id, find_or_add_annotator
 from label_data.store.samples import retry_failed, save_samples, waiting_prompts
+from label_data.store.single_records import save_ranking
 from label_data.store.stored_groups import groups
 from store_fixtures import add_ready_prompt, completions_of
 
@@ -243,21 +243,21 @@ def test_only_what_is_stored_can_be_revised(store):
 
 
 def test_a_name_is_one_annotator_however_it_is_typed(store):
-    ann = annotator_named(store, "Ann  Example")
-    assert annotator_named(store, " ann example ") == ann
+    ann = find_or_add_annotator(store, "Ann  Example")
+    assert find_or_add_annotator(store, " ann example ") == ann
     assert annotator_with_id(store, ann.id) == ann
-    assert annotator_named(store, "Bob").id != ann.id
+    assert find_or_add_annotator(store, "Bob").id != ann.id
     assert annotator_with_id(store, "nobody") is None
 
 
 @pytest.mark.parametrize("name", ["", "   ", "a\0b", "x" * 201])
 def test_a_name_that_cannot_be_kept_is_refused(store, name):
     with pytest.raises(InputError):
-        annotator_named(store, name)
+        find_or_add_annotator(store, name)
 
 
 def test_the_count_of_the_day_leaves_skips_out(ranked_store):
-    ann = annotator_named(ranked_store, "Ann")
+    ann = find_or_add_annotator(ranked_store, "Ann")
     assert rankings_today(ranked_store, ann.id) == 1
     shown = next(groups(ranked_store)).rankings[0].shown
     prompt_id = next(groups(ranked_store)).prompt.id

@@ -3,7 +3,7 @@
 from sqlalchemy import Connection, Index, func, select
 
 from label_data.database import schema
-from label_data.database.engine import roomy
+from label_data.database.engine import large_cache
 
 FEWEST_PROMPTS = 20_000
 """That an import must have added: before, there is nothing to be gained."""
@@ -18,7 +18,7 @@ _BY_PROMPT = tuple(
 _LAST_PROMPT = select(func.max(schema.prompts.c.number))
 
 
-class LaterIndexes:
+class DeferredIndexes:
     """The indexes by prompt, left out from when an import turns out to be a large one until it is over.
 
     Prompts are named by hashes, which fall anywhere in an index: SQLite has to find, and mostly to read and write, a
@@ -47,7 +47,7 @@ class LaterIndexes:
         """Make those that were left out again; none of them is left out any more."""
         left_out, self._left_out = self._left_out, []
         if left_out:
-            with roomy(self._connection, SORTING_KIB):
+            with large_cache(self._connection, SORTING_KIB):
                 for statement in left_out:
                     self._connection.exec_driver_sql(statement)
 

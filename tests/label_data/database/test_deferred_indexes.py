@@ -9,8 +9,8 @@ from contextlib import closing
 import pytest
 
 from label_data.database import late_indexes as indexing
+from label_data.database.deferred_indexes import DeferredIndexes
 from label_data.database.engine import open_store, reading
-from label_data.database.late_indexes import LaterIndexes
 from label_data.errors import InputError
 from label_data.oversight.check import problems
 from label_data.oversight.progress import store_counts
@@ -26,7 +26,7 @@ BY_PROMPT = {"ix_completions_prompt_id", "ix_demonstrations_prompt_id", "ix_rank
 @pytest.fixture
 def soon(monkeypatch):
     """Indexes are left out from the fourth prompt on, and groups stored two at a time."""
-    monkeypatch.setattr("label_data.database.late_indexes.FEWEST_PROMPTS", 4)
+    monkeypatch.setattr("label_data.database.deferred_indexes.FEWEST_PROMPTS", 4)
     monkeypatch.setattr("label_data.store.adding.GROUPS_AT_ONCE", 2)
 
 
@@ -42,13 +42,13 @@ def now_there(connection):
 
 def seen_by(monkeypatch):
     """Return a list that gets, whenever prompts were added, which of the indexes are left out then."""
-    left_out, grow = [], LaterIndexes.grow
+    left_out, grow = [], DeferredIndexes.grow
 
     def told(self, prompts):
         grow(self, prompts)
         left_out.append(BY_PROMPT - now_there(self._connection))
 
-    monkeypatch.setattr(LaterIndexes, "grow", told)
+    monkeypatch.setattr(DeferredIndexes, "grow", told)
     return left_out
 
 
@@ -112,7 +112,7 @@ from label_data.store import adding
 from many_pairs import pairs
 
 indexing.FEWEST_PROMPTS, adding.GROUPS_AT_ONCE = 1_000, 500
-grow, make = indexing.LaterIndexes.grow, indexing.LaterIndexes.make
+grow, make = indexing.DeferredIndexes.grow, indexing.DeferredIndexes.make
 
 
 def kill(self, *prompts):
@@ -121,7 +121,7 @@ def kill(self, *prompts):
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-indexing.LaterIndexes.{name} = kill
+indexing.DeferredIndexes.{name} = kill
 adding.add_groups(open_store({path!r}), pairs(0, 4_000))
 """
 

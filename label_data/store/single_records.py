@@ -11,17 +11,17 @@ from label_data.database import schema
 from label_data.database.engine import Store, change, writing
 from label_data.errors import InputError
 from label_data.records import Completion, Demonstration, Prompt, Ranking
-from label_data.store.counting import LOCKED_ITEM, settle
-from label_data.store.projects import settings_in
+from label_data.store.counting import LOCKED_ITEM, settle_task
+from label_data.store.projects import current_settings
 
-UPSERTING_INSERT = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
+UPSERT = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 
 # Statements are built once: building them for each call took half the time.
 _completions, _demonstrations = schema.completions, schema.demonstrations
 _rankings, _later, _retractions = schema.rankings, schema.rankings.alias("later"), schema.retractions
 _APPEND_UNLESS_STORED = {
     dialect: new(_rankings).values(stored_us=schema.now_us()).on_conflict_do_nothing().returning(_rankings.c.number)
-    for dialect, new in UPSERTING_INSERT.items()
+    for dialect, new in UPSERT.items()
 }
 _APPEND_NOW_UNLESS_STORED = {
     dialect: append.values(submitted_us=schema.now_us()) for dialect, append in _APPEND_UNLESS_STORED.items()
@@ -93,7 +93,7 @@ def demonstration_row(demonstration: Demonstration) -> dict[str, Any]:
 
 def insert_new(connection: Connection, table: Table, key: Sequence[str] = ("id",), **values: Any) -> int:
     """Insert the row unless one with its key is there; return 1 or 0."""
-    new = UPSERTING_INSERT[connection.dialect.name](table).values(**values)
+    new = UPSERT[connection.dialect.name](table).values(**values)
     told = new.on_conflict_do_nothing(index_elements=list(key)).returning(table.c[key[0]])
     return len(connection.execute(told).all())
 
@@ -106,7 +106,7 @@ def save_ranking(store: Store, ranking: Ranking) -> str:
     with writing(store) as connection:
         outcome = add_ranking(connection, ranking)
         if outcome == "saved":
-            settle_revision(connection, ranking)
+            recount_revision(connection, ranking)
         return outcome
 
 
@@ -182,11 +182,11 @@ def ranking_row(ranking: Ranking, digest: str, task: str | None, item: int | Non
     }
 
 
-def settle_revision(connection: Connection, ranking: Ranking) -> None:
+def recount_revision(connection: Connection, ranking: Ranking) -> None:
     """Count anew the task whose ranking this one, which came in a file, revises; a skip may have become an order."""
     task = connection.execute(_TASK_OF, {"of_submission": ranking.submission}).first()
     if task is not None:
         item = connection.execute(LOCKED_ITEM, {"item_number": task.item}).one()
-        settings, _ = settings_in(connection, task.project)
+        settings, _ = current_settings(connection, task.project)
         state = schema.SKIPPED if ranking.outcome == "skipped" else schema.DONE
-        settle(connection, item, task, state, settings.annotators_per_prompt)
+        settle_task(connection, item, task, state, settings.annotators_per_prompt)
