@@ -350,7 +350,7 @@ def _give(
     _random.shuffle(shown)
     if _insert(connection, me, item, "", shown, turn):
         return True
-    # On PostgreSQL their task of it may have come to an end since `assignment_state` looked, or been submitted late since then.
+    # On PostgreSQL their task may have expired, or been submitted late, after `assignment_state` was read.
     return _open_again(connection, me, item, "")
 
 

@@ -55,7 +55,7 @@ def suspects(
 
             done = request_relabelling(opened, [one.submission for one in found.suspects], of_project)
             typer.echo(
-                f"One more ranking is asked for of prompts: {done.requested:,}. Left as they are: {done.already_requested:,} "
+                f"Prompts sent for relabelling: {done.requested:,}. Left as they are: {done.already_requested:,} "
                 f"asked for before, {done.still_open:,} that others rank anyway, {done.unavailable:,} gold or gone."
             )
 

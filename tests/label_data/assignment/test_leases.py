@@ -381,7 +381,7 @@ def two_tasks(postgres_store):
 _LOCKED = select(schema.tasks.c.token).where(schema.tasks.c.token == bindparam("one"))
 
 
-@pytest.mark.parametrize("call", [next_tasks, leave])
+@pytest.mark.parametrize("call", [next_tasks, shorten_leases])
 def test_who_changes_several_tasks_locks_that_of_the_lowest_number_first(two_tasks, waits, call):
     store, ann, (first, second) = two_tasks
     with writing(store, concurrently=True) as connection:

@@ -186,7 +186,7 @@ def file_of(tmp_path, *records, name="data.jsonl"):
     return path
 
 
-def rows_of_prompts(record):
+def rows_of(record):
     return record if isinstance(record, list) else [record]
 
 
@@ -200,7 +200,7 @@ def test_every_sample_of_every_format_is_among_the_cases():
 def test_the_sample_is_recognised_and_read_as_what_it_says(
     tmp_path, module, record, said, asked, texts, policies, rankings
 ):
-    path = file_of(tmp_path, *rows_of_prompts(record))
+    path = file_of(tmp_path, *rows_of(record))
     assert recognised(path) == (module.NAME, said)
     (group,) = READERS[module.NAME](path)
     found = told(group)
@@ -211,9 +211,7 @@ def test_the_sample_is_recognised_and_read_as_what_it_says(
 
 
 def test_importing_all_of_them_without_a_word_and_again_adds_nothing(store, tmp_path):
-    paths = [
-        file_of(tmp_path, *rows_of_prompts(case.values[1]), name=f"{place}.jsonl") for place, case in enumerate(CASES)
-    ]
+    paths = [file_of(tmp_path, *rows_of(case.values[1]), name=f"{place}.jsonl") for place, case in enumerate(CASES)]
     first = import_files(store, paths)
     counts = store_counts(store)
     assert [said for _, said, _ in first.files] == [case.values[2] for case in CASES]
@@ -224,7 +222,7 @@ def test_importing_all_of_them_without_a_word_and_again_adds_nothing(store, tmp_
 
 def test_they_may_be_one_json_list(tmp_path):
     for case in CASES:
-        (tmp_path / "a.json").write_text(json.dumps(rows_of_prompts(case.values[1]) * 2, indent=1))
+        (tmp_path / "a.json").write_text(json.dumps(rows_of(case.values[1]) * 2, indent=1))
         assert recognised(tmp_path / "a.json")[1] == case.values[2]
 
 
@@ -252,7 +250,7 @@ def changed(record, way, value):
 def test_a_field_of_any_other_value_is_refused_or_read_and_never_a_crash(tmp_path, module, record):
     """A file that is refused names the line; one that is read has sound groups, which check themselves."""
     for way, value in product(list(ways(record))[1:], WRONG):
-        rows = rows_of_prompts(changed(record, way, value))
+        rows = rows_of(changed(record, way, value))
         path = file_of(tmp_path, *rows)
         try:
             list(READERS[module.NAME](path, Counter()))

@@ -41,7 +41,7 @@ REFUSING = [
             "store/projects",
             "store/queue",
             "settings",
-            "store/rows",
+            "store/single_records",
             "assignment/own_rankings",
         )
     ),

@@ -25,7 +25,7 @@ def ranked(*messages, order=((0,), (1,)), **fields):
     return Group(prompt, completions, (Ranking(prompt.id, "ana", tuple(ids), ranks, **fields),))
 
 
-def rows_of_prompts(tmp_path, name, *groups, **options):
+def rows_of(tmp_path, name, *groups, **options):
     left_out = Counter()
     path = tmp_path / "rows.jsonl"
     assert WRITERS[name](path, groups, left_out, **options) == len(path.read_text().splitlines())
@@ -59,7 +59,7 @@ ROWS = {
 @pytest.mark.parametrize("name", PAIR_WRITERS)
 def test_a_row_is_what_the_trainer_reads(tmp_path, name):
     options = {"with_margin": True} if name in WITH_MARGIN else {}
-    rows, left_out = rows_of_prompts(tmp_path, name, ranked(USER, strength=(2,)), **options)
+    rows, left_out = rows_of(tmp_path, name, ranked(USER, strength=(2,)), **options)
     assert rows == [ROWS[name]]
     without_system = {axolotl.WITHOUT_SYSTEM: 1} if name == "axolotl" else {}
     assert left_out == without_system | ({} if name in WITH_MARGIN else {STRENGTH_LOST: 1})
@@ -100,7 +100,7 @@ def test_an_ending_that_the_trainer_does_not_open_is_refused(tmp_path, name):
 
 def test_a_text_can_hold_one_turn_only(tmp_path):
     transcript = Message("user", "\n\nHuman: Hi")
-    rows, left_out = rows_of_prompts(
+    rows, left_out = rows_of(
         tmp_path, "trl-text", ranked(SYSTEM, USER), ranked(USER, HELLO, AGAIN), ranked(transcript), ranked(USER)
     )
     assert len(rows) == 1
@@ -108,7 +108,7 @@ def test_a_text_can_hold_one_turn_only(tmp_path):
 
 
 def test_axolotl_has_a_system_column_always_and_single_turns_only(tmp_path):
-    rows, left_out = rows_of_prompts(
+    rows, left_out = rows_of(
         tmp_path, "axolotl", ranked(SYSTEM, USER), ranked(USER, HELLO, AGAIN), ranked(Message("system", ""), USER)
     )
     assert [row["system"] for row in rows] == ["Be brief.", ""]
@@ -119,7 +119,7 @@ def test_axolotl_has_a_system_column_always_and_single_turns_only(tmp_path):
 def test_prompts_that_a_trainer_skips_or_joins_are_left_out_and_an_empty_system_message_is_counted(tmp_path, module):
     """Two turns of the user's, and a conversation that the assistant begins; ms-swift 4.6.0 makes "ab" of "a", "b"."""
     nothing = Message("system", "")
-    rows, left_out = rows_of_prompts(
+    rows, left_out = rows_of(
         tmp_path,
         module.NAME,
         *(ranked(SYSTEM, USER, HELLO, AGAIN), ranked(nothing, USER), ranked(USER)),
@@ -155,7 +155,7 @@ def test_several_rejected_turns_of_ms_swift_are_no_completion(tmp_path):
 
 def test_llama_factory_gets_conversations_by_turns_and_an_entry_beside_those_it_has(tmp_path):
     (tmp_path / "dataset_info.json").write_text('{"mine": {"file_name": "mine.json"}}')
-    rows, left_out = rows_of_prompts(tmp_path, "llama-factory", ranked(SYSTEM, USER, HELLO, AGAIN), ranked(USER, AGAIN))
+    rows, left_out = rows_of(tmp_path, "llama-factory", ranked(SYSTEM, USER, HELLO, AGAIN), ranked(USER, AGAIN))
     assert [turn["from"] for turn in rows[0]["conversations"]] == ["system", "human", "gpt", "human"]
     assert left_out == {llama_factory.NOT_BY_TURNS: 1}
     assert json.loads((tmp_path / "dataset_info.json").read_text()) == {
@@ -177,7 +177,7 @@ def test_a_dataset_info_that_is_none_is_left_alone_and_nothing_is_written(tmp_pa
 
 
 def test_nemo_rl_gets_a_ranking_of_any_number_with_ties_as_equal_ranks(tmp_path):
-    rows, left_out = rows_of_prompts(tmp_path, "nemo-rl", ranked(USER, order=((2,), (0, 1)), strength=(1,)))
+    rows, left_out = rows_of(tmp_path, "nemo-rl", ranked(USER, order=((2,), (0, 1)), strength=(1,)))
     ranks = [(one["rank"], one["completion"][0]["content"]) for one in rows[0]["completions"]]
     assert ranks == [(0, "Perhaps."), (1, "No."), (1, "Yes.")]
     assert left_out == {"ranking with strengths, which ranks do not tell": 1}
