@@ -174,6 +174,7 @@ def train_trl(
 
 def measure(side: str, task: dict[str, Any]) -> dict[str, Any]:
     """Train one side and judge it on the held-out groups, with the same code for both."""
+    from label_data.intervals import mean_with_interval
     from reward import metrics
     from reward.data.sides import side as side_of
     from reward.model.model import RewardModel
@@ -193,7 +194,7 @@ def measure(side: str, task: dict[str, Any]) -> dict[str, Any]:
     of = {completion.id: float(reward) for (_, completion), reward in zip(pairs, rewards, strict=True)}
     margins = [of[one.chosen] - of[one.rejected] for one in test.comparisons]
     accuracy, loss = (
-        metrics.mean_with_interval(measured(margins), test.weights, test.clusters)
+        mean_with_interval(measured(margins), test.weights, test.clusters)
         for measured in (metrics.correct, metrics.losses)
     )
     return {
@@ -234,6 +235,7 @@ def tiny_network(folder: Path) -> None:
 
 def paired(ours: dict[str, Any], theirs: dict[str, Any], held_out: Sequence[Group]) -> str:
     """Say how the two sides differ on the same held-out comparisons, with intervals that resample prompts."""
+    from label_data.intervals import mean_with_interval
     from reward import metrics
     from reward.data.sides import side as side_of
 
@@ -241,7 +243,7 @@ def paired(ours: dict[str, Any], theirs: dict[str, Any], held_out: Sequence[Grou
     said = []
     for name, measured in (("accuracy", metrics.correct), ("log-loss", metrics.losses)):
         here, there = (measured(np.array(one["margins"])) for one in (ours, theirs))
-        less = metrics.mean_with_interval(here - there, test.weights, test.clusters)
+        less = mean_with_interval(here - there, test.weights, test.clusters)
         said.append(f"{name} {less.value:+.3f} ({less.low:+.3f} to {less.high:+.3f})")
     return f"Here less TRL, on {len(test.comparisons)} comparisons of {test.prompts} prompts: {', '.join(said)}."
 

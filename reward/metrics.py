@@ -5,7 +5,6 @@ comparison counts (those of one ranking sum to 1), `clusters` which prompt it be
 measure is nan.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from math import comb
 
@@ -13,19 +12,7 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 from scipy.stats import spearmanr
 
-RESAMPLES = 2_000
 BINS = 15
-
-
-@dataclass(frozen=True, slots=True)
-class Estimate:
-    """A number with its 95 % interval, and what it rests on."""
-
-    value: float
-    low: float
-    high: float
-    comparisons: int
-    prompts: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,27 +100,6 @@ def temperature(margins: np.ndarray, weights: np.ndarray) -> float:
         lambda log_t: log_loss(margins / np.exp(log_t), weights), bounds=np.log([0.01, 100]), method="bounded"
     )
     return float(np.exp(found.x))
-
-
-def mean_with_interval(
-    values: np.ndarray, weights: np.ndarray, clusters: Sequence[str], seed: int = 0, resamples: int = RESAMPLES
-) -> Estimate:
-    """Return the weighted mean with the 2.5 and 97.5 percentiles of a bootstrap that resamples prompts.
-
-    The comparisons of one prompt stand or fall together: resampling them one by one would make the interval too
-    narrow. Source: Field and Welsh 2007, J. R. Statist. Soc. B 69, section 2.2 (cluster bootstrap).
-    """
-    names, cluster = np.unique(np.asarray(clusters, dtype=str), return_inverse=True)
-    if not len(names):
-        return Estimate(*[float("nan")] * 3, comparisons=0, prompts=0)
-    total = np.bincount(cluster, weights=weights * values, minlength=len(names))
-    weight = np.bincount(cluster, weights=weights, minlength=len(names))
-    chance, means = np.random.default_rng(seed), np.empty(resamples)
-    for number in range(resamples):
-        drawn = np.bincount(chance.integers(len(names), size=len(names)), minlength=len(names))
-        means[number] = drawn @ total / (drawn @ weight)
-    low, high = np.percentile(means, [2.5, 97.5])
-    return Estimate(mean(values, weights), float(low), float(high), len(values), len(names))
 
 
 def spearman(first: np.ndarray, second: np.ndarray) -> float:

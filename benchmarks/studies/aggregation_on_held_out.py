@@ -16,7 +16,7 @@ import typer
 
 from label_data.comparisons import split_by_prompt
 from label_data.database.engine import open_store
-from label_data.quality.intervals import Estimate, rate
+from label_data.intervals import Estimate, rate
 from label_data.quality.judgements import judged_pairs, judgements
 from label_data.quality.reliability import Truth, annotator_weights, dawid_skene, weighted
 from label_data.records import Comparison, Completion, Group, Ranking, user_prompt

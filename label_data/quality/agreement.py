@@ -19,12 +19,11 @@ from math import sqrt
 import numpy as np
 import pandas as pd
 
-from label_data.quality.intervals import Estimate, Statistic, estimates, rate
+from label_data.intervals import NO_DATA, Estimate, Statistic, estimates, rate
 from label_data.quality.judgements import Judgements
 
 PREFERRED, TIED, MIXED, OPPOSED = range(4)
 """Kinds of meeting: the same side, a tie twice, a tie against a preference, opposite sides."""
-NO_DATA = Estimate(float("nan"), float("nan"), float("nan"), 0, 0)
 
 
 @dataclass(frozen=True, slots=True)

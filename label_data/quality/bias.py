@@ -10,8 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import expit
 
-from label_data.quality.agreement import NO_DATA
-from label_data.quality.intervals import Estimate, difference, rate, surprise
+from label_data.intervals import NO_DATA, Estimate, difference_p_value, mean_p_value, rate
 from label_data.quality.judgements import Judgements
 
 
@@ -146,8 +145,8 @@ def _leanings(judged: Judgements, more: np.ndarray, seed: int) -> Leanings:
     by_annotator = {}
     for name in np.unique(annotators.astype(str)):
         mine = annotators == name
-        unlike = difference(wins, prompts, mine)
+        unlike = difference_p_value(wins, prompts, mine)
         by_annotator[str(name)] = Leaning(
-            rate(wins[mine], prompts[mine], seed), surprise(wins[mine], prompts[mine], 0.5), unlike
+            rate(wins[mine], prompts[mine], seed), mean_p_value(wins[mine], prompts[mine], 0.5), unlike
         )
-    return Leanings(Leaning(rate(wins, prompts, seed), surprise(wins, prompts, 0.5), float("nan")), by_annotator)
+    return Leanings(Leaning(rate(wins, prompts, seed), mean_p_value(wins, prompts, 0.5), float("nan")), by_annotator)

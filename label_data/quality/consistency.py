@@ -11,8 +11,8 @@ from itertools import combinations, product
 import numpy as np
 import pandas as pd
 
+from label_data.intervals import Estimate, estimates, rate, ratio
 from label_data.quality.agreement import Agreement, agreement
-from label_data.quality.intervals import Estimate, estimates, of_sums, rate
 from label_data.quality.judgements import Judgements, judged_pairs
 from label_data.records import Group, Ranking
 
@@ -128,7 +128,7 @@ def transitivity(judged: Judgements, seed: int = 0) -> Transitivity:
             prompts.append(prompt)
             judgements += triple
     parts = np.column_stack([np.array(bad, dtype=float), np.ones(len(bad))])
-    found = estimates(parts, np.array(prompts, dtype=int), {"": of_sums}, seed=seed)[""]
+    found = estimates(parts, np.array(prompts, dtype=int), {"": ratio}, seed=seed)[""]
     tied = judgements.count(0) / len(judgements) if judgements else float("nan")
     return Transitivity(found, intransitive_by_chance(tied))
 

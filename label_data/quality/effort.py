@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import binom
 
-from label_data.quality.intervals import Estimate, difference, estimates, rate, surprise
+from label_data.intervals import Estimate, difference_p_value, estimates, mean_p_value, rate
 from label_data.quality.judgements import Judgements
 
 TOO_FAST = -3.5
@@ -118,7 +118,7 @@ def straight_lines(judged: Judgements, seed: int = 0) -> dict[str, StraightLine]
         unchanged, chance = mine["unchanged"].to_numpy(float), mine["chance"].to_numpy(float)
         prompts = mine["prompt"].to_numpy()
         longest, run_p = longest_run(mine["code"].to_numpy(), chance)
-        estimate, p = rate(unchanged, prompts, seed), surprise(unchanged, prompts, chance)
+        estimate, p = rate(unchanged, prompts, seed), mean_p_value(unchanged, prompts, chance)
         found[name] = StraightLine(estimate, float(chance.mean()), p, longest, run_p)
     return found
 
@@ -154,9 +154,9 @@ def outcomes(judged: Judgements, seed: int = 0) -> dict[str, Outcomes]:
         mine[at], my_pairs[pairs] = True, True
         found[name] = Outcomes(
             rate(tied[pairs], pair_prompts[pairs], seed),
-            difference(tied, pair_prompts, my_pairs),
+            difference_p_value(tied, pair_prompts, my_pairs),
             rate(without[at], prompts[at], seed),
-            difference(without, prompts, mine),
+            difference_p_value(without, prompts, mine),
         )
     return found
 

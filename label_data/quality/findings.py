@@ -9,11 +9,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from label_data.intervals import Estimate
 from label_data.quality.agreement import Agreement
 from label_data.quality.bias import Leaning, Leanings
 from label_data.quality.consistency import Transitivity
 from label_data.quality.effort import Outcomes, Speed, StraightLine
-from label_data.quality.intervals import Estimate
 from label_data.quality.reliability import Reliability
 
 SELDOM = 0.05

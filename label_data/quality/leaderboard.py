@@ -13,7 +13,7 @@ import numpy as np
 from scipy.sparse import csr_array
 from scipy.special import expit
 
-from label_data.quality.intervals import FEWEST_PROMPTS, Estimate, draws, rate
+from label_data.intervals import FEWEST_PROMPTS, Estimate, draws, rate
 from label_data.quality.judgements import Judgements
 
 PRIOR = 0.1

@@ -7,9 +7,9 @@ from html import escape
 from pathlib import Path
 
 from label_data.files.whole import check_ending, replacing
+from label_data.intervals import Estimate
 from label_data.quality.agreement import Agreement
 from label_data.quality.bias import Leanings
-from label_data.quality.intervals import Estimate
 from label_data.quality.plots import write_plots
 from label_data.quality.report import Quality
 

@@ -8,8 +8,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from label_data.files.whole import replacing
+from label_data.intervals import Estimate
 from label_data.quality.bias import Leaning
-from label_data.quality.intervals import Estimate
 from label_data.quality.report import Quality
 
 GREY, BLUE = "#808080", "#3b82c4"

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import logsumexp
 
-from label_data.quality.intervals import Estimate, estimates
+from label_data.intervals import Estimate, estimates
 from label_data.quality.judgements import Judgements
 from label_data.records import Comparison
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from label_data.intervals import Estimate
 from label_data.quality import findings
 from label_data.quality.agreement import (
     Agreement,
@@ -32,7 +33,6 @@ from label_data.quality.bias import (
 from label_data.quality.consistency import Transitivity, gathering_tests, gold_accuracy, self_consistency, transitivity
 from label_data.quality.effort import Outcomes, Speed, StraightLine, outcomes, speeds, straight_lines
 from label_data.quality.findings import Finding
-from label_data.quality.intervals import Estimate
 from label_data.quality.judgements import Judgements, judgements
 from label_data.quality.leaderboard import Leaderboard, leaderboard
 from label_data.quality.reliability import Reliability, annotator_weights, dawid_skene

@@ -8,8 +8,8 @@ from typing import Any
 
 from label_data.canonical import content_id
 from label_data.dates import DAY, format_time
+from label_data.intervals import Estimate
 from label_data.quality.findings import percent
-from label_data.quality.intervals import Estimate
 from label_data.quality.report import Quality
 from label_data.records import Group
 

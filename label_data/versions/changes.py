@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from label_data.quality.intervals import Estimate
+from label_data.intervals import Estimate
 
 
 @dataclass(frozen=True, slots=True)

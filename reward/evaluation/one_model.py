@@ -7,7 +7,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,7 @@ from reward.progress import OnProgress
 from reward.report.comparison_rows import comparison_rows, held_out_suspects, write_comparisons
 from reward.report.measuring import counts_of, data_hash, measures, other_prompts
 from reward.report.plots import CALIBRATION_FILE, STYLE, calibration_plot
-from reward.report.report import Counts, HeldOut, held_out_from, without_nan
+from reward.report.report import Counts, HeldOut, held_out_from, json_values
 from reward.report.words import held_out_lines, left_out_lines
 
 REWARDS_FILE, WORDS_FILE = "rewards.jsonl", "report.md"
@@ -62,7 +62,8 @@ class Evaluation:
 
     def as_dict(self) -> dict[str, Any]:
         """Return the report as JSON values; what is not a number is null."""
-        return without_nan(asdict(self))
+        values: dict[str, Any] = json_values(self)
+        return values
 
     def as_markdown(self) -> str:
         """Return the report as markdown."""

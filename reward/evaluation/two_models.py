@@ -5,7 +5,7 @@ A prompt is what chance draws: what is said of one prompt, by whomever, stands o
 
 import shutil
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import numpy as np
 
 from label_data.errors import InputError
 from label_data.files.whole import check_free, whole_folder
+from label_data.intervals import Estimate
 from reward.evaluation.one_model import (
     Data,
     Evaluation,
@@ -26,12 +27,11 @@ from reward.evaluation.one_model import (
     write_evaluation,
 )
 from reward.file_names import REPORT_FILE
-from reward.metrics import Estimate
 from reward.model.folder import pretty
 from reward.networks.backbones import model_folder
 from reward.progress import OnProgress
 from reward.report.paired_test import Paired, paired
-from reward.report.report import without_nan
+from reward.report.report import json_values
 
 WORDS_FILE = "report.md"
 
@@ -46,8 +46,7 @@ class ModelComparison:
 
     def as_dict(self) -> dict[str, Any]:
         """Return all of it as JSON values; what is not a number is null."""
-        made = {"first": self.first.as_dict(), "second": self.second.as_dict(), "paired": asdict(self.paired)}
-        return without_nan(made)
+        return {"first": self.first.as_dict(), "second": self.second.as_dict(), "paired": json_values(self.paired)}
 
     def as_markdown(self) -> str:
         """Return the two beside one another, and the verdict, as markdown."""
@@ -70,7 +69,7 @@ class ModelComparison:
             lines.append("")
         lines += [
             f"First less second: accuracy {_text(said)}, log-loss {_text(found.log_loss)} (95 % intervals resample "
-            f"prompts), over {said.comparisons:,} comparisons of {said.prompts:,} prompts. p = {found.p:.4g} by "
+            f"prompts), over {said.count:,} comparisons of {said.prompts:,} prompts. p = {found.p:.4g} by "
             f"turning signs over {found.differing:,} prompts on which they differ: the first is ahead on "
             f"{found.first_better:,}, the second on {found.second_better:,}. They order {found.disagreements:,} "
             "comparisons differently.",

@@ -11,6 +11,7 @@ from label_data.comparisons import split_by_prompt
 from label_data.database.engine import Store
 from label_data.errors import InputError
 from label_data.files.whole import check_free
+from label_data.intervals import mean_with_interval
 from label_data.records import Comparison, Group
 from label_data.settings import PACKAGED_MODEL
 from label_data.store.stored_groups import groups as stored_groups
@@ -163,7 +164,7 @@ def _learning_curve(
         learned = differences[some, head.layer], train.weights[some], [head.regularisation], train.margins[some]
         found = fit_weights(*learned)[0]
         margins = of_test @ found
-        right = metrics.mean_with_interval(metrics.correct(margins), test.weights, test.clusters, seed)
+        right = mean_with_interval(metrics.correct(margins), test.weights, test.clusters, seed)
         points.append(CurvePoint(len(prompts), right, metrics.log_loss(margins, test.weights)))
     return tuple(points)
 

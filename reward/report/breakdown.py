@@ -10,10 +10,10 @@ import numpy as np
 from scipy.stats import kendalltau
 
 from label_data.canonical import content_id
+from label_data.intervals import NO_DATA, Estimate, mean_with_interval
 from label_data.records import Comparison, Group, Ranking
 from reward import metrics
-from reward.metrics import Estimate
-from reward.report.report import NO_DATA, BestOf, Part
+from reward.report.report import BestOf, Part
 
 
 def parts(
@@ -39,7 +39,7 @@ def parts(
         column = np.array(names, dtype=str)
         for name in np.unique(column[column != ""]):
             mine = column == name
-            accuracy = metrics.mean_with_interval(right[mine], weights[mine], clusters[mine], seed)
+            accuracy = mean_with_interval(right[mine], weights[mine], clusters[mine], seed)
             found.append(Part(kind, str(name), accuracy))
     return tuple(found)
 
@@ -60,7 +60,7 @@ def mean_tau(groups: Sequence[Group], rewards: Mapping[str, float], seed: int) -
             if len(set(of_model)) > 1 and len(set(level.values())) > 1:
                 taus.append(kendalltau([-one for one in level.values()], of_model).statistic)
                 clusters.append(content_id(group.prompt.first_turn))
-    return metrics.mean_with_interval(np.array(taus), np.ones(len(taus)), clusters, seed) if taus else NO_DATA
+    return mean_with_interval(np.array(taus), np.ones(len(taus)), clusters, seed) if taus else NO_DATA
 
 
 def best_of(groups: Sequence[Group], rewards: Mapping[str, float], seed: int) -> tuple[BestOf, ...]:
@@ -80,7 +80,7 @@ def best_of(groups: Sequence[Group], rewards: Mapping[str, float], seed: int) ->
         enough = [one for one in judged if len(one[1]) >= drawn]
         taken = np.array([metrics.best_of_weights(reward, drawn) @ liked for _, reward, liked in enough])
         people = np.array([metrics.best_of_weights(liked, drawn) @ liked for _, _, liked in enough])
-        beaten = metrics.mean_with_interval(taken, np.ones(len(taken)), [cluster for cluster, *_ in enough], seed)
+        beaten = mean_with_interval(taken, np.ones(len(taken)), [cluster for cluster, *_ in enough], seed)
         found.append(BestOf(drawn, log(drawn) - (drawn - 1) / drawn, beaten, float(people.mean())))
     return tuple(found)
 

@@ -4,10 +4,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from math import isnan, nan
 
+from label_data.intervals import Estimate
 from label_data.quality.agreement import agreement, human_ceiling, meetings
 from label_data.quality.judgements import judgements
 from label_data.records import Group
-from reward.metrics import Estimate
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +29,7 @@ def human_agreement(groups: Iterable[Group], seed: int = 0) -> Human:
     said = (replace(one, rankings=tuple(r for r in one.rankings if not r.tests_annotator)) for one in groups)
     decided = agreement(meetings(judgements(said)), seed).decided
     ceiling = human_ceiling(decided.value)
-    found = Estimate(decided.value, decided.low, decided.high, decided.count, decided.prompts)
-    return Human(found, ceiling.low, ceiling.high if not isnan(decided.value) else nan)
+    return Human(decided, ceiling.low, ceiling.high if not isnan(decided.value) else nan)
 
 
 def human_verdict(human: Human) -> str:
@@ -46,7 +45,7 @@ def human_verdict(human: Human) -> str:
     )
     said = (
         f"Where two annotators both take a side of the same pair, it is the same one in {found.value:.1%} of "
-        f"{found.comparisons:,} cases on {found.prompts:,} prompts ({ends})."
+        f"{found.count:,} cases on {found.prompts:,} prompts ({ends})."
     )
     if isnan(human.high):
         return f"{said} They contradict each other more often than coins would, so no model can be held against them."

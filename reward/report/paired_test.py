@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from label_data.intervals import Estimate, mean_with_interval
 from reward import metrics
-from reward.metrics import Estimate
 
 MOST_EXACT = 20
 """Prompts on which two models differ up to which every way to turn their signs is counted: 2^20 of them."""
@@ -81,8 +81,8 @@ def paired(
     by_prompt[np.abs(by_prompt) < 1e-12] = 0  # thirds do not cancel to the bit
     losses = metrics.losses(first) - metrics.losses(second)
     return Paired(
-        accuracy=metrics.mean_with_interval(better, weights, clusters, seed),
-        log_loss=metrics.mean_with_interval(losses, weights, clusters, seed),
+        accuracy=mean_with_interval(better, weights, clusters, seed),
+        log_loss=mean_with_interval(losses, weights, clusters, seed),
         p=sign_flips(by_prompt, seed),
         differing=int(np.sum(by_prompt != 0)),
         first_better=int(np.sum(by_prompt > 0)),

@@ -41,7 +41,7 @@ def calibration_plot(held_out: HeldOut, path: Path) -> Path:
     axes.plot([0.5, 1], [0.5, 1], color=GREY, linestyle="--", linewidth=1)
     axes.plot([one.confidence for one in bins], [one.accuracy for one in bins], "o-", color=BLUE)
     axes.set(xlabel="probability the model gave", ylabel="share it got right", xlim=(0.48, 1.02), ylim=(-0.02, 1.02))
-    axes.set_title(f"Calibration, {held_out.accuracy.comparisons:,} comparisons", fontsize=11)
+    axes.set_title(f"Calibration, {held_out.accuracy.count:,} comparisons", fontsize=11)
     return _saved(figure, path)
 
 

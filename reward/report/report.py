@@ -6,17 +6,18 @@ Nothing here needs the model: a report is made from rewards, kept as JSON, and s
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from label_data.errors import InputError
+from label_data.intervals import NO_DATA, Estimate, mean_with_interval
 from reward import metrics
 from reward.data.sides import FEWEST_HELD_OUT
 from reward.file_names import REPORT_FILE
-from reward.metrics import CalibrationBin, Estimate
+from reward.metrics import CalibrationBin
 from reward.report.ceiling import Human
 
 
@@ -42,9 +43,6 @@ class Counts:
     held_out_comparisons: int
     tests: int = 0
     """Repeats and answers to gold prompts, which test annotators: not among the rankings above."""
-
-
-NO_DATA = Estimate(math.nan, math.nan, math.nan, 0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +176,7 @@ class Report:
 
     def as_dict(self) -> dict[str, Any]:
         """Return the report as JSON values; what is not a number is null."""
-        return without_nan(asdict(self)) | {"missing_prompts": self.missing_prompts}
+        return json_values(self) | {"missing_prompts": self.missing_prompts}
 
 
 def held_out_measures(
@@ -210,7 +208,7 @@ def held_out_measures(
     names = np.asarray(clusters, dtype=str)
 
     def estimate(values: np.ndarray, where: np.ndarray | slice = slice(None)) -> Estimate:
-        return metrics.mean_with_interval(values[where], weights[where], names[where], seed)
+        return mean_with_interval(values[where], weights[where], names[where], seed)
 
     right = metrics.correct(margins)
     baselines = {
@@ -244,6 +242,9 @@ def held_out_measures(
 
 
 # JSON
+
+COUNT = "comparisons"
+"""The key of `Estimate.count` in the JSON of reports."""
 
 
 def read_report(folder: Path) -> Report:
@@ -288,17 +289,22 @@ def held_out_from(value: dict[str, Any] | None) -> HeldOut | None:
 
 
 def _estimate(value: dict[str, Any]) -> Estimate:
-    return Estimate(**{name: _number(number) for name, number in value.items()})
+    ends = [_number(value[name]) for name in ("value", "low", "high")]
+    return Estimate(*ends, count=value[COUNT], prompts=value["prompts"])
 
 
 def _number(value: Any) -> Any:
     return math.nan if value is None else value
 
 
-def without_nan(value: Any) -> Any:
-    """Return JSON values with null for what is not a number."""
+def json_values(value: Any) -> Any:
+    """Return a dataclass, a collection or a plain value as JSON values; nan becomes null."""
+    if isinstance(value, Estimate):
+        return {COUNT if name == "count" else name: number for name, number in value.as_dict().items()}
+    if is_dataclass(value):
+        return {field.name: json_values(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, dict):
-        return {name: without_nan(inner) for name, inner in value.items()}
+        return {name: json_values(inner) for name, inner in value.items()}
     if isinstance(value, list | tuple):
-        return [without_nan(inner) for inner in value]
+        return [json_values(inner) for inner in value]
     return None if isinstance(value, float) and math.isnan(value) else value

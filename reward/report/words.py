@@ -3,8 +3,8 @@
 import math
 from collections.abc import Sequence
 
+from label_data.intervals import Estimate
 from reward.data.sides import FEWEST_HELD_OUT
-from reward.metrics import Estimate
 from reward.report.ceiling import human_verdict
 from reward.report.report import Counts, HeldOut, Part, Report
 
@@ -46,7 +46,7 @@ def held_out_lines(held_out: HeldOut, where: str) -> list[str]:
         _row("accuracy: chance", held_out.chance),
         _row("accuracy: longer wins", held_out.longer_wins),
         _row("accuracy: shorter wins", held_out.shorter_wins),
-        *([_row("accuracy: better policy wins", held_out.policy_wins)] if held_out.policy_wins.comparisons else []),
+        *([_row("accuracy: better policy wins", held_out.policy_wins)] if held_out.policy_wins.count else []),
         _row("accuracy: the model, prompts shuffled", held_out.prompt_shuffled),
         _row(f"model less {held_out.best_baseline}", held_out.over_baseline),
         _row("model less prompts shuffled", held_out.over_shuffled),
@@ -69,7 +69,7 @@ def _shown(parts: Sequence[Part]) -> list[Part]:
     """Return the parts that a table has room for: of each kind the largest, where there is more than one."""
     found = []
     for kind in dict.fromkeys(part.kind for part in parts):
-        of_kind = sorted((one for one in parts if one.kind == kind), key=lambda one: -one.accuracy.comparisons)
+        of_kind = sorted((one for one in parts if one.kind == kind), key=lambda one: -one.accuracy.count)
         if len(of_kind) > 1:
             largest = of_kind[:MOST_PARTS]
             found += [one for one in parts if one in largest]
@@ -77,10 +77,10 @@ def _shown(parts: Sequence[Part]) -> list[Part]:
 
 
 def _tau_lines(held_out: HeldOut) -> list[str]:
-    if not held_out.tau.comparisons:
+    if not held_out.tau.count:
         return []
     found = f"{_text(held_out.tau.value)} (95 % interval {_interval(held_out.tau)})"
-    return [f"Kendall tau-b with a ranking: {found}, the mean over {held_out.tau.comparisons:,} rankings."]
+    return [f"Kendall tau-b with a ranking: {found}, the mean over {held_out.tau.count:,} rankings."]
 
 
 def _best_of_lines(held_out: HeldOut) -> list[str]:
@@ -176,12 +176,12 @@ def prompt_verdict(held_out: HeldOut) -> str:
 
 
 def _row(name: str, estimate: Estimate) -> str:
-    counts = f"{estimate.comparisons:,} | {estimate.prompts:,}"
+    counts = f"{estimate.count:,} | {estimate.prompts:,}"
     return f"| {name} | {_text(estimate.value)} | {_interval(estimate)} | {counts} |"
 
 
 def _bare(value: float, of: Estimate) -> Estimate:
-    return Estimate(value, math.nan, math.nan, of.comparisons, of.prompts)
+    return Estimate(value, math.nan, math.nan, of.count, of.prompts)
 
 
 def _interval(estimate: Estimate) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 from label_data.assignment.answers import Answer, submit
 from label_data.assignment.tasks import next_tasks
 from label_data.database.engine import Store, open_store
+from label_data.intervals import Estimate
 from label_data.records import Completion, Message, Prompt
 from label_data.settings import PolicySettings, ProjectSettings
 from label_data.store.adding import add_prompts
@@ -17,7 +18,7 @@ from label_data.store.jobs import DONE, FAILED, add_job, end_job, start_job
 from label_data.store.projects import save_settings
 from label_data.store.samples import save_samples
 from reward.file_names import PROVENANCE_FILE, REPORT_FILE
-from reward.metrics import CalibrationBin, Estimate
+from reward.metrics import CalibrationBin
 from reward.report.comparison_rows import HeldOutSuspect, write_comparisons
 from reward.report.report import Counts, CurvePoint, HeldOut, Report
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from reward.metrics import Estimate
+from label_data.intervals import Estimate
 from reward.report.report import Counts, CurvePoint, Report, held_out_measures
 
 COUNTS = Counts(

@@ -11,13 +11,12 @@ import altair as alt
 import pandas as pd
 import streamlit as st
 
+from label_data.intervals import Estimate
 from label_data.quality.agreement import Ceiling
 from label_data.quality.bias import Leanings
-from label_data.quality.intervals import Estimate
 from label_data.quality.leaderboard import Leaderboard
 from label_data.quality.page import EVERYBODY, tables
 from label_data.quality.report import Quality
-from reward.metrics import Estimate as Accuracy
 from workbench.rendering import literal
 from workbench.web.session import localised, words
 from workbench.wording import filled
@@ -33,7 +32,7 @@ Names = Mapping[str, str]
 """Annotator -> the name to show."""
 
 
-def show_quality(found: Quality, names: Names, model: Accuracy | None = None) -> None:
+def show_quality(found: Quality, names: Names, model: Estimate | None = None) -> None:
     """Show the whole report: a few numbers, what to do, plots, and every table behind.
 
     `model`: accuracy of the reward model that the project uses, to be held against the best possible one's.
@@ -183,7 +182,7 @@ def forest(
     return rule + span + dots
 
 
-def model_plot(ceiling: Ceiling, model: Accuracy) -> alt.LayerChart | None:
+def model_plot(ceiling: Ceiling, model: Estimate) -> alt.LayerChart | None:
     """Return the model's accuracy with its interval above what the best possible model could have; None if unknown."""
     if math.isnan(ceiling.low) or math.isnan(model.value):
         return None
@@ -198,7 +197,7 @@ def model_plot(ceiling: Ceiling, model: Accuracy) -> alt.LayerChart | None:
     frame["interval"] = [
         filled(of_report["to"], low=f"{low:.0%}", high=f"{high:.0%}") for low, high in frame[["low", "high"]].to_numpy()
     ]
-    frame["count"] = [f"{model.comparisons:,}", ""]
+    frame["count"] = [f"{model.count:,}", ""]
     axis = of_report["accuracy"]
     base = alt.Chart(frame, height=ROW * 2 + AXIS).encode(
         y=alt.Y("name:N", sort=list(frame["name"]), title=None, axis=alt.Axis(labelLimit=180))

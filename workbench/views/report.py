@@ -8,8 +8,8 @@ import altair as alt
 import pandas as pd
 import streamlit as st
 
+from label_data.intervals import Estimate
 from reward.data.sides import FEWEST_HELD_OUT
-from reward.metrics import Estimate
 from reward.report.ceiling import Human
 from reward.report.report import Counts, HeldOut, Report, Tuning
 from workbench.jobs.runs import Run
@@ -89,7 +89,7 @@ def human_verdict(human: Human, says: dict[str, Any]) -> str:
     found = human.agreement
     if math.isnan(found.value):
         return says["human_none"]
-    counted = {"cases": f"{found.comparisons:,}", "prompts": f"{found.prompts:,}", "share": f"{found.value:.1%}"}
+    counted = {"cases": f"{found.count:,}", "prompts": f"{found.prompts:,}", "share": f"{found.value:.1%}"}
     ends = "" if math.isnan(found.low) else f" ({filled(says['to'], low=f'{found.low:.1%}', high=f'{found.high:.1%}')})"
     if math.isnan(human.high):
         return filled(says["human_contradict"], ends=ends, **counted)
@@ -117,15 +117,14 @@ def measures(held_out: HeldOut, says: dict[str, Any]) -> str:
     ]
     heads = (says["measure"], says["value"], says["interval"], says["comparisons"], says["prompts"])
     body = [
-        (name, _text(one.value, says), _interval(one, says), f"{one.comparisons:,}", f"{one.prompts:,}")
-        for name, one in rows
+        (name, _text(one.value, says), _interval(one, says), f"{one.count:,}", f"{one.prompts:,}") for name, one in rows
     ]
     return _table(heads, body)
 
 
 def _of_policies(name: str, held_out: HeldOut) -> list[tuple[str, Estimate]]:
     """Return the baseline that knows of policies alone, where they are known."""
-    return [(name, held_out.policy_wins)] if held_out.policy_wins.comparisons else []
+    return [(name, held_out.policy_wins)] if held_out.policy_wins.count else []
 
 
 def curve_table(report: Report, says: dict[str, Any]) -> str:
@@ -202,7 +201,7 @@ def _table(heads: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
 
 
 def _bare(value: float, of: Estimate) -> Estimate:
-    return Estimate(value, math.nan, math.nan, of.comparisons, of.prompts)
+    return Estimate(value, math.nan, math.nan, of.count, of.prompts)
 
 
 def _interval(estimate: Estimate, says: dict[str, Any]) -> str:
@@ -262,11 +261,11 @@ def curve_chart(report: Report, says: dict[str, Any]) -> alt.LayerChart:
     tooltip = [
         alt.Tooltip("train_prompts", title=says["train_prompts"]),
         alt.Tooltip("value", title=says["accuracy"], format=".3f"),
-        alt.Tooltip("comparisons", title=says["comparisons"]),
+        alt.Tooltip("count", title=says["comparisons"]),
     ]
     line = base.mark_line(point=True).encode(y="value:Q", tooltip=tooltip)
     return band + line
 
 
 def _counted(says: dict[str, Any]) -> list[alt.Tooltip]:
-    return [alt.Tooltip("comparisons", title=says["comparisons"]), alt.Tooltip("prompts", title=says["prompts"])]
+    return [alt.Tooltip("count", title=says["comparisons"]), alt.Tooltip("prompts", title=says["prompts"])]

@@ -9,7 +9,7 @@ import altair as alt
 import pandas as pd
 import streamlit as st
 
-from reward.metrics import Estimate
+from label_data.intervals import Estimate
 from reward.report.comparison_rows import paired_folders
 from reward.report.paired_test import Paired
 from workbench.jobs.runs import Run
@@ -72,7 +72,7 @@ def sentence(found: Paired | None, names: tuple[str, str], says: dict[str, Any])
         "low": f"{100 * over.low:+.1f}",
         "high": f"{100 * over.high:+.1f}",
         "p": f"{found.p:.2g}",
-        "comparisons": f"{over.comparisons:,}",
+        "comparisons": f"{over.count:,}",
         "prompts": f"{over.prompts:,}",
     }
     if found.p < SURE and (over.low > 0 or over.high < 0):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from label_data.quality.intervals import Estimate
+from label_data.intervals import Estimate
 from label_data.quality.reliability import Reliability
 from label_data.records import Completion, Group, Ranking, user_prompt
 from label_data.versions.aggregation import UNDECIDED, majority, raw, weighted_votes

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from label_data.quality.intervals import Estimate
+from label_data.intervals import Estimate
 from label_data.quality.reliability import Reliability
 from label_data.records import Completion, Group
 from label_data.versions.pairs import TIED, TWINS, Voices, compared

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from label_data.errors import InputError
 from label_data.formats import groups as groups_format
+from label_data.intervals import mean_with_interval
 from reward import metrics
 from reward.__main__ import app
 from reward.evaluation.one_model import evaluate_model, learned_from, read_data, read_evaluation
@@ -74,7 +75,7 @@ def test_trap_17_every_measure_can_be_computed_from_the_kept_rewards_at_any_batc
     rows = [json.loads(line) for line in (tmp_path / "out" / "comparisons.jsonl").read_text().splitlines()]
     margins = np.array([row["reward_chosen"] - row["reward_rejected"] for row in rows])
     weights = np.array([row["weight"] for row in rows])
-    accuracy = metrics.mean_with_interval(metrics.correct(margins), weights, [row["cluster"] for row in rows])
+    accuracy = mean_with_interval(metrics.correct(margins), weights, [row["cluster"] for row in rows])
     assert accuracy == found.held_out.accuracy
     assert metrics.log_loss(margins, weights) == pytest.approx(found.held_out.log_loss.value)
     shuffled = np.array([row["shuffled_chosen"] - row["shuffled_rejected"] for row in rows])

@@ -24,7 +24,7 @@ def test_two_models_are_shown_side_by_side_and_everything_is_kept(trained, turne
     data = read_data(str(planted_store.url.database))
     both = compare_models((str(trained), str(turned)), data, tmp_path / "both")
     assert both.paired.accuracy.value == pytest.approx(2 * both.first.held_out.accuracy.value - 1)
-    assert both.paired.disagreements == both.first.held_out.accuracy.comparisons
+    assert both.paired.disagreements == both.first.held_out.accuracy.count
     assert both.paired.p < 0.01 and "The first model is better" in both.as_markdown()
     assert both.first.learned_from > 80 and both.second.learned_from is None
     assert both.first.counts == both.second.counts

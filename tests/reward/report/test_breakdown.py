@@ -39,7 +39,7 @@ def test_parts_are_counted_by_hand():
     test = side(groups)
     right = np.array([1.0, 1.0, 0.0])
     found = {(part.kind, part.name): part.accuracy for part in parts(groups, test.comparisons, right, test.clusters, 0)}
-    assert {key: (one.value, one.comparisons) for key, one in found.items()} == {
+    assert {key: (one.value, one.count) for key, one in found.items()} == {
         ("strength", "2"): (1, 1),
         ("annotator", "ann"): (1, 2),
         ("annotator", "bob"): (0, 1),
@@ -57,7 +57,7 @@ def test_tau_is_the_mean_over_rankings_worked_out_by_hand():
         group_of("two", "a>b=c", "a=b=c", texts="abc"),
     ]
     found = mean_tau(groups, rewards_of(groups, a=3, b=2, c=1), seed=0)
-    assert (found.value, found.comparisons, found.prompts) == (pytest.approx(0.8165 / 3, abs=1e-4), 3, 2)
+    assert (found.value, found.count, found.prompts) == (pytest.approx(0.8165 / 3, abs=1e-4), 3, 2)
 
 
 def test_the_best_of_n_is_who_comes_first_in_how_many_draws():

@@ -18,7 +18,7 @@ def test_the_ceiling_is_that_of_the_meetings_counted_by_hand():
     groups = [judged(f"q{number}", {"ana": "a>b", "ben": "a>b" if number < 8 else "b>a"}) for number in range(10)]
     groups.append(judged("tied", {"ana": "a>b", "ben": "a=b"}))
     found = human_agreement(groups)
-    assert (found.agreement.value, found.agreement.comparisons) == (pytest.approx(0.8), 10)
+    assert (found.agreement.value, found.agreement.count) == (pytest.approx(0.8), 10)
     assert (found.low, found.high) == (pytest.approx(0.8), pytest.approx((1 + math.sqrt(0.6)) / 2))
     assert found.agreement.low < 0.8 < found.agreement.high
     said = human_verdict(found)
@@ -42,5 +42,5 @@ def test_tests_of_annotators_are_no_meetings():
     (group,) = (judged("q", {"ana": "a>b", "ben": "a>b"}),)
     ana, ben = group.rankings
     tested = Group(group.prompt, group.completions, (ana, replace(ben, purpose="gold")))
-    assert human_agreement([group]).agreement.comparisons == 1
-    assert human_agreement([tested]).agreement.comparisons == 0
+    assert human_agreement([group]).agreement.count == 1
+    assert human_agreement([tested]).agreement.count == 0

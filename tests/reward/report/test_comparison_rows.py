@@ -83,7 +83,7 @@ def test_two_models_are_paired_on_the_comparisons_that_both_were_judged_by(tmp_p
         wrong |= rewards_of(group, 1.0, 2.0, 3.0)
     first, second = kept(tmp_path / "first", some[:3], right), kept(tmp_path / "second", some[1:], wrong)
     found = paired_folders(first, second)
-    assert (found.accuracy.value, found.accuracy.prompts, found.accuracy.comparisons) == (1, 2, 6)
+    assert (found.accuracy.value, found.accuracy.prompts, found.accuracy.count) == (1, 2, 6)
     assert (found.p, found.first_better, found.disagreements) == (0.5, 2, 6)
     third = kept(tmp_path / "third", some[3:], wrong)
     assert paired_folders(first, third) is None

@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from label_data.errors import InputError
+from label_data.intervals import Estimate
 from report_examples import measures, report
-from reward.metrics import Estimate
 from reward.report.ceiling import Human
 from reward.report.report import read_report, report_from
 from reward.report.words import report_markdown
@@ -23,8 +23,8 @@ def test_the_baselines_are_those_counted_by_hand():
     assert (found.longer_wins.value, found.shorter_wins.value) == (pytest.approx(0.7), pytest.approx(0.3))
     assert found.best_baseline == "longer wins"
     assert found.over_baseline.value == pytest.approx(-0.1)
-    assert (found.longer_chosen.value, found.longer_chosen.comparisons) == (pytest.approx(2 / 3), 3)
-    assert (found.shorter_chosen.value, found.shorter_chosen.comparisons) == (0, 1)
+    assert (found.longer_chosen.value, found.longer_chosen.count) == (pytest.approx(2 / 3), 3)
+    assert (found.shorter_chosen.value, found.shorter_chosen.count) == (0, 1)
     assert found.prompt_shuffled.value == pytest.approx(1.5 / 5)
     assert found.over_shuffled.value == pytest.approx(0.3)
 
@@ -36,7 +36,7 @@ def test_the_better_policy_is_a_baseline_where_policies_are_known():
     assert found.over_baseline.value == pytest.approx(-0.2)
     assert "| accuracy: better policy wins | 0.800 |" in report_markdown(report(found))
     without = measures([1, 1, -1, -1, 1], [5, 5, 5, -5, 0])
-    assert without.policy_wins.comparisons == 0 and "policy" not in report_markdown(report(without))
+    assert without.policy_wins.count == 0 and "policy" not in report_markdown(report(without))
 
 
 def test_how_far_people_agree_and_the_version_stand_in_the_report_and_are_read_back():
@@ -75,6 +75,11 @@ def test_what_is_written_as_json_is_read_back_the_same(tmp_path):
     assert report_from(json.loads(text)) == whole
     (tmp_path / "report.json").write_text(text)
     assert read_report(tmp_path) == whole
+
+
+def test_an_estimate_in_a_report_keeps_the_keys_that_earlier_versions_wrote():
+    accuracy = report(measures([1, 1, -1, 1], [1, 2, 3, -4])).as_dict()["held_out"]["accuracy"]
+    assert list(accuracy) == ["value", "low", "high", "comparisons", "prompts"] and accuracy["comparisons"] == 4
 
 
 def test_a_measure_without_data_is_null_in_json_and_said_in_words():

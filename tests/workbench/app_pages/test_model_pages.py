@@ -10,6 +10,7 @@ from label_data.assignment.answers import Answer
 from label_data.assignment.own_rankings import own_rankings
 from label_data.data_folder import default_store
 from label_data.database.engine import open_store
+from label_data.intervals import Estimate
 from label_data.oversight.progress import item_counts
 from label_data.store.annotators import find_or_add_annotator
 from label_data.store.jobs import STOPPED, add_job, end_job, latest_job, start_job
@@ -17,7 +18,6 @@ from label_data.store.projects import project_settings
 from label_data.versions.making import make_version
 from label_data.versions.recipes import Recipe
 from page_fixtures import HELD_OUT, REPORT, add_run, rank_next
-from reward.metrics import Estimate
 from reward.report.comparison_rows import HeldOutSuspect
 from reward.report.report import Tuning
 from store_fixtures import add_ready_prompt

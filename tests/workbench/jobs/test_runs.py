@@ -7,8 +7,8 @@ import pytest
 
 from full_disks import refusal
 from label_data.errors import InputError
+from label_data.intervals import Estimate
 from page_fixtures import HELD_OUT, REPORT, add_run
-from reward.metrics import Estimate
 from reward.report.report import Report
 from workbench.jobs.runs import choose_run, chosen_run, current_run, log_of, new_run, runs, unfinished_run
 

@@ -9,8 +9,8 @@ from playwright.sync_api import expect
 
 from browser import PATIENCE, app_server, free_port, open_app
 from label_data.database.engine import open_store
+from label_data.intervals import Estimate
 from label_data.quality.findings import percent
-from label_data.quality.intervals import Estimate
 from label_data.sentences import LANGUAGES
 from label_data.settings import ProjectSettings
 from label_data.store.annotators import find_or_add_annotator

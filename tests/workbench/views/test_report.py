@@ -5,8 +5,8 @@ import re
 
 import pytest
 
+from label_data.intervals import Estimate
 from label_data.sentences import LANGUAGES
-from reward.metrics import Estimate
 from reward.report.ceiling import Human
 from workbench.views.report import human_verdict
 from workbench.wording import page_texts
