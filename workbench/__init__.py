@@ -1,1 +1,1 @@
-"""Samples completions, shows them to annotators, and asks which is better."""
+"""The workbench: sample completions, show them to annotators, and collect their rankings."""

@@ -1,4 +1,4 @@
-"""python -m workbench: the app and its worker, started and stopped together."""
+"""Start and stop the app and its worker together: python -m workbench."""
 
 import os
 import signal
@@ -20,39 +20,39 @@ from label_data.errors import InputError
 
 commands = typer.Typer(add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 PATIENCE = 60.0
-"""Seconds that the app may take to answer, and then to stop."""
+"""Seconds to wait for the app to answer, and later for it to stop."""
 
 
 @commands.command()
-def run(port: Annotated[int, typer.Option(envvar="PORT", help="port on 127.0.0.1")] = 8501) -> None:
+def run(port: Annotated[int, typer.Option(envvar="PORT", help="Port on 127.0.0.1.")] = 8501) -> None:
     """Start the app and its worker, print the address, and run until Ctrl-C."""
     try:
-        folder = create_data_folder()  # the store may be elsewhere
+        folder = create_data_folder()  # the store may lie outside it
         open_store(default_store()).dispose()
         _check_port(port)
     except InputError as error:
-        sys.exit(f"{error}")
-    for number in (signal.SIGINT, signal.SIGTERM):  # a shell's background job has SIGINT ignored, Python's own too
+        sys.exit(str(error))
+    for number in (signal.SIGINT, signal.SIGTERM):  # shells start background jobs with SIGINT ignored
         signal.signal(number, _interrupt)
-    started: dict[str, subprocess.Popen[bytes]] = {}
+    processes: dict[str, subprocess.Popen[bytes]] = {}
     try:
         for part in ("worker", "app"):
-            started[part] = _start(part, folder, port)
-        _await_answer(started["app"], folder, port)
+            processes[part] = _start(part, folder, port)
+        _await_answer(processes["app"], folder, port)
         print(f"The workbench is at http://127.0.0.1:{port} (data in {folder}{os.sep}, Ctrl-C stops it)", flush=True)
         while True:
             time.sleep(1)
-            if started["app"].poll() is not None:
-                sys.exit(f"The app ended by itself; {folder / 'app.log'} says why. Start it again.")
-            if started["worker"].poll() is not None:
-                print(f"The worker ended; starting it again ({folder / 'worker.log'} says why).", flush=True)
+            if processes["app"].poll() is not None:
+                sys.exit(f"The app stopped unexpectedly. See {folder / 'app.log'}, then start it again.")
+            if processes["worker"].poll() is not None:
+                print(f"The worker stopped. Restarting it; see {folder / 'worker.log'}.", flush=True)
                 time.sleep(5)
-                started["worker"] = _start("worker", folder, port)
+                processes["worker"] = _start("worker", folder, port)
     except KeyboardInterrupt:
         print("\nStopping.", flush=True)
     finally:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        _stop(started)
+        _stop(processes)
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:
@@ -65,13 +65,11 @@ def _check_port(port: int) -> None:
         try:
             probe.bind(("127.0.0.1", port))
         except OSError:
-            raise InputError(
-                f"Port {port} is taken: is the workbench running already? Else start it with PORT={port + 1}."
-            ) from None
+            raise InputError("workbench.startup.port_in_use", port=port, next=port + 1) from None
 
 
 def _start(part: str, folder: Path, port: int) -> subprocess.Popen[bytes]:
-    """Start one part with its output in a log, in a process group of its own so that Ctrl-C reaches only this one."""
+    """Start the app or the worker. Its output goes to a log, and Ctrl-C does not reach it: it has a session of its own."""
     with (folder / f"{part}.log").open("ab") as log:
         return subprocess.Popen(
             [sys.executable, "-m", "workbench", part, *(["--port", str(port)] if part == "app" else [])],
@@ -83,20 +81,20 @@ def _start(part: str, folder: Path, port: int) -> subprocess.Popen[bytes]:
 
 
 def _await_answer(app: subprocess.Popen[bytes], folder: Path, port: int) -> None:
-    until = time.monotonic() + PATIENCE
-    while time.monotonic() < until and app.poll() is None:
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline and app.poll() is None:
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=5):
                 return
         except (urllib.error.URLError, OSError):
             time.sleep(0.1)
-    sys.exit(f"The app did not start; the end of {folder / 'app.log'} says why.")
+    sys.exit(f"The app did not start. See the end of {folder / 'app.log'}.")
 
 
-def _stop(parts: dict[str, subprocess.Popen[bytes]]) -> None:
-    for process in parts.values():
+def _stop(processes: dict[str, subprocess.Popen[bytes]]) -> None:
+    for process in processes.values():
         process.terminate()
-    for process in parts.values():
+    for process in processes.values():
         try:
             process.wait(PATIENCE / 4)
         except subprocess.TimeoutExpired:
@@ -105,13 +103,13 @@ def _stop(parts: dict[str, subprocess.Popen[bytes]]) -> None:
 
 
 @commands.command()
-def app(port: Annotated[int, typer.Option(help="port on 127.0.0.1")] = 8501) -> None:
-    """Serve the pages alone."""
-    import streamlit  # noqa: F401 - makes loggers, with handlers of their own
+def app(port: Annotated[int, typer.Option(help="Port on 127.0.0.1.")] = 8501) -> None:
+    """Serve the pages, without a worker."""
+    import streamlit  # noqa: F401 - creates its loggers, whose handlers `log_as_json` then removes
 
     from workbench.logs import log_as_json
 
-    log_as_json()  # before the pages' modules, whose import warns already
+    log_as_json()  # before importing the pages' modules, which may log warnings
     from workbench.web.server import serve
 
     serve(port)
@@ -119,7 +117,7 @@ def app(port: Annotated[int, typer.Option(help="port on 127.0.0.1")] = 8501) -> 
 
 @commands.command()
 def worker() -> None:
-    """Do the background work alone."""
+    """Run the background jobs, without the pages."""
     from workbench.jobs.worker import run_worker
 
     run_worker()

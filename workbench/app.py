@@ -1,4 +1,4 @@
-"""The frame: pages in the order of the work, in the language of who is here."""
+"""The frame around every page: navigation in the order of the work, and the language."""
 
 import streamlit as st
 
@@ -7,9 +7,9 @@ from workbench.web.session import offer_languages, words
 st.set_page_config("Workbench", page_icon="⚖️", layout="wide")
 st.html("""<style>
   .stMainBlockContainer { padding: 2.5rem 2rem 2rem } /* room for completions */
-  [data-testid=stHeader] { height: 2.5rem; min-height: 0 } /* no lower than that: it would hide the first line */
-  [data-testid^=stBaseButton-primary] { color: light-dark(#fff, #10141c) } /* white can't be read on the dark's blue */
-  [data-testid=stCaptionContainer] { opacity: .8 } /* at Streamlit's own .6 the contrast is under 4.5 */
+  [data-testid=stHeader] { height: 2.5rem; min-height: 0 } /* the padding above: a taller header hides the first line */
+  [data-testid^=stBaseButton-primary] { color: light-dark(#fff, #10141c) } /* white is unreadable on the dark theme's blue */
+  [data-testid=stCaptionContainer] { opacity: .8 } /* Streamlit's .6 gives a contrast below 4.5 */
 </style>""")
 
 ICONS = {

@@ -1,9 +1,10 @@
-"""Logs: a JSON object a line, with no text of a prompt or completion and no secret in it.
+"""Write and read the logs: one JSON object per line, without texts of prompts or completions and without secrets.
 
     {"time": "2026-01-02T03:04:05.678Z", "level": "INFO", "logger": "workbench.worker", "event": "job started",
      "job": "5f…", "kind": "sample"}
 
-An error is its kind and its frames: what it says may quote a prompt, and SQLAlchemy's the values of a statement.
+An error is logged as its type and stack frames. Its message is left out: it may quote a prompt, and SQLAlchemy's
+messages quote the values of a statement.
 """
 
 import json
@@ -17,15 +18,15 @@ from typing import Any
 from label_data.data_folder import data_folder
 
 TAIL_BYTES = 512 * 1024
-"""Read from the end of a log: the lines of a job that ended long ago are not looked for."""
+"""How much of the end of a log is read. Lines of jobs that ended long ago are not searched."""
 _OWN = set(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
 
 
 class JsonLines(logging.Formatter):
-    """Writes a record as one line; `extra` fields become fields."""
+    """Formats a record as one JSON line. Fields passed as `extra` become fields of the object."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the line, without its end."""
+        """Return the line, without a line break."""
         time = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         line: dict[str, Any] = {"time": time, "level": record.levelname, "logger": record.name}
         line["event"] = record.getMessage()
@@ -37,10 +38,10 @@ class JsonLines(logging.Formatter):
 
 
 def log_as_json() -> None:
-    """Let every logger of this process that there is write such lines to standard error, warnings and worse.
+    """Make every existing logger of this process write JSON lines to standard error, from level WARNING up.
 
-    Streamlit and uvicorn give theirs handlers of their own, which write an error with all that it says. Libraries that
-    load or convert networks would draw bars between the lines: they are told not to, if they are imported later.
+    Streamlit's and uvicorn's loggers have handlers of their own, which would log error messages in full: these handlers
+    are removed. Progress bars are switched off in libraries that are imported later.
     """
     os.environ.setdefault("TQDM_DISABLE", "1")
     handler = logging.StreamHandler()
@@ -53,9 +54,9 @@ def log_as_json() -> None:
 
 
 def job_lines(job: str, limit: int = 100) -> list[dict[str, Any]]:
-    """Return the last lines about the job in the log of this data folder's worker, oldest first; none without a log.
+    """Return the last log lines of a job of this data folder's worker, oldest first; an empty list without a log.
 
-    Lines that are no JSON, such as those of a library that writes for itself, are left out.
+    Lines that are not JSON, such as those a library prints, are skipped.
     """
     return [line for line in _objects(data_folder() / "worker.log") if line.get("job") == job][-limit:]
 
@@ -67,12 +68,12 @@ def _objects(path: Path) -> list[dict[str, Any]]:
             lines = file.read().decode(errors="replace").splitlines()
     except FileNotFoundError:
         return []
-    found = []
+    objects = []
     for line in lines:
         try:
             value = json.loads(line)
         except ValueError:
             continue
         if isinstance(value, dict):
-            found.append(value)
-    return found
+            objects.append(value)
+    return objects

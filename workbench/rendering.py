@@ -1,8 +1,8 @@
-"""Text that a model or a stranger wrote, to HTML that can neither run a script nor reach the network.
+"""Render text that a model or a stranger wrote as HTML that can neither run scripts nor reach the network.
 
-Three layers, each enough for most attacks: markdown-it reads no HTML and makes no image; maths becomes MathML whose
-elements are checked; at last an allow-list (nh3) keeps only elements, attributes and classes named here. There is no
-`src`, `style`, `id` or event handler among them, and the only address is that of a link a person may click.
+Three layers, each enough against most attacks: markdown-it ignores HTML and creates no images; maths becomes MathML
+whose elements are checked; finally an allow-list (nh3) keeps only the elements, attributes and classes named here.
+None of them is a `src`, `style`, `id` or event handler, and the only address is the target of a link.
 """
 
 import re
@@ -28,11 +28,11 @@ from pygments.token import STANDARD_TYPES
 from pygments.util import ClassNotFound
 
 LONGEST_MARKDOWN = 30_000
-"""Characters; longer text is shown as it was written: text made to be slow takes up to 2 s at this length."""
+"""Characters; longer text is shown unformatted. Text crafted to be slow takes up to 2 s at this length."""
 LONGEST_FORMULA = 2_000
 """Characters; a longer formula is shown as code."""
 LONGEST_HIGHLIGHTED = 20_000
-"""Characters; longer code is shown in one colour."""
+"""Characters; longer code is not highlighted."""
 
 MATHML = {
     "math", "mrow", "mi", "mn", "mo", "ms", "mtext", "mspace", "mfrac", "msqrt", "mroot", "msup", "msub", "msubsup",
@@ -73,47 +73,47 @@ _OVERRIDES = {"\u202d": "U+202D", "\u202e": "U+202E"}
 
 
 def rendered(text: str) -> str:
-    """Return the markdown as safe HTML, for innerHTML.
+    """Return markdown as HTML that is safe to assign to innerHTML.
 
-    Tables, strikethrough, highlighted code, maths in $…$, $$…$$, \\(…\\) and \\[…\\]; a line break stays one; HTML is
-    shown as it was written; an image becomes its description and address, as text. Characters that force a direction
-    of writing, with which text can be made to read as another, are shown by their number.
+    Supports tables, strikethrough, highlighted code, and maths in $…$, $$…$$, \\(…\\) and \\[…\\]. Line breaks are kept.
+    HTML is shown as text; an image becomes its description and address, as text. Characters that override the writing
+    direction, which can disguise one text as another, are shown by their code point.
     """
     return _formatted(text) if len(text) <= LONGEST_MARKDOWN else f"<pre>{escape(visible(text))}</pre>"
 
 
 @lru_cache(maxsize=2_048)
 def _formatted(text: str) -> str:
-    """Return what `rendered` makes of text it formats; kept, as a task is sent ahead and again when it comes first."""
+    """Return the text as HTML. Cached, because each task is rendered twice: sent ahead, and again when it is shown."""
     return _ALLOW_LIST.clean(_MARKDOWN.render(visible(text)))
 
 
 def visible(text: str) -> str:
-    """Return the text with each character that overrides the direction of writing replaced by its number."""
-    return re.sub("[\u202d\u202e]", lambda found: f"⟨{_OVERRIDES[found[0]]}⟩", text)
+    """Return the text with each character that overrides the writing direction replaced by its code point."""
+    return re.sub("[\u202d\u202e]", lambda match: f"⟨{_OVERRIDES[match[0]]}⟩", text)
 
 
 def literal(text: str) -> str:
-    """Return the text as markdown in which Streamlit shows it as it was written, white space folded.
+    """Return markdown that Streamlit shows as the given text, with white space folded.
 
-    Every sign is escaped. Streamlit replaces :names: of emoji and icons, and lone arrows, after reading the escapes,
-    so an invisible joiner parts each of them. For what people wrote and a page shows in a label, caption or message.
+    Use it for text written by people in a label, caption or message. Every sign is escaped. Streamlit replaces :names:
+    of emoji and icons, and lone arrows, after it has read the escapes, so an invisible joiner splits each of them.
     """
-    parted = re.sub(
+    split = re.sub(
         r":(?=(?:material/)?[\w+-]+:)|(?<!\S)[<>~-](?=[->=]+(?!\S))", "\\g<0>\u2060", " ".join(visible(text).split())
     )
-    return re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", parted)
+    return re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", split)
 
 
 def overrides(text: str) -> list[int]:
-    """Return where `visible` replaced a character: offsets in what it returns, in the browser's UTF-16 units."""
+    """Return where `visible` replaced a character: offsets in its result, in UTF-16 units as browsers count."""
     parts = re.split("[\u202d\u202e]", text)
     starts = accumulate(len(part.encode("utf-16-le")) // 2 + SHOWN_OVERRIDE for part in parts[:-1])
     return [start - SHOWN_OVERRIDE for start in starts]
 
 
 def _formula(_self: RendererHTML, tokens: Sequence[Token], index: int, _options: OptionsDict, _env: EnvType) -> str:
-    """Return LaTeX as MathML, or as code if it is too long, wrong, or makes an element that is not maths."""
+    """Return LaTeX as MathML; as code if it is too long, invalid, or yields an element that is not MathML."""
     source, is_inline = tokens[index].content.strip(), tokens[index].type == "math_inline"
     kind, name = ("inline", "formula") if is_inline else ("block", "display")
     as_written = f'<span class="{name}"><code>{escape(source)}</code></span>'
@@ -122,7 +122,7 @@ def _formula(_self: RendererHTML, tokens: Sequence[Token], index: int, _options:
     try:
         mathml = convert(source, display=kind)
         names = {element.tag.rpartition("}")[2] for element in ElementTree.fromstring(mathml).iter()}
-    except Exception:  # the converter's own errors, IndexError, RecursionError …: a formula may raise anything
+    except Exception:  # a formula may raise anything: the converter's own errors, IndexError, RecursionError …
         return as_written
     return f'<span class="{name}">{mathml}</span>' if names <= MATHML else as_written
 
@@ -150,7 +150,7 @@ def _aligned(self: RendererHTML, tokens: Sequence[Token], index: int, options: O
 
 
 def _backslash_formula(state: StateInline, silent: bool) -> bool:
-    r"""Read \(…\) and \[…\] inside a paragraph. A missing end is looked for once, not at each beginning."""
+    r"""Read \(…\) and \[…\] inside a paragraph. A missing end is searched for once, not from every beginning."""
     opening = state.src[state.pos : state.pos + 2]
     if opening not in (r"\(", r"\["):
         return False
@@ -181,7 +181,7 @@ def _backslash_block(state: StateBlock, first: int, last: int, silent: bool) -> 
         state.env["no formula ends before line"] = line
         return False
     content = state.getLines(first, line + 1, state.blkIndent, False).strip()[2:-2]
-    if r"\]" in content:  # two formulas on a line: the paragraph's rule reads them
+    if r"\]" in content:  # two formulas on one line: the inline rule reads them
         return False
     if not silent:
         token = state.push("math_block", "math", 0)
