@@ -85,7 +85,7 @@ def main() -> None:
         from label_data.store.jobs import latest_job
         from label_data.store.projects import save_settings
         from label_data.store.samples import save_samples
-        from workbench.jobs.asking import start_sampling
+        from workbench.jobs.scheduling import start_sampling
 
         store = open_store(default_store())
         me = find_or_add_annotator(store, "Benchmark").id

@@ -69,7 +69,7 @@ def _check_port(port: int) -> None:
 
 
 def _start(part: str, folder: Path, port: int) -> subprocess.Popen[bytes]:
-    """Start the app or the worker. Its output goes to a log, and Ctrl-C does not reach it: it has a session of its own."""
+    """Start the app or the worker, with its output in a log, in a session of its own, which Ctrl-C does not reach."""
     with (folder / f"{part}.log").open("ab") as log:
         return subprocess.Popen(
             [sys.executable, "-m", "workbench", part, *(["--port", str(port)] if part == "app" else [])],

@@ -7,8 +7,8 @@ from workbench.web.session import offer_languages, words
 st.set_page_config("Workbench", page_icon="⚖️", layout="wide")
 st.html("""<style>
   .stMainBlockContainer { padding: 2.5rem 2rem 2rem } /* room for completions */
-  [data-testid=stHeader] { height: 2.5rem; min-height: 0 } /* the padding above: a taller header hides the first line */
-  [data-testid^=stBaseButton-primary] { color: light-dark(#fff, #10141c) } /* white is unreadable on the dark theme's blue */
+  [data-testid=stHeader] { height: 2.5rem; min-height: 0 } /* as the padding above: taller hides the first line */
+  [data-testid^=stBaseButton-primary] { color: light-dark(#fff, #10141c) } /* white is unreadable on dark blue */
   [data-testid=stCaptionContainer] { opacity: .8 } /* Streamlit's .6 gives a contrast below 4.5 */
 </style>""")
 

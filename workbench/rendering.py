@@ -75,7 +75,7 @@ _OVERRIDES = {"\u202d": "U+202D", "\u202e": "U+202E"}
 def rendered(text: str) -> str:
     """Return markdown as HTML that is safe to assign to innerHTML.
 
-    Supports tables, strikethrough, highlighted code, and maths in $…$, $$…$$, \\(…\\) and \\[…\\]. Line breaks are kept.
+    Supports tables, strikethrough, highlighted code and maths in $…$, $$…$$, \\(…\\) and \\[…\\]. Line breaks are kept.
     HTML is shown as text; an image becomes its description and address, as text. Characters that override the writing
     direction, which can disguise one text as another, are shown by their code point.
     """

@@ -20,11 +20,11 @@ from label_data.oversight.browsing import MOST_COUNTED, PromptFilter, count_prom
 from label_data.oversight.progress import store_counts
 from label_data.settings import UNACCEPTABLE
 from label_data.store.projects import project_settings
-from workbench.jobs.asking import keep_up
+from workbench.jobs.scheduling import sample_if_needed
 from workbench.rendering import literal
 from workbench.views.export import offer_export, show_left_out
 from workbench.views.record import judged, show_group, show_history
-from workbench.web.session import offered, project, show_problem, store, words
+from workbench.web.session import filter_choices, project, show_problem, store, words
 from workbench.wording import filled
 
 says = words("data")
@@ -103,7 +103,7 @@ def show_prompts() -> None:
 
 def asked_for() -> PromptFilter:
     """Let who is here say which prompts they want."""
-    there = offered(str(default_store()), chosen)
+    there = filter_choices(str(default_store()), chosen)
     searched, place = st.columns([3, 1])
     text = searched.text_input(says["search"], key="data-text")
     text_in = place.selectbox(says["search_in"], list(says["places"]), format_func=says["places"].get)
@@ -178,10 +178,10 @@ def show_import() -> None:
                 made = import_files(
                     store(), [path], project=chosen, called=name, on_progress=lambda rows: step(bar, rows, total), **how
                 )
-                keep_up(store(), project=chosen)
+                sample_if_needed(store(), project=chosen)
                 st.session_state["data-imported"] = made
                 st.session_state["data-upload"] = number + 1
-                offered.clear()
+                filter_choices.clear()
                 st.rerun()
         except InputError as error:
             show_problem(str(error).replace(str(path), name).replace("--format", says["as_format"]))

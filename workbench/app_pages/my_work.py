@@ -12,7 +12,7 @@ from label_data.store.projects import project_settings
 from workbench.ranker.component import ranker
 from workbench.rendering import visible
 from workbench.web.answers import take_answer
-from workbench.web.session import MORE_WORK, annotator, language, project, show_problem, sitting, store, words
+from workbench.web.session import ROWS_STEP, annotator, language, project, show_problem, sitting, store, words
 from workbench.wording import filled
 
 PREVIEW = 160  # characters of a prompt that the list shows
@@ -61,16 +61,16 @@ if here.opened:
 
 here.search = st.text_input(says["search"], here.search, icon=":material/search:", key="search")
 st.html("<style>@media (width > 640px) { [class*=st-key-row-] { flex-wrap: nowrap } }</style>")  # Open beside long text
-found = own_rankings(store(), me.id, here.search, here.listed + 1, chosen)
-for work in found[: here.listed]:
+found = own_rankings(store(), me.id, here.search, here.rows + 1, chosen)
+for work in found[: here.rows]:
     messages = [message.content for message in work.task.prompt.messages if message.role == "user"]
     row = st.container(border=True, horizontal=True, vertical_alignment="center", key=f"row-{work.task.token}")
     row.text(visible(" ".join(messages[-1].split())[:PREVIEW]), width="stretch")
     kind = says["outcomes"][work.ranking.outcome]
     row.text(filled(says["changed"], what=kind) if work.ranking.revises else kind, width="content")
     row.button(says["open"], key=f"open-{work.task.token}", on_click=open_work, args=(work.task.token,))
-if len(found) > here.listed and st.button(says["more"]):
-    here.listed += MORE_WORK
+if len(found) > here.rows and st.button(says["more"]):
+    here.rows += ROWS_STEP
     st.rerun()
 if not found:
     st.info(says["none_found"] if here.search else says["none"])

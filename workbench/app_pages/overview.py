@@ -13,7 +13,7 @@ from label_data.oversight.overview import OpenTask, annotator_progress, open_tas
 from label_data.store.jobs import FAILED, STOPPED, Job, ask_to_stop, newest_jobs
 from label_data.store.samples import retry_failed
 from label_data.store.workers import living_workers
-from workbench.jobs.asking import again, keep_up
+from workbench.jobs.scheduling import retry_job, sample_if_needed
 from workbench.logs import job_lines
 from workbench.rendering import literal
 from workbench.web.session import localised, project, store, when, words
@@ -161,7 +161,7 @@ def show_open_tasks() -> None:
         st.warning(filled(says["failed"], count=f"{mine.failed:,}"))
         if st.button(says["sample_again"]):
             retry_failed(store(), chosen)
-            keep_up(store(), project=chosen)
+            sample_if_needed(store(), project=chosen)
             st.rerun()
 
 
@@ -203,7 +203,7 @@ def _show_job(job: Job, places: dict[str, str]) -> None:
             if st.button(words("jobs")["stop"], key=f"stop-{job.id}", disabled=job.stop_asked):
                 ask_to_stop(store(), job.id)
         elif job.state in (FAILED, STOPPED) and st.button(says["retry"], key=f"retry-{job.id}"):
-            again(store(), job)
+            retry_job(store(), job)
         if job.worker:
             st.caption(filled(says["worker"], place=literal(places.get(job.worker, says["worker_gone"]))))
         lines = job_lines(job.id, 40)

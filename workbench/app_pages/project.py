@@ -9,7 +9,7 @@ from label_data.errors import InputError
 from label_data.records import FEWEST_COMPLETIONS, MOST_COMPLETIONS
 from label_data.settings import MOST_TESTS, Kind, Order, PolicySettings, ProjectSettings
 from label_data.store.projects import add_project, project_settings, save_settings
-from workbench.jobs.asking import keep_up
+from workbench.jobs.scheduling import sample_if_needed
 from workbench.web.session import choose_project, project, show_problem, store, words
 from workbench.wording import filled
 
@@ -103,7 +103,7 @@ if asked:
     except InputError as error:
         show_problem(error)
     else:
-        keep_up(store(), project=chosen)
+        sample_if_needed(store(), project=chosen)
         st.toast(filled(says["saved"], number=saved))
         st.rerun()
 

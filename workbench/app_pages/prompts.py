@@ -11,7 +11,7 @@ from label_data.formats.prompts import prompts_from_text, read_prompts
 from label_data.oversight.progress import item_counts, newest_prompts
 from label_data.store.adding import add_prompts
 from label_data.store.samples import retry_failed
-from workbench.jobs.asking import keep_up, sampling_is_stopped, start_sampling
+from workbench.jobs.scheduling import sample_if_needed, sampling_is_stopped, start_sampling
 from workbench.views.job_panel import job_panel
 from workbench.views.starter import offer_starter_prompts
 from workbench.web.session import project, show_problem, store, words
@@ -32,7 +32,7 @@ if sampling_is_stopped(store(), chosen) and counts["waiting"] and st.button(says
     st.rerun()
 if counts["failed"] and st.button(filled(says["again"], count=f"{counts['failed']:,}")):
     retry_failed(store(), chosen)
-    keep_up(store(), project=chosen)
+    sample_if_needed(store(), project=chosen)
     st.rerun()
 
 if not sum(counts.values()):
@@ -58,7 +58,7 @@ try:
 except InputError as error:
     show_problem(error)
 if added is not None:
-    keep_up(store(), project=chosen)
+    sample_if_needed(store(), project=chosen)
     st.toast(filled(says["added"], count=f"{added:,}") if added else says["none_added"])
     st.rerun()
 

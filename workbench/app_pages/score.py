@@ -5,8 +5,8 @@ import streamlit as st
 from label_data.errors import InputError
 from label_data.records import MOST_COMPLETIONS, user_prompt
 from label_data.store.projects import project_settings
-from workbench.jobs.asking import ask
 from workbench.jobs.runs import current_run, runs
+from workbench.jobs.scheduling import request_job
 from workbench.rendering import visible
 from workbench.views.job_panel import job_panel
 from workbench.views.report import run_label
@@ -51,7 +51,7 @@ with mine:
             show_problem(error)
         else:
             completions = [text for text in texts if text.strip()]
-            ask(store(), "score", folder=str(run.folder), messages=messages, completions=completions)
+            request_job(store(), "score", folder=str(run.folder), messages=messages, completions=completions)
     job = job_panel("score")
 
 with fresh, st.form("best-of-n"):
@@ -65,7 +65,7 @@ with fresh, st.form("best-of-n"):
         except InputError as error:
             show_problem(error)
         else:
-            ask(store(), "best_of_n", chosen, folder=str(run.folder), messages=messages, n=n, policy=policy)
+            request_job(store(), "best_of_n", chosen, folder=str(run.folder), messages=messages, n=n, policy=policy)
 with fresh:
     best = job_panel("best_of_n")
 

@@ -9,8 +9,8 @@ from label_data.oversight.progress import item_counts
 from label_data.store.projects import project_settings
 from label_data.versions.version import versions
 from reward.settings import Method
-from workbench.jobs.asking import ask
 from workbench.jobs.runs import choose_run, chosen_run, current_run, runs
+from workbench.jobs.scheduling import request_job
 from workbench.rendering import literal
 from workbench.views.disagreements import show_disagreements
 from workbench.views.job_panel import job_panel
@@ -41,7 +41,7 @@ st.caption(by_itself if settings.retrain_every else says["not_by_itself"])
 job = job_panel("train", chosen)
 under_way = job is not None and not job.ended
 if start.button(says["train"], type="primary", disabled=under_way or not ranked):
-    ask(store(), "train", chosen, method=method, **({"version": version} if version else {}))
+    request_job(store(), "train", chosen, method=method, **({"version": version} if version else {}))
     st.rerun()
 if under_way:
     watch_curves(job.arguments.get("continues", job.id))

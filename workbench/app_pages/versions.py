@@ -20,7 +20,7 @@ from label_data.versions.recipes import Aggregate, Recipe, Ties, Weights
 from label_data.versions.version import HELD_OUT, TRAIN, Version, frozen_rows, models_of, versions, withdrawn_rankings
 from workbench.rendering import literal, rendered
 from workbench.views.export import offer_export
-from workbench.web.session import offered, project, show_problem, store, when, words
+from workbench.web.session import filter_choices, project, show_problem, store, when, words
 from workbench.wording import filled
 
 says = words("versions")
@@ -162,7 +162,7 @@ def asked_margins() -> tuple[float, ...]:
 
 def asked_conditions() -> tuple[str, ...]:
     """Return the conditions on rankings that are asked for."""
-    there, labels = offered(str(default_store()), chosen), words("data")["filters"]
+    there, labels = filter_choices(str(default_store()), chosen), words("data")["filters"]
     left, right = st.columns(2)
     where = []
     for place, label, field, options, shown in (

@@ -1,1 +1,1 @@
-"""Background jobs: asking for them, the queue, the worker, trained runs."""
+"""Background jobs: pages request them, a worker executes them, and pages show their progress."""

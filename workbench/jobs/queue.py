@@ -1,6 +1,6 @@
-"""The queue that wakes workers: a message only says that the jobs table may have something to do.
+"""The queue that wakes workers. A message only says that the jobs table may hold something to do.
 
-With a SQLite store the queue is a file in the data folder; with PostgreSQL it is tables in the same database, so that
+With a SQLite store the queue is a file in the data folder. With PostgreSQL it is tables in the same database, so that
 workers on other machines wake too.
 """
 
@@ -21,14 +21,14 @@ from label_data.database.engine import postgresql_address
 
 QUEUE = "workbench"
 MESSAGE_MODULE = "workbench.jobs"
-"""The module that messages name. It is fixed, so that a worker understands what another version has queued."""
+"""The module name in messages. It is fixed, so that a worker understands messages queued by another version."""
 
 
-class JsonSerializer(Serializer):
-    """huey's messages as JSON: unlike pickle, a queue that somebody tampered with can't run code of theirs."""
+class JsonSerializer(Serializer):  # type: ignore[misc]  # huey has no types
+    """Serialises huey's messages as JSON. Unlike pickle, a queue that was tampered with can't execute code."""
 
     TIMES = ("eta", "expires_resolved")
-    """Fields that hold a datetime or nothing."""
+    """Fields that hold a datetime or None."""
 
     def _serialize(self, data: Message) -> bytes:
         times = {name: getattr(data, name) and getattr(data, name).isoformat() for name in self.TIMES}
@@ -41,9 +41,9 @@ class JsonSerializer(Serializer):
 
 
 def worker_queue(work: Callable[[bool], None]) -> Huey:
-    """Return the queue as a worker consumes it: every message calls `work`, with True every ten minutes.
+    """Return the queue that a worker consumes: every message calls `work`, every ten minutes with True.
 
-    The argument says whether to retry sampling that failed before.
+    The argument says whether to retry sampling that failed.
     """
 
     def look() -> None:
@@ -55,7 +55,7 @@ def worker_queue(work: Callable[[bool], None]) -> Huey:
     for task in (look, look_again):
         task.__module__ = MESSAGE_MODULE
     queue = _open_queue(data_folder().resolve(), default_store())
-    # A look that could not be taken for a minute, because a job was running, is left to the next.
+    # A look expires if a job keeps the worker busy until the next look is due.
     queue.periodic_task(crontab(), name="look", expires=50)(look)
     queue.periodic_task(crontab(minute="*/10"), name="look_again", expires=50)(look_again)
     queue.task(name="wake")(look)
@@ -63,17 +63,17 @@ def worker_queue(work: Callable[[bool], None]) -> Huey:
 
 
 def wake() -> None:
-    """Tell a worker that is free that there may be something to do."""
+    """Wake an idle worker: there may be something to do."""
     enqueue = _waker(data_folder().resolve(), default_store())
     try:
         enqueue()
-    except psycopg.OperationalError:  # the server was restarted; the second time huey connects anew
+    except psycopg.OperationalError:  # the server was restarted; huey connects again at the second attempt
         enqueue()
 
 
 @lru_cache(maxsize=1)
 def _waker(folder: Path, address: str) -> TaskWrapper:
-    """Return what puts a wake message into the queue. It is never run here: a worker has a queue of its own."""
+    """Return the task that queues a wake message. It never runs here: a worker has its own queue object."""
 
     def wake_message() -> None: ...
 
@@ -92,11 +92,12 @@ def _sqlite_queue(folder: Path) -> Huey:
 
 
 def _postgres_queue(database: str) -> Huey:
-    with psycopg.connect(database) as one_at_a_time:  # two processes that both make the tables would fail
-        one_at_a_time.execute("SELECT pg_advisory_xact_lock(hashtext('workbench queue'))")
+    with psycopg.connect(database) as connection:
+        # Two processes that create the tables at the same time would fail.
+        connection.execute("SELECT pg_advisory_xact_lock(hashtext('workbench queue'))")
         return PostgresHuey(QUEUE, dsn=database, serializer=JsonSerializer(), results=False)
 
 
 def worker_lock() -> Path:
-    """Return the file that a worker locks for as long as it lives, and in which it writes its id."""
+    """Return the file that a worker locks while it lives, and in which it writes its id."""
     return data_folder() / "worker.lock"

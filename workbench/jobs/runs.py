@@ -1,4 +1,4 @@
-"""The reward models trained in this data folder, as pages list them: what lies in their folders, no model loaded."""
+"""List the training runs of this data folder and choose the current one. Reads the runs' folders, loads no model."""
 
 import json
 from dataclasses import dataclass
@@ -12,28 +12,29 @@ from reward.file_names import LOG_FILE, PROVENANCE_FILE, REPORT_FILE, SETTINGS_F
 from reward.report.report import Report, read_report
 
 CURRENT = "current"
-"""Folder with a file for each project in which a person chose the current run: in it, that run's name.
+"""Folder with one file per project whose current run was chosen by hand; the file holds the run's name.
 
-A file beside the runs and no row in the store, because runs are folders on this machine: a store may serve several
-machines with runs of their own, and a copy of the folder takes the choice with it. Every process reads it anew. One
-file a project, replaced as a whole: two people who choose for two projects at once do not undo one another.
+The choice is a file beside the runs, not a row in the store, because runs are folders on this machine: a store may
+serve several machines, each with its own runs, and a copy of the folder includes the choice. Every process reads the
+file anew. There is one file per project, replaced as a whole, so that two people who choose for two projects at once do
+not overwrite each other.
 """
 ID_LENGTH = 8
-"""Characters of a job's id that the name of its run ends with."""
+"""How many characters of the job's id the name of its run ends with."""
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One trained reward model."""
+    """A trained reward model."""
 
     folder: Path
     report: Report
     project: str | None
-    """Whose rankings it learned from; None if its folder does not say, as of old."""
+    """The project it was trained on; None if the folder, of an earlier version, does not say."""
 
     @property
     def when(self) -> str:
-        """When its training began, to the minute, UTC; the folder's name if that says nothing of it."""
+        """When training started (UTC, to the minute); the folder's name if it does not start with a time."""
         day, _, time = self.folder.name.partition("-")
         if not (day + time[:4]).isdigit() or len(day) != 8:
             return self.folder.name
@@ -41,21 +42,21 @@ class Run:
 
     @property
     def method(self) -> str:
-        """How it was trained: head, top, lora or full."""
+        """The training method: head, top, lora or full."""
         return self.report.tuning.method if self.report.tuning else "head"
 
     @property
     def is_good(self) -> bool:
-        """Is it better than its best baseline, as far as its held-out comparisons can tell?"""
+        """Whether it beats its best baseline significantly on its held-out comparisons."""
         held_out = self.report.held_out
         return held_out is not None and held_out.over_baseline.low > 0
 
 
 def runs(project: str) -> list[Run]:
-    """Return the models trained for the project, or for who knows which, newest first."""
+    """Return the project's runs, and those whose project is unknown, newest first."""
     reports = sorted(_folder().glob(f"*/{REPORT_FILE}"), reverse=True)
-    found = (Run(path.parent, read_report(path.parent), _project(path.parent)) for path in reports)
-    return [run for run in found if run.project in (project, None)]
+    all_runs = (Run(path.parent, read_report(path.parent), _project(path.parent)) for path in reports)
+    return [run for run in all_runs if run.project in (project, None)]
 
 
 def _folder() -> Path:
@@ -64,50 +65,54 @@ def _folder() -> Path:
 
 def _project(folder: Path) -> str | None:
     try:
-        return json.loads((folder / PROVENANCE_FILE).read_text(encoding="utf-8")).get("project")
+        provenance = json.loads((folder / PROVENANCE_FILE).read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
+    project: str | None = provenance.get("project")
+    return project
 
 
 def new_run(job: str) -> Path:
-    """Return the folder that the training of this job is to make."""
+    """Return the folder for the model that this job trains."""
     return _folder() / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{job[:ID_LENGTH]}"
 
 
 def unfinished_run(job: str) -> Path | None:
-    """Return the folder that the training of this job was to make when it was cut off, if it left anything."""
-    found = next(_folder().glob(f"*-{job[:ID_LENGTH]}{UNFINISHED}"), None)
-    return None if found is None else found.with_name(found.name.removesuffix(UNFINISHED))
+    """Return the folder for the model of a job that was interrupted; None if the job left nothing to resume."""
+    unfinished = next(_folder().glob(f"*-{job[:ID_LENGTH]}{UNFINISHED}"), None)
+    return None if unfinished is None else unfinished.with_name(unfinished.name.removesuffix(UNFINISHED))
 
 
 def unfinished_runs(project: str) -> list[Path]:
-    """Return the folders of the project's runs that did not finish, checkpoints and all, oldest first."""
-    found = []
+    """Return the folders of the project's unfinished runs, which hold their checkpoints, oldest first."""
+    folders = []
     for folder in sorted(_folder().glob(f"*{UNFINISHED}")):
         try:
-            said = json.loads((folder / SETTINGS_FILE).read_text(encoding="utf-8"))
-        except FileNotFoundError:  # it ends, or is removed, at this moment
+            settings = json.loads((folder / SETTINGS_FILE).read_text(encoding="utf-8"))
+        except FileNotFoundError:  # the run finishes, or is deleted, at this moment
             continue
-        if said["project"] == project:
-            found.append(folder)
-    return found
+        if settings["project"] == project:
+            folders.append(folder)
+    return folders
 
 
-# The current one
+# The current run
 
 
-def current_run(project: str, made: list[Run]) -> Run | None:
-    """Return the run that the project uses: the one a person chose, else the newest good one, else the newest.
+def current_run(project: str, all_runs: list[Run]) -> Run | None:
+    """Return the run that the project uses: the run chosen by hand, else the newest good run, else the newest run.
 
-    `made`: what `runs` returned.
+    `all_runs` is the result of `runs`.
     """
     chosen = chosen_run(project)
-    by_choice = (run for run in made if run.folder.name == chosen)
-    return next(by_choice, None) or next((run for run in made if run.is_good), None) or next(iter(made), None)
+    for run in all_runs:
+        if run.folder.name == chosen:
+            return run
+    return next((run for run in all_runs if run.is_good), None) or next(iter(all_runs), None)
 
 
 def chosen_run(project: str) -> str | None:
-    """Return the name of the run that a person made the project's current one, or None."""
+    """Return the name of the run that a person set as the project's current run, or None."""
     try:
         return (_folder() / CURRENT / project).read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -115,9 +120,9 @@ def chosen_run(project: str) -> str | None:
 
 
 def choose_run(project: str, run: Run | None) -> None:
-    """Make the run the project's current one, until another is chosen; with None, the newest good one again.
+    """Set the project's current run; with None, use the newest good run again.
 
-    Raises InputError if the disk does not take it; the choice before stays.
+    Raises InputError if the disk is full; the previous choice then stays.
     """
     path = _folder() / CURRENT / project
     if run is None:
@@ -128,13 +133,13 @@ def choose_run(project: str, run: Run | None) -> None:
         file.write(run.folder.name.encode())
 
 
-# Training as it goes
+# Training logs
 
 
 def log_of(folder: Path) -> list[dict[str, Any]]:
-    """Return the lines of the log of a run, finished or not; none before its first step, or if it has no steps."""
+    """Return the lines of a run's log, finished or not; an empty list before the first step, or if it has no steps."""
     for place in (folder.with_name(folder.name + UNFINISHED), folder):
-        try:  # asking first would not do: training that ends takes the unfinished folder away
+        try:  # checking first is not enough: the unfinished folder disappears when training ends
             lines = (place / LOG_FILE).read_text(encoding="utf-8").splitlines(keepends=True)
         except FileNotFoundError:
             continue

@@ -1,1 +1,1 @@
-"""The ranking screen: its Python side, and browser/ with its HTML, CSS and JavaScript."""
+"""The ranking screen: a Streamlit component that runs in the browser."""

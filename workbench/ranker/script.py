@@ -1,9 +1,9 @@
-"""The ranking screen's code as one script: the files in browser/ and the sentences of every language.
+"""Serve the ranking screen's code as one script: the files in browser/, and its texts in every language.
 
-Streamlit sends a component's html, css and js anew with each run, 85 kB for each ranking. So it is given `MOUNT` alone,
-a few lines that import the script from the server, at an address named by its content: a browser loads it once and
-keeps it, and after an update the address is another. What the script holds is the same for everybody and in this
-repository; texts, names and settings never go into it.
+Streamlit sends a component's html, css and js again with each run, 85 kB for each ranking. So it gets only `MOUNT`, a
+few lines that import the script from the server. The script's address is a hash of its content: browsers load it once
+and cache it, and after an update the address changes. The script is the same for everybody; prompts, completions,
+names and settings are never part of it.
 """
 
 import hashlib
@@ -29,7 +29,7 @@ _PARTS = (
     "sheet.js",
     "screen.js",
 )
-"""Joined in this order, so that each may use the names of those before it."""
+"""Joined in this order: a file may use the names of the files before it."""
 
 
 def _text(name: str) -> str:
@@ -51,12 +51,12 @@ SCRIPT = "\n".join(
 NAME = f"{hashlib.sha256(SCRIPT).hexdigest()[:20]}.js"
 MOUNT = _text("mount.js").replace("ADDRESS", f"/ranker/{NAME}")
 """What Streamlit sends with each run."""
-_KEPT = {"Cache-Control": "public, max-age=31536000, immutable"}
-_NOT_KEPT = {"Cache-Control": "no-store"}
+_CACHED = {"Cache-Control": "public, max-age=31536000, immutable"}
+_UNCACHED = {"Cache-Control": "no-store"}
 
 
-async def give_script(request: Request) -> Response:
-    """Answer GET /ranker/{name} with the script; 404 for the name of another version, which nothing may keep."""
+async def serve_script(request: Request) -> Response:
+    """Answer GET /ranker/{name} with the script; with an uncached 404 for the name of another version."""
     if request.path_params["name"] != NAME:
-        return PlainTextResponse("This is another version's script. Reload the page.", 404, _NOT_KEPT)
-    return Response(SCRIPT, headers=_KEPT, media_type="text/javascript")
+        return PlainTextResponse("This script is of another version. Reload the page.", 404, _UNCACHED)
+    return Response(SCRIPT, headers=_CACHED, media_type="text/javascript")

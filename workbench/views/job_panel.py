@@ -3,7 +3,7 @@
 import streamlit as st
 
 from label_data.store.jobs import FAILED, STOPPED, Job, ask_to_stop, job_with_id, latest_job
-from workbench.jobs.asking import worker_is_alive
+from workbench.jobs.scheduling import worker_is_alive
 from workbench.web.session import localised, show_problem, store, words
 from workbench.wording import filled
 

@@ -6,7 +6,7 @@ import streamlit as st
 
 from label_data.formats.prompts import read_prompts
 from label_data.store.adding import add_prompts
-from workbench.jobs.asking import start_sampling
+from workbench.jobs.scheduling import start_sampling
 from workbench.web.session import project, store, words
 
 STARTER_PROMPTS = Path(__file__).with_name("starter_prompts.jsonl")

@@ -11,7 +11,7 @@ from label_data.oversight.browsing import annotator_names, history
 from label_data.quality.suspects import Suspect
 from label_data.store.jobs import DONE
 from label_data.store.stored_groups import groups_in
-from workbench.jobs.asking import ask
+from workbench.jobs.scheduling import request_job
 from workbench.rendering import visible
 from workbench.views.job_panel import job_panel
 from workbench.views.record import show_history
@@ -35,7 +35,7 @@ def show_doubts(project: str) -> None:
     start = st.empty()
     job = job_panel("doubts", project)
     if start.button(says["look"], disabled=job is not None and not job.ended):
-        ask(store(), "doubts", project)
+        request_job(store(), "doubts", project)
         st.rerun()
     if job is None or job.state != DONE:
         return

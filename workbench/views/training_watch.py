@@ -8,8 +8,8 @@ import pandas as pd
 import streamlit as st
 
 from label_data.store.jobs import FAILED, STOPPED, Job
-from workbench.jobs.asking import ask
 from workbench.jobs.runs import Run, log_of, unfinished_run, unfinished_runs
+from workbench.jobs.scheduling import request_job
 from workbench.views.report import COLOURS, TALL
 from workbench.web.session import store, words
 from workbench.wording import filled
@@ -79,7 +79,7 @@ def offer_to_go_on(job: Job) -> None:
     says = words("tuning")
     st.caption(says["kept"])
     if st.button(says["go_on"], icon=":material/play_arrow:"):
-        ask(store(), "train", job.project, method=job.arguments["method"], continues=of_job)
+        request_job(store(), "train", job.project, method=job.arguments["method"], continues=of_job)
         st.rerun()
 
 

@@ -1,1 +1,1 @@
-"""The web server, its routes, and what a visit keeps."""
+"""The web server, its routes, and what pages share."""

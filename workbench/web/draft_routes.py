@@ -1,10 +1,8 @@
-"""POST /api/draft and /api/leave: what the ranking screen tells while, and when, its annotator goes.
+"""Routes that the ranking screen calls: POST /api/draft saves a draft, POST /api/leave shortens the annotator's leases.
 
-/api/draft: the ranking screen's half-done ranking, kept so that it comes back in another browser.
-
-A request of its own and no message to the script: a script run for each pause in typing would cost the server a
-hundred times as much, and the annotator the wait for it. Only pages of this very server may send one, for the
-annotator whom the browser's cookie names.
+A draft is saved on the server so that it can be continued in another browser. It is sent in a request of its own, not
+as a message to the page's script: a script run for each pause in typing would cost the server a hundred times as much
+and make the annotator wait. Only pages of this server may send requests, for the annotator named by the cookie.
 """
 
 import json
@@ -20,11 +18,11 @@ from workbench.web.session import COOKIE, LANGUAGE, store
 from workbench.wording import nearest_language, rendered_message
 
 LONGEST_BODY = 4 * LONGEST_DRAFT
-"""Bytes; no character takes more than four."""
+"""Bytes; a character takes at most four."""
 
 
 async def keep_draft(request: Request) -> JSONResponse:
-    """Keep {"token", "draft"}; the answer's "kept" says whether, or its "error" what is wrong."""
+    """Save {"token", "draft"}. The response's "kept" says whether it was saved, or its "error" what is wrong."""
     if not _is_same_origin(request):
         return JSONResponse({"error": "Only the workbench's own pages may send drafts."}, 403)
     body = bytearray()
@@ -47,19 +45,19 @@ async def keep_draft(request: Request) -> JSONResponse:
 
 
 def _language(request: Request) -> str:
-    """Return the language chosen on the page, else the one that the browser asks for first."""
+    """Return the language chosen on the page, else the browser's first choice."""
     return nearest_language(request.cookies.get(LANGUAGE) or request.headers.get("accept-language"))
 
 
-async def let_go(request: Request) -> JSONResponse:
-    """Shorten the leases of the annotator who left the page; the answer's "tasks" says of how many."""
+async def leave_page(request: Request) -> JSONResponse:
+    """Shorten the leases of the annotator who left the page. The response's "tasks" says how many."""
     if not _is_same_origin(request):
-        return JSONResponse({"error": "Only the workbench's own pages may say who left."}, 403)
+        return JSONResponse({"error": "Only the workbench's own pages may report that an annotator left."}, 403)
     return JSONResponse({"tasks": await run_in_threadpool(shorten_leases, store(), request.cookies.get(COOKIE, ""))})
 
 
 def _is_same_origin(request: Request) -> bool:
-    """Say whether a page of this server sent the request: browsers tell so, and other pages' scripts can't lie."""
+    """Return whether a page of this server sent the request. Browsers set these headers; scripts can't forge them."""
     site = request.headers.get("sec-fetch-site")
     if site is not None:
         return site == "same-origin"

@@ -1,4 +1,4 @@
-"""The app's web server: Streamlit's pages behind a content-security policy, with the settings it ships with."""
+"""The app's web server: Streamlit's pages with the workbench's settings, behind a content security policy."""
 
 import base64
 import hashlib
@@ -18,46 +18,46 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from streamlit import file_util
 
 from workbench.logs import log_as_json
-from workbench.ranker.script import give_script
-from workbench.web.draft_routes import keep_draft, let_go
+from workbench.ranker.script import serve_script
+from workbench.web.draft_routes import keep_draft, leave_page
 
 LOCAL = "127.0.0.1"
 
 
 def _first_page(_request: Request) -> RedirectResponse:
-    """Lead to Rank, which Streamlit serves at / alone, for it is the first page."""
+    """Redirect to Rank, which Streamlit serves only at /, because it is the default page."""
     return RedirectResponse("/")
 
 
 ROUTES = [
     Route("/rank", _first_page),
     Route("/api/draft", keep_draft, methods=["POST"]),
-    Route("/ranker/{name}", give_script),
-    Route("/api/leave", let_go, methods=["POST"]),
+    Route("/ranker/{name}", serve_script),
+    Route("/api/leave", leave_page, methods=["POST"]),
 ]
 
 SETTINGS: dict[str, Any] = {
     "browser.gatherUsageStats": False,
-    "client.toolbarMode": "viewer",  # in "developer" the key c opens a dialog in the middle of a ranking
-    "client.showErrorDetails": "none",  # a traceback names files and may quote model text; it goes to the log
+    "client.toolbarMode": "viewer",  # in "developer" the key c opens a dialog while ranking
+    "client.showErrorDetails": "none",  # tracebacks name files and may quote model text; they go to the log
     "global.developmentMode": False,
-    "logger.hideWelcomeMessage": True,  # the log has a JSON object a line, and whoever started it is told the address
-    "runner.magicEnabled": False,  # it shows any bare string of a page, the docstring of a constant too
-    "runner.postScriptGC": False,  # a full collection after every run was what limited submissions a second
+    "logger.hideWelcomeMessage": True,  # the log has one JSON object per line; the command prints the address
+    "runner.magicEnabled": False,  # would show every bare string of a page, such as the docstring of a constant
+    "runner.postScriptGC": False,  # a full collection after every run limited the submissions per second
     "server.fileWatcherType": "none",
     "server.headless": True,
     "server.maxUploadSize": 200,
     "theme.headingFontSizes": ["1.8rem", "1.4rem", "1.15rem", "1rem", "1rem", "1rem"],
-    "theme.light.primaryColor": "#1d4fa8",  # the ranking screen's blue: red would say that something is wrong
+    "theme.light.primaryColor": "#1d4fa8",  # the ranking screen's blue; Streamlit's red suggests an error
     "theme.dark.primaryColor": "#7fb0ff",
 }
 
 
 def content_security_policy() -> str:
-    """Return the policy under which model text, whatever it holds, can neither run a script nor call out.
+    """Return the policy under which model text can neither run a script nor reach another server, whatever it contains.
 
-    Scripts: Streamlit's own files, its one inline script by hash, and components' modules as blobs. Images, fonts,
-    frames and connections: this server only.
+    Allowed scripts: Streamlit's files, its inline script by hash, and components' modules as blobs. Images, fonts,
+    frames and connections: from this server only.
     """
     page = Path(file_util.get_static_dir(), "index.html").read_bytes()
     inline = re.findall(rb"<script>(.*?)</script>", page, re.DOTALL)
@@ -81,19 +81,19 @@ def content_security_policy() -> str:
 
 
 class SecurityHeaders:
-    """Adds the policy and its companions to every answer."""
+    """Adds the policy and other security headers to every response."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
         self.headers = [
             (b"content-security-policy", content_security_policy().encode()),
-            (b"referrer-policy", b"same-origin"),  # no-referrer would make form posts send Origin null
+            (b"referrer-policy", b"same-origin"),  # with no-referrer, form posts would send Origin: null
             (b"x-content-type-options", b"nosniff"),
-            (b"x-dns-prefetch-control", b"off"),  # a look-up of a link's host would already tell that it was shown
+            (b"x-dns-prefetch-control", b"off"),  # looking up a link's host would reveal that it was shown
         ]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, and its answer back with the headers."""
+        """Pass the request on; add the headers to its response."""
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -105,7 +105,7 @@ class SecurityHeaders:
 
 @asynccontextmanager
 async def _logging(_app: st.App) -> AsyncIterator[None]:
-    """Write logs as JSON lines from here on: by now Streamlit has made its loggers."""
+    """Write logs as JSON lines from now on: Streamlit has created its loggers by now."""
     log_as_json()
     yield
 

@@ -1,4 +1,4 @@
-"""What pages share: the store, who is here, and the one place that knows session state and cookies."""
+"""What pages share: the store, the annotator, the project and the language. Only this file reads and writes cookies."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,17 +22,18 @@ from workbench.wording import nearest_language, page_texts, rendered_message
 
 COOKIE = "annotator"
 LANGUAGE = "language"
-CHOSEN = "project"
+PROJECT = "project"
+"""Names of the cookies, and of the keys of `st.session_state` that override them until the browser has stored them."""
 COOKIE_DAYS = 400
-"""As long as browsers keep one."""
+"""The longest time for which browsers keep a cookie."""
 
-MORE_WORK = 20
-"""Rankings that My work lists at first, and adds when asked for more."""
+ROWS_STEP = 20
+"""How many rankings My work lists at first, and adds with each press of its button."""
 
 
 @dataclass(frozen=True, slots=True)
 class Upcoming:
-    """The next tasks, leased in one transaction with an answer."""
+    """The next tasks, leased in the transaction that stored an answer."""
 
     submission: str
     """Of that answer."""
@@ -42,20 +43,20 @@ class Upcoming:
 
 @dataclass(slots=True)
 class Sitting:
-    """What one tab remembers until it is closed or reloaded."""
+    """What a browser tab remembers until it is closed or reloaded."""
 
     saved: str | None = None
     """Submission of the ranking that was stored last."""
     problem: Problem | None = None
-    """Why the last one was refused."""
+    """Why the last ranking was refused."""
     revealed: Revealed | None = None
-    """Who wrote what in the last one."""
+    """Policies of the ranking that was stored last."""
     upcoming: Upcoming | None = None
-    """What was leased with the last one."""
+    """The tasks that were leased with the last answer."""
     opened: str | None = None
     """Token of the ranked task that My work shows instead of its list."""
     search: str = ""
-    listed: int = MORE_WORK
+    rows: int = ROWS_STEP
 
 
 KEEP_COOKIE = """
@@ -63,52 +64,53 @@ export default function ({ data }) {
   document.cookie = `${data.name}=${data.value}; path=/; max-age=${data.seconds}; SameSite=Strict`
 }
 """
-TELL_LANGUAGE = """
+SET_LANGUAGE = """
 export default function ({ data }) {
   document.documentElement.lang = data.language
 }
 """
 _keep_cookie = st.components.v2.component("keep_cookie", js=KEEP_COOKIE)
-_tell_language = st.components.v2.component("tell_language", js=TELL_LANGUAGE)
+_set_language = st.components.v2.component("set_language", js=SET_LANGUAGE)
 
 
 @st.cache_resource(show_spinner=False)
 def store() -> Store:
-    """Return the process's one engine."""
+    """Return the process's only engine."""
     return open_store(default_store())
 
 
 def sitting() -> Sitting:
     """Return what this tab remembers."""
-    return st.session_state.setdefault("sitting", Sitting())
+    remembered: Sitting = st.session_state.setdefault("sitting", Sitting())
+    return remembered
 
 
-def sent(component: str) -> Any:
-    """Return what the ranking screen of this key sent for this run; None if it sent nothing."""
+def sent(component: str) -> Any:  # a JSON value from the browser, checked by `answer_from`
+    """Return what the ranking screen with this key sent for this run; None if nothing."""
     return getattr(st.session_state.get(component), "answer", None)
 
 
 def upcoming(component: str, project: str) -> list[Task]:
-    """Return the tasks of the project that were leased with the answer to this run; none in any other run.
+    """Return the project's tasks that were leased with the answer of this run; an empty list in any other run.
 
-    A later run asks anew: by then the leases may be over, or the project another.
+    A later run has to lease tasks again: the leases may have expired, or the project may be another.
     """
     here = sitting()
-    kept, here.upcoming = here.upcoming, None
+    leased, here.upcoming = here.upcoming, None
     answer = sent(component)
-    if kept is None or kept.project != project or not isinstance(answer, Mapping):
+    if leased is None or leased.project != project or not isinstance(answer, Mapping):
         return []
-    return kept.tasks if answer.get("submission") == kept.submission else []
+    return leased.tasks if answer.get("submission") == leased.submission else []
 
 
 def known_annotator() -> Annotator | None:
-    """Return who is here, if this browser has given a name."""
-    known = str(st.session_state.get(COOKIE, st.context.cookies.get(COOKIE, "")))
-    return annotator_with_id(store(), known) if known else None
+    """Return the annotator, if this browser has entered a name before."""
+    id = str(st.session_state.get(COOKIE, st.context.cookies.get(COOKIE, "")))
+    return annotator_with_id(store(), id) if id else None
 
 
 def annotator() -> Annotator:
-    """Return who is here; ask for a name, once for each browser, if that is not known."""
+    """Return the annotator; ask for a name, once per browser, if it is unknown."""
     cookie = st.context.cookies.get(COOKIE, "")  # as it was when the page was loaded
     me = known_annotator()
     if (me.id if me else "") != cookie:
@@ -117,31 +119,31 @@ def annotator() -> Annotator:
 
 
 def forget_annotator() -> None:
-    """Let this browser be somebody else's: the next page that needs a name asks for one, and tasks are let go."""
+    """Release the annotator's tasks and forget who this browser is; the next page that needs a name asks for it."""
     shorten_leases(store(), str(st.session_state.get(COOKIE, st.context.cookies.get(COOKIE, ""))))
     st.session_state[COOKIE] = ""
 
 
 def project() -> Project:
-    """Return the project that this browser works on; where there are several, offer them in the sidebar."""
-    found = projects(store())
-    by_id = {one.id: one for one in found}
-    wanted = st.session_state.get(CHOSEN) or st.context.cookies.get(CHOSEN)
-    current = by_id.get(str(wanted), found[0])
-    if len(found) > 1:
-        place = list(by_id).index(current.id)
-        chosen = st.sidebar.selectbox(words("projects")["choose"], by_id, place, lambda id: by_id[id].name)
+    """Return the project that this browser works on; if there are several, offer them in the sidebar."""
+    all_projects = projects(store())
+    by_id = {each.id: each for each in all_projects}
+    remembered = st.session_state.get(PROJECT) or st.context.cookies.get(PROJECT)
+    current = by_id.get(str(remembered), all_projects[0])
+    if len(all_projects) > 1:
+        index = list(by_id).index(current.id)
+        chosen = st.sidebar.selectbox(words("projects")["choose"], by_id, index, lambda id: by_id[id].name)
         if chosen != current.id:
             choose_project(chosen)
             st.rerun()
-    if st.session_state.get(CHOSEN) == current.id != st.context.cookies.get(CHOSEN):
-        _remember(CHOSEN, current.id)
+    if st.session_state.get(PROJECT) == current.id != st.context.cookies.get(PROJECT):
+        _remember(PROJECT, current.id)
     return current
 
 
 def choose_project(project: str) -> None:
-    """Let this browser work on the project from now on; what was open on My work is of another one."""
-    st.session_state[CHOSEN] = project
+    """Work on this project from now on. Closes the ranking that is open on My work, which is of another project."""
+    st.session_state[PROJECT] = project
     sitting().opened = None
 
 
@@ -151,8 +153,8 @@ def _ask_for_name() -> Annotator:
     with st.form("name", width=480):
         name = st.text_input(says["your_name"])
         st.caption(says["your_name_help"])
-        asked = st.form_submit_button(says["start"], type="primary")
-    if asked:
+        submitted = st.form_submit_button(says["start"], type="primary")
+    if submitted:
         try:
             me = find_or_add_annotator(store(), name)
         except InputError as error:
@@ -164,29 +166,30 @@ def _ask_for_name() -> Annotator:
 
 
 def language() -> str:
-    """Return the language for who is here: the one chosen, else the one that the browser asks for."""
+    """Return the language that was chosen, else the browser's."""
     chosen = st.session_state.get(LANGUAGE) or st.context.cookies.get(LANGUAGE)
-    return chosen if chosen in LANGUAGES else nearest_language(st.context.locale)
+    return str(chosen) if chosen in LANGUAGES else nearest_language(st.context.locale)
 
 
 def words(section: str) -> dict[str, Any]:
-    """Return the sentences of one part of the interface, in the language of who is here."""
-    return page_texts(language())[section]
+    """Return one section of the pages' texts in the language of the page."""
+    texts: dict[str, Any] = page_texts(language())[section]
+    return texts
 
 
 def localised(message: Sentence | InputError | str) -> str:
-    """Return a message in the language of the page, as markdown that shows it as it is."""
+    """Return a message in the language of the page, as markdown that shows it literally."""
     return literal(rendered_message(message, language()))
 
 
 @st.cache_data(ttl=60, show_spinner=False)
-def offered(address: str, of_project: str) -> Choices:
-    """Return what filters offer on a project of the store at this address; looked up once a minute, for it is slow."""
-    return choices(store(), of_project)
+def filter_choices(address: str, project_id: str) -> Choices:
+    """Return the values that filters offer for a project of the store at this address. Slow, so cached for a minute."""
+    return choices(store(), project_id)
 
 
 def when(microseconds: int | None) -> str:
-    """Return the moment as tables show it, in UTC: where its reader sits is not known."""
+    """Return a time as tables show it: in UTC, because the reader's time zone is unknown. Empty for None."""
     return format_time(microseconds) if microseconds else ""
 
 
@@ -196,19 +199,20 @@ def show_problem(error: Sentence | InputError | str) -> None:
 
 
 def offer_languages() -> None:
-    """Let who is here choose a language in the sidebar; the browser remembers it."""
+    """Offer the languages in the sidebar; the browser remembers the choice."""
     codes = list(LANGUAGES)
-    found = codes.index(language())
-    chosen = st.sidebar.selectbox(words("frame")["language"], codes, found, LANGUAGES.get)
+    index = codes.index(language())
+    chosen = st.sidebar.selectbox(words("frame")["language"], codes, index, lambda code: LANGUAGES[code])
     if chosen != language():
         st.session_state[LANGUAGE] = chosen
         st.rerun()
-    with st.sidebar:  # screen readers pronounce, and fonts draw, by the language that the page says it is in
-        _tell_language(data={"language": chosen}, key="tell_language")
+    with st.sidebar:  # screen readers choose the pronunciation, and browsers the fonts, by the page's lang attribute
+        _set_language(data={"language": chosen}, key="set_language")
     if LANGUAGE in st.session_state and chosen != st.context.cookies.get(LANGUAGE):
         _remember(LANGUAGE, chosen)
 
 
 def _remember(name: str, value: str) -> None:
+    """Set a cookie; delete it if the value is empty."""
     seconds = COOKIE_DAYS * 86_400 if value else 0
     _keep_cookie(data={"name": name, "value": value, "seconds": seconds}, key=f"keep_{name}")

@@ -20,6 +20,7 @@ from label_data.data_folder import data_folder, default_store
 from label_data.database.engine import open_store
 from label_data.oversight.progress import item_counts
 from label_data.records import Completion, Group, Ranking, user_prompt
+from label_data.sentences import say
 from label_data.settings import PACKAGED_MODEL, PolicySettings, ProjectSettings
 from label_data.store.adding import add_groups, add_prompts
 from label_data.store.jobs import (
@@ -45,19 +46,19 @@ from label_data.versions.recipes import Recipe
 from reward.model.model import RewardModel
 from reward_fixtures import planted_groups
 from tests.support.paths import ROOT
-from workbench.jobs import tasks
-from workbench.jobs.asking import (
-    again,
-    ask,
-    keep_up,
+from workbench.jobs import execution
+from workbench.jobs.queue import wake, worker_queue
+from workbench.jobs.runs import log_of, runs, unfinished_run
+from workbench.jobs.scheduling import (
     next_job,
-    retrain,
+    request_job,
+    retrain_if_due,
+    retry_job,
+    sample_if_needed,
     sampling_is_stopped,
     start_sampling,
     worker_is_alive,
 )
-from workbench.jobs.queue import wake, worker_queue
-from workbench.jobs.runs import log_of, runs, unfinished_run
 from workbench.logs import JsonLines
 
 PROMPTS = [user_prompt(f"Question {number}?") for number in range(5)]
@@ -97,7 +98,7 @@ def ranked_group(prompt):
 def do(store, kind):
     """Do the queued jobs of one kind only, so that no test loads a network it does not ask about."""
     while (job := next_job(store)) and job.kind == kind:
-        tasks.run_job(store, job)
+        execution.run_job(store, job)
 
 
 def nothing(after_failure):
@@ -134,9 +135,9 @@ def test_asking_loads_no_network_library(work_store):
 import sys
 from label_data.data_folder import data_folder, default_store
 from label_data.database.engine import open_store
-from workbench.jobs.asking import ask, keep_up, start_sampling, worker_is_alive
+from workbench.jobs.scheduling import request_job, sample_if_needed, start_sampling, worker_is_alive
 store = open_store(default_store())
-keep_up(store), start_sampling(store), ask(store, "train"), worker_is_alive(store)
+sample_if_needed(store), start_sampling(store), request_job(store, "train"), worker_is_alive(store)
 print(sorted({"torch", "transformers", "datasets", "sklearn", "openai"} & sys.modules.keys()))
 """
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
@@ -145,19 +146,19 @@ print(sorted({"torch", "transformers", "datasets", "sklearn", "openai"} & sys.mo
 
 def test_sampling_is_asked_for_once_while_prompts_wait_and_too_few_are_ready(work_store):
     """Four are to be ready ahead and five wait: the job samples four, and the fifth is not needed."""
-    assert keep_up(work_store)
-    assert keep_up(work_store) is None
+    assert sample_if_needed(work_store)
+    assert sample_if_needed(work_store) is None
     do(work_store, "sample")
     job = latest_job(work_store, "sample")
-    assert (job.state, str(job.message)) == (DONE, "4 prompts sampled.")
+    assert (job.state, str(job.message)) == (DONE, say("workbench.jobs.sampled", count=4))
     assert job.result == {"ready": 4, "failed": 0, "reasons": []}
     assert item_counts(work_store)["waiting"] == 1
-    assert keep_up(work_store) is None
+    assert sample_if_needed(work_store) is None
 
 
 def test_the_first_prompt_is_sampled_alone_so_that_it_is_soon_there(work_store, chat_server):
     """Batches of 1, then as many as are ready: 1, 2. So the first three requests are of one prompt."""
-    keep_up(work_store)
+    sample_if_needed(work_store)
     do(work_store, "sample")
     asked = [body["messages"][0]["content"] for body in chat_server.bodies]
     assert asked[:6] == ["Question 0?"] * 3 + ["Question 1?"] * 3
@@ -165,7 +166,7 @@ def test_the_first_prompt_is_sampled_alone_so_that_it_is_soon_there(work_store, 
 
 
 def test_what_was_sampled_gets_its_features_next(work_store):
-    keep_up(work_store)
+    sample_if_needed(work_store)
     do(work_store, "sample")
     job = next_job(work_store)
     assert (job.kind, job.arguments) == ("features", {"prompts": [prompt.id for prompt in PROMPTS[:4]]})
@@ -179,13 +180,13 @@ def test_a_stop_ends_sampling_amid_a_batch_and_holds_until_somebody_starts_it(wo
         return chat_server.hang(body)
 
     chat_server.answer = stop
-    keep_up(work_store)
+    sample_if_needed(work_store)
     do(work_store, "sample")
     assert latest_job(work_store, "sample").state == STOPPED
     assert item_counts(work_store)["waiting"] == 5
     assert sampling_is_stopped(work_store)
-    assert keep_up(work_store) is None
-    assert keep_up(work_store, after_failure=True) is None
+    assert sample_if_needed(work_store) is None
+    assert sample_if_needed(work_store, after_failure=True) is None
     job = start_sampling(work_store)
     assert start_sampling(work_store) == job
     assert not sampling_is_stopped(work_store)
@@ -193,19 +194,19 @@ def test_a_stop_ends_sampling_amid_a_batch_and_holds_until_somebody_starts_it(wo
 
 def test_a_policy_that_can_not_be_used_costs_no_prompt_and_is_not_asked_by_every_submission(work_store, chat_server):
     chat_server.answer = lambda body: Answer(404, {})
-    keep_up(work_store)
+    sample_if_needed(work_store)
     do(work_store, "sample")
     job = latest_job(work_store, "sample")
     assert job.state == FAILED
     assert str(job.message).startswith(f"Policy 'p': {chat_server.base_url} has no model 'm'")
     assert item_counts(work_store)["waiting"] == 5
-    assert keep_up(work_store) is None
-    assert keep_up(work_store, after_failure=True)
+    assert sample_if_needed(work_store) is None
+    assert sample_if_needed(work_store, after_failure=True)
     do(work_store, "sample")
     chat_server.answer = lambda body: says(f"text {body['seed']}")
-    assert keep_up(work_store) is None
+    assert sample_if_needed(work_store) is None
     save_settings(work_store, settings_for(chat_server, ready_ahead=5))
-    assert keep_up(work_store)
+    assert sample_if_needed(work_store)
     do(work_store, "sample")
     assert latest_job(work_store, "sample").state == DONE
 
@@ -215,7 +216,7 @@ def test_of_many_that_find_too_few_prompts_ready_at_the_same_moment_one_asks_for
 
     def find():
         start.wait()
-        asked.append(keep_up(work_store))
+        asked.append(sample_if_needed(work_store))
 
     threads = [threading.Thread(target=find) for _ in range(8)]
     for thread in threads:
@@ -227,7 +228,7 @@ def test_of_many_that_find_too_few_prompts_ready_at_the_same_moment_one_asks_for
 
 def test_a_second_worker_samples_only_when_the_first_one_does_not_any_more(work_store):
     """Sampling that was stopped is still ending when somebody starts it again."""
-    first = keep_up(work_store)
+    first = sample_if_needed(work_store)
     start_job(work_store, first, "a")
     ask_to_stop(work_store, first)
     second = start_sampling(work_store)
@@ -250,11 +251,11 @@ def test_a_worker_that_was_taken_for_gone_drops_its_job_and_saves_no_prompt_twic
         return says(f"text {body['seed']}")
 
     chat_server.answer = answer
-    keep_up(work_store)
+    sample_if_needed(work_store)
     do(work_store, "sample")
     job = latest_job(work_store, "sample")
-    assert (job.state, str(job.message)) == (DONE, "4 prompts sampled.")
-    (line,) = [record for record in caplog.records if "another worker's by now" in record.message]
+    assert (job.state, str(job.message)) == (DONE, say("workbench.jobs.sampled", count=4))
+    (line,) = [record for record in caplog.records if "another worker owns the job" in record.message]
     assert (line.job, line.kind) == (job.id, "sample")
     assert [len(group.completions) for group in groups(work_store)] == [3, 3, 3, 3, 0]
 
@@ -270,7 +271,7 @@ def test_an_urgent_job_is_done_while_the_server_still_thinks_about_a_sample(work
         return says(f"text {body['seed']}")
 
     chat_server.answer = answer
-    keep_up(work_store)
+    sample_if_needed(work_store)
     do(work_store, "sample")
     assert job_with_id(work_store, asked[0]).state == FAILED
     assert latest_job(work_store, "sample").state == DONE
@@ -281,13 +282,13 @@ def test_the_most_urgent_job_is_done_first_and_of_those_the_oldest(work_store):
     order = []
     while job := next_job(work_store):
         order.append(job.kind)
-        tasks.start_job(work_store, jobs[job.kind])
+        execution.start_job(work_store, jobs[job.kind])
     assert order == ["score", "best_of_n", "train", "sample", "features"]
 
 
 def test_a_fault_of_the_program_fails_the_job_and_the_log_holds_frames_but_no_text(work_store, caplog):
     """The arguments lack "messages"; a KeyError is nobody's input."""
-    job = ask(work_store, "score", folder="x", completions=["a private text"])
+    job = request_job(work_store, "score", folder="x", completions=["a private text"])
     with caplog.at_level(logging.ERROR):
         do(work_store, "score")
     failed = job_with_id(work_store, job)
@@ -303,7 +304,7 @@ def test_a_fault_of_the_program_fails_the_job_and_the_log_holds_frames_but_no_te
 
 
 def test_a_score_job_for_a_folder_that_is_not_there_says_so(work_store):
-    job = ask(work_store, "score", folder="nowhere", messages=PROMPTS[0].as_dicts, completions=["a"])
+    job = request_job(work_store, "score", folder="nowhere", messages=PROMPTS[0].as_dicts, completions=["a"])
     do(work_store, "score")
     assert job_with_id(work_store, job).state == FAILED
     assert "nowhere" in str(job_with_id(work_store, job).message)
@@ -313,11 +314,11 @@ def test_training_scoring_and_best_of_n_give_what_the_pages_show(work_store, cha
     """Sixteen rankings train a model; the second completion is scored as if it were alone; best of 3 are in order."""
     prompts = [user_prompt(f"Name a thing that is {word}.") for word in "abcdefghijklmnop"]
     add_groups(work_store, [ranked_group(prompt) for prompt in prompts])
-    features = ask(work_store, "features")
+    features = request_job(work_store, "features")
     do(work_store, "features")
     assert job_with_id(work_store, features).result == {"prompts": len(PROMPTS) + len(prompts)}
     make_version(work_store, "frozen", Recipe("default"))
-    train = ask(work_store, "train", version="frozen")
+    train = request_job(work_store, "train", version="frozen")
     do(work_store, "train")
     trained = job_with_id(work_store, train)
     assert trained.state == DONE, trained.message
@@ -327,14 +328,14 @@ def test_training_scoring_and_best_of_n_give_what_the_pages_show(work_store, cha
     assert trained.result["report"] == json.loads((folder / "report.json").read_text())
 
     asked = {"folder": str(folder), "messages": PROMPTS[0].as_dicts}
-    score = ask(work_store, "score", completions=["Yes.", "No."], **asked)
+    score = request_job(work_store, "score", completions=["Yes.", "No."], **asked)
     do(work_store, "score")
     rewards = job_with_id(work_store, score).result
     assert rewards["completions"] == ["Yes.", "No."]
     alone = RewardModel.load(folder).score(PROMPTS[0].messages, ["No."])
     assert rewards["rewards"][1] == pytest.approx(alone[0], abs=1e-4)
 
-    best = ask(work_store, "best_of_n", n=3, policy="p", **asked)
+    best = request_job(work_store, "best_of_n", n=3, policy="p", **asked)
     do(work_store, "best_of_n")
     found = job_with_id(work_store, best).result
     assert sorted(found["completions"]) == sorted(f"text {body['seed']}" for body in chat_server.bodies)
@@ -343,28 +344,28 @@ def test_training_scoring_and_best_of_n_give_what_the_pages_show(work_store, cha
 
 
 def test_best_of_n_of_a_policy_that_the_project_has_not_names_those_it_has(work_store):
-    job = ask(work_store, "best_of_n", folder="x", messages=PROMPTS[0].as_dicts, n=2, policy="q")
+    job = request_job(work_store, "best_of_n", folder="x", messages=PROMPTS[0].as_dicts, n=2, policy="q")
     do(work_store, "best_of_n")
     assert str(job_with_id(work_store, job).message) == "The project has no policy 'q'. Choose one of p."
 
 
 def test_a_worker_that_is_to_end_queues_its_job_again(work_store, chat_server, monkeypatch):
     def end(body):
-        tasks.stopping.set()
+        execution.stopping.set()
         return chat_server.hang(body)
 
     chat_server.answer = end
-    monkeypatch.setattr(tasks, "stopping", threading.Event())
-    keep_up(work_store)
-    with pytest.raises(tasks.WorkerStopping):
+    monkeypatch.setattr(execution, "stopping", threading.Event())
+    sample_if_needed(work_store)
+    with pytest.raises(execution.WorkerStopping):
         do(work_store, "sample")
     assert latest_job(work_store, "sample").state == QUEUED
 
 
 def test_the_jobs_of_a_worker_that_was_killed_are_queued_when_the_next_one_starts(work_store):
     running, queued = add_job(work_store, "train"), add_job(work_store, "score")
-    tasks.start_job(work_store, running)
-    tasks.take_up_again(work_store)
+    execution.start_job(work_store, running)
+    execution.resume_jobs(work_store)
     jobs = [(job.id, job.state) for job in unfinished_jobs(work_store)]
     assert jobs[:2] == [(running, QUEUED), (queued, QUEUED)]
     assert jobs[2:] == [(latest_job(work_store, "sample").id, QUEUED)]
@@ -387,54 +388,54 @@ def end(store, job):
 def test_a_project_trains_by_itself_after_so_many_new_rankings_and_not_before(work_store, chat_server):
     """Every 3: at 5, for none was before; then at 8, and not at 10, where a skip and a repeat come; but at 11."""
     rank(work_store, 5)
-    assert retrain(work_store) is None  # as it is set at first, never
+    assert retrain_if_due(work_store) is None  # as it is set at first, never
     save_settings(work_store, settings_for(chat_server, retrain_every=3))
-    first = retrain(work_store)
+    first = retrain_if_due(work_store)
     assert job_with_id(work_store, first).arguments == {"method": "head", "newest_ranking": 5}
     rank(work_store, 3, 5)
-    assert retrain(work_store) is None  # one is under way
+    assert retrain_if_due(work_store) is None  # one is under way
     end(work_store, first)
-    second = retrain(work_store)
+    second = retrain_if_due(work_store)
     end(work_store, second)
     rank(work_store, 2, 8)
     rank(work_store, 1, 10, outcome="skipped", order=())
     rank(work_store, 1, 11, purpose="repeat")
-    assert retrain(work_store) is None
+    assert retrain_if_due(work_store) is None
     rank(work_store, 1, 12)
-    assert retrain(work_store, "default") not in (first, second, None)
+    assert retrain_if_due(work_store, "default") not in (first, second, None)
 
 
 def test_what_is_asked_for_already_is_not_asked_for_twice(work_store):
     """Done again by pressing twice, and the features of everything by a worker that was started and ended twice."""
-    failed = ask(work_store, "doubts", "default")
+    failed = request_job(work_store, "doubts", "default")
     end_job(work_store, start_job(work_store, failed).id, FAILED, "No.")
-    once, twice = (again(work_store, job_with_id(work_store, failed)) for _ in range(2))
+    once, twice = (retry_job(work_store, job_with_id(work_store, failed)) for _ in range(2))
     assert once == twice != failed
     add_groups(work_store, planted_groups(2))
     for _ in range(2):
-        tasks._looked_at.clear()
-        tasks._ask_for_features_of_imports(work_store)
+        execution._completions_seen.clear()
+        execution._request_features_of_imports(work_store)
     assert [job.kind for job in unfinished_jobs(work_store)] == ["doubts", "features"]
 
 
 def test_doubted_rankings_are_looked_for_and_too_few_are_a_sentence(work_store, small_model):
-    few = ask(work_store, "doubts", "default")
+    few = request_job(work_store, "doubts", "default")
     do(work_store, "doubts")
     assert job_with_id(work_store, few).state == FAILED
     assert str(job_with_id(work_store, few).message).startswith("0 ranked prompts are too few to doubt a ranking by")
     add_groups(work_store, planted_groups(40))
-    enough = ask(work_store, "doubts", "default")
+    enough = request_job(work_store, "doubts", "default")
     do(work_store, "doubts")
     found = job_with_id(work_store, enough)
-    assert (found.state, str(found.message)) == (DONE, "40 rankings looked at.")
+    assert (found.state, str(found.message)) == (DONE, say("workbench.jobs.suspects_found", count=40))
     assert (found.result["rankings"], found.result["comparisons"]) == (40, 120)
 
 
 def test_training_that_a_person_asked_for_starts_the_count_anew(work_store, chat_server):
     save_settings(work_store, settings_for(chat_server, retrain_every=2))
     rank(work_store, 2)
-    end(work_store, ask(work_store, "train", "default", method="head"))
-    assert retrain(work_store) is None
+    end(work_store, request_job(work_store, "train", "default", method="head"))
+    assert retrain_if_due(work_store) is None
 
 
 def test_of_many_that_find_training_due_at_the_same_moment_one_asks(work_store, chat_server):
@@ -444,7 +445,7 @@ def test_of_many_that_find_training_due_at_the_same_moment_one_asks(work_store, 
 
     def find():
         together.wait()
-        asked.append(retrain(work_store))
+        asked.append(retrain_if_due(work_store))
 
     threads = [threading.Thread(target=find) for _ in range(8)]
     for thread in threads:
@@ -461,11 +462,11 @@ def test_fine_tuning_goes_on_where_a_restarted_worker_or_a_person_cut_it_off(wor
     A job of its own goes on with what that left, and takes the fourth alone.
     """
     add_groups(work_store, planted_groups(16))
-    job = ask(work_store, "train", "default", method="top")
-    ends, steps, report = threading.Event(), [], tasks.report_progress
+    job = request_job(work_store, "train", "default", method="top")
+    ends, steps, report = threading.Event(), [], execution.report_progress
 
     def cut_off(store, job, done, total, message, worker):
-        if message.startswith("Step"):
+        if message.key == "reward.finetuning.step":
             steps.append((done, total))
             if done == 1:
                 ends.set()
@@ -473,10 +474,10 @@ def test_fine_tuning_goes_on_where_a_restarted_worker_or_a_person_cut_it_off(wor
                 ask_to_stop(store, job)
         report(store, job, done, total, message, worker)
 
-    monkeypatch.setattr(tasks, "stopping", ends)
-    monkeypatch.setattr(tasks, "REPORT_EVERY", 0)
-    monkeypatch.setattr(tasks, "report_progress", cut_off)
-    with pytest.raises(tasks.WorkerStopping):
+    monkeypatch.setattr(execution, "stopping", ends)
+    monkeypatch.setattr(execution, "REPORT_EVERY", 0)
+    monkeypatch.setattr(execution, "report_progress", cut_off)
+    with pytest.raises(execution.WorkerStopping):
         do(work_store, "train")
     assert latest_job(work_store, "train").state == QUEUED
     folder = unfinished_run(job)
@@ -485,7 +486,7 @@ def test_fine_tuning_goes_on_where_a_restarted_worker_or_a_person_cut_it_off(wor
     ends.clear()
     do(work_store, "train")
     assert (latest_job(work_store, "train").state, unfinished_run(job)) == (STOPPED, folder)
-    again = ask(work_store, "train", "default", method="top", continues=job)
+    again = request_job(work_store, "train", "default", method="top", continues=job)
     do(work_store, "train")
     assert job_with_id(work_store, again).state == DONE, job_with_id(work_store, again).message
     assert (steps, unfinished_run(job)) == ([(1, 4), (3, 4), (4, 4)], None)
@@ -542,7 +543,7 @@ def test_a_worker_killed_amid_a_batch_loses_nothing_and_the_next_samples_nothing
 
     chat_server.answer = stall
     assert not worker_is_alive(work_store)
-    keep_up(work_store)
+    sample_if_needed(work_store)
     first = start_worker()
     assert stalled.wait(PATIENCE)
     assert worker_is_alive(work_store)
@@ -567,7 +568,7 @@ def test_a_worker_killed_amid_a_batch_loses_nothing_and_the_next_samples_nothing
     chat_server.answer = lambda body: stalled.set() or chat_server.hang(body)
     add_prompts(work_store, [user_prompt("One more?")])
     save_settings(work_store, settings_for(chat_server, ready_ahead=6))
-    keep_up(work_store)
+    sample_if_needed(work_store)
     assert stalled.wait(PATIENCE)
     second.send_signal(signal.SIGTERM)
     assert second.wait(PATIENCE) == 0
