@@ -17,7 +17,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture
-def app(tmp_path: Path) -> Iterator[str]:
+def app_address(tmp_path: Path) -> Iterator[str]:
     """Return the address of the whole app, without its worker, over the store at tmp_path / "workbench.db"."""
     with app_server(free_port(), tmp_path) as address:
         yield address

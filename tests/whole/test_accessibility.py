@@ -127,10 +127,10 @@ def test_the_question_who_is_here_has_no_serious_violation(browser, served, sche
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_ranking_has_no_serious_violation_in_any_of_its_states(browser, app, tmp_path, scheme):
+def test_ranking_has_no_serious_violation_in_any_of_its_states(browser, app_address, tmp_path, scheme):
     fill_pages(tmp_path, EVERYDAY, replace(EVERYTHING_ASKED, annotators_per_prompt=2), name="Bo")
-    page = opened(browser, app, None, scheme)
-    open_app(page, app)
+    page = opened(browser, app_address, None, scheme)
+    open_app(page, app_address)
     found = {"untouched": violations(page)}
     states = {
         "placed": ("1", "g", "2", "t"),

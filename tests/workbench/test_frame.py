@@ -27,24 +27,24 @@ def bottom_of_header(page):
     return box["y"] + box["height"]
 
 
-def test_the_header_hides_nothing_of_a_page_that_is_loaded_again(data, app, page):
-    page.goto(app)
+def test_the_header_hides_nothing_of_a_page_that_is_loaded_again(data, app_address, page):
+    page.goto(app_address)
     asked = page.get_by_role("heading", name="What’s your name?")
     expect(asked).to_be_visible()
     assert asked.bounding_box()["y"] >= bottom_of_header(page)
-    open_app(page, app)
+    open_app(page, app_address)
     page.reload()
     first = page.locator(".ranker .views")
     expect(first).to_be_visible()
     assert first.bounding_box()["y"] >= bottom_of_header(page)
 
 
-def test_a_job_that_was_opened_stays_open_while_its_seconds_and_its_progress_go_on(data, app, page):
+def test_a_job_that_was_opened_stays_open_while_its_seconds_and_its_progress_go_on(data, app_address, page):
     with store_at(data / "workbench.db") as store:
         job = add_job(store, "features")
         start_job(store, job)
         report_progress(store, job, 1, 4, "Features: 1 of 4 completions.")
-    page.goto(f"{app}/overview")
+    page.goto(f"{app_address}/overview")
     summary = page.locator("summary", has_text="Compute features")
     summary.click()
     expect(page.get_by_text("1 of 4")).to_be_visible()
@@ -56,13 +56,15 @@ def test_a_job_that_was_opened_stays_open_while_its_seconds_and_its_progress_go_
     expect(page.get_by_role("button", name="Stop", exact=True)).to_be_visible()
 
 
-def test_the_prompt_that_was_marked_is_freed_though_the_table_has_moved_on_and_then_none_is_marked(tmp_path, app, page):
+def test_the_prompt_that_was_marked_is_freed_though_the_table_has_moved_on_and_then_none_is_marked(
+    tmp_path, app_address, page
+):
     """Ann, Bo and Cy have a task each; Bo's is marked, Ann submits hers, and then the marked one is freed."""
     fill(tmp_path / "workbench.db", "First?", "Second?", "Third?")
     with store_at(tmp_path / "workbench.db") as store:
         people = [find_or_add_annotator(store, name).id for name in ("Ann", "Bo", "Cy")]
         (of_ann,), _, _ = (next_tasks(store, who, count=1) for who in people)
-        page.goto(f"{app}/overview")
+        page.goto(f"{app_address}/overview")
         table = page.get_by_test_id("stDataFrame").last
         free = page.get_by_role("button", name="Release selected")
         expect(free).to_be_visible()
@@ -75,11 +77,11 @@ def test_the_prompt_that_was_marked_is_freed_though_the_table_has_moved_on_and_t
         expect(free).to_have_text("Release selected: 0")
 
 
-def test_a_ranking_under_way_goes_with_its_project_and_is_there_when_that_is_chosen_again(tmp_path, app, page):
+def test_a_ranking_under_way_goes_with_its_project_and_is_there_when_that_is_chosen_again(tmp_path, app_address, page):
     fill(tmp_path / "workbench.db", "Which?")
     with store_at(tmp_path / "workbench.db") as store:
         add_project(store, "Other")
-    open_app(page, app)
+    open_app(page, app_address)
     press(page, "1")
     prompt = page.locator(".ranker .prompt")
     for name, is_there in (("Other", False), ("default", True)):

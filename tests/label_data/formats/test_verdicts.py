@@ -18,6 +18,7 @@ from label_data.errors import InputError
 from label_data.exchange import known_formats as formats
 from label_data.exchange.importing import import_files
 from label_data.exchange.known_formats import READERS, recognised
+from label_data.formats.verdicts import ONE_LEFT
 from label_data.oversight.progress import store_counts
 from label_data.store.adding import Added
 from label_data.store.stored_groups import groups
@@ -359,7 +360,7 @@ def test_helpsteer_ratings_of_a_prompt_are_one_ranking_that_keeps_them_and_says_
     assert orders([first]) == [[["a 1"], ["a 0", "a 2"]]]
     assert list(first.rankings[0].ratings.values()) == [1, 5, 1]
     assert [turn.content for turn in second.prompt.messages] == ["b", "x", "y"]
-    assert left_out == {formats.judged.ONE_LEFT: 1}
+    assert left_out == {ONE_LEFT: 1}
 
 
 @pytest.mark.parametrize("wrong", [2.5, 5, -1, None])

@@ -44,8 +44,8 @@ def chains(store):
     return found
 
 
-def test_backspace_opens_the_last_ranking_and_submitting_again_stores_a_revision(page, app, stored):
-    open_app(page, app)
+def test_backspace_opens_the_last_ranking_and_submitting_again_stores_a_revision(page, app_address, stored):
+    open_app(page, app_address)
     press(page, "2", "1", "g", "w")
     page.keyboard.type("since")
     press(page, "Escape", "Enter")
@@ -74,14 +74,14 @@ def test_backspace_opens_the_last_ranking_and_submitting_again_stores_a_revision
     assert list(problems(stored)) == []
 
 
-def test_my_work_lists_what_i_ranked_and_a_change_there_is_a_revision(page, app, stored):
+def test_my_work_lists_what_i_ranked_and_a_change_there_is_a_revision(page, app_address, stored):
     ann = find_or_add_annotator(stored, "Ann").id
     for submission in ("s-1", "s-2"):
         task = next_tasks(stored, ann)[0]
         answer = Answer(task.token, submission, "ranked", [[2], [0, 1]], [3], {2: ["untrue"]}, "so it is", 4.5)
         submit(stored, answer, ann)
     add_ready_prompt(stored, "Third?")
-    open_app(page, app)
+    open_app(page, app_address)
     page.get_by_role("link", name="My work").click()
     prompts = page.locator("[class*='st-key-row-']")
     expect(prompts).to_have_text([re.compile("Second"), re.compile("First")])
@@ -110,10 +110,10 @@ def test_my_work_lists_what_i_ranked_and_a_change_there_is_a_revision(page, app,
     expect(page.get_by_text("ranked, edited")).to_be_visible()
 
 
-def test_a_second_tab_is_told_that_what_it_says_of_a_ranked_prompt_is_not_kept(page, window, app, stored):
-    open_app(page, app)
+def test_a_second_tab_is_told_that_what_it_says_of_a_ranked_prompt_is_not_kept(page, window, app_address, stored):
+    open_app(page, app_address)
     other = window.new_page()
-    open_app(other, app)
+    open_app(other, app_address)
     press(page, "1", "2", "Enter")
     expect(page.locator(".saving")).to_have_text("Saved")
     press(other, "b", "Enter")
@@ -122,12 +122,12 @@ def test_a_second_tab_is_told_that_what_it_says_of_a_ranked_prompt_is_not_kept(p
     assert store_counts(stored).rankings == 1
 
 
-def test_two_tabs_that_change_one_ranking_make_no_fork_and_the_second_is_told(page, window, app, stored):
-    open_app(page, app)
+def test_two_tabs_that_change_one_ranking_make_no_fork_and_the_second_is_told(page, window, app_address, stored):
+    open_app(page, app_address)
     press(page, "1", "2", "Enter")
     expect(page.locator(".saving")).to_have_text("Saved")
     other = window.new_page()
-    other.goto(f"{app}/my_work")
+    other.goto(f"{app_address}/my_work")
     other.get_by_test_id("stMain").get_by_role("button", name="Open").click()
     expect(other.locator(".ranker .changing")).to_be_visible()
     press(page, "Backspace", "b", "Enter")

@@ -93,8 +93,8 @@ def test_a_catalogue_file_exists_for_each_language_and_no_other():
 
 def test_the_screen_names_only_sentences_that_exist_and_every_sentence_is_named_somewhere():
     words = page_texts("en")["ranker"]
-    scripts = "\n".join(path.read_text() for path in sorted((WORKBENCH / "ranker").glob("*.js")))
-    page = (WORKBENCH / "ranker" / "ranker.html").read_text()
+    scripts = "\n".join(path.read_text() for path in sorted((WORKBENCH / "ranker" / "browser").glob("*.js")))
+    page = (WORKBENCH / "ranker" / "browser" / "ranker.html").read_text()
     in_page = set(re.findall(r'data-(?:say|label)="(\w+)"', page))
     asked = (
         set(re.findall(r'sentence\(\s*"(\w+)"', scripts)) | set(re.findall(r"data\.words\.(\w+)", scripts)) | in_page
@@ -108,10 +108,10 @@ def test_the_screen_names_only_sentences_that_exist_and_every_sentence_is_named_
 
 def test_no_sentence_is_left_in_the_screens_own_files():
     """Text in the HTML is a key's name or a sign; a string with two words in a script is a selector or a class."""
-    page = (WORKBENCH / "ranker" / "ranker.html").read_text()
+    page = (WORKBENCH / "ranker" / "browser" / "ranker.html").read_text()
     page = re.sub(r"<(kbd|!--).*?(</kbd>|-->)", "", page, flags=re.DOTALL)
     assert "".join(re.findall(r">([^<]+)<", page)).strip(" …\n") == ""
-    for path in (WORKBENCH / "ranker").glob("*.js"):
+    for path in (WORKBENCH / "ranker" / "browser").glob("*.js"):
         code = re.sub(r"//.*", "", path.read_text())
         assert not re.findall(r"[\"`][A-Z]\w* \w+", code), path
 
@@ -171,7 +171,7 @@ def keys_named(path):
 def test_the_pages_name_only_sentences_that_exist_and_every_sentence_is_named_somewhere():
     """The keys that a source takes from `says` are in a section which it names; no key of a section goes unnamed."""
     english, named = page_texts("en"), {}
-    for path in [*SHOWING, WORKBENCH / "answers.py"]:
+    for path in [*SHOWING, WORKBENCH / "web" / "answers.py"]:
         sections, strings = keys_named(path)
         asked = set(re.findall(r'says\["(\w+)"\]|words\("\w+"\)\["(\w+)"\]', path.read_text()))
         known = set().union(*(english[section].keys() for section in sections))
@@ -198,7 +198,7 @@ def refusals():
 
 def found_and_asked():
     """Return both sentences of every Finding in findings.py: each value in them is a 7, each rate a rate."""
-    tree = ast.walk(ast.parse((ROOT / "label_data" / "findings.py").read_text()))
+    tree = ast.walk(ast.parse((ROOT / "label_data" / "quality" / "findings.py").read_text()))
     calls = [call for call in tree if isinstance(call, ast.Call) and getattr(call.func, "id", "") == "Finding"]
     for call in calls:
         for sentence in call.args[1:]:
@@ -301,13 +301,13 @@ def test_values_may_hold_braces():
     assert filled("Ranking as {name}", name="{name} {0}") == "Ranking as {name} {0}"
 
 
-def test_the_interface_follows_the_browser_and_a_choice_is_remembered(app, browser, tmp_path):
+def test_the_interface_follows_the_browser_and_a_choice_is_remembered(app_address, browser, tmp_path):
     store = open_store(tmp_path / "workbench.db")
     add_ready_prompt(store, "Which?")
     store.dispose()
     context = browser.new_context(locale="ja-JP")
     page = context.new_page()
-    open_app(page, app)
+    open_app(page, app_address)
     expect(page.get_by_role("button", name="送信")).to_be_visible()
     page.keyboard.press("1")
     expect(page.locator(".card").first).to_have_attribute("aria-label", "回答 1、1 位")

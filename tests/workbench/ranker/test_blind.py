@@ -86,10 +86,10 @@ def sequences(traffic):
     return [tuple(word.decode() for word in words[at : at + 9]) for at in range(0, len(words) - 8, 9)]
 
 
-def test_nothing_that_the_browser_receives_tells_who_wrote_what(page, app, stored):
+def test_nothing_that_the_browser_receives_tells_who_wrote_what(page, app_address, stored):
     """Of 9! = 362,880 orders one is that of sampling: that none of the three prompts shows it is no accident."""
     traffic = Traffic(page)
-    open_app(page, app)
+    open_app(page, app_address)
     shown = []
     for question in QUESTIONS:
         expect(page.locator(".prompt .text")).to_have_text(question)
@@ -111,9 +111,9 @@ def test_nothing_that_the_browser_receives_tells_who_wrote_what(page, app, store
     assert all(order != tuple(TEXTS) and sorted(order) == sorted(TEXTS) for order in shown)
 
 
-def test_each_text_is_sent_once_and_again_to_a_page_that_was_reloaded(page, app, stored):
+def test_each_text_is_sent_once_and_again_to_a_page_that_was_reloaded(page, app_address, stored):
     traffic = Traffic(page)
-    open_app(page, app)
+    open_app(page, app_address)
     press(page, "1", "2")
     assert b"Second?" in b"".join(traffic.messages)
     traffic.messages.clear()
@@ -131,7 +131,7 @@ def test_each_text_is_sent_once_and_again_to_a_page_that_was_reloaded(page, app,
     expect(page.locator(".prompt .text")).to_have_text("Third?")
 
 
-def test_a_task_costs_less_than_25_kilobytes_of_messages(page, app, tmp_path):
+def test_a_task_costs_less_than_25_kilobytes_of_messages(page, app_address, tmp_path):
     """Four completions of 1,200 characters each, which go over twice: as they were written and as HTML."""
     store = open_store(tmp_path / "workbench.db")
     for number in range(5):
@@ -139,7 +139,7 @@ def test_a_task_costs_less_than_25_kilobytes_of_messages(page, app, tmp_path):
         add_ready_prompt(store, f"Prompt {number}?", *texts)
     store.dispose()
     traffic = Traffic(page)
-    open_app(page, app)
+    open_app(page, app_address)
     for number in range(1, 4):
         traffic.messages.clear()
         press(page, "1", "2", "3", "Enter")
@@ -148,20 +148,20 @@ def test_a_task_costs_less_than_25_kilobytes_of_messages(page, app, tmp_path):
         assert 4 * 1_200 < sum(map(len, traffic.messages)) < 25_000
 
 
-def test_nothing_on_the_page_differs_between_completions_but_their_place_and_text(page, app, stored):
+def test_nothing_on_the_page_differs_between_completions_but_their_place_and_text(page, app_address, stored):
     """With place and text taken out, the nine cards are one and the same piece of HTML."""
-    open_app(page, app)
+    open_app(page, app_address)
     cards = page.locator(".card").evaluate_all("cards => cards.map((card) => card.outerHTML)")
     plain = {re.sub(r"Answer \w+\.", "TEXT", re.sub(r"\b[1-9]\b|data-place=\"\d\"", "PLACE", card)) for card in cards}
     assert len(cards) == 9
     assert len(plain) == 1
 
 
-def test_policies_are_named_once_a_ranking_is_stored_and_only_where_the_project_says_so(page, app, stored):
+def test_policies_are_named_once_a_ranking_is_stored_and_only_where_the_project_says_so(page, app_address, stored):
     policies = tuple(PolicySettings(name) for name in POLICIES)
     save_settings(stored, ProjectSettings(policies=policies, allow_partial=True, reveal_policies=True))
     traffic = Traffic(page)
-    open_app(page, app)
+    open_app(page, app_address)
     shown = page.locator(".card .text").all_inner_texts()
     press(page, "1", "2")
     assert not any(name.encode() in traffic.all() for name in POLICIES)

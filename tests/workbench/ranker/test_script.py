@@ -81,7 +81,7 @@ def test_an_open_page_gets_the_new_screen_with_its_next_ranking_when_the_server_
         add_ready_prompt(store, question, "one", "two", "three")
     newer, port = tmp_path / "newer", free_port()
     shutil.copytree(ROOT / "workbench", newer / "workbench")
-    with Path(newer, "workbench", "ranker", "ranker.css").open("a") as style:
+    with Path(newer, "workbench", "ranker", "browser", "ranker.css").open("a") as style:
         style.write("\n.ranker .prompt { outline: 3px solid rgb(1, 2, 3); }\n")
     sockets, sent = [], []
     page.on("websocket", lambda socket: sockets.append(socket))

@@ -100,11 +100,11 @@ def seconds_left(file):
     return until / 1e6 - time.time()
 
 
-def test_a_page_that_is_left_lets_go_and_one_that_is_loaded_again_takes_up_the_same(page, app, tmp_path):
+def test_a_page_that_is_left_lets_go_and_one_that_is_loaded_again_takes_up_the_same(page, app_address, tmp_path):
     file = tmp_path / "workbench.db"
     store = open_store(file)
     add_ready_prompt(store, "Which?", "one", "two", "three")
-    open_app(page, app)
+    open_app(page, app_address)
     shown = page.locator(".card .text").all_inner_texts()
     assert seconds_left(file) > 1_000
     page.goto("about:blank")
@@ -112,7 +112,7 @@ def test_a_page_that_is_left_lets_go_and_one_that_is_loaded_again_takes_up_the_s
     while seconds_left(file) > 60:
         assert time.monotonic() < until, "The page let go of nothing."
         page.wait_for_timeout(50)
-    open_app(page, app)
+    open_app(page, app_address)
     expect(page.locator(".card")).to_have_count(3)
     assert page.locator(".card .text").all_inner_texts() == shown
     assert seconds_left(file) > 1_000
@@ -148,14 +148,14 @@ def test_a_half_done_ranking_comes_back_in_another_browser_and_after_the_server_
     elsewhere.close()
 
 
-def test_typing_sends_no_message_to_the_script_and_one_draft_when_it_pauses(page, app, tmp_path):
+def test_typing_sends_no_message_to_the_script_and_one_draft_when_it_pauses(page, app_address, tmp_path):
     store = open_store(tmp_path / "workbench.db")
     add_ready_prompt(store, "Which?", "one", "two", "three")
     store.dispose()
     sent, drafts = [], []
     page.on("websocket", lambda socket: socket.on("framesent", lambda frame: sent.append(frame)))
     page.on("request", lambda request: drafts.append(request.url) if "/api/draft" in request.url else None)
-    open_app(page, app)
+    open_app(page, app_address)
     before = len(sent)
     press(page, "2", "w")
     with page.expect_response("**/api/draft", timeout=PATIENCE * 1000):
