@@ -1,13 +1,14 @@
-"""The data: look through it, bring some in, take it away."""
+"""Data: browse prompts with their history, import files, and export the project."""
 
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from label_data.data_folder import default_store
 from label_data.dates import midnight
@@ -23,40 +24,42 @@ from label_data.store.projects import project_settings
 from workbench.jobs.scheduling import sample_if_needed
 from workbench.rendering import literal
 from workbench.views.export import offer_export, show_left_out
-from workbench.views.record import judged, show_group, show_history
-from workbench.web.session import filter_choices, project, show_problem, store, words
+from workbench.views.record import ranking_rows, show_group, show_history
+from workbench.web.session import filter_choices, localised, project, show_problem, store, words
 from workbench.wording import filled
 
 says = words("data")
-LISTED = 20
-"""Prompts of a page of the list."""
+PAGE_SIZE = 20
+"""Prompts on a page of the list."""
 EXCERPT = 200
 """Characters of a prompt in the list."""
-NOW_AND_THEN = 200
-"""Rows between two steps of a progress bar."""
+PROGRESS_STEP = 200
+"""Rows between two updates of a progress bar."""
+COUNTED = ("prompts", "completions", "rankings")
+"""What imports and the head of the page count."""
 
 
 # Browse
 
 
-def show_prompts() -> None:
-    """List the prompts that fit, a page at a time, and show the whole history of the one that is picked."""
-    wanted = asked_for()
+def show_browse() -> None:
+    """List the prompts that match the filters, a page at a time, and show the history of the selected prompt."""
+    prompt_filter = select_filter()
     if not counts.prompts:
         st.info(says["empty"])
         return
     pages = st.session_state.setdefault("data-pages", {})
-    if pages.get("of") != (chosen, wanted):
+    if pages.get("filter") != (project_id, prompt_filter):
         pages.clear()
-        pages |= {"of": (chosen, wanted), "below": [None]}
-    found = search_prompts(store(), chosen, wanted, LISTED + 1, pages["below"][-1])
-    listed, is_last = found[:LISTED], len(found) <= LISTED
-    told, before, after = st.columns([6, 1, 1], vertical_alignment="bottom")
-    told.caption(how_many(wanted, LISTED * (len(pages["below"]) - 1), len(listed)))
-    if before.button(says["newer"], disabled=len(pages["below"]) == 1, width="stretch"):
+        pages |= {"filter": (project_id, prompt_filter), "below": [None]}
+    matches = search_prompts(store(), project_id, prompt_filter, PAGE_SIZE + 1, pages["below"][-1])
+    listed, is_last = matches[:PAGE_SIZE], len(matches) <= PAGE_SIZE
+    summary, newer, older = st.columns([6, 1, 1], vertical_alignment="bottom")
+    summary.caption(count_text(prompt_filter, PAGE_SIZE * (len(pages["below"]) - 1), len(listed)))
+    if newer.button(says["newer"], disabled=len(pages["below"]) == 1, width="stretch"):
         pages["below"].pop()
         st.rerun()
-    if after.button(says["older"], disabled=is_last, width="stretch"):
+    if older.button(says["older"], disabled=is_last, width="stretch"):
         pages["below"].append(listed[-1].number)
         st.rerun()
     if not listed:
@@ -65,149 +68,162 @@ def show_prompts() -> None:
     columns = says["columns"]
     rows = [
         {
-            columns["prompt"]: " ".join(one.text.split())[:EXCERPT],
-            columns["category"]: one.category,
-            columns["source"]: one.source,
-            columns["state"]: words("prompts")["states"][one.state],
-            columns["turns"]: one.turns,
-            columns["completions"]: one.completions,
-            columns["rankings"]: one.rankings,
+            columns["prompt"]: " ".join(match.text.split())[:EXCERPT],
+            columns["category"]: match.category,
+            columns["source"]: match.source,
+            columns["state"]: words("prompts")["states"][match.state],
+            columns["turns"]: match.turns,
+            columns["completions"]: match.completions,
+            columns["rankings"]: match.rankings,
         }
-        for one in listed
+        for match in listed
     ]
-    wide = {columns["prompt"]: st.column_config.TextColumn(width="large")}
-    picked = st.dataframe(
+    selected_rows = st.dataframe(
         rows,
         hide_index=True,
         width="stretch",
         height="content",
-        column_config=wide,
+        column_config={columns["prompt"]: st.column_config.TextColumn(width="large")},
         on_select="rerun",
         selection_mode="single-row",
-        key=f"data-{chosen}-{listed[0].number}-{len(listed)}",
+        key=f"data-{project_id}-{listed[0].number}-{len(listed)}",
     ).selection.rows
-    if picked and picked[0] < len(listed):
-        st.query_params["prompt"] = listed[picked[0]].prompt_id
-    opened = st.query_params.get("prompt")
-    if not opened:
+    if selected_rows and selected_rows[0] < len(listed):
+        st.query_params["prompt"] = listed[selected_rows[0]].prompt_id
+    prompt_id = st.query_params.get("prompt")
+    if not prompt_id:
         st.caption(says["pick"])
         return
     try:
-        found_one = history(store(), chosen, opened)
+        prompt_history = history(store(), project_id, prompt_id)
     except InputError as error:
         show_problem(error)
         return
     st.subheader(says["record"])
-    show_history(found_one)
+    show_history(prompt_history)
 
 
-def asked_for() -> PromptFilter:
-    """Let who is here say which prompts they want."""
-    there = filter_choices(str(default_store()), chosen)
-    searched, place = st.columns([3, 1])
-    text = searched.text_input(says["search"], key="data-text")
-    text_in = place.selectbox(says["search_in"], list(says["places"]), format_func=says["places"].get)
-    of_prompt, of_ranking = st.columns(5), st.columns(5)
+def select_filter() -> PromptFilter:
+    """Offer the filters, and return the chosen one."""
+    values = filter_choices(str(default_store()), project_id)
+    search, search_in = st.columns([3, 1])
+    text = search.text_input(says["search"], key="data-text")
+    text_in = search_in.selectbox(
+        says["search_in"], list(says["places"]), format_func=lambda place: says["places"][place]
+    )
+    first_row, second_row = st.columns(5), st.columns(5)
+    no_names: dict[str, str] = {}
 
-    def one_of(column: Any, name: str, options: Iterable[str], shown: Any = str) -> str:
-        label = says["filters"][name]
-        found = column.selectbox(label, ["", *options], format_func=lambda one: shown(one) if one else says["any"])
-        return found or ""
+    def value_of(column: DeltaGenerator, name: str, options: Iterable[str], names: Mapping[str, str] = no_names) -> str:
+        def shown(value: str) -> str:
+            return names.get(value, value) if value else says["any"]
 
-    def day_of(column: Any, name: str, days_later: int) -> int | None:
+        return column.selectbox(says["filters"][name], ["", *options], format_func=shown) or ""
+
+    def time_of(column: DeltaGenerator, name: str, days_later: int) -> int | None:
         day = column.date_input(says["filters"][name], None)
         return midnight(day, days_later) if isinstance(day, date) else None
 
-    flags = (*project_settings(store(), chosen)[0].flags, UNACCEPTABLE)
+    flags = (*project_settings(store(), project_id)[0].flags, UNACCEPTABLE)
     states, outcomes = words("prompts")["states"], words("my_work")["outcomes"]
     return PromptFilter(
         text,
         text_in if text.strip() else "prompt",
-        category=one_of(of_prompt[0], "category", there.categories),
-        source=one_of(of_prompt[1], "source", there.sources),
-        licence=one_of(of_prompt[2], "licence", there.licences),
-        policy=one_of(of_prompt[3], "policy", there.policies),
-        state=one_of(of_prompt[4], "state", states, states.get),
-        annotator=one_of(of_ranking[0], "annotator", there.annotators, there.annotators.get),
-        outcome=one_of(of_ranking[1], "outcome", outcomes, outcomes.get),
-        flag=one_of(of_ranking[2], "flag", dict.fromkeys(flags)),
-        since=day_of(of_ranking[3], "since", 0),
-        before=day_of(of_ranking[4], "until", 1),
+        category=value_of(first_row[0], "category", values.categories),
+        source=value_of(first_row[1], "source", values.sources),
+        licence=value_of(first_row[2], "licence", values.licences),
+        policy=value_of(first_row[3], "policy", values.policies),
+        state=value_of(first_row[4], "state", states, states),
+        annotator=value_of(second_row[0], "annotator", values.annotators, values.annotators),
+        outcome=value_of(second_row[1], "outcome", outcomes, outcomes),
+        flag=value_of(second_row[2], "flag", dict.fromkeys(flags)),
+        since=time_of(second_row[3], "since", 0),
+        before=time_of(second_row[4], "until", 1),
     )
 
 
-def how_many(wanted: PromptFilter, before: int, listed: int) -> str:
-    """Return how many prompts fit, and which of them are listed."""
-    total = counts.prompts if wanted == PromptFilter() else count_prompts(store(), chosen, wanted)
-    is_more = wanted != PromptFilter() and total >= MOST_COUNTED
-    told = {"first": f"{min(before + 1, total):,}", "last": f"{before + listed:,}", "count": f"{total:,}"}
-    return filled(says["listed_of_more" if is_more else "listed"], **told)
+def count_text(prompt_filter: PromptFilter, before: int, listed: int) -> str:
+    """Return a sentence with the number of matching prompts, and which of them are listed."""
+    is_everything = prompt_filter == PromptFilter()
+    total = counts.prompts if is_everything else count_prompts(store(), project_id, prompt_filter)
+    wording = says["listed" if is_everything or total < MOST_COUNTED else "listed_of_more"]
+    first = min(before + 1, total)
+    return filled(wording, first=f"{first:,}", last=f"{before + listed:,}", count=f"{total:,}")
 
 
 # Import
 
 
 def show_import() -> None:
-    """Take a file, say what it is and what is in it, and store it when asked."""
+    """Take a file, show what it holds, and import it on request."""
     st.markdown(says["import_intro"])
-    done = st.session_state.pop("data-imported", None)
-    if done is not None:
-        show_imported(done)
+    imported = st.session_state.pop("data-imported", None)
+    if imported is not None:
+        show_imported(imported)
     number = st.session_state.setdefault("data-upload", 0)
-    kinds = sorted({ending.rpartition(".")[2] for ending in ENDINGS})
-    upload = st.file_uploader(says["upload"], kinds, key=f"data-upload-{number}")
-    how = how_to_read(number)
+    extensions = sorted({ending.rpartition(".")[2] for ending in ENDINGS})
+    upload = st.file_uploader(says["upload"], extensions, key=f"data-upload-{number}")
+    options = select_import_options(number)
     if upload is None:
         st.caption(says["how_to_import"])
         st.code("python -m label_data import FILE …", language=None)
         return
     name = upload.name.replace("\0", "")[:200]
-    key = (upload.file_id, *how.items())
-    with copied(upload.name, upload.getvalue()) as path:
+    key = (upload.file_id, *options.items())
+    with copy_of(upload.name, upload.getvalue()) as path:
         try:
-            kept = st.session_state.get("data-preview")
-            how["names"] = mapped(how["names"])
-            if kept is None or kept[0] != key:
-                told = st.empty()
-                found = preview([path], called=name, on_progress=lambda rows: counted(told, rows), **how)
-                told.empty()
-                kept = st.session_state["data-preview"] = (key, found)
-            if show_preview(kept[1], name):
-                bar = st.progress(0.0)
-                total = kept[1].found.prompts
-                made = import_files(
-                    store(), [path], project=chosen, called=name, on_progress=lambda rows: step(bar, rows, total), **how
+            options["names"] = field_mapping(options["names"])
+            cached = st.session_state.get("data-preview")
+            if cached is None or cached[0] != key:
+                progress = st.empty()
+                contents = preview(
+                    [path], called=name, on_progress=lambda rows: show_rows_read(progress, rows), **options
                 )
-                sample_if_needed(store(), project=chosen)
-                st.session_state["data-imported"] = made
+                progress.empty()
+                cached = st.session_state["data-preview"] = (key, contents)
+            if show_preview(cached[1], name):
+                bar = st.progress(0.0)
+                total = cached[1].found.prompts
+                st.session_state["data-imported"] = import_files(
+                    store(),
+                    [path],
+                    project=project_id,
+                    called=name,
+                    on_progress=lambda rows: show_rows_stored(bar, rows, total),
+                    **options,
+                )
+                sample_if_needed(store(), project=project_id)
                 st.session_state["data-upload"] = number + 1
                 filter_choices.clear()
                 st.rerun()
         except InputError as error:
-            show_problem(str(error).replace(str(path), name).replace("--format", says["as_format"]))
+            show_problem(error, {str(path): name, "--format": says["as_format"]})
 
 
-def how_to_read(upload: int) -> dict[str, Any]:
-    """Let who is here say what the file itself does not; forgotten once it is stored, or the next file would get it."""
+def select_import_options(upload: int) -> dict[str, Any]:
+    """Offer what the file itself may not say, and return the keyword arguments for `import_files`.
+
+    The keys hold the number of the upload, so that the fields are empty again for the next file.
+    """
 
     def key(name: str) -> str:
         return f"data-{name}-{upload}"
 
-    with st.expander(says["options"]):
-        one, other = st.columns(2)
-        kind = one.selectbox(
+    with st.expander(says["import_options"]):
+        left, right = st.columns(2)
+        format_ = left.selectbox(
             says["as_format"],
             ["", *sorted(READERS)],
-            format_func=lambda name: name or says["recognised"],
+            format_func=lambda name: name or says["detect"],
             key=key("format"),
         )
-        source = other.text_input(says["source"], help=says["source_help"], key=key("source"))
-        licence = other.text_input(says["licence"], help=says["licence_help"], key=key("licence"))
-        column = one.text_input(says["column"], prompts.COLUMN, help=says["column_help"], key=key("column"))
-        category = one.text_input(says["category"], help=says["category_help"], key=key("category"))
-        names = other.text_input(says["names"], help=says["names_help"], key=key("names"))
+        source = right.text_input(says["source"], help=says["source_help"], key=key("source"))
+        licence = right.text_input(says["licence"], help=says["licence_help"], key=key("licence"))
+        column = left.text_input(says["column"], prompts.COLUMN, help=says["column_help"], key=key("column"))
+        category = left.text_input(says["category"], help=says["category_help"], key=key("category"))
+        names = right.text_input(says["mapping"], help=says["mapping_help"], key=key("names"))
     return {
-        "format_": kind,
+        "format_": format_,
         "source": source,
         "licence": licence,
         "column": column,
@@ -216,87 +232,86 @@ def how_to_read(upload: int) -> dict[str, Any]:
     }
 
 
-def mapped(text: str) -> dict[str, str]:
-    """Return what "chosen=better, rejected=worse" says: our name of a field -> the file's."""
+def field_mapping(text: str) -> dict[str, str]:
+    """Return {field: the file's name of it} for a text such as "chosen=better, rejected=worse"."""
     pairs = [pair.partition("=") for pair in text.split(",") if pair.strip()]
-    if not all(sign and ours.strip() and theirs.strip() for ours, sign, theirs in pairs):
-        raise InputError(filled(says["names_wrong"], text=text))
-    return {ours.strip(): theirs.strip() for ours, _, theirs in pairs}
+    if not all(sign and field.strip() and name.strip() for field, sign, name in pairs):
+        raise InputError("workbench.data.mapping_invalid", text=text)
+    return {field.strip(): name.strip() for field, _, name in pairs}
 
 
 @contextmanager
-def copied(name: str, content: bytes) -> Iterator[Path]:
-    """Yield a copy of the upload, as a file that is gone afterwards."""
+def copy_of(name: str, content: bytes) -> Iterator[Path]:
+    """Yield a copy of the upload as a file, which is deleted afterwards."""
     with tempfile.TemporaryDirectory() as folder:
         yield saved_upload(Path(folder), name, content)
 
 
-def counted(told: Any, rows: int) -> None:
-    """Say how far a file is read whose length nobody knows yet."""
-    if rows % NOW_AND_THEN == 0:
-        told.caption(filled(says["read_so_far"], count=f"{rows:,}"))
+def show_rows_read(progress: DeltaGenerator, rows: int) -> None:
+    """Show how many rows of a file have been read; its length is not known yet."""
+    if rows % PROGRESS_STEP == 0:
+        progress.caption(filled(says["read_so_far"], count=f"{rows:,}"))
 
 
-def step(bar: Any, rows: int, total: int) -> None:
-    """Move the bar on."""
-    if rows % NOW_AND_THEN == 0 or rows == total:
+def show_rows_stored(bar: DeltaGenerator, rows: int, total: int) -> None:
+    """Advance the progress bar."""
+    if rows % PROGRESS_STEP == 0 or rows == total:
         bar.progress(min(1.0, rows / total), text=filled(says["storing"], done=f"{rows:,}", total=f"{total:,}"))
 
 
-def show_preview(found: Preview, name: str) -> bool:
-    """Show what a file holds, and return whether to store it."""
-    kind = ", ".join(dict.fromkeys(said for _, said, _ in found.files))
-    st.success(filled(says["is_a"], name=literal(name), kind=literal(kind)))
-    for column, field in zip(st.columns(3), ("prompts", "completions", "rankings"), strict=True):
-        column.metric(says[field], f"{getattr(found.found, field):,}", border=True)
+def show_preview(contents: Preview, name: str) -> bool:
+    """Show what a file holds, and return whether to import it."""
+    kinds = dict.fromkeys(localised(kind) for _, kind, _ in contents.files)
+    st.success(filled(says["reading_as"], name=literal(name), kind=", ".join(kinds)))
+    for column, field in zip(st.columns(3), COUNTED, strict=True):
+        column.metric(says[field], f"{getattr(contents.found, field):,}", border=True)
     st.caption(says["repeats_counted"])
-    show_left_out(found.left_out)
-    wants = st.button(
-        filled(says["store"], count=f"{found.found.prompts:,}"), type="primary", disabled=not found.found.prompts
-    )
-    for place, group in enumerate(found.first, start=1):
-        with st.expander(filled(says["sample"], number=place), expanded=place == 1):
+    show_left_out(contents.left_out)
+    label = filled(says["store"], count=f"{contents.found.prompts:,}")
+    is_wanted = st.button(label, type="primary", disabled=not contents.found.prompts)
+    for number, group in enumerate(contents.first, start=1):
+        with st.expander(filled(says["sample"], number=number), expanded=number == 1):
             show_group(group)
             if group.rankings:
-                st.dataframe(judged(group), hide_index=True, width="stretch")
-    return wants
+                st.dataframe(ranking_rows(group), hide_index=True, width="stretch")
+    return is_wanted
 
 
-def show_imported(made: Imported) -> None:
-    """Say what became of a file."""
-    numbers = {name: f"{getattr(made.added, name):,}" for name in ("prompts", "completions", "rankings")}
-    st.success(filled(says["imported"], **numbers))
-    if made.added.joined:
-        st.caption(filled(says["joined"], count=f"{made.added.joined:,}"))
-    again = {name: f"{getattr(made.repeated, name):,}" for name in numbers}
-    if set(again.values()) != {"0"}:
-        st.caption(filled(says["repeated"], **again))
-    show_left_out(made.left_out)
+def show_imported(imported: Imported) -> None:
+    """Show what was added, what was there already, and what was left out."""
+    added = {name: f"{getattr(imported.added, name):,}" for name in COUNTED}
+    st.success(filled(says["imported"], **added))
+    if imported.added.joined:
+        st.caption(filled(says["joined"], count=f"{imported.added.joined:,}"))
+    repeated = {name: f"{getattr(imported.repeated, name):,}" for name in COUNTED}
+    if set(repeated.values()) != {"0"}:
+        st.caption(filled(says["duplicates"], **repeated))
+    show_left_out(imported.left_out)
 
 
 # Export
 
 
 def show_export() -> None:
-    """Offer a file of all that there is."""
+    """Offer the project as a file."""
     if not counts.rankings:
         st.info(says["no_ranking"])
 
-    def write(path: Path, kind: str, margin: bool) -> Exported:
-        return export_file(store(), path, kind, margin, chosen)
+    def write(path: Path, format_: str, margin: bool) -> Exported:
+        return export_file(store(), path, format_, margin, project_id)
 
     offer_export(write, "data", disabled=not counts.prompts)
 
 
 st.title(words("pages")["data"])
-chosen = project().id
-counts = store_counts(store(), chosen)
-for place, field in zip(st.columns(3), ("prompts", "completions", "rankings"), strict=True):
-    place.metric(says[field], f"{getattr(counts, field):,}", border=True)
-browse, bring_in, take_away = st.tabs([says["browse"], says["import"], says["export"]])
-with bring_in:
+project_id = project().id
+counts = store_counts(store(), project_id)
+for column, field in zip(st.columns(3), COUNTED, strict=True):
+    column.metric(says[field], f"{getattr(counts, field):,}", border=True)
+browse_tab, import_tab, export_tab = st.tabs([says["browse"], says["import"], says["export"]])
+with import_tab:
     show_import()
-with take_away:
+with export_tab:
     show_export()
-with browse:
-    show_prompts()
+with browse_tab:
+    show_browse()

@@ -1,4 +1,4 @@
-"""How far the work is, who is at it, what is stuck, and what the workers do: for whoever runs the project."""
+"""Overview, for whoever runs a project: its progress, its annotators, what is stuck, and the workers' jobs."""
 
 from collections import Counter
 from datetime import UTC, datetime
@@ -7,6 +7,7 @@ from hashlib import sha256
 import altair as alt
 import pandas as pd
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from label_data.assignment.leases import release_tasks
 from label_data.oversight.overview import OpenTask, annotator_progress, open_tasks, project_progress, rankings_by_day
@@ -20,46 +21,49 @@ from workbench.web.session import localised, project, store, when, words
 from workbench.wording import filled
 
 says = words("overview")
-JOBS = 12
-"""Newest jobs that are listed."""
+MOST_JOBS = 12
+"""How many of the newest jobs are listed."""
+MOST_LINES = 40
+"""How many lines of a job's log are shown."""
 DAYS = 30
-SHOWN = "tasks shown"
-"""Of the session: the key of the table of open tasks shown last, and their tokens, row by row."""
-NAMED = 9
-"""Annotators with a colour of their own in the plot, those with the most rankings; the rest share one."""
+EXCERPT = 200
+"""Characters of a prompt in the table of open tasks."""
+LAST_TABLE = "last table of tasks"
+"""Key of the session state: the key of the table of open tasks shown last, and its tokens, row by row."""
+MOST_COLOURS = 9
+"""How many annotators have their own colour in the plot, those with the most rankings; the others share one."""
 
 
 def show_projects() -> None:
-    """Show how far every project is."""
+    """Show the progress of every project."""
     columns = says["project_columns"]
     rows = [
         {
-            columns["name"]: one.project.name,
-            columns["share"]: one.share,
-            columns["counted"]: one.counted,
-            columns["asked"]: one.requested,
-            columns["waiting"]: one.waiting,
-            columns["ready"]: one.ready,
-            columns["ranked"]: one.ranked,
-            columns["failed"]: one.failed,
-            columns["open"]: one.open,
+            columns["name"]: each.project.name,
+            columns["progress"]: each.share,
+            columns["rankings"]: each.counted,
+            columns["target"]: each.requested,
+            columns["waiting"]: each.waiting,
+            columns["ready"]: each.ready,
+            columns["ranked"]: each.ranked,
+            columns["failed"]: each.failed,
+            columns["open"]: each.open,
         }
-        for one in every
+        for each in all_progress
     ]
-    shown: dict[str, object] = {
+    config = {
         title: st.column_config.NumberColumn(title, format="localized")
         for name, title in columns.items()
-        if name not in ("name", "share")
+        if name not in ("name", "progress")
     }
-    shown[columns["share"]] = st.column_config.ProgressColumn(
-        columns["share"], format="percent", min_value=0, max_value=1
-    )
-    st.dataframe(rows, hide_index=True, column_config=shown, width="stretch")
+    title = columns["progress"]
+    config[title] = st.column_config.ProgressColumn(title, format="percent", min_value=0, max_value=1)
+    st.dataframe(rows, hide_index=True, column_config=config, width="stretch")
 
 
-def show_throughput() -> None:
-    """Plot the rankings of each day, by annotator."""
-    counts = rankings_by_day(store(), chosen, DAYS)
+def show_rankings_by_day() -> None:
+    """Plot the number of rankings per day and annotator."""
+    counts = rankings_by_day(store(), project_id, DAYS)
     st.subheader(says["by_day"])
     if not counts:
         st.info(says["no_ranking"])
@@ -67,19 +71,20 @@ def show_throughput() -> None:
     total = sum(count.rankings for count in counts)
     st.caption(filled(says["by_day_help"], count=f"{total:,}", days=DAYS))
     by_name = Counter[str]()
-    for one in counts:
-        by_name[one.annotator] += one.rankings
-    named = {name for name, _ in by_name.most_common(NAMED)} if len(by_name) > NAMED + 1 else set(by_name)
+    for count in counts:
+        by_name[count.annotator] += count.rankings
+    most_active = by_name if len(by_name) <= MOST_COLOURS + 1 else dict(by_name.most_common(MOST_COLOURS))
     frame = pd.DataFrame(
         {
-            says["day"]: one.day,
-            says["annotator"]: one.annotator if one.annotator in named else says["others"],
-            says["rankings"]: one.rankings,
+            says["day"]: count.day,
+            says["annotator"]: count.annotator if count.annotator in most_active else says["others"],
+            says["rankings"]: count.rankings,
         }
-        for one in counts
+        for count in counts
     )
-    last = datetime.now(UTC).date()
-    days = alt.Scale(domain=[(pd.Timestamp(last) - pd.Timedelta(days=DAYS - 1)).isoformat(), f"{last}T23:59:59"])
+    today = datetime.now(UTC).date()
+    first = pd.Timestamp(today) - pd.Timedelta(days=DAYS - 1)
+    days = alt.Scale(domain=[first.isoformat(), f"{today}T23:59:59"])
     st.altair_chart(
         alt.Chart(frame, height=240)
         .mark_bar(size=14)
@@ -94,108 +99,108 @@ def show_throughput() -> None:
 
 
 def show_annotators() -> None:
-    """Show who works on the project, and who does now."""
-    found = annotator_progress(store(), chosen)
-    at_work = sum(one.is_active for one in found)
-    st.subheader(filled(says["annotators"], count=len(found), active=at_work))
-    if not found:
+    """Show what each annotator has done for the project, and who is active."""
+    annotators = annotator_progress(store(), project_id)
+    active = sum(annotator.is_active for annotator in annotators)
+    st.subheader(filled(says["annotators"], count=len(annotators), active=active))
+    if not annotators:
         st.info(says["nobody"])
         return
     columns = says["annotator_columns"]
     rows = [
         {
-            columns["name"]: one.name,
-            columns["active"]: one.is_active,
-            columns["seen"]: when(one.last_seen),
-            columns["today"]: one.today,
-            columns["ranked"]: one.ranked,
-            columns["skipped"]: one.skipped,
-            columns["withdrawn"]: one.withdrawn,
-            columns["open"]: one.open,
+            columns["name"]: annotator.name,
+            columns["active"]: annotator.is_active,
+            columns["last_seen"]: when(annotator.last_seen),
+            columns["today"]: annotator.today,
+            columns["ranked"]: annotator.ranked,
+            columns["skipped"]: annotator.skipped,
+            columns["withdrawn"]: annotator.withdrawn,
+            columns["open"]: annotator.open,
         }
-        for one in found
+        for annotator in annotators
     ]
     st.dataframe(rows, hide_index=True, width="stretch")
 
 
 def show_open_tasks() -> None:
-    """Show what is with annotators and what is stuck, and free it."""
-    found = open_tasks(store(), chosen)
-    st.subheader(filled(says["tasks"], count=len(found)))
-    if found:
+    """Show the open tasks and what is stuck; offer to release tasks and to resample prompts."""
+    tasks = open_tasks(store(), project_id)
+    st.subheader(filled(says["tasks"], count=len(tasks)))
+    if tasks:
         st.caption(says["tasks_help"])
         columns = says["task_columns"]
         rows = [
             {
                 columns["annotator"]: task.name,
-                columns["prompt"]: " ".join(task.prompt.split())[:200],
-                columns["since"]: when(task.assigned),
-                columns["until"]: when(task.expires),
+                columns["prompt"]: " ".join(task.prompt.split())[:EXCERPT],
+                columns["assigned"]: when(task.assigned),
+                columns["expires"]: when(task.expires),
                 columns["draft"]: task.has_draft,
-                columns["lapsed"]: task.has_expired,
+                columns["expired"]: task.has_expired,
             }
-            for task in found
+            for task in tasks
         ]
-        tokens = [task.token for task in found]
-        marked = _marked_before()
+        tokens = [task.token for task in tasks]
+        selected_before = _selected_tokens()
         key = f"tasks-{sha256(' '.join(tokens).encode()).hexdigest()}"
-        picked = st.dataframe(
+        selected_rows = st.dataframe(
             rows,
             hide_index=True,
             width="stretch",
             on_select="rerun",
             selection_mode="multi-row",
-            selection_default={"selection": {"rows": [at for at, token in enumerate(tokens) if token in marked]}},
+            selection_default={
+                "selection": {"rows": [row for row, token in enumerate(tokens) if token in selected_before]}
+            },
             key=key,
         ).selection.rows
-        st.session_state[SHOWN] = key, tokens
-        wanted = [found[place] for place in picked]
-        lapsed = [task for task in found if task.has_expired]
+        st.session_state[LAST_TABLE] = key, tokens
         left, right, _ = st.columns([2, 2, 3])
-        _offer_to_free(left, "free_picked", wanted)
-        _offer_to_free(right, "free_lapsed", lapsed)
-    mine = next(one for one in every if one.project.id == chosen)
-    if mine.often_skipped:
-        st.warning(filled(says["often_skipped"], count=f"{mine.often_skipped:,}"))
-    if mine.failed:
-        st.warning(filled(says["failed"], count=f"{mine.failed:,}"))
-        if st.button(says["sample_again"]):
-            retry_failed(store(), chosen)
-            sample_if_needed(store(), project=chosen)
+        _offer_release(left, "release_selected", [tasks[row] for row in selected_rows])
+        _offer_release(right, "release_expired", [task for task in tasks if task.has_expired])
+    progress = next(each for each in all_progress if each.project.id == project_id)
+    if progress.often_skipped:
+        st.warning(filled(says["often_skipped"], count=f"{progress.often_skipped:,}"))
+    if progress.failed:
+        st.warning(filled(says["failed"], count=f"{progress.failed:,}"))
+        if st.button(says["resample"]):
+            retry_failed(store(), project_id)
+            sample_if_needed(store(), project=project_id)
             st.rerun()
 
 
-def _marked_before() -> set[str]:
-    """Return the tokens of the tasks that are marked in the table shown last: by now their rows may be others."""
-    key, tokens = st.session_state.get(SHOWN, (SHOWN, []))
+def _selected_tokens() -> set[str]:
+    """Return the tokens of the tasks selected in the table shown last; their rows may have moved since."""
+    key, tokens = st.session_state.get(LAST_TABLE, (LAST_TABLE, []))
     rows = st.session_state[key].selection.rows if key in st.session_state else []
     return {tokens[row] for row in rows}
 
 
-def _offer_to_free(place: object, label: str, tasks: list[OpenTask]) -> None:
-    if place.button(filled(says[label], count=len(tasks)), key=label, disabled=not tasks, width="stretch"):
-        freed = release_tasks(store(), [task.token for task in tasks])
-        st.toast(filled(says["freed"], count=freed))
+def _offer_release(column: DeltaGenerator, label: str, tasks: list[OpenTask]) -> None:
+    if column.button(filled(says[label], count=len(tasks)), key=label, disabled=not tasks, width="stretch"):
+        released = release_tasks(store(), [task.token for task in tasks])
+        st.toast(filled(says["released"], count=released))
         st.rerun()
 
 
 @st.fragment(run_every=3.0)
 def show_jobs() -> None:
-    """Show what workers do and did, with their logs; this part renews itself."""
+    """Show the newest jobs with their logs. Refreshes itself."""
     workers = living_workers(store())
     st.subheader(filled(says["jobs"], workers=len(workers)))
     if not workers:
         st.warning(filled(words("jobs")["no_worker"], command="`python -m workbench worker`"))
-    jobs = newest_jobs(store(), JOBS, chosen)
+    jobs = newest_jobs(store(), MOST_JOBS, project_id)
     if not jobs:
-        st.info(says["no_job"])
+        st.info(says["no_jobs"])
     for job in jobs:
         _show_job(job, {worker.id: worker.place for worker in workers})
 
 
 def _show_job(job: Job, places: dict[str, str]) -> None:
     title = {"kind": says["kinds"][job.kind], "state": says["job_states"][job.state], "seconds": f"{job.seconds:,.0f}"}
-    # With a key it stays open as the seconds in its label go on: to Streamlit another label is another element.
+    # The key keeps the expander open while the seconds in its label change: a new label would be a new element.
     with st.expander(filled(says["job"], **title), key=f"job-{job.id}", icon=ICONS.get(job.state)):
         st.markdown(localised(job.message))
         if not job.ended:
@@ -206,18 +211,19 @@ def _show_job(job: Job, places: dict[str, str]) -> None:
             retry_job(store(), job)
         if job.worker:
             st.caption(filled(says["worker"], place=literal(places.get(job.worker, says["worker_gone"]))))
-        lines = job_lines(job.id, 40)
+        lines = job_lines(job.id, MOST_LINES)
         if lines:
-            st.code("\n".join(_line(line) for line in lines), language=None, wrap_lines=True)
+            st.code("\n".join(_log_text(line) for line in lines), language=None, wrap_lines=True)
         else:
             st.caption(says["no_log"])
 
 
-def _line(line: dict[str, object]) -> str:
-    frames = line.get("frames")
+def _log_text(line: dict[str, object]) -> str:
+    """Return a line of the log as text, with the frames of an error below it."""
     error = f" {line['error']}" if "error" in line else ""
-    told = "\n    ".join(["", *map(str, frames)]) if isinstance(frames, list) else ""
-    return f"{line.get('time')} {line.get('level')} {line.get('event')}{error}{told}"
+    frames = line.get("frames")
+    frame_lines = [f"\n    {frame}" for frame in frames] if isinstance(frames, list) else []
+    return f"{line.get('time')} {line.get('level')} {line.get('event')}{error}{''.join(frame_lines)}"
 
 
 ICONS = {
@@ -229,10 +235,10 @@ ICONS = {
 }
 
 st.title(words("pages")["overview"])
-chosen = project().id
-every = project_progress(store())
+project_id = project().id
+all_progress = project_progress(store())
 show_projects()
-show_throughput()
+show_rankings_by_day()
 show_annotators()
 show_open_tasks()
 show_jobs()

@@ -1,4 +1,4 @@
-"""What the project asks of its policies and its annotators."""
+"""Project settings: guidelines, policies, and how annotators work. Also creates projects."""
 
 from dataclasses import asdict, fields
 from typing import get_args
@@ -16,11 +16,11 @@ from workbench.wording import filled
 says = words("project")
 
 st.title(words("pages")["project"])
-chosen = project().id
-current, revision = project_settings(store(), chosen)
+project_id = project().id
+current, revision = project_settings(store(), project_id)
 st.caption(filled(says["revision"], number=revision))
 
-with st.form(f"project-{chosen}"):
+with st.form(f"project-{project_id}"):
     name = st.text_input(says["name"], current.name)
     guidelines = st.text_area(says["guidelines"], current.guidelines, height=140)
     left, middle, right = st.columns(3)
@@ -30,10 +30,12 @@ with st.form(f"project-{chosen}"):
     annotators = middle.number_input(says["annotators"], 1, 100, current.annotators_per_prompt)
     ready_ahead = right.number_input(says["ready_ahead"], 1, 10_000, current.ready_ahead)
     flags = left.text_input(says["flags"], ", ".join(current.flags), help=says["flags_help"])
-    lease = middle.number_input(says["lease"], 1, 1_440, current.lease_minutes)
+    lease_minutes = middle.number_input(says["lease"], 1, 1_440, current.lease_minutes)
     seed = right.number_input(says["seed"], 0, 2**31 - 1, current.seed)
     orders = get_args(Order)
-    order = left.selectbox(says["order"], orders, orders.index(current.order_of_work), says["orders"].get)
+    order = left.selectbox(
+        says["order"], orders, orders.index(current.order_of_work), lambda name: says["orders"][name]
+    )
     repeats = middle.number_input(
         says["repeats"], 0.0, 100 * MOST_TESTS, 100.0 * current.repeat_share, 1.0, help=says["repeats_help"]
     )
@@ -41,7 +43,7 @@ with st.form(f"project-{chosen}"):
         says["gold"], 0.0, 100 * MOST_TESTS, 100.0 * current.gold_share, 1.0, help=says["gold_help"]
     )
     criteria = st.text_area(says["criteria"], "\n".join(current.criteria), help=says["criteria_help"], height=80)
-    gap = st.number_input(says["gap"], 1, 100_000, current.repeat_gap)
+    repeat_gap = st.number_input(says["gap"], 1, 100_000, current.repeat_gap)
     retrain_every = st.number_input(
         says["retrain_every"], 0, 1_000_000, current.retrain_every, help=says["retrain_help"]
     )
@@ -66,13 +68,13 @@ with st.form(f"project-{chosen}"):
             "key_name": st.column_config.TextColumn(titles["key_name"], help=says["key_name_help"]),
         },
     )
-    asked = st.form_submit_button(says["save"], type="primary")
+    submitted = st.form_submit_button(says["save"], type="primary")
 
-if asked:
-    known = {field.name for field in fields(PolicySettings)}
+if submitted:
+    field_names = {field.name for field in fields(PolicySettings)}
     try:
         policies = tuple(
-            PolicySettings(**{key: value for key, value in row.items() if key in known and value is not None})
+            PolicySettings(**{key: value for key, value in row.items() if key in field_names and value is not None})
             for row in table
             if row.get("name")
         )
@@ -84,10 +86,10 @@ if asked:
             seed=seed,
             ready_ahead=ready_ahead,
             annotators_per_prompt=annotators,
-            lease_minutes=lease,
+            lease_minutes=lease_minutes,
             order_of_work=order,
             repeat_share=round(repeats / 100, 6),
-            repeat_gap=gap,
+            repeat_gap=repeat_gap,
             gold_share=round(gold / 100, 6),
             criteria=tuple(line.strip() for line in criteria.splitlines() if line.strip()),
             flags=tuple(flag.strip() for flag in flags.split(",") if flag.strip()),
@@ -99,18 +101,18 @@ if asked:
             reveal_policies=reveal_policies,
             retrain_every=retrain_every,
         )
-        saved = save_settings(store(), settings, chosen)
+        new_revision = save_settings(store(), settings, project_id)
     except InputError as error:
         show_problem(error)
     else:
-        sample_if_needed(store(), project=chosen)
-        st.toast(filled(says["saved"], number=saved))
+        sample_if_needed(store(), project=project_id)
+        st.toast(filled(says["saved"], number=new_revision))
         st.rerun()
 
 with st.form("new-project", clear_on_submit=True):
-    st.markdown(words("projects")["new"])
+    st.markdown(words("projects")["new_project"])
     new_name = st.text_input(words("projects")["new_name"])
-    if st.form_submit_button(words("projects")["add"]):
+    if st.form_submit_button(words("projects")["create"]):
         try:
             choose_project(add_project(store(), new_name).id)
         except InputError as error:

@@ -1,4 +1,4 @@
-"""Add prompts, and see how far their sampling is."""
+"""Prompts: add prompts, and see how far their sampling is."""
 
 import tempfile
 from pathlib import Path
@@ -17,52 +17,55 @@ from workbench.views.starter import offer_starter_prompts
 from workbench.web.session import project, show_problem, store, words
 from workbench.wording import filled
 
+MOST_ROWS = 200
+"""Prompts in the table of the newest."""
+
 says = words("prompts")
 states = says["states"]
 
 st.title(words("pages")["prompts"])
-chosen = project().id
-counts = item_counts(store(), chosen)
+project_id = project().id
+counts = item_counts(store(), project_id)
 for column, (state, label) in zip(st.columns(len(states)), states.items(), strict=True):
     column.metric(label, f"{counts[state]:,}", border=True)
 
-job_panel("sample", chosen)
-if sampling_is_stopped(store(), chosen) and counts["waiting"] and st.button(says["start"]):
-    start_sampling(store(), chosen)
+job_panel("sample", project_id)
+if sampling_is_stopped(store(), project_id) and counts["waiting"] and st.button(says["start"]):
+    start_sampling(store(), project_id)
     st.rerun()
-if counts["failed"] and st.button(filled(says["again"], count=f"{counts['failed']:,}")):
-    retry_failed(store(), chosen)
-    sample_if_needed(store(), project=chosen)
+if counts["failed"] and st.button(filled(says["resample"], count=f"{counts['failed']:,}")):
+    retry_failed(store(), project_id)
+    sample_if_needed(store(), project=project_id)
     st.rerun()
 
 if not sum(counts.values()):
     offer_starter_prompts()
 
-paste, file = st.tabs([says["paste"], says["from_file"]])
+paste_tab, file_tab = st.tabs([says["paste"], says["from_file"]])
 added: int | None = None
 try:
-    with paste, st.form("paste", clear_on_submit=True):
-        text = st.text_area(says["one_a_line"], height=160)
+    with paste_tab, st.form("paste", clear_on_submit=True):
+        text = st.text_area(says["one_per_line"], height=160)
         category = st.text_input(says["category"], help=says["category_help"])
         if st.form_submit_button(says["add"]):
-            added = add_prompts(store(), prompts_from_text(text, category), chosen)
-    with file, st.form("file", clear_on_submit=True):
+            added = add_prompts(store(), prompts_from_text(text, category), project_id)
+    with file_tab, st.form("file", clear_on_submit=True):
         upload = st.file_uploader(says["file"], ["txt", "jsonl", "csv"])
         column_name = st.text_input(says["column"], "prompt")
         file_category = st.text_input(says["category"], help=says["file_category_help"], key="file-category")
         if st.form_submit_button(says["add"]) and upload is not None:
             with tempfile.TemporaryDirectory() as folder:
                 copy = saved_upload(Path(folder), upload.name, upload.getvalue())
-                found = read_prompts(copy, column=column_name, category=file_category, name=upload.name)
-                added = add_prompts(store(), found, chosen)
+                prompts = read_prompts(copy, column=column_name, category=file_category, name=upload.name)
+                added = add_prompts(store(), prompts, project_id)
 except InputError as error:
     show_problem(error)
 if added is not None:
-    sample_if_needed(store(), project=chosen)
+    sample_if_needed(store(), project=project_id)
     st.toast(filled(says["added"], count=f"{added:,}") if added else says["none_added"])
     st.rerun()
 
-newest = newest_prompts(store(), 200, chosen)
+newest = newest_prompts(store(), MOST_ROWS, project_id)
 if newest:
     st.subheader(says["newest"])
     st.dataframe(

@@ -1,4 +1,4 @@
-"""How much to believe the rankings, and which policy they prefer."""
+"""Quality: how reliable the rankings are, which policy they prefer, and which rankings are suspect."""
 
 import streamlit as st
 
@@ -9,38 +9,41 @@ from label_data.quality.report import quality as quality_of
 from label_data.store.stored_groups import groups
 from workbench.jobs.runs import current_run, runs
 from workbench.views.quality import show_quality
-from workbench.views.suspects import show_doubts
+from workbench.views.suspects import show_suspects
 from workbench.web.session import project, store, words
 from workbench.wording import filled
 
 says = words("quality")
-Mark = tuple[int, int, int, int]
+Fingerprint = tuple[int, int, int, int]
 
 
 @st.cache_data(max_entries=8, show_spinner=False)
-def report(address: str, of_project: str, mark: Mark) -> Quality:
-    """Return the report on the project's rankings as they are at this mark; kept, for a large store takes minutes."""
-    return quality_of(groups(store(), ranked_only=True, project=of_project))
+def report(address: str, project_id: str, fingerprint: Fingerprint) -> Quality:
+    """Return the report on the rankings that have this fingerprint. Cached: it takes minutes for a large store."""
+    return quality_of(groups(store(), ranked_only=True, project=project_id))
 
 
 st.title(words("pages")["quality"])
-chosen = project().id
-now = rankings_fingerprint(store(), chosen)
+project_id = project().id
+now = rankings_fingerprint(store(), project_id)
+rankings_now = now[1]
 st.caption(says["intro"])
-asked = st.session_state.get("quality")
-if not now[1]:
+shown = st.session_state.get("quality")  # project and fingerprint of the report on the page
+
+if not rankings_now:
     st.info(says["no_ranking"])
     st.stop()
-is_old = asked is None or asked != (chosen, now)
-if st.button(says["compute"], type="primary" if is_old else "secondary", disabled=not is_old):
-    st.session_state["quality"] = asked = (chosen, now)
-    with st.spinner(filled(says["computing"], count=f"{now[1]:,}")):
-        report(str(default_store()), chosen, now)
+is_outdated = shown != (project_id, now)
+if st.button(says["compute"], type="primary" if is_outdated else "secondary", disabled=not is_outdated):
+    st.session_state["quality"] = (project_id, now)
+    with st.spinner(filled(says["computing"], count=f"{rankings_now:,}")):
+        report(str(default_store()), project_id, now)
     st.rerun()
-if asked is not None and asked[0] == chosen:
-    if is_old:
-        st.info(filled(says["since"], count=f"{now[1] - asked[1][1]:,}"))
-    used = current_run(chosen, runs(chosen))
-    accuracy = None if used is None or used.report.held_out is None else used.report.held_out.accuracy
-    show_quality(report(str(default_store()), chosen, asked[1]), annotator_names(store()), accuracy)
-show_doubts(chosen)
+if shown is not None and shown[0] == project_id:
+    fingerprint = shown[1]
+    if is_outdated:
+        st.info(filled(says["out_of_date"], count=f"{rankings_now - fingerprint[1]:,}"))
+    run = current_run(project_id, runs(project_id))
+    accuracy = None if run is None or run.report.held_out is None else run.report.held_out.accuracy
+    show_quality(report(str(default_store()), project_id, fingerprint), annotator_names(store()), accuracy)
+show_suspects(project_id)

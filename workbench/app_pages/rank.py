@@ -1,4 +1,4 @@
-"""Rank the completions of one prompt."""
+"""Rank: order the completions of one prompt."""
 
 from functools import partial
 
@@ -16,31 +16,31 @@ from workbench.web.session import annotator, forget_annotator, language, project
 from workbench.wording import filled
 
 me = annotator()
-chosen = project().id
-settings, _ = project_settings(store(), chosen)
+project_id = project().id
+settings, _ = project_settings(store(), project_id)
 here = sitting()
-tasks = upcoming("ranker", chosen) or next_tasks(store(), me.id, chosen)
+tasks = upcoming("ranker", project_id) or next_tasks(store(), me.id, project_id)
 today = rankings_today(store(), me.id)
-ranker(  # without tasks it shows nothing, but still sends an answer that could not be sent
+ranker(  # without tasks it shows nothing, but still sends an answer that could not be sent before
     tasks,
     settings,
     annotator=me.id,
-    project=chosen,
+    project=project_id,
     saved=here.saved,
     problem=here.problem,
     today=today,
     language=language(),
     revealed=here.revealed if settings.reveal_policies else None,
-    on_answer=partial(take_answer, "ranker", me, chosen, then_next=True),
+    on_answer=partial(take_answer, "ranker", me, project_id, then_next=True),
 )
 if not tasks:
     says = words("rank")
-    counts = item_counts(store(), chosen)
+    counts = item_counts(store(), project_id)
     if not sum(counts.values()):
         offer_starter_prompts()
     elif counts["waiting"]:
         st.info(filled(says["not_ready"], count=f"{counts['waiting']:,}"))
-        job_panel("sample", chosen)
+        job_panel("sample", project_id)
     else:
         st.success(filled(says["all_done"], count=f"{today:,}") if today else says["none_for_you"])
         st.page_link("app_pages/prompts.py", label=says["add_prompts"])
@@ -48,4 +48,4 @@ if not tasks:
 
 with st.sidebar:
     st.caption(filled(words("frame")["ranking_as"], name=literal(me.name)))
-    st.button(words("frame")["not_you"], on_click=forget_annotator, type="tertiary")
+    st.button(words("frame")["switch"], on_click=forget_annotator, type="tertiary")

@@ -1,4 +1,4 @@
-"""Train a reward model, see how good it is, and say which one the project uses."""
+"""Reward models: train one, read its report, compare runs, and choose the current run."""
 
 from typing import get_args
 
@@ -16,83 +16,86 @@ from workbench.views.disagreements import show_disagreements
 from workbench.views.job_panel import job_panel
 from workbench.views.report import run_label, show_report
 from workbench.views.run_comparison import show_comparison
-from workbench.views.training_watch import offer_to_go_on, offer_to_remove, show_training_curves, watch_curves
+from workbench.views.training_watch import offer_to_delete, offer_to_resume, show_training_curves, watch_curves
 from workbench.web.session import project, show_problem, store, words
 from workbench.wording import filled
 
 says = words("train")
 
 st.title(words("pages")["train"])
-chosen = project().id
-settings, _ = project_settings(store(), chosen)
-ranked = item_counts(store(), chosen)["ranked"]
+project_id = project().id
+settings, _ = project_settings(store(), project_id)
+ranked = item_counts(store(), project_id)["ranked"]
 st.write(filled(says["intro"], count=f"{ranked:,}"))
 methods = get_args(Method)
 costs = [says["costs"][method] for method in methods]
-method = st.radio(says["method"], methods, format_func=says["methods"].get, captions=costs, key="method")
-names = [one.name for one in versions(store()) if one.project == chosen]
+method = st.radio(says["method"], methods, format_func=lambda name: says["methods"][name], captions=costs, key="method")
+names = [version.name for version in versions(store()) if version.project == project_id]
 version = ""
 if names:
-    offered = ["", *reversed(names)]
-    version = st.selectbox(says["learn_from"], offered, format_func=lambda one: one or says["all_now"], key="version")
-start = st.empty()
-by_itself = filled(says["by_itself"], count=f"{settings.retrain_every:,}")
-st.caption(by_itself if settings.retrain_every else says["not_by_itself"])
-job = job_panel("train", chosen)
-under_way = job is not None and not job.ended
-if start.button(says["train"], type="primary", disabled=under_way or not ranked):
-    request_job(store(), "train", chosen, method=method, **({"version": version} if version else {}))
+    options = ["", *reversed(names)]
+    version = st.selectbox(says["data"], options, format_func=lambda name: name or says["latest"], key="version")
+train_button = st.empty()
+automatic = filled(says["automatic"], count=f"{settings.retrain_every:,}")
+st.caption(automatic if settings.retrain_every else says["not_automatic"])
+job = job_panel("train", project_id)
+is_training = job is not None and not job.ended
+if train_button.button(says["train"], type="primary", disabled=is_training or not ranked):
+    request_job(store(), "train", project_id, method=method, **({"version": version} if version else {}))
     st.rerun()
-if under_way:
+if job is not None and not job.ended:
     watch_curves(job.arguments.get("continues", job.id))
 else:
     if job is not None:
-        offer_to_go_on(job)
-    offer_to_remove(chosen)
+        offer_to_resume(job)
+    offer_to_delete(project_id)
 
-made = runs(chosen)
-if not made:
+all_runs = runs(project_id)
+current = current_run(project_id, all_runs)
+if current is None:
     st.info(says["no_model"] if ranked else says["nothing_ranked"])
     if not ranked:
         st.page_link("app_pages/rank.py", label=says["rank_some"])
     st.stop()
 
-current = current_run(chosen, made)
-by_name = {run.folder.name: run for run in made}
+current_name = current.folder.name
+by_name = {run.folder.name: run for run in all_runs}
 
 
 def label(name: str) -> str:
-    """Return how the list names a run, and that it is the current one."""
+    """Return a run's label in the list, which says whether it is the current run."""
     text = run_label(by_name[name])
-    return filled(says["is_current"], run=text) if name == current.folder.name else text
+    return filled(says["is_current"], run=text) if name == current_name else text
 
 
 choice, action = st.columns([5, 2], vertical_alignment="bottom")
-looked_at = f"looked-at-{chosen}"
-before, was_current = st.session_state.get(looked_at, (None, None))
-key = f"run-{chosen}-{current.folder.name}"  # another current run, another list: an open one keeps its old labels
+last_shown = f"last-shown-{project_id}"
+shown_before, current_before = st.session_state.get(last_shown, (None, None))
+# The key holds the current run: with the same key, an open list would keep its old labels.
+key = f"run-{project_id}-{current_name}"
 if key not in st.session_state:
-    st.session_state[key] = before if before in by_name and before != was_current else current.folder.name
-run = by_name[choice.selectbox(says["trained"], by_name, format_func=label, key=key)]
-st.session_state[looked_at] = run.folder.name, current.folder.name
-is_current, is_chosen = run.folder == current.folder, run.folder.name == chosen_run(chosen)
+    stays = shown_before in by_name and shown_before != current_before
+    st.session_state[key] = shown_before if stays else current_name
+run = by_name[choice.selectbox(says["runs"], by_name, format_func=label, key=key)]
+st.session_state[last_shown] = run.folder.name, current_name
+is_current, is_chosen = run.folder == current.folder, run.folder.name == chosen_run(project_id)
 if not is_current and action.button(says["make_current"], icon=":material/check_circle:", width="stretch"):
     try:
-        choose_run(chosen, run)
+        choose_run(project_id, run)
     except InputError as error:
         show_problem(error)
     else:
         st.rerun()
-if is_chosen and action.button(says["newest_again"], help=says["newest_help"], type="tertiary", width="stretch"):
-    choose_run(chosen, None)
+if is_chosen and action.button(says["reset"], help=says["reset_help"], type="tertiary", width="stretch"):
+    choose_run(project_id, None)
     st.rerun()
 
-report, contradicted, compared = st.tabs([says["report"], says["disagreements"], says["compare"]])
-with report:
+report_tab, disagreements_tab, comparison_tab = st.tabs([says["report"], says["disagreements"], says["compare"]])
+with report_tab:
     show_report(run.report)
     show_training_curves(run)
     st.caption(filled(says["folder"], folder=literal(str(run.folder))))
-with contradicted:
+with disagreements_tab:
     show_disagreements(run)
-with compared:
-    show_comparison(made, current)
+with comparison_tab:
+    show_comparison(all_runs, current)

@@ -1,12 +1,13 @@
-"""Versions of the data: make one, see what it holds, compare two, take one away."""
+"""Versions: create one, see what it holds, compare two, and export one."""
 
 import json
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from label_data.data_folder import default_store
 from label_data.errors import InputError
@@ -24,9 +25,12 @@ from workbench.web.session import filter_choices, project, show_problem, store, 
 from workbench.wording import filled
 
 says = words("versions")
+Setting = TypeVar("Setting", bound=str)
 MARGINS = (0.3, 0.6, 1.0)
-"""What the fields of margins begin with."""
-CARD = """<style>
+"""Initial values of the margin fields."""
+CREATED = "created version"
+"""Key of the session state: the name of the version that was just created."""
+CARD_STYLE = """<style>
   .card { max-width: 60rem; line-height: 1.5; overflow-x: auto; overflow-wrap: anywhere }
   .card table { border-collapse: collapse; font-size: .875rem; margin: .5rem 0 1rem }
   .card th, .card td { text-align: left; padding: .2rem .8rem .2rem 0; border-bottom: 1px solid #8884 }
@@ -35,49 +39,56 @@ CARD = """<style>
 </style>"""
 
 
-def show_list(every: Sequence[Version]) -> None:
-    """List the project's versions, and show the one that is chosen."""
-    if not every:
+def show_list(all_versions: Sequence[Version]) -> None:
+    """List the project's versions, and show the selected one."""
+    if not all_versions:
         st.info(says["none"])
         return
-    columns, gone = says["columns"], {one.name: withdrawn_rankings(store(), one) for one in every}
-    rows = [
-        {
-            columns["name"]: one.name,
-            columns["made"]: when(one.made),
-            **{columns[name]: one.manifest["counts"][name.replace("_", " ")] for name in ("prompts", "rankings")},
-            columns["held_out"]: one.manifest["counts"]["held-out prompts"],
-            columns["comparisons"]: one.manifest["counts"]["comparisons"],
-            columns["models"]: len(models_of(store(), one)),
-            columns["withdrawn"]: gone[one.name],
-            columns["sha256"]: one.sha256,
-        }
-        for one in reversed(every)
-    ]
+    columns = says["columns"]
+    withdrawn = {version.name: withdrawn_rankings(store(), version) for version in all_versions}
+    rows = []
+    for version in reversed(all_versions):
+        counts = version.manifest["counts"]
+        rows.append(
+            {
+                columns["name"]: version.name,
+                columns["created"]: when(version.made),
+                columns["prompts"]: counts["prompts"],
+                columns["rankings"]: counts["rankings"],
+                columns["held_out"]: counts["held-out prompts"],
+                columns["comparisons"]: counts["comparisons"],
+                columns["models"]: len(models_of(store(), version)),
+                columns["withdrawn"]: withdrawn[version.name],
+                columns["sha256"]: version.sha256,
+            }
+        )
     st.dataframe(rows, hide_index=True, width="stretch")
-    by_name = {one.name: one for one in reversed(every)}
+    by_name = {version.name: version for version in reversed(all_versions)}
     name = st.selectbox(says["show"], by_name)
-    version = by_name[name]
-    if gone[name]:
-        st.warning(filled(says["is_withdrawn"], count=f"{gone[name]:,}"))
-    show_models(version)
+    selected = by_name[name]
+    if withdrawn[name]:
+        st.warning(filled(says["is_withdrawn"], count=f"{withdrawn[name]:,}"))
+    show_models(selected)
     with st.expander(says["export"]):
         side = st.segmented_control(
-            says["side"], ["", TRAIN, HELD_OUT], format_func=lambda one: says["sides"][one], default="", required=True
+            says["side"],
+            ["", TRAIN, HELD_OUT],
+            format_func=lambda side: says["sides"][side],
+            default="",
+            required=True,
         )
 
-        def write(path: Path, kind: str, margin: bool) -> Exported:
-            return export_version(store(), version, path, kind, margin, side or None)
+        def write(path: Path, format_: str, margin: bool) -> Exported:
+            return export_version(store(), selected, path, format_, margin, side or None)
 
-        offer_export(write, f"version-{version.number}", disabled=bool(gone[name]))
+        offer_export(write, f"version-{selected.number}", disabled=bool(withdrawn[name]))
     with st.expander(says["card"], expanded=True):
-        file_name = f"{name}.md"
-        st.download_button(says["download_card"], version.card, file_name, on_click="ignore")
-        st.html(f'{CARD}<div class="card">{rendered(version.card)}</div>')
+        st.download_button(says["download_card"], selected.card, f"{name}.md", on_click="ignore")
+        st.html(f'{CARD_STYLE}<div class="card">{rendered(selected.card)}</div>')
 
 
 def show_models(version: Version) -> None:
-    """Show which reward models were trained on the version."""
+    """Show the reward models that were trained on the version."""
     models = models_of(store(), version)
     if not models:
         st.caption(filled(says["no_model"], command=f"`python -m reward train --version {version.name}`"))
@@ -87,69 +98,78 @@ def show_models(version: Version) -> None:
     st.dataframe(
         [
             {
-                columns["folder"]: one.folder,
-                columns["trained"]: when(one.trained),
-                columns["summary"]: ", ".join(f"{what} {value}" for what, value in one.summary.items() if value),
-                columns["report"]: one.report_sha256,
+                columns["folder"]: model.folder,
+                columns["trained"]: when(model.trained),
+                columns["summary"]: ", ".join(f"{name} {value}" for name, value in model.summary.items() if value),
+                columns["report"]: model.report_sha256,
             }
-            for one in models
+            for model in models
         ],
         hide_index=True,
         width="stretch",
     )
 
 
-# Make
+# Create
 
 
-def show_make(every: Sequence[Version]) -> None:
-    """Ask for everything that decides what a version holds, and make it."""
-    st.markdown(says["make_intro"])
-    prompts = store_counts(store(), chosen).prompts
+def show_create(all_versions: Sequence[Version]) -> None:
+    """Ask for everything that decides what a version holds, and create it."""
+    st.markdown(says["create_intro"])
+    prompts = store_counts(store(), project_id).prompts
     left, right = st.columns(2)
-    name = left.text_input(says["name"], f"v{len(every) + 1}", help=says["name_help"])
+    name = left.text_input(says["name"], f"v{len(all_versions) + 1}", help=says["name_help"])
     with right:
         held_out = st.slider(says["held_out"], 0.05, 0.5, 0.2, 0.05, help=says["held_out_help"])
-    fields = {
-        "ties": _one_of(left, "ties", get_args(Ties)),
-        "aggregate": _one_of(right, "aggregate", get_args(Aggregate)),
-        "weights": _one_of(left, "weights", get_args(Weights)),
-    }
+    ties: Ties = select_setting(left, "ties", get_args(Ties))
+    aggregate: Aggregate = select_setting(right, "aggregate", get_args(Aggregate))
+    weights: Weights = select_setting(left, "weights", get_args(Weights))
     with right:
-        margins = asked_margins()
-    with st.expander(says["which"]):
-        where = asked_conditions()
+        margins = select_margins()
+    with st.expander(says["filters"]):
+        where = select_conditions()
     with st.expander(says["split"]):
         near = st.slider(says["near"], 0.1, 1.0, THRESHOLD, 0.05, help=says["near_help"])
         seed = st.number_input(says["seed"], 0, 2**31 - 1, 0, help=says["seed_help"])
-    if not st.button(says["make"], type="primary", disabled=not prompts):
+    if not st.button(says["create"], type="primary", disabled=not prompts):
         return
     bar, done = st.progress(0.0), 0
 
-    def step(more: int) -> None:
+    def advance(steps: int) -> None:
         nonlocal done
-        done += more
+        done += steps
         if done % 100 == 0:
-            bar.progress(min(1.0, done / (2 * prompts)), text=says["making"])
+            bar.progress(min(1.0, done / (2 * prompts)), text=says["creating"])
 
     try:
-        recipe = Recipe(chosen, where, held_out=held_out, near=near, seed=seed, margins=margins, **fields)
-        with st.spinner(says["making"]):
-            made = make_version(store(), name.strip(), recipe, step)
+        recipe = Recipe(
+            project_id,
+            where,
+            held_out=held_out,
+            near=near,
+            seed=seed,
+            margins=margins,
+            ties=ties,
+            aggregate=aggregate,
+            weights=weights,
+        )
+        with st.spinner(says["creating"]):
+            version = make_version(store(), name.strip(), recipe, advance)
     except InputError as error:
         bar.empty()
         show_problem(error)
         return
-    st.session_state["version-made"] = made.name
+    st.session_state[CREATED] = version.name
     st.rerun()
 
 
-def _one_of(place: Any, setting: str, values: Sequence[str]) -> Any:
-    return place.selectbox(says[setting], values, format_func=lambda one: says["choices"][setting][one])
+def select_setting(column: DeltaGenerator, setting: str, values: Sequence[Setting]) -> Setting:
+    """Offer the values of a setting of the recipe, and return the chosen one."""
+    return column.selectbox(says[setting], values, format_func=lambda value: says["choices"][setting][value])
 
 
-def asked_margins() -> tuple[float, ...]:
-    """Return the margins of the three strengths, none if none are asked for."""
+def select_margins() -> tuple[float, ...]:
+    """Offer margins, and return the margin of each strength; empty if no margins are wanted."""
     if not st.checkbox(says["margins"], help=says["margins_help"]):
         return ()
     steps = says["steps"]
@@ -160,94 +180,110 @@ def asked_margins() -> tuple[float, ...]:
     )
 
 
-def asked_conditions() -> tuple[str, ...]:
-    """Return the conditions on rankings that are asked for."""
-    there, labels = filter_choices(str(default_store()), chosen), words("data")["filters"]
+def select_conditions() -> tuple[str, ...]:
+    """Offer filters, and return them as the conditions on rankings that a recipe holds."""
+    values, labels = filter_choices(str(default_store()), project_id), words("data")["filters"]
+    outcomes = words("my_work")["outcomes"]
     left, right = st.columns(2)
-    where = []
-    for place, label, field, options, shown in (
-        (left, labels["category"], "category", there.categories, str),
-        (right, labels["source"], "file", there.sources, str),
-        (left, labels["policy"], "policy", there.policies, str),
-        (right, labels["annotator"], "annotator", list(there.annotators), there.annotators.get),
-        (left, labels["outcome"], "outcome", list(words("my_work")["outcomes"]), words("my_work")["outcomes"].get),
+    conditions = []
+    for column, label, field, options, names in (
+        (left, labels["category"], "category", values.categories, {}),
+        (right, labels["source"], "file", values.sources, {}),
+        (left, labels["policy"], "policy", values.policies, {}),
+        (right, labels["annotator"], "annotator", list(values.annotators), values.annotators),
+        (left, labels["outcome"], "outcome", list(outcomes), outcomes),
     ):
-        picked = place.multiselect(label, options, format_func=shown, placeholder=words("data")["any"])
-        where += [f"{field}={value}" for value in picked]
-    voices = right.number_input(says["voices"], 1, 100, 1, help=says["voices_help"])
+        selected = column.multiselect(
+            label, options, format_func=lambda value, names=names: names.get(value, value), placeholder=any_value
+        )
+        conditions += [f"{field}={value}" for value in selected]
+    fewest = right.number_input(says["min_annotators"], 1, 100, 1, help=says["min_annotators_help"])
     left, right = st.columns(2)
     days = (("since", left.date_input(says["since"], None)), ("until", right.date_input(says["until"], None)))
-    where += [f"{field}={day.isoformat()}" for field, day in days if isinstance(day, date)]
-    agreement = left.slider(says["agreement"], 0.0, 1.0, 0.0, 0.05, help=says["agreement_help"])
-    where += [f"voices={voices}"] * (voices > 1) + [f"agreement={agreement:g}"] * (agreement > 0)
-    more = st.text_area(says["more"], help=says["more_help"])
-    return (*where, *(line.strip() for line in more.splitlines() if line.strip()))
+    conditions += [f"{field}={day.isoformat()}" for field, day in days if isinstance(day, date)]
+    agreement = left.slider(says["min_agreement"], 0.0, 1.0, 0.0, 0.05, help=says["min_agreement_help"])
+    if fewest > 1:
+        conditions.append(f"voices={fewest}")
+    if agreement > 0:
+        conditions.append(f"agreement={agreement:g}")
+    more = st.text_area(says["more_filters"], help=says["more_filters_help"])
+    return (*conditions, *(line.strip() for line in more.splitlines() if line.strip()))
 
 
 # Compare
 
 
-def show_compare(every: Sequence[Version]) -> None:
-    """Say what came, what went and what changed from one version to another."""
-    if len(every) < 2:
+def show_compare(all_versions: Sequence[Version]) -> None:
+    """Show what was added, removed and changed from one version to another."""
+    if len(all_versions) < 2:
         st.info(says["too_few"])
         return
-    by_name = {one.name: one for one in every}
-    left, right, go = st.columns([4, 4, 1], vertical_alignment="bottom")
-    first = by_name[left.selectbox(says["first"], by_name, len(every) - 2)]
-    second = by_name[right.selectbox(says["second"], by_name, len(every) - 1)]
-    if not go.button(says["compare"], type="primary", width="stretch"):
+    by_name = {version.name: version for version in all_versions}
+    left, right, action = st.columns([4, 4, 1], vertical_alignment="bottom")
+    first = by_name[left.selectbox(says["first"], by_name, len(all_versions) - 2)]
+    second = by_name[right.selectbox(says["second"], by_name, len(all_versions) - 1)]
+    if not action.button(says["compare"], type="primary", width="stretch"):
         return
     if first.sha256 == second.sha256:
         st.success(filled(says["same"], sha256=first.sha256))
-    rows, other_rows = frozen_rows(store(), first), frozen_rows(store(), second)
-    found, names = changes(first.manifest, rows, second.manifest, other_rows), says["changes"]
-    table = [_changed(says["columns"][name], getattr(found, name)) for name in ("prompts", "rankings", "comparisons")]
+    result = changes(first.manifest, frozen_rows(store(), first), second.manifest, frozen_rows(store(), second))
+    table = [
+        _change_row("prompts", result.prompts),
+        _change_row("rankings", result.rankings),
+        _change_row("comparisons", result.comparisons),
+    ]
     st.dataframe(table, hide_index=True, width="stretch")
     st.caption(says["changes_help"])
     st.markdown(says["agreement_of"])
     st.dataframe(
         [
-            {"": says["measures"][name], first.name: was, second.name: now}
-            for name, (was, now) in found.agreement.items()
+            {"": says["measures"][name], first.name: before, second.name: after}
+            for name, (before, after) in result.agreement.items()
         ],
         hide_index=True,
         width="stretch",
     )
-    st.markdown(says["settings"] if found.settings else says["same_settings"])
-    if found.settings:
+    st.markdown(says["settings"] if result.settings else says["same_settings"])
+    if result.settings:
+        title, names = says["changes"]["setting"], says["setting_names"]
         st.dataframe(
             [
-                {names["setting"]: says["setting_names"][name], first.name: _told(was), second.name: _told(now)}
-                for name, (was, now) in found.settings.items()
+                {title: names[name], first.name: _setting_text(before), second.name: _setting_text(after)}
+                for name, (before, after) in result.settings.items()
             ],
             hide_index=True,
             width="stretch",
         )
 
 
-def _changed(what: str, change: Change) -> dict[str, Any]:
+def _change_row(column: str, change: Change) -> dict[str, Any]:
     names = says["changes"]
-    told = {"same": change.same, "came": change.came, "went": change.went, "changed": change.changed}
-    return {"": what} | {names[name]: count for name, count in told.items()}
+    return {
+        "": says["columns"][column],
+        names["same"]: change.same,
+        names["added"]: change.came,
+        names["removed"]: change.went,
+        names["changed"]: change.changed,
+    }
 
 
-def _told(value: Any) -> str:
+def _setting_text(value: Any) -> str:  # any JSON value of a manifest
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 st.title(words("pages")["versions"])
-chosen = project().id
-there_are = [one for one in versions(store()) if one.project == chosen]
+project_id = project().id
+any_value = words("data")["any"]
+all_versions = [version for version in versions(store()) if version.project == project_id]
 st.caption(says["intro"])
-message = st.container()  # always there: what comes and goes above tabs would bring the first one to the front
-made_now = st.session_state.pop("version-made", None)
-if made_now:
-    message.success(filled(says["made"], name=literal(made_now)))
-listed, new, compared = st.tabs([says["list"], says["new"], says["compare"]])
-with listed:
-    show_list(there_are)
-with new:
-    show_make(there_are)
-with compared:
-    show_compare(there_are)
+message = st.container()  # always there: an element that appears above tabs would select the first tab
+created = st.session_state.pop(CREATED, None)
+if created:
+    message.success(filled(says["created"], name=literal(created)))
+list_tab, create_tab, compare_tab = st.tabs([says["list"], says["create_tab"], says["compare"]])
+with list_tab:
+    show_list(all_versions)
+with create_tab:
+    show_create(all_versions)
+with compare_tab:
+    show_compare(all_versions)

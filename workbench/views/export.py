@@ -1,7 +1,7 @@
-"""A file to take away, as pages offer it: the format, what it can't carry, and the download."""
+"""Offer a file for download: its format, what the format leaves out, and the file."""
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import streamlit as st
@@ -10,38 +10,39 @@ from label_data.errors import InputError
 from label_data.exchange.exporting import Exported
 from label_data.exchange.known_formats import FILE_ENDINGS, LACKS, WITH_MARGIN
 from label_data.formats import groups
-from workbench.rendering import literal
-from workbench.web.session import show_problem, words
+from label_data.sentences import Sentence
+from workbench.web.session import localised, show_problem, words
 from workbench.wording import filled
 
-OFTEN = (groups.NAME, "trl", "spreadsheet")
-"""Formats that are offered first; the others follow in their own order."""
+FIRST_FORMATS = (groups.NAME, "trl", "spreadsheet")
+"""The formats that are offered first; the others follow in their own order."""
 
 
 def offer_export(write: Callable[[Path, str, bool], Exported], key: str, disabled: bool = False) -> None:
-    """Let who is here choose a format, prepare the file, and download it.
+    """Offer the formats, prepare the file, and offer it for download.
 
     Args:
-        write: given the file, its format and whether margins are asked for, writes it.
-        key: of these elements on the page.
-        disabled: is there nothing to prepare?
+        write: writes the file, given its path, its format and whether to include margins.
+        key: prefix of the keys of these elements.
+        disabled: whether there is nothing to export.
     """
     says = words("export")
-    kinds = sorted(FILE_ENDINGS, key=lambda kind: OFTEN.index(kind) if kind in OFTEN else len(OFTEN))
-    kind = st.selectbox(says["format"], kinds, format_func=lambda one: says["formats"][one], key=f"{key}-format")
-    st.caption(filled(says["lacks"], what=says["lacking"][kind]) if kind in LACKS else says["lacks_nothing"])
-    endings = FILE_ENDINGS[kind]
-    suffix = st.segmented_control(says["file"], endings, default=endings[0], required=True, key=f"{key}-{kind}-ending")
-    margin = kind in WITH_MARGIN and st.checkbox(says["margin"], help=says["margin_help"], key=f"{key}-margin")
+    others = [name for name in FILE_ENDINGS if name not in FIRST_FORMATS]
+    formats = [name for name in FIRST_FORMATS if name in FILE_ENDINGS] + others
+    name = st.selectbox(says["format"], formats, format_func=lambda name: says["formats"][name], key=f"{key}-format")
+    st.caption(filled(says["lacks"], what=says["lacking"][name]) if name in LACKS else says["lacks_nothing"])
+    endings = FILE_ENDINGS[name]
+    suffix = st.segmented_control(says["file"], endings, default=endings[0], required=True, key=f"{key}-{name}-ending")
+    margin = name in WITH_MARGIN and st.checkbox(says["margin"], help=says["margin_help"], key=f"{key}-margin")
     if not st.button(says["prepare"], type="primary", disabled=disabled, key=f"{key}-prepare"):
         return
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, f"{kind}{suffix}")
+        path = Path(folder, f"{name}{suffix}")
         try:
             with st.spinner(says["preparing"]):
-                written = write(path, kind, margin)
+                written = write(path, name, margin)
         except InputError as error:
-            show_problem(str(error).replace(f"{folder}/", ""))
+            show_problem(error, {f"{folder}/": ""})
             return
         st.success(filled(says["rows"], count=f"{written.rows:,}"))
         show_left_out(written.left_out)
@@ -50,8 +51,8 @@ def offer_export(write: Callable[[Path, str, bool], Exported], key: str, disable
         )
 
 
-def show_left_out(left_out: dict[str, int]) -> None:
-    """Say what is not there and how often, most often first."""
+def show_left_out(left_out: Mapping[Sentence | str, int]) -> None:
+    """Say what was left out and how often, most often first."""
     says = words("export")
-    for reason, times in sorted(left_out.items(), key=lambda one: -one[1]):
-        st.caption(filled(says["left_out"], count=f"{times:,}", reason=literal(reason)))
+    for reason, count in sorted(left_out.items(), key=lambda item: -item[1]):
+        st.caption(filled(says["left_out"], count=f"{count:,}", reason=localised(reason)))

@@ -1,4 +1,4 @@
-"""What a page shows of a job: how far it is, a way to stop it, and how it ended."""
+"""Show a job: its progress, a button to stop it, and how it ended."""
 
 import streamlit as st
 
@@ -11,7 +11,7 @@ EVERY_SECOND = 1.0
 
 
 def job_panel(kind: str, project: str | None = None) -> Job | None:
-    """Show the newest job of the kind (for one project) and return it; while it runs, this part renews itself."""
+    """Show the newest job of the kind, of the project if given, and return it. Refreshes itself while the job runs."""
     job = latest_job(store(), kind, project)
     if job is None:
         return None

@@ -1,6 +1,6 @@
-"""How much to believe the rankings, as a person looks at it: what to do, the shapes, and the numbers behind them.
+"""Show a quality report: key figures, recommendations, plots, and tables.
 
-Only the points of a plot are told to screen readers, each with its numbers; lines and spans say nothing of their own.
+Screen readers get only the points of a plot, each with its numbers; lines and intervals repeat the same information.
 """
 
 import math
@@ -18,13 +18,14 @@ from label_data.quality.leaderboard import Leaderboard
 from label_data.quality.page import EVERYBODY, tables
 from label_data.quality.report import Quality
 from workbench.rendering import literal
+from workbench.views.export import show_left_out
 from workbench.web.session import localised, words
 from workbench.wording import filled
 
 MOST_ROWS = 40
-"""Annotators or policies that a plot draws, those with the most judgements; the tables have all."""
+"""Annotators or policies in a plot, those with the most comparisons; the tables have all of them."""
 ROW = 26
-"""Pixels of a row of a plot; an axis and its title take `AXIS` more."""
+"""Height of a plot's row in pixels; an axis and its title take `AXIS` more."""
 AXIS = 60
 SHARE = alt.Scale(domain=[0, 1])
 
@@ -32,46 +33,51 @@ Names = Mapping[str, str]
 """Annotator -> the name to show."""
 
 
-def show_quality(found: Quality, names: Names, model: Estimate | None = None) -> None:
-    """Show the whole report: a few numbers, what to do, plots, and every table behind.
+def show_quality(report: Quality, names: Names, model: Estimate | None = None) -> None:
+    """Show the whole report: key figures, recommendations, plots, and all tables.
 
-    `model`: accuracy of the reward model that the project uses, to be held against the best possible one's.
+    Args:
+        report: on the project's rankings.
+        names: annotator -> the name to show.
+        model: held-out accuracy of the project's current reward model, shown beside the human ceiling.
     """
     says = words("quality")
-    show_numbers(found)
-    st.subheader(says["to_do"])
-    if not found.findings:
-        st.success(says["nothing"])
-    for one in found.findings:
-        about = literal(names.get(one.about, one.about)) if one.about else says["everybody"]
-        st.markdown(f"- **{about}**: {localised(one.what)} **{localised(one.todo)}**")
-    beside = [] if model is None else [(says["plot_titles"]["model"], model_plot(found.ceiling, model))]
-    plots = [plot for plot in [*beside, *plots_of(found, names)] if plot[1] is not None]
+    show_key_figures(report)
+    st.subheader(says["recommendations"])
+    if not report.findings:
+        st.success(says["no_findings"])
+    for finding in report.findings:
+        about = literal(names.get(finding.about, finding.about)) if finding.about else says["everybody"]
+        st.markdown(f"- **{about}**: {localised(finding.what)} **{localised(finding.todo)}**")
+    plots = annotator_plots(report, names)
+    if model is not None:
+        plots.insert(0, (says["plot_titles"]["model"], model_plot(report.ceiling, model)))
+    plots = [(title, plot) for title, plot in plots if plot is not None]
     if plots:
         st.subheader(says["plots"])
     for start in range(0, len(plots), 2):
         for column, (title, plot) in zip(st.columns(2), plots[start : start + 2], strict=False):
             column.markdown(f"**{title}**")
-            column.altair_chart(plot, width="stretch")
-    show_leaderboard(found.leaderboard)
+            if plot is not None:
+                column.altair_chart(plot, width="stretch")
+    show_leaderboard(report.leaderboard)
     st.subheader(says["tables"])
-    show_tables(found, names)
-    for reason, times in found.left_out.most_common():
-        st.caption(filled(words("export")["left_out"], count=f"{times:,}", reason=literal(reason)))
+    show_tables(report, names)
+    show_left_out(report.left_out)
 
 
-def show_numbers(found: Quality) -> None:
-    """Show the numbers that everything else explains."""
-    says, counts, ceiling = words("quality"), found.counts, found.ceiling
+def show_key_figures(report: Quality) -> None:
+    """Show the number of rankings, the agreement of annotators, and the human ceiling."""
+    says, counts, ceiling = words("quality"), report.counts, report.ceiling
     first, second, third, fourth = st.columns(4)
     first.metric(says["rankings"], f"{counts['rankings']:,}", border=True)
-    decided, alpha = found.agreement.decided, found.agreement.alpha
+    decided, alpha = report.agreement.decided, report.agreement.alpha
     second.metric(says["same_side"], share(decided.value), border=True, help=says["same_side_help"])
     third.metric(says["alpha"], number(alpha.value), border=True, help=says["alpha_help"])
-    between = says["unknown"] if math.isnan(ceiling.low) else f"{ceiling.low:.0%} – {ceiling.high:.0%}"
-    fourth.metric(says["ceiling"], between, border=True, help=says["ceiling_help"])
-    told = {name: f"{counts[key]:,}" for name, key in COUNTS.items()}
-    st.caption(filled(says["counts"], **told))
+    ceiling_text = says["unknown"] if math.isnan(ceiling.low) else f"{ceiling.low:.0%} – {ceiling.high:.0%}"
+    fourth.metric(says["ceiling"], ceiling_text, border=True, help=says["ceiling_help"])
+    numbers = {name: f"{counts[key]:,}" for name, key in COUNTS.items()}
+    st.caption(filled(says["counts"], **numbers))
     if unseen := counts["rankings of no known order shown"]:
         st.caption(filled(says["unseen_order"], unseen=f"{unseen:,}", rankings=f"{counts['rankings']:,}"))
     if decided.count:
@@ -86,66 +92,73 @@ COUNTS = {
     "tied": "tied pairs",
     "meetings": "meetings of two annotators on a pair",
 }
-"""Placeholder of the sentence -> count of the report."""
+"""Placeholder of the wording -> name of the count in the report."""
 
 
 def number(value: float) -> str:
-    """Return a measure with two digits, or that there is none."""
-    return words("quality")["unknown"] if math.isnan(value) else f"{value:.2f}"
+    """Return a measure with two digits, or the word for unknown."""
+    return _unknown() if math.isnan(value) else f"{value:.2f}"
 
 
 def share(value: float) -> str:
-    """Return a rate as a percentage, or that there is none."""
-    return words("quality")["unknown"] if math.isnan(value) else f"{value:.0%}"
+    """Return a rate as a percentage, or the word for unknown."""
+    return _unknown() if math.isnan(value) else f"{value:.0%}"
 
 
-def interval(one: Estimate, unit: str = "") -> str:
-    """Return the ends of an interval, or that there are too few prompts for one."""
-    if math.isnan(one.low):
-        return words("quality")["cells"]["too few prompts"]
-    low, high = (f"{end:.0%}" if unit else f"{end:.2f}" for end in (one.low, one.high))
+def _unknown() -> str:
+    return str(words("quality")["unknown"])
+
+
+def interval(estimate: Estimate, unit: str = "") -> str:
+    """Return the ends of an interval, or that there are too few prompts for an interval."""
+    if math.isnan(estimate.low):
+        return str(words("quality")["cells"]["too few prompts"])
+    low, high = (f"{end:.0%}" if unit else f"{end:.2f}" for end in (estimate.low, estimate.high))
     return filled(words("report")["to"], low=low, high=high)
 
 
 # Plots
 
 
-def plots_of(found: Quality, names: Names) -> list[tuple[str, alt.Chart | alt.LayerChart | None]]:
-    """Return every plot with its title; None where there is nothing to draw."""
+def annotator_plots(report: Quality, names: Names) -> list[tuple[str, alt.Chart | alt.LayerChart | None]]:
+    """Return the plots by annotator with their titles; None where there is nothing to draw."""
     axes, titles = words("quality")["axes"], words("quality")["plot_titles"]
 
     def people(rows: Mapping[str, Estimate]) -> dict[str, Estimate]:
-        return {names.get(name, name): one for name, one in rows.items() if name}
+        return {names.get(name, name): estimate for name, estimate in rows.items() if name}
 
     def rates(leanings: Leanings) -> dict[str, Estimate]:
-        return people({name: one.rate for name, one in leanings.by_annotator.items()})
+        return people({name: row.rate for name, row in leanings.by_annotator.items()})
 
-    agreement = people({name: one.alpha for name, one in found.by_annotator.items()})
-    again = people({name: one.decided for name, one in found.self_consistency.items()})
-    right = {name: one.right for name, one in found.reliability.items()}
-    pace = people({name: one.seconds for name, one in found.speeds.items()})
-    usual = found.speeds[""].seconds.value if "" in found.speeds else math.nan
+    agreement = people({name: row.alpha for name, row in report.by_annotator.items()})
+    self_agreement = people({name: row.decided for name, row in report.self_consistency.items()})
+    reliability = {name: row.right for name, row in report.reliability.items()}
+    pace = people({name: row.seconds for name, row in report.speeds.items()})
+    usual = report.speeds[""].seconds.value if "" in report.speeds else math.nan
     return [
-        (titles["agreement"], forest(agreement, axes["alpha"], found.agreement.alpha.value)),
-        (titles["reliability"], forest(people(right), axes["right"], 0.5, SHARE)),
-        (titles["position"], forest(rates(found.position), axes["share"], 0.5, SHARE)),
-        (titles["places"], places_plot(found.places)),
-        (titles["length"], forest(rates(found.length), axes["share"], 0.5, SHARE)),
-        (titles["markup"], forest(rates(found.markup), axes["share"], 0.5, SHARE)),
+        (titles["agreement"], forest(agreement, axes["alpha"], report.agreement.alpha.value)),
+        (titles["reliability"], forest(people(reliability), axes["right"], 0.5, SHARE)),
+        (titles["position"], forest(rates(report.position), axes["share"], 0.5, SHARE)),
+        (titles["places"], positions_plot(report.places)),
+        (titles["length"], forest(rates(report.length), axes["share"], 0.5, SHARE)),
+        (titles["markup"], forest(rates(report.markup), axes["share"], 0.5, SHARE)),
         (titles["speed"], forest(pace, axes["seconds"], usual, alt.Scale(type="log"))),
-        (titles["again"], forest(again, axes["same"], 0.5, SHARE)),
-        (titles["gold"], forest(people(found.gold), axes["right"], 0.5, SHARE)),
+        (titles["again"], forest(self_agreement, axes["same"], 0.5, SHARE)),
+        (titles["gold"], forest(people(report.gold), axes["right"], 0.5, SHARE)),
     ]
 
 
 def forest(
     rows: Mapping[str, Estimate], axis: str, line: float, scale: alt.Scale | None = None
 ) -> alt.LayerChart | None:
-    """Return a point with its interval a row, highest value on top, and a line to hold them against; None if empty."""
+    """Return a forest plot: a row per name with its value and interval, highest first. None if there are no rows.
+
+    `line`: a reference value, drawn as a line unless it is NaN.
+    """
     says = words("quality")
-    known = {name: one for name, one in rows.items() if math.isfinite(one.value)}
-    most = sorted(known, key=lambda name: -known[name].count)[:MOST_ROWS]
-    if not most:
+    known = {name: estimate for name, estimate in rows.items() if math.isfinite(estimate.value)}
+    drawn = sorted(known, key=lambda name: -known[name].count)[:MOST_ROWS]
+    if not drawn:
         return None
     frame = pd.DataFrame(
         [
@@ -158,7 +171,7 @@ def forest(
                 "count": known[name].count,
                 "prompts": known[name].prompts,
             }
-            for name in sorted(most, key=lambda name: -known[name].value)
+            for name in sorted(drawn, key=lambda name: -known[name].value)
         ]
     )
     scale = scale or alt.Scale(zero=False)
@@ -177,36 +190,37 @@ def forest(
     )
     dots = base.mark_point(filled=True, size=80, opacity=1).encode(x="value:Q", tooltip=tooltip)
     if math.isnan(line):
-        return span + dots
+        return alt.layer(span, dots)
     rule = alt.Chart(pd.DataFrame({"x": [line]})).mark_rule(strokeDash=[4, 4], opacity=0.6, aria=False).encode(x="x:Q")
-    return rule + span + dots
+    return alt.layer(rule, span, dots)
 
 
 def model_plot(ceiling: Ceiling, model: Estimate) -> alt.LayerChart | None:
-    """Return the model's accuracy with its interval above what the best possible model could have; None if unknown."""
+    """Return a plot of the model's accuracy, with its interval, above the human ceiling; None if either is unknown."""
     if math.isnan(ceiling.low) or math.isnan(model.value):
         return None
-    says, of_report = words("quality"), words("report")
+    says, report_words = words("quality"), words("report")
     best = ceiling.low if math.isnan(ceiling.high) else ceiling.high
     frame = pd.DataFrame(
         [
-            {"name": of_report["model"], "value": model.value, "low": model.low, "high": model.high},
+            {"name": report_words["model"], "value": model.value, "low": model.low, "high": model.high},
             {"name": says["ceiling"], "value": math.nan, "low": ceiling.low, "high": best},
         ]
     )
     frame["interval"] = [
-        filled(of_report["to"], low=f"{low:.0%}", high=f"{high:.0%}") for low, high in frame[["low", "high"]].to_numpy()
+        filled(report_words["to"], low=f"{low:.0%}", high=f"{high:.0%}")
+        for low, high in frame[["low", "high"]].to_numpy()
     ]
     frame["count"] = [f"{model.count:,}", ""]
-    axis = of_report["accuracy"]
+    axis = report_words["accuracy"]
     base = alt.Chart(frame, height=ROW * 2 + AXIS).encode(
         y=alt.Y("name:N", sort=list(frame["name"]), title=None, axis=alt.Axis(labelLimit=180))
     )
     tooltip = [
         alt.Tooltip("name:N", title=says["name"]),
         alt.Tooltip("value:Q", title=axis, format=".3f"),
-        alt.Tooltip("interval:N", title=of_report["interval"]),
-        alt.Tooltip("count:N", title=of_report["comparisons"]),
+        alt.Tooltip("interval:N", title=report_words["interval"]),
+        alt.Tooltip("count:N", title=report_words["comparisons"]),
     ]
     scale = alt.Scale(domain=[min(0.5, float(frame["low"].min())), 1])
     span = base.mark_rule(size=8, opacity=0.4).encode(
@@ -217,40 +231,47 @@ def model_plot(ceiling: Ceiling, model: Estimate) -> alt.LayerChart | None:
         .mark_point(filled=True, size=80, opacity=1)
         .encode(x="value:Q", tooltip=tooltip)
     )
-    coin = alt.Chart(pd.DataFrame({"x": [0.5]})).mark_rule(strokeDash=[4, 4], opacity=0.6, aria=False).encode(x="x:Q")
-    return coin + span + dots
+    chance = alt.Chart(pd.DataFrame({"x": [0.5]})).mark_rule(strokeDash=[4, 4], opacity=0.6, aria=False).encode(x="x:Q")
+    return alt.layer(chance, span, dots)
 
 
-def places_plot(places: Mapping[tuple[int, int], Estimate]) -> alt.LayerChart | None:
-    """Return the mean rank of what was shown at each place, a line for each number of completions shown."""
+def positions_plot(ranks: Mapping[tuple[int, int], Estimate]) -> alt.LayerChart | None:
+    """Return a plot of the mean rank by display position, with a line for each number of completions shown."""
     says = words("quality")
     frame = pd.DataFrame(
         [
-            {"place": place, "of": str(k), "value": one.value, "low": one.low, "high": one.high, "count": one.count}
-            for (k, place), one in places.items()
-            if math.isfinite(one.value)
+            {
+                "position": position,
+                "shown": str(k),
+                "value": estimate.value,
+                "low": estimate.low,
+                "high": estimate.high,
+                "count": estimate.count,
+            }
+            for (k, position), estimate in ranks.items()
+            if math.isfinite(estimate.value)
         ]
     )
     if frame.empty:
         return None
     base = alt.Chart(frame, height=ROW * 6 + AXIS).encode(
-        x=alt.X("place:O", title=says["axes"]["place"], axis=alt.Axis(labelAngle=0)),
-        color=alt.Color("of:N", title=says["axes"]["of"]),
+        x=alt.X("position:O", title=says["axes"]["position"], axis=alt.Axis(labelAngle=0)),
+        color=alt.Color("shown:N", title=says["axes"]["shown"]),
     )
     spans = base.mark_rule(size=3, opacity=0.4, aria=False).encode(
         y=alt.Y("low:Q", title=says["axes"]["rank"], scale=SHARE), y2="high:Q"
     )
-    tooltip = ["place", "of", alt.Tooltip("value:Q", format=".3f"), "count"]
+    tooltip = ["position", "shown", alt.Tooltip("value:Q", format=".3f"), "count"]
     points = base.mark_line(point=True).encode(y="value:Q", tooltip=tooltip)
-    half = alt.Chart(pd.DataFrame({"y": [0.5]})).mark_rule(strokeDash=[4, 4], opacity=0.6, aria=False).encode(y="y:Q")
-    return half + spans + points
+    middle = alt.Chart(pd.DataFrame({"y": [0.5]})).mark_rule(strokeDash=[4, 4], opacity=0.6, aria=False).encode(y="y:Q")
+    return alt.layer(middle, spans, points)
 
 
 # Policies
 
 
 def show_leaderboard(board: Leaderboard) -> None:
-    """Show which policy is preferred: strengths with intervals, and who beat whom."""
+    """Show which policy is preferred: strengths with intervals, and the head-to-head matrix."""
     says = words("quality")
     st.subheader(says["leaderboard"])
     if not board.standings:
@@ -260,8 +281,8 @@ def show_leaderboard(board: Leaderboard) -> None:
     strengths, matrix = st.columns(2)
     with strengths:
         st.markdown(says["strengths"])
-        rows = {one.policy: one.strength for one in board.standings}
-        plot = forest(rows, says["axes"]["strength"], 0.0)
+        strengths_by_policy = {standing.policy: standing.strength for standing in board.standings}
+        plot = forest(strengths_by_policy, says["axes"]["strength"], 0.0)
         if plot is not None:
             st.altair_chart(plot, width="stretch")
     with matrix:
@@ -271,15 +292,15 @@ def show_leaderboard(board: Leaderboard) -> None:
     st.dataframe(
         [
             {
-                columns["policy"]: one.policy,
-                columns["strength"]: f"{one.strength.value:+.2f} ({interval(one.strength)})",
-                columns["against_average"]: share(one.against_average),
-                columns["wins"]: f"{share(one.wins.value)} ({interval(one.wins, '%')})",
-                columns["ties"]: f"{share(one.ties.value)} ({interval(one.ties, '%')})",
-                columns["pairs"]: one.strength.count,
-                columns["prompts"]: one.strength.prompts,
+                columns["policy"]: standing.policy,
+                columns["strength"]: f"{standing.strength.value:+.2f} ({interval(standing.strength)})",
+                columns["against_average"]: share(standing.against_average),
+                columns["wins"]: f"{share(standing.wins.value)} ({interval(standing.wins, '%')})",
+                columns["ties"]: f"{share(standing.ties.value)} ({interval(standing.ties, '%')})",
+                columns["pairs"]: standing.strength.count,
+                columns["prompts"]: standing.strength.prompts,
             }
-            for one in board.standings
+            for standing in board.standings
         ],
         hide_index=True,
         width="stretch",
@@ -287,8 +308,8 @@ def show_leaderboard(board: Leaderboard) -> None:
 
 
 def win_matrix(board: Leaderboard) -> alt.LayerChart:
-    """Return who beat whom as a heat map: the share of the two policies' pairs that the row won, a tie half."""
-    axes, names = words("quality")["axes"], [one.policy for one in board.standings[:MOST_ROWS]]
+    """Return the head-to-head matrix as a heat map: the share of two policies' pairs that the row won, a tie half."""
+    axes, names = words("quality")["axes"], [standing.policy for standing in board.standings[:MOST_ROWS]]
     cells: list[dict[str, Any]] = []
     for row, name in enumerate(names):
         for column, other in enumerate(names):
@@ -296,8 +317,8 @@ def win_matrix(board: Leaderboard) -> alt.LayerChart:
             pairs = board.wins[row, column] + board.wins[column, row] + ties
             if pairs:
                 won = (board.wins[row, column] + ties / 2) / pairs
-                counted = {"wins": int(board.wins[row, column]), "ties": int(ties), "pairs": int(pairs)}
-                cells.append({"row": name, "column": other, "won": won, "shown": f"{won:.0%}", **counted})
+                tooltip_values = {"wins": int(board.wins[row, column]), "ties": int(ties), "pairs": int(pairs)}
+                cells.append({"row": name, "column": other, "won": won, "shown": f"{won:.0%}", **tooltip_values})
     base = alt.Chart(pd.DataFrame(cells), height=ROW * len(names) + 3 * AXIS).encode(
         x=alt.X("column:N", sort=names, title=axes["loser"], axis=alt.Axis(labelLimit=120, labelOverlap=False)),
         y=alt.Y("row:N", sort=names, title=axes["winner"], axis=alt.Axis(labelLimit=120, labelOverlap=False)),
@@ -310,18 +331,18 @@ def win_matrix(board: Leaderboard) -> alt.LayerChart:
         *(alt.Tooltip(f"{name}:Q", title=axes[name]) for name in ("wins", "ties", "pairs")),
     ]
     squares = base.mark_rect().encode(color=colour, tooltip=tooltip)
-    dark = alt.condition("datum.won > 0.8 || datum.won < 0.2", alt.value("white"), alt.value("black"))
-    return squares + base.mark_text(fontSize=11, aria=False).encode(text="shown:N", color=dark)
+    text_colour = alt.condition("datum.won > 0.8 || datum.won < 0.2", alt.value("white"), alt.value("black"))
+    return alt.layer(squares, base.mark_text(fontSize=11, aria=False).encode(text="shown:N", color=text_colour))
 
 
 # Tables
 
 
-def show_tables(found: Quality, names: Names) -> None:
-    """Show every table of the report, closed: each number with its interval and what it is counted on."""
+def show_tables(report: Quality, names: Names) -> None:
+    """Show every table of the report, collapsed: each number with its interval and its count."""
     says = words("quality")
     cells = says["cells"]
-    for table in tables(found):
+    for table in tables(report):
         with st.expander(says["table_titles"][table.title]):
             head = [says["heads"].get(name, name) or " " for name in table.head]
             rows = [[_named(row[0], names, cells), *(cells.get(cell, cell) for cell in row[1:])] for row in table.rows]
@@ -330,12 +351,12 @@ def show_tables(found: Quality, names: Names) -> None:
 
 
 def _named(cell: str, names: Names, cells: Mapping[str, str]) -> str:
-    """Return the first cell of a row as people know it: an annotator's name, two of them, or words of the report."""
+    """Return the first cell of a row for readers: an annotator's name, two names, or words of the report."""
     if cell == EVERYBODY or cell in cells:
         return cells[cell]
     return " / ".join(names.get(part, part) for part in cell.split(" / "))
 
 
 def _distinct(head: list[str]) -> list[str]:
-    """Return headings of which none is there twice, as a table of them must: policies may be named like a heading."""
-    return [name if name not in head[:place] else f"{name} ({place})" for place, name in enumerate(head)]
+    """Return unique headings, as a table needs them: a policy may have the name of another heading."""
+    return [name if name not in head[:index] else f"{name} ({index})" for index, name in enumerate(head)]

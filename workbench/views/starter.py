@@ -1,4 +1,4 @@
-"""The prompts that come with the workbench, so that the first run has something to rank."""
+"""The starter prompts included with the workbench, so that a new store has something to rank."""
 
 from pathlib import Path
 
@@ -13,9 +13,9 @@ STARTER_PROMPTS = Path(__file__).with_name("starter_prompts.jsonl")
 
 
 def offer_starter_prompts() -> None:
-    """Show what to do in an empty store, and add the starter prompts when asked."""
+    """Offer to add the starter prompts to an empty project."""
     says = words("rank")
-    st.subheader(says["nothing"])
+    st.subheader(says["no_prompts"])
     st.write(says["starter"])
     if st.button(says["add_starter"], type="primary"):
         add_prompts(store(), read_prompts(STARTER_PROMPTS), project().id)

@@ -1,4 +1,4 @@
-"""Rankings that are doubted, their prompts' whole history, and a button that asks somebody else, blind."""
+"""Suspect rankings: find them, show their prompts' history, and send them for blind relabelling."""
 
 from math import exp
 
@@ -18,80 +18,78 @@ from workbench.views.record import show_history
 from workbench.web.session import show_problem, store, words
 from workbench.wording import filled
 
-LISTED = 100
-"""Suspects in the table; all of them are asked about again."""
-TITLE = 120
+MOST_ROWS = 100
+"""Suspect rankings in the table; all of them are sent for relabelling."""
+EXCERPT = 120
 """Characters of a prompt in the table."""
 
 
-def show_doubts(project: str) -> None:
-    """Look for doubted rankings when asked, list those found last, and offer to ask one more annotator for each."""
-    says = words("doubts")
+def show_suspects(project: str) -> None:
+    """Offer to find suspect rankings, list the latest result, and offer to send the rankings for relabelling."""
+    says = words("suspects")
     st.subheader(says["title"])
     st.caption(says["intro"])
-    asked, there = relabelling_progress(store(), project)
-    if asked:
-        st.info(filled(says["so_far"], asked=f"{asked:,}", there=f"{there:,}"))
-    start = st.empty()
+    requested, relabelled = relabelling_progress(store(), project)
+    if requested:
+        st.info(filled(says["so_far"], requested=f"{requested:,}", relabelled=f"{relabelled:,}"))
+    find = st.empty()
     job = job_panel("doubts", project)
-    if start.button(says["look"], disabled=job is not None and not job.ended):
+    if find.button(says["find"], disabled=job is not None and not job.ended):
         request_job(store(), "doubts", project)
         st.rerun()
     if job is None or job.state != DONE:
         return
-    found = [Suspect(**one) for one in job.result["suspects"]]
+    suspects = [Suspect(**row) for row in job.result["suspects"]]
     accuracy = f"{job.result['accuracy']:.1%}"
     counts = {name: f"{job.result[name]:,}" for name in ("rankings", "comparisons")}
-    st.write(filled(says["found"], suspects=f"{len(found):,}", accuracy=accuracy, **counts))
-    if not found:
+    st.write(filled(says["found"], suspects=f"{len(suspects):,}", accuracy=accuracy, **counts))
+    if not suspects:
         return
-    _offer_to_ask(found, project)
-    shown = found[:LISTED]
-    picked = st.dataframe(
-        _rows(shown),
+    _offer_relabelling(suspects, project)
+    listed = suspects[:MOST_ROWS]
+    selected_rows = st.dataframe(
+        _rows(listed),
         hide_index=True,
         width="stretch",
         on_select="rerun",
         selection_mode="single-row",
-        key=f"doubts-{job.id}",
+        key=f"suspects-{job.id}",
     ).selection.rows
-    if len(found) > LISTED:
-        st.caption(filled(says["more"], count=f"{len(found) - LISTED:,}"))
-    if picked:
+    if len(suspects) > MOST_ROWS:
+        st.caption(filled(says["more"], count=f"{len(suspects) - MOST_ROWS:,}"))
+    if selected_rows:
         try:
-            show_history(history(store(), project, shown[picked[0]].prompt_id))
+            show_history(history(store(), project, listed[selected_rows[0]].prompt_id))
         except InputError as error:
             show_problem(error)
 
 
-def _offer_to_ask(found: list[Suspect], project: str) -> None:
-    says = words("doubts")
-    prompts = len({one.prompt_id for one in found})
-    if st.button(filled(says["ask"], prompts=f"{prompts:,}"), type="primary", icon=":material/person_search:"):
-        done = request_relabelling(store(), [one.submission for one in found], project)
-        counts = {
-            "prompts": done.requested,
-            "asked_before": done.already_requested,
-            "with_others": done.still_open,
-            "gone": done.unavailable,
-        }
-        texts = {name: f"{count:,}" for name, count in counts.items()}
-        st.toast(filled(says["asked"], **texts), duration="long")
+def _offer_relabelling(suspects: list[Suspect], project: str) -> None:
+    says = words("suspects")
+    prompts = len({suspect.prompt_id for suspect in suspects})
+    if st.button(filled(says["send"], prompts=f"{prompts:,}"), type="primary", icon=":material/person_search:"):
+        request = request_relabelling(store(), [suspect.submission for suspect in suspects], project)
+        names = ("requested", "already_requested", "still_open", "unavailable")
+        counts = {name: f"{getattr(request, name):,}" for name in names}
+        st.toast(filled(says["sent"], **counts), duration="long")
         st.rerun()
 
 
-def _rows(found: list[Suspect]) -> list[dict[str, str]]:
-    """Return a row of the table for each."""
-    columns, names = words("doubts")["columns"], annotator_names(store())
-    ids = list(dict.fromkeys(one.prompt_id for one in found))
+def _rows(suspects: list[Suspect]) -> list[dict[str, str]]:
+    """Return a table row per suspect ranking."""
+    columns, names = words("suspects")["columns"], annotator_names(store())
+    ids = list(dict.fromkeys(suspect.prompt_id for suspect in suspects))
     with reading(store()) as connection:
         prompts = dict(zip(ids, (group.prompt for group in groups_in(connection, ids)), strict=True))
-    return [
-        {
-            columns["prompt"]: visible(" ".join(prompts[one.prompt_id].messages[-1].content.split())[:TITLE]),
-            columns["annotator"]: visible(names.get(one.annotator, one.annotator)),
-            columns["contradicted"]: f"{one.contradicted} / {one.comparisons}",
-            columns["probability"]: f"{exp(-one.disagreement):.0%}",
-        }
-        for one in found
-    ]
+    rows = []
+    for suspect in suspects:
+        text = " ".join(prompts[suspect.prompt_id].messages[-1].content.split())
+        rows.append(
+            {
+                columns["prompt"]: visible(text[:EXCERPT]),
+                columns["annotator"]: visible(names.get(suspect.annotator, suspect.annotator)),
+                columns["contradicted"]: f"{suspect.contradicted} / {suspect.comparisons}",
+                columns["probability"]: f"{exp(-suspect.disagreement):.0%}",
+            }
+        )
+    return rows

@@ -149,7 +149,7 @@ def choose_project(project: str) -> None:
 
 def _ask_for_name() -> Annotator:
     says = words("frame")
-    st.subheader(says["who"])
+    st.subheader(says["ask_name"])
     with st.form("name", width=480):
         name = st.text_input(says["your_name"])
         st.caption(says["your_name_help"])
@@ -177,9 +177,15 @@ def words(section: str) -> dict[str, Any]:
     return texts
 
 
-def localised(message: Sentence | InputError | str) -> str:
-    """Return a message in the language of the page, as markdown that shows it literally."""
-    return literal(rendered_message(message, language()))
+def localised(message: Sentence | InputError | str, replacements: Mapping[str, str] | None = None) -> str:
+    """Return a message in the language of the page, as markdown that shows it literally.
+
+    `replacements`: texts to replace in the message, such as the path of a temporary copy.
+    """
+    text = rendered_message(message, language())
+    for old, new in (replacements or {}).items():
+        text = text.replace(old, new)
+    return literal(text)
 
 
 @st.cache_data(ttl=60, show_spinner=False)
@@ -193,9 +199,9 @@ def when(microseconds: int | None) -> str:
     return format_time(microseconds) if microseconds else ""
 
 
-def show_problem(error: Sentence | InputError | str) -> None:
-    """Show a problem that the reader can fix."""
-    st.error(localised(error))
+def show_problem(error: Sentence | InputError | str, replacements: Mapping[str, str] | None = None) -> None:
+    """Show a problem that the reader can fix; see `localised`."""
+    st.error(localised(error, replacements))
 
 
 def offer_languages() -> None:

@@ -560,7 +560,7 @@ def test_a_worker_killed_amid_a_batch_loses_nothing_and_the_next_samples_nothing
 
     third = start_worker()
     assert third.wait(PATIENCE) == 1
-    assert "A worker serves" in third.stderr.read()
+    assert "already has a worker" in third.stderr.read()
 
     stalled.clear()
     chat_server.answer = lambda body: stalled.set() or chat_server.hang(body)
