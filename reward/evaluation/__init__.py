@@ -1,1 +1,1 @@
-"""Evaluate any reward model on any rankings, compare two, score RewardBench."""
+"""Evaluate any reward model on any rankings, compare two models, and score RewardBench."""

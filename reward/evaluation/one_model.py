@@ -1,17 +1,13 @@
-"""How any checkpoint does on any rankings: the report of training, for a model that may come from anywhere."""
+"""Evaluate any checkpoint on any rankings: the report of training, for a model from anywhere."""
 
 import hashlib
-import json
 import shutil
 import tempfile
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import matplotlib
 
 from label_data.canonical import content_id
 from label_data.database.engine import open_store
@@ -19,22 +15,23 @@ from label_data.errors import InputError
 from label_data.exchange.importing import import_files
 from label_data.files.whole import check_free, whole_folder
 from label_data.records import Group
+from label_data.sentences import say
 from label_data.store.projects import project_named
 from label_data.store.stored_groups import groups as stored_groups
-from reward.data.sides import FEWEST_HELD_OUT
+from reward.data.sides import FEWEST_HELD_OUT, Side, side
 from reward.evaluation.saved_rewards import SavedRewards, saved_rewards
 from reward.file_names import LEARNED_FILE, REPORT_FILE, UNFINISHED
-from reward.head.train import Side, side
 from reward.model.folder import pretty
 from reward.model.model import RewardModel
 from reward.networks.backbones import model_folder, model_revision
 from reward.networks.batches import encode
-from reward.progress import OnProgress
+from reward.progress import OnProgress, silent
 from reward.report.comparison_rows import comparison_rows, held_out_suspects, write_comparisons
 from reward.report.measuring import counts_of, data_hash, measures, other_prompts
-from reward.report.plots import CALIBRATION_FILE, STYLE, calibration_plot
-from reward.report.report import Counts, HeldOut, held_out_from, json_values
-from reward.report.words import held_out_lines, left_out_lines
+from reward.report.plots import CALIBRATION_FILE, calibration_plot, plot_style
+from reward.report.report import Counts, HeldOut, from_json, json_values, read_json
+from reward.report.words import Block, code, left_out, markdown, verdict
+from reward.report.words import measures as measure_blocks
 
 REWARDS_FILE, WORDS_FILE = "rewards.jsonl", "report.md"
 SQLITE = b"SQLite format 3\0"
@@ -42,96 +39,107 @@ SQLITE = b"SQLite format 3\0"
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """Everything said of one checkpoint on one set of rankings."""
+    """The report of one checkpoint on one set of rankings."""
 
     model: str
     model_revision: str
     data: str
-    """The store or file, as it was named."""
+    """Name of the store or the file."""
     data_sha256: str
     template_sha256: str
     seed: int
     counts: Counts
-    """`held_out` counts what the model was judged on; there is no training side here."""
+    """The `held_out_` counts are of the data that the model was evaluated on; there is no training side."""
     learned_from: int | None
-    """Prompts that were left out because the model learned from them; None if nobody knows what it learned from."""
+    """Prompts left out because the model was trained on them; None if the model does not record its training data."""
     not_read: dict[str, int]
-    """What a file holds that could not be used -> how often."""
+    """Why records of a file could not be used, in English -> how many."""
     held_out: HeldOut | None
-    """None when there are too few prompts to say anything."""
+    """None if there are too few prompts for an evaluation."""
 
-    def as_dict(self) -> dict[str, Any]:
-        """Return the report as JSON values; what is not a number is null."""
-        values: dict[str, Any] = json_values(self)
-        return values
+    def as_dict(self) -> dict[str, Any]:  # Any: JSON values
+        """Return the report as JSON values; nan becomes null."""
+        return json_values(self)
 
-    def as_markdown(self) -> str:
-        """Return the report as markdown."""
+    def as_markdown(self, language: str = "en") -> str:
+        """Return the report as markdown in a language."""
         counts = self.counts
+        blocks: list[Block] = []
         if self.held_out is None:
-            lines = [
-                f"**Too few prompts to judge the model: {counts.held_out_prompts} with comparisons, and "
-                f"{FEWEST_HELD_OUT} are needed.**"
-            ]
+            blocks.append(say("reward.evaluation.too_few", count=counts.held_out_prompts, needed=FEWEST_HELD_OUT))
         else:
-            lines = held_out_lines(self.held_out, self.data)
-        known = (
-            "Nobody knows which prompts this model learned from: some of these may be among them."
+            blocks.append(verdict(self.held_out, is_held_out=False))
+            blocks += measure_blocks(self.held_out, say("reward.report.metric_on", data=self.data))
+        blocks.append(
+            say(
+                "reward.evaluation.evaluated_on",
+                comparisons=counts.held_out_comparisons,
+                rankings=counts.held_out_rankings,
+                prompts=counts.held_out_prompts,
+            )
+        )
+        blocks.append(left_out(counts))
+        for reason, count in self.not_read.items():
+            blocks.append(say("reward.evaluation.not_read", reason=reason, count=count))
+        blocks.append(
+            say("reward.evaluation.learned_unknown")
             if self.learned_from is None
-            else f"{self.learned_from:,} prompts that the model learned from were left out."
+            else say("reward.evaluation.learned_left_out", count=self.learned_from)
         )
-        judged = (
-            f"Evaluated on {counts.held_out_comparisons:,} comparisons from {counts.held_out_rankings:,} rankings of "
-            f"{counts.held_out_prompts:,} prompts."
-        )
-        unread = [f"Not read, {times:,} x: {reason}." for reason, times in self.not_read.items()]
-        made = f"Model {self.model} (revision {self.model_revision}); seed {self.seed}."
-        return "\n".join([*lines, "", judged, *left_out_lines(counts), *unread, known, "", made])
+        model = {"model": code(self.model), "revision": code(self.model_revision)}
+        blocks.append(say("reward.evaluation.model", **model, seed=self.seed))
+        return markdown(blocks, language)
 
 
-def evaluation_from(value: dict[str, Any]) -> Evaluation:
+def evaluation_from(values: dict[str, Any]) -> Evaluation:  # Any: JSON values
     """Return the report that `Evaluation.as_dict` wrote."""
-    made = {"counts": Counts(**value["counts"]), "held_out": held_out_from(value["held_out"])}
-    return Evaluation(**{**value, **made})
+    return from_json(values, Evaluation)
 
 
-# What is judged
+def read_evaluation(folder: Path) -> Evaluation:
+    """Return the report in an evaluation's folder; InputError if there is none."""
+    return read_json(folder / REPORT_FILE, Evaluation)
+
+
+# The data
 
 
 @dataclass(frozen=True, slots=True)
 class Data:
-    """Rankings to judge a model by."""
+    """Rankings to evaluate a model on."""
 
     name: str
     groups: tuple[Group, ...]
-    not_read: Counter[str]
+    not_read: dict[str, int]
+    """Why records of a file could not be used, in English -> how many."""
 
 
 @contextmanager
-def _store_of(file: Path) -> Iterator[tuple[str, Counter[str]]]:
-    """Yield a store made of the file alone: prompts that it names twice become one, as they would in a store."""
+def _store_of(file: Path) -> Iterator[tuple[str, dict[str, int]]]:
+    """Yield the address of a temporary store with the file's data, so that prompts are merged as in any store."""
     with tempfile.TemporaryDirectory(prefix="rankings-") as folder:
         address = str(Path(folder, "store.db"))
         store = open_store(address)
         try:
-            found = import_files(store, [file])
+            imported = import_files(store, [file])
         finally:
             store.dispose()
-        yield address, found.left_out
+        yield address, {str(reason): count for reason, count in imported.left_out.items()}
 
 
 def read_data(address: str, project: str = "") -> Data:
-    """Return the rankings of a store (its address), or of a file in any format that is recognised.
+    """Return the rankings of a store, given its address, or of a file in any format that import recognises.
 
-    Raises InputError if it is neither, or if a project is named of a file.
+    Raises InputError if the address is neither, or if it is a file and a project is named.
     """
     path = Path(address)
     if "://" not in address and path.is_file() and not _is_sqlite(path):
         if project:
-            raise InputError(f"{address} is a file, which has no projects. Leave --project out, or name a store.")
-        with _store_of(path) as (made, left_out):
-            return Data(path.name, _groups(made, None), left_out)
-    return Data(path.name if "://" not in address else "the store", _groups(address, project), Counter())
+            raise InputError("reward.evaluation.file_has_no_projects", file=address)
+        with _store_of(path) as (store_address, left_out_of_file):
+            return Data(path.name, _groups(store_address, None), left_out_of_file)
+    name = path.name if "://" not in address else str(say("reward.evaluation.the_store"))
+    return Data(name, _groups(address, project), {})
 
 
 def _is_sqlite(path: Path) -> bool:
@@ -142,39 +150,39 @@ def _is_sqlite(path: Path) -> bool:
 def _groups(address: str, project: str | None) -> tuple[Group, ...]:
     store = open_store(address, create=False)
     try:
-        chosen = None if project is None else project_named(store, project).id
-        return tuple(stored_groups(store, ranked_only=True, project=chosen))
+        project_id = None if project is None else project_named(store, project).id
+        return tuple(stored_groups(store, ranked_only=True, project=project_id))
     finally:
         store.dispose()
 
 
 def learned_from(folder: Path) -> frozenset[str] | None:
-    """Return the hashes of the prompts that a model's folder says it learned from; None if it does not say."""
+    """Return the hashes of the prompts that the model in a folder was trained on; None if it records none."""
     path = folder / LEARNED_FILE
     return frozenset(path.read_text(encoding="ascii").split()) if path.is_file() else None
 
 
 def without_learned(groups: Sequence[Group], *learned: frozenset[str] | None) -> list[Group]:
-    """Return the groups whose prompt none of the models learned from, as far as they say."""
-    known = frozenset().union(*(some for some in learned if some is not None))
+    """Return the groups without the prompts that any of the models was trained on; None is a model without a record."""
+    known = frozenset().union(*(hashes for hashes in learned if hashes is not None))
     return [group for group in groups if content_id(group.prompt.first_turn) not in known]
 
 
-# Judging
+# The evaluation
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ModelRewards:
-    """A model's rewards for everything that was compared."""
+    """A model's rewards for all completions that were compared."""
 
     model: str
     revision: str
     template_sha256: str
     test: Side
     own: SavedRewards
-    """By completion id."""
+    """With the completions' own prompts, by completion id."""
     shuffled: SavedRewards
-    """Of the same completions under other prompts."""
+    """With other prompts, by completion id."""
     trimmed: int
 
     def measures(self, seed: int) -> HeldOut:
@@ -183,7 +191,7 @@ class ModelRewards:
 
 
 def open_checkpoint(name: str) -> tuple[RewardModel, Path]:
-    """Return the model of a folder or hub name and its folder; InputError if it is no classifier with one label.
+    """Return the model with a folder or hub name, and its folder; InputError if it is no classifier with one label.
 
     Only safetensors are read, and no code that comes with a model is run.
     """
@@ -197,119 +205,118 @@ def rewards_for(
     folder: Path,
     groups: Sequence[Group],
     seed: int = 0,
-    keep: Path | None = None,
-    on_progress: OnProgress = lambda done, total, message: None,
+    save_to: Path | None = None,
+    on_progress: OnProgress = silent,
 ) -> ModelRewards:
-    """Return the model's rewards for the groups, their own and under other prompts.
+    """Return the model's rewards for the groups' completions, with their own prompts and with other prompts.
 
     Args:
-        keep: a file in which rewards are kept as they are found, and from which the work goes on.
+        model, name, folder: the model, as `open_checkpoint` returns it.
+        groups: the rankings to evaluate it on.
+        seed: decides which other prompt each completion is paired with.
+        save_to: a file that rewards are saved to as they are computed, and from which a stopped evaluation resumes.
+        on_progress: gets the progress; it may raise to stop.
 
     Raises:
         InputError: if the groups hold no comparison.
     """
     test = side(groups)
     if not test.comparisons:
-        raise InputError("There is no comparison to judge the model by: no ranking places one completion above another")
+        raise InputError("reward.evaluation.no_comparison")
     own = {
         completion.id: encode(model.tokenizer, group.prompt.messages, completion.text)
         for group in test.groups
         for completion in group.completions
     }
-    shuffled = {
-        f"{completion.id} under {other.prompt.id}": encode(model.tokenizer, other.prompt.messages, completion.text)
-        for group, other in other_prompts(test.groups, seed)
-        for completion in group.completions
-    }
+    shuffled, completion_of = {}, {}
+    for group, other in other_prompts(test.groups, seed):
+        for completion in group.completions:
+            key = f"{completion.id} under {other.prompt.id}"
+            shuffled[key] = encode(model.tokenizer, other.prompt.messages, completion.text)
+            completion_of[key] = completion.id
     revision = model_revision(folder)
-    about = {"model": revision, "data": data_hash(test.comparisons), "seed": seed}
-    found = saved_rewards(model, {**own, **shuffled}, keep, about, on_progress)
-
-    def of(keys: dict[str, Any]) -> SavedRewards:
-        some = (
-            {key.partition(" ")[0]: of[key] for key in keys if key in of} for of in (found.rewards, found.deviations)
-        )
-        return SavedRewards(*some)
-
-    template = hashlib.sha256(model.tokenizer.chat_template.encode()).hexdigest()
-    return ModelRewards(name, revision, template, test, of(own), of(shuffled), sum(one.trimmed for one in own.values()))
+    source = {"model": revision, "data": data_hash(test.comparisons), "seed": seed}
+    rewards = saved_rewards(model, {**own, **shuffled}, save_to, source, on_progress)
+    return ModelRewards(
+        model=name,
+        revision=revision,
+        template_sha256=hashlib.sha256(str(model.tokenizer.chat_template).encode()).hexdigest(),
+        test=test,
+        own=rewards.of({key: key for key in own}),
+        shuffled=rewards.of(completion_of),
+        trimmed=sum(given.trimmed for given in own.values()),
+    )
 
 
 def evaluate_model(
     model_name: str,
     data: Data,
     out: Path | None = None,
-    learned_too: bool = False,
+    include_learned: bool = False,
     seed: int = 0,
-    on_progress: OnProgress = lambda done, total, message: None,
+    on_progress: OnProgress = silent,
 ) -> Evaluation:
-    """Judge a checkpoint by the data's rankings; write the report and every reward to the new folder `out`, if any.
+    """Evaluate a checkpoint on the data's rankings; write the report and all rewards to the new folder `out`, if given.
 
     Args:
-        model_name: a folder or hub name of a sequence classifier with one label, of this project or not.
-        out: until it is there, what was computed is in OUT.unfinished, and the same call goes on from it.
-        learned_too: judge it by prompts that it learned from as well.
+        model_name: a folder or hub name of a sequence classifier with one label, from any trainer.
+        data: the rankings to evaluate it on.
+        out: until it exists, rewards are saved in OUT.unfinished, and the same call resumes from there.
+        include_learned: also evaluate the model on prompts that it was trained on.
+        seed: seed of intervals and shuffled prompts.
+        on_progress: gets the progress; it may raise to stop.
 
     Raises:
-        InputError: if there is no such model, `out` is taken, or there is nothing to judge by.
+        InputError: if there is no such model, if `out` exists, or if the data hold no comparison.
     """
     if out is not None:
         check_free(out)
-    on_progress(0, 0, "Opening the model.")
+    on_progress(0, 0, say("reward.evaluation.opening"))
     model, folder = open_checkpoint(model_name)
     learned = learned_from(folder)
-    groups = list(data.groups) if learned_too else without_learned(data.groups, learned)
-    keep = None if out is None else unfinished(out) / REWARDS_FILE
-    judged = rewards_for(model, model_name, folder, groups, seed, keep, on_progress)
-    found = evaluation_of(judged, data, groups, learned, seed)
+    groups = list(data.groups) if include_learned else without_learned(data.groups, learned)
+    save_to = None if out is None else unfinished(out) / REWARDS_FILE
+    rewards = rewards_for(model, model_name, folder, groups, seed, save_to, on_progress)
+    evaluation = evaluation_of(rewards, data, groups, learned, seed)
     if out is not None:
-        with whole_folder(out) as made:
-            write_evaluation(made, found, judged)
+        with whole_folder(out) as new_folder:
+            write_evaluation(new_folder, evaluation, rewards)
         shutil.rmtree(unfinished(out))
-    return found
+    return evaluation
 
 
 def unfinished(out: Path) -> Path:
-    """Return where an evaluation keeps its rewards until `out` is there."""
+    """Return the folder in which an evaluation saves its rewards until `out` exists."""
     return out.with_name(out.name + UNFINISHED)
 
 
 def evaluation_of(
-    judged: ModelRewards, data: Data, groups: Sequence[Group], learned: frozenset[str] | None, seed: int
+    rewards: ModelRewards, data: Data, groups: Sequence[Group], learned: frozenset[str] | None, seed: int
 ) -> Evaluation:
-    """Return the report of the rewards that `rewards_for` gave for these groups."""
+    """Return the report on the rewards that `rewards_for` returned for these groups."""
     return Evaluation(
-        model=judged.model,
-        model_revision=judged.revision,
+        model=rewards.model,
+        model_revision=rewards.revision,
         data=data.name,
-        data_sha256=data_hash(judged.test.comparisons),
-        template_sha256=judged.template_sha256,
+        data_sha256=data_hash(rewards.test.comparisons),
+        template_sha256=rewards.template_sha256,
         seed=seed,
-        counts=counts_of(groups, side([]), judged.test, judged.trimmed),
+        counts=counts_of(groups, side([]), rewards.test, rewards.trimmed),
         learned_from=None if learned is None else len(data.groups) - len(groups),
-        not_read=dict(data.not_read),
-        held_out=judged.measures(seed) if judged.test.prompts >= FEWEST_HELD_OUT else None,
+        not_read=data.not_read,
+        held_out=rewards.measures(seed) if rewards.test.prompts >= FEWEST_HELD_OUT else None,
     )
 
 
-def write_evaluation(folder: Path, found: Evaluation, judged: ModelRewards) -> None:
-    """Write report, rewards and comparisons into an empty folder: every measure can be computed anew from these."""
-    (folder / REPORT_FILE).write_text(pretty(found.as_dict()), encoding="utf-8")
-    (folder / WORDS_FILE).write_text(found.as_markdown() + "\n", encoding="utf-8")
+def write_evaluation(folder: Path, evaluation: Evaluation, rewards: ModelRewards) -> None:
+    """Write report, rewards and comparisons into an empty folder; every measure can be recomputed from the files."""
+    (folder / REPORT_FILE).write_text(pretty(evaluation.as_dict()), encoding="utf-8")
+    (folder / WORDS_FILE).write_text(evaluation.as_markdown() + "\n", encoding="utf-8")
     with (folder / REWARDS_FILE).open("w", encoding="utf-8") as file:
-        file.writelines(judged.own.lines())
-    test, rewards = judged.test, judged.own.rewards
-    rows = comparison_rows(test.groups, test.comparisons, test.clusters, rewards, judged.shuffled.rewards)
-    write_comparisons(folder, rows, held_out_suspects(test.groups, rewards))
-    if found.held_out is not None:
-        with matplotlib.rc_context(STYLE):
-            calibration_plot(found.held_out, folder / CALIBRATION_FILE)
-
-
-def read_evaluation(folder: Path) -> Evaluation:
-    """Return the report in an evaluation's folder; InputError if there is none."""
-    path = folder / REPORT_FILE
-    try:
-        return evaluation_from(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{path}: this report can't be read ({error}). Name a folder that evaluate made.") from None
+        file.writelines(rewards.own.lines())
+    test, own = rewards.test, rewards.own.rewards
+    rows = comparison_rows(test.groups, test.comparisons, test.clusters, own, rewards.shuffled.rewards)
+    write_comparisons(folder, rows, held_out_suspects(test.groups, own))
+    if evaluation.held_out is not None:
+        with plot_style():
+            calibration_plot(evaluation.held_out, folder / CALIBRATION_FILE)

@@ -1,11 +1,11 @@
-"""RewardBench 1 and 2: their protocols on their files, with results in their format.
+"""RewardBench 1 and 2: score their files by their protocols and write results in their format.
 
-Theirs runs on a GPU only and pins an old transformers; the scores here are those of this project's own reading of the
-model, in float32 and without padding, so they differ from published ones by what float16 and 8 bits cost those.
+Their own code needs a GPU and pins an old transformers. Here the model runs in float32 without padding, so scores
+differ from published ones by what float16 and 8 bits change.
 
-Source: Lambert et al. 2024, arXiv:2403.13787; Malik et al. 2025, arXiv:2506.01937. The protocol is that of
+Source: Lambert et al. 2024, arXiv:2403.13787; Malik et al. 2025, arXiv:2506.01937. The protocol follows
 github.com/allenai/reward-bench at a0096928: scripts/run_rm.py, scripts/run_v2.py, rewardbench/constants.py (the tables
-below), and of rewardbench/utils.py `calculate_scores_per_section`, `reroll_and_score_dataset` and
+below), and in rewardbench/utils.py `calculate_scores_per_section`, `reroll_and_score_dataset` and
 `process_single_model`.
 """
 
@@ -27,11 +27,13 @@ from label_data.files.whole import check_free, whole_folder
 from label_data.formats.datasets.rewardbench import says
 from label_data.formats.verdicts import messages_of
 from label_data.records import Message
-from reward.evaluation.one_model import open_checkpoint, unfinished
+from label_data.sentences import Sentence, say
+from reward.evaluation.one_model import WORDS_FILE, open_checkpoint, unfinished
 from reward.evaluation.saved_rewards import saved_rewards
 from reward.networks.backbones import model_revision
 from reward.networks.batches import encode
-from reward.progress import OnProgress
+from reward.progress import OnProgress, silent
+from reward.report.words import Block, Cell, Table, code, markdown
 
 SECTIONS = {
     "Chat": {
@@ -66,18 +68,20 @@ SECTIONS = {
         "hep-rust": 164,
     },
 }
-"""RewardBench 1: section -> subset -> how many prompts it counts as. math-prm has 447 and counts like all code."""
+"""RewardBench 1: section -> subset -> weight in prompts. math-prm has 447 prompts and weighs as much as all code."""
 DOMAINS = ("Factuality", "Focus", "Math", "Precise IF", "Safety", "Ties")
-"""RewardBench 2: its six subsets, which count alike."""
+"""RewardBench 2: its six subsets, with equal weights."""
 TIES = "ties"
-"""The subset, case aside, in which several completions are right."""
+"""The subset, in lower case, in which several completions are right."""
+MATH_PROMPTS = 447
+"""Prompts of math-prm as published."""
 MODEL_TYPE = "Seq. Classifier"
-RESULTS_FILE, SCORES_FILE, WORDS_FILE = "results.json", "scores.jsonl", "report.md"
+RESULTS_FILE, SCORES_FILE = "results.json", "scores.jsonl"
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One row: a prompt, and completions of which it is known whether they are right."""
+    """One row: a prompt with right and wrong completions."""
 
     id: str | int
     subset: str
@@ -87,13 +91,13 @@ class Item:
 
     @property
     def completions(self) -> tuple[str, ...]:
-        """The right ones, then the wrong ones."""
+        """The right completions, then the wrong ones."""
         return self.chosen + self.rejected
 
 
 @dataclass(frozen=True, slots=True)
 class Benchmark:
-    """The rows of one or more files of one version."""
+    """The rows of one or more files of the same version."""
 
     version: int
     items: tuple[Item, ...]
@@ -101,51 +105,58 @@ class Benchmark:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a model made of a benchmark."""
+    """A model's result on a benchmark."""
 
     model: str
     version: int
     subsets: dict[str, float]
     counts: dict[str, int]
     sections: dict[str, float]
-    """Of version 1; of version 2 the six subsets. Those of which the files hold nothing are missing."""
+    """Scores of the sections of version 1, or of the six subsets of version 2; without those missing from the files."""
     trimmed: int
-    """Completions whose prompt lost its start, for being too long."""
+    """Completions whose prompt was truncated because it is too long."""
 
     @property
     def score(self) -> float:
-        """The mean of the sections, each counting alike; nan if one is missing."""
+        """The unweighted mean of the sections; nan if a section is missing."""
         needed = SECTIONS if self.version == 1 else DOMAINS
-        whole = all(name in self.sections for name in needed)
-        return mean(self.sections[name] for name in needed) if whole else float("nan")
+        complete = all(name in self.sections for name in needed)
+        return mean(self.sections[name] for name in needed) if complete else float("nan")
 
-    def as_dict(self) -> dict[str, Any]:
-        """Return the per-subset JSON of reward-bench."""
+    def as_dict(self) -> dict[str, str | float]:
+        """Return the JSON with a score per subset that reward-bench writes."""
         return {"model": self.model, "model_type": MODEL_TYPE, "chat_template": "tokenizer", **self.subsets}
 
-    def as_markdown(self) -> str:
-        """Return the scores as markdown."""
+    def as_markdown(self, language: str = "en") -> str:
+        """Return the scores as markdown in a language."""
+        return markdown([self._score_table(), *self._remarks()], language)
+
+    def _score_table(self) -> Table:
         needed = list(SECTIONS if self.version == 1 else DOMAINS)
         missing = [name for name in needed if name not in self.sections]
-        lines = [f"| RewardBench {self.version} | score | prompts |", "| --- | ---: | ---: |"]
-        if missing:
-            lines.append(f"| **no score**: nothing of {', '.join(missing)} in the files | | |")
-        else:
-            lines.append(f"| **score**, the mean of {len(needed)} | **{100 * self.score:.1f}** | |")
+        rows: list[tuple[Cell, ...]] = [
+            (say("reward.evaluation.no_score", sections=", ".join(missing)), "", "")
+            if missing
+            else (say("reward.evaluation.mean_score", count=len(needed)), f"**{100 * self.score:.1f}**", "")
+        ]
         if self.version == 1:
-            lines += [f"| {name} | {100 * value:.1f} | |" for name, value in self.sections.items()]
-        lines += [f"| {name} | {100 * value:.1f} | {self.counts[name]:,} |" for name, value in self.subsets.items()]
-        lines += ["", f"Model {self.model}. The prompts of {self.trimmed:,} completions were trimmed."]
-        if self.version == 1:
-            odd = [
-                f"{name} has {self.counts[name]:,} rows for {known:,}"
-                for subsets in SECTIONS.values()
-                for name, known in subsets.items()
-                if name in self.counts and self.counts[name] not in (known, 447 if name == "math-prm" else known)
-            ]
-            if odd:
-                lines.append(f"Not the benchmark as it is published: {'; '.join(odd)}.")
-        return "\n".join(lines)
+            rows += [(name, f"{100 * value:.1f}", "") for name, value in self.sections.items()]
+        rows += [(name, f"{100 * value:.1f}", f"{self.counts[name]:,}") for name, value in self.subsets.items()]
+        heads = (f"RewardBench {self.version}", say("reward.evaluation.score"), say("reward.evaluation.prompts"))
+        return Table(heads, rows)
+
+    def _remarks(self) -> list[Block]:
+        remarks: list[Block] = [say("reward.evaluation.bench_model", model=code(self.model), trimmed=self.trimmed)]
+        weights = {name: count for subsets in SECTIONS.values() for name, count in subsets.items()}
+        published = weights | {"math-prm": MATH_PROMPTS}
+        unusual = [
+            f"{name} {count:,} / {published[name]:,}"
+            for name, count in self.counts.items()
+            if name in published and count not in (published[name], weights[name])
+        ]
+        if self.version == 1 and unusual:
+            remarks.append(say("reward.evaluation.not_as_published", counts="; ".join(unusual)))
+        return remarks
 
 
 # Reading
@@ -154,7 +165,8 @@ class Result:
 def read_benchmark(files: Sequence[Path]) -> Benchmark:
     """Return the rows of the files, JSON lines or Parquet.
 
-    Raises InputError at a row that is neither version's, at files of both, and at an id that a subset has twice.
+    Raises InputError for a row of neither version, for files of both versions, and for an id that appears twice in a
+    subset.
     """
     items: list[Item] = []
     versions: set[int] = set()
@@ -166,30 +178,33 @@ def read_benchmark(files: Sequence[Path]) -> Benchmark:
             versions.add(version)
             seen[item.subset, str(item.id)] += 1
             if len(versions) > 1:
-                raise InputError(f"{row.where}: a row of RewardBench {version} among those of the other version.")
+                raise InputError("reward.evaluation.mixed_versions", where=row.where, version=version)
             if seen[item.subset, str(item.id)] > 1:
-                raise InputError(
-                    f"{row.where}: id {item.id!r} stands twice in subset {item.subset!r}. Name files once."
-                )
+                raise InputError("reward.evaluation.id_twice", where=row.where, id=item.id, subset=item.subset)
             items.append(item)
     return Benchmark(versions.pop(), tuple(items))
 
 
 def _item(row: Row) -> tuple[Item, int]:
-    said = says(row.fields)
-    if not said:
-        row.refuse("chosen", "a row that is neither RewardBench 1 nor 2", "Leave it out.")
-    many = said.endswith("2")
-    chosen, rejected = (tuple(row.texts(side)) if many else (row.text(side),) for side in ("chosen", "rejected"))
+    """Return the row's item and the version of RewardBench that it belongs to."""
+    form = says(row.fields)
+    if not form:
+        raise _refused(row, "chosen", say("reward.evaluation.neither_version"))
+    is_second = form.endswith("2")
+    chosen, rejected = (tuple(row.texts(side)) if is_second else (row.text(side),) for side in ("chosen", "rejected"))
     if not chosen or not rejected:
-        row.refuse("chosen" if rejected else "rejected", "no completion", "Give at least one.")
+        raise _refused(row, "chosen" if rejected else "rejected", say("reward.evaluation.no_completion"))
     subset = row.text("subset")
-    if many and len(chosen) > 1 and subset.lower() != TIES:
-        row.refuse("chosen", f"{len(chosen)} right completions outside the subset Ties", "Give one.")
+    if is_second and len(chosen) > 1 and subset.lower() != TIES:
+        raise _refused(row, "chosen", say("reward.evaluation.many_right", count=len(chosen)))
     id = row.fields.get("id")
-    if type(id) not in (str, int):
-        row.refuse("id", "no text or whole number", "Add it.")
-    return Item(id, subset, messages_of(row, "prompt", Counter()), chosen, rejected), 2 if many else 1
+    if isinstance(id, bool) or not isinstance(id, str | int):
+        raise _refused(row, "id", say("reward.evaluation.no_id"))
+    return Item(id, subset, messages_of(row, "prompt", Counter()), chosen, rejected), 2 if is_second else 1
+
+
+def _refused(row: Row, field: str, problem: Sentence) -> InputError:
+    return InputError("reward.evaluation.wrong_field", where=row.where, field=field, problem=problem)
 
 
 # Scoring
@@ -201,128 +216,135 @@ def strict_win(chosen: float, rejected: float) -> int:
 
 
 def one_of_many(scores: Sequence[float]) -> float:
-    """Return 1 over the number of highest scores if the first, the right one's, is among them, else 0."""
+    """Return 1 / (number of highest scores) if the first score, of the right completion, is among them, else 0."""
     best = max(scores)
     return 1 / scores.count(best) if scores[0] == best else 0.0
 
 
 def section_scores(subsets: Mapping[str, float]) -> dict[str, float]:
-    """Return each section's mean over its subsets, weighted by SECTIONS; missing subsets are left out of it."""
-    found = {}
+    """Return each section's mean over its subsets, weighted by SECTIONS; missing subsets have no weight."""
+    sections = {}
     for section, counts in SECTIONS.items():
-        there = {name: count for name, count in counts.items() if name in subsets}
-        if there:
-            found[section] = sum(subsets[name] * count for name, count in there.items()) / sum(there.values())
-    return found
+        weights = {name: count for name, count in counts.items() if name in subsets}
+        if weights:
+            total = sum(subsets[name] * weight for name, weight in weights.items())
+            sections[section] = total / sum(weights.values())
+    return sections
 
 
 def ties_score(rows: Iterable[tuple[str, Sequence[float], int]]) -> float:
     """Return the score of the subset Ties, from 0 to about 1.
 
-    Every question comes twice, as "ref:N" with one right completion and as "tied:N" with many. With the gap between
-    the worst right and the best wrong completion, and the spread between the best and the worst right one:
+    Every question appears twice, as "ref:N" with one right completion and as "tied:N" with several. With gap, the
+    difference between the worst right and the best wrong completion, and spread, between the best and the worst right
+    completion:
 
         0.3 share of tied rows with gap > 0 + 0.3 share of ref rows with gap > 0
         + 0.2 share of questions with gap(tied) > spread + 0.2 share with min(gap(ref), gap(tied)) > spread
         + 0.01 mean of tanh(min(gap(ref), gap(tied)) / spread - 1)
 
-    where 0 / 0 counts as 0 and anything else over 0 as -1 or 1, as theirs do. The last three are over questions that
-    are there both ways; with none they are 0.
+    where, as in their code, tanh of 0 / 0 counts as 0 and of anything else over 0 as -1 or 1. The last three terms are
+    over questions that appear both ways, and 0 if there are none.
 
     Args:
-        rows: (id, scores with those of the right completions first, how many are right).
+        rows: (id, scores with the right completions first, number of right completions).
 
     Raises:
-        InputError: at an id of another form, or a tied row with a single right completion, which has no spread.
+        InputError: for an id of another form, or a tied row with a single right completion, which has no spread.
     """
     gaps: dict[str, dict[str, float]] = {"ref": {}, "tied": {}}
     spread: dict[str, float] = {}
     for id, scores, right in rows:
         kind, _, number = id.partition(":")
         if kind not in gaps or not number:
-            raise InputError(f"Row {id!r} of the subset Ties: an id there is 'ref:' or 'tied:' and a number.")
+            raise InputError("reward.evaluation.ties_id", id=id)
         if kind == "tied" and right < 2:
-            raise InputError(f"Row {id!r} of the subset Ties has {right} right completion, and needs two.")
+            raise InputError("reward.evaluation.ties_right", id=id, count=right)
         gaps[kind][number] = min(scores[:right]) - max(scores[right:])
         if kind == "tied":
             spread[number] = max(scores[:right]) - min(scores[:right])
-    accuracy = {kind: mean(gap > 0 for gap in of.values()) if of else 0.0 for kind, of in gaps.items()}
+    accuracy = {kind: mean(gap > 0 for gap in values.values()) if values else 0.0 for kind, values in gaps.items()}
     both = [number for number in gaps["tied"] if number in gaps["ref"]]
     score = 0.3 * accuracy["tied"] + 0.3 * accuracy["ref"]
     if both:
-        of_tied = np.array([gaps["tied"][number] for number in both])
-        least = np.minimum(of_tied, [gaps["ref"][number] for number in both])
+        tied = np.array([gaps["tied"][number] for number in both])
+        least = np.minimum(tied, [gaps["ref"][number] for number in both])
         spreads = np.array([spread[number] for number in both])
         with np.errstate(divide="ignore", invalid="ignore"):
             ratio = np.nan_to_num(np.tanh(least / spreads - 1), nan=0.0)
-        score += 0.2 * np.mean(of_tied > spreads) + 0.2 * np.mean(least > spreads) + 0.01 * np.mean(ratio)
+        score += 0.2 * np.mean(tied > spreads) + 0.2 * np.mean(least > spreads) + 0.01 * np.mean(ratio)
     return float(score)
 
 
 def result_of(model: str, benchmark: Benchmark, scores: Sequence[Sequence[float]], trimmed: int) -> Result:
-    """Return the result of the scores of every item's completions, the right ones' first."""
+    """Return the result, given the scores of every item's completions with the right ones first."""
     rows: dict[str, list[tuple[Item, Sequence[float]]]] = {}
-    for item, of_item in zip(benchmark.items, scores, strict=True):
-        rows.setdefault(item.subset, []).append((item, of_item))
+    for item, item_scores in zip(benchmark.items, scores, strict=True):
+        rows.setdefault(item.subset, []).append((item, item_scores))
     subsets = {}
     for subset in sorted(rows):
         if benchmark.version == 2 and subset.lower() == TIES:
-            subsets[subset] = ties_score((str(item.id), found, len(item.chosen)) for item, found in rows[subset])
+            subsets[subset] = ties_score((str(item.id), values, len(item.chosen)) for item, values in rows[subset])
         else:
-            subsets[subset] = mean(_won(benchmark.version, found) for _, found in rows[subset])
+            subsets[subset] = mean(_won(benchmark.version, values) for _, values in rows[subset])
     sections = section_scores(subsets) if benchmark.version == 1 else _domains(subsets)
-    return Result(model, benchmark.version, subsets, {name: len(of) for name, of in rows.items()}, sections, trimmed)
+    counts = {subset: len(items) for subset, items in rows.items()}
+    return Result(model, benchmark.version, subsets, counts, sections, trimmed)
 
 
 def _won(version: int, scores: Sequence[float]) -> float:
+    """Return the share of a win that the row is worth, 0 to 1."""
     return strict_win(*scores) if version == 1 else one_of_many(scores)
 
 
 def _domains(subsets: Mapping[str, float]) -> dict[str, float]:
+    """Return the scores of the six subsets by their published names, whatever the case of the names in the files."""
     folded = {name.lower(): value for name, value in subsets.items()}
     return {name: folded[name.lower()] for name in DOMAINS if name.lower() in folded}
 
 
 def score_rows(benchmark: Benchmark, scores: Sequence[Sequence[float]]) -> list[dict[str, Any]]:
-    """Return a row an item as reward-bench writes it; rows of Ties have no result of their own."""
-    found = []
-    for item, of_item in zip(benchmark.items, scores, strict=True):
-        row: dict[str, Any] = {"id": item.id, "subset": item.subset}
+    """Return a row per item as reward-bench writes it; rows of Ties have no result of their own."""
+    rows = []
+    for item, item_scores in zip(benchmark.items, scores, strict=True):
+        row: dict[str, Any] = {"id": item.id, "subset": item.subset}  # Any: numbers and lists of them, for JSON
         if benchmark.version == 1:
-            chosen, rejected = of_item
+            chosen, rejected = item_scores
             row |= {"scores_chosen": chosen, "scores_rejected": rejected, "results": strict_win(chosen, rejected)}
         else:
             right = len(item.chosen)
             tied = item.subset.lower() == TIES
             row |= {
-                "scores_chosen": list(of_item[:right]),
-                "scores_rejected": list(of_item[right:]),
-                "scores": list(of_item),
+                "scores_chosen": list(item_scores[:right]),
+                "scores_rejected": list(item_scores[right:]),
+                "scores": list(item_scores),
                 "num_correct": right,
-                "results": None if tied else one_of_many(of_item),
+                "results": None if tied else one_of_many(item_scores),
             }
-        found.append(row)
-    return found
+        rows.append(row)
+    return rows
 
 
 def run_benchmark(
     model_name: str,
     benchmark: Benchmark,
     out: Path | None = None,
-    on_progress: OnProgress = lambda done, total, message: None,
+    on_progress: OnProgress = silent,
 ) -> Result:
-    """Score a benchmark with a checkpoint; write results and scores to the new folder `out`, if any.
+    """Score a benchmark with a checkpoint; write results and scores to the new folder `out`, if given.
 
     Args:
         model_name: a folder or hub name of a sequence classifier with one label.
-        out: until it is there, what was computed is in OUT.unfinished, and the same call goes on from it.
+        benchmark: the rows to score.
+        out: until it exists, scores are saved in OUT.unfinished, and the same call resumes from there.
+        on_progress: gets the progress; it may raise to stop.
 
     Raises:
-        InputError: if there is no such model, or `out` is taken.
+        InputError: if there is no such model, or if `out` exists.
     """
     if out is not None:
         check_free(out)
-    on_progress(0, 0, "Opening the model.")
+    on_progress(0, 0, say("reward.evaluation.opening"))
     model, folder = open_checkpoint(model_name)
     inputs = {
         f"{number} {place}": encode(model.tokenizer, item.messages, completion)
@@ -330,19 +352,20 @@ def run_benchmark(
         for place, completion in enumerate(item.completions)
     }
     data = content_id(*([item.id, item.subset, item.completions] for item in benchmark.items))
-    about = {"model": model_revision(folder), "data": data}
-    keep = None if out is None else unfinished(out) / SCORES_FILE
-    found = saved_rewards(model, inputs, keep, about, on_progress).rewards
+    source = {"model": model_revision(folder), "data": data}
+    save_to = None if out is None else unfinished(out) / SCORES_FILE
+    rewards = saved_rewards(model, inputs, save_to, source, on_progress).rewards
     scores = [
-        [found[f"{number} {place}"] for place in range(len(item.completions))]
+        [rewards[f"{number} {place}"] for place in range(len(item.completions))]
         for number, item in enumerate(benchmark.items)
     ]
-    result = result_of(model_name, benchmark, scores, sum(one.trimmed for one in inputs.values()))
+    result = result_of(model_name, benchmark, scores, sum(given.trimmed for given in inputs.values()))
     if out is not None:
-        with whole_folder(out) as made:
-            (made / RESULTS_FILE).write_text(json.dumps(result.as_dict(), indent=4, sort_keys=True), encoding="utf-8")
+        with whole_folder(out) as new_folder:
+            results = json.dumps(result.as_dict(), indent=4, sort_keys=True)
+            (new_folder / RESULTS_FILE).write_text(results, encoding="utf-8")
             lines = (f"{json.dumps(row)}\n" for row in score_rows(benchmark, scores))
-            (made / SCORES_FILE).write_text("".join(lines), encoding="utf-8")
-            (made / WORDS_FILE).write_text(result.as_markdown() + "\n", encoding="utf-8")
+            (new_folder / SCORES_FILE).write_text("".join(lines), encoding="utf-8")
+            (new_folder / WORDS_FILE).write_text(result.as_markdown() + "\n", encoding="utf-8")
         shutil.rmtree(unfinished(out))
     return result

@@ -1,6 +1,6 @@
-"""Rewards that are kept as they are found, so that a long evaluation goes on where it was stopped.
+"""Save rewards as they are computed, so that a stopped evaluation can resume.
 
-A file of JSON lines: first what the rewards are of, then {"key", "reward", "deviation"} for each completion.
+The file holds JSON lines: first what the rewards are of, then {"key", "reward", "deviation"} for each completion.
 """
 
 import fcntl
@@ -13,15 +13,19 @@ from typing import Any, BinaryIO
 
 from label_data.canonical import canonical
 from label_data.errors import InputError
+from label_data.sentences import say
 from reward.model.model import RewardModel
 from reward.networks.batches import Input, batches, tokens_at_once
 from reward.networks.ranked_network import layout_to_score
-from reward.progress import OnProgress
+from reward.progress import OnProgress, silent
+
+Source = Mapping[str, Any]  # Any: JSON values
+"""What rewards are of: the model, the data, a seed."""
 
 
 @dataclass(frozen=True, slots=True)
 class SavedRewards:
-    """Rewards by key, and their standard deviations where the model has any."""
+    """Rewards by key, and their standard deviations if the model gives any."""
 
     rewards: dict[str, float]
     deviations: dict[str, float]
@@ -31,50 +35,59 @@ class SavedRewards:
         for key, reward in self.rewards.items():
             yield canonical({"key": key, "reward": reward, "deviation": self.deviations.get(key)}) + "\n"
 
+    def of(self, keys: Mapping[str, str]) -> "SavedRewards":
+        """Return the rewards of some keys under new keys: `keys` maps each old key to its new one."""
+        return SavedRewards(
+            {new: self.rewards[old] for old, new in keys.items() if old in self.rewards},
+            {new: self.deviations[old] for old, new in keys.items() if old in self.deviations},
+        )
+
 
 def saved_rewards(
     model: RewardModel,
     inputs: Mapping[str, Input],
     path: Path | None = None,
-    about: Mapping[str, Any] | None = None,
-    on_progress: OnProgress = lambda done, total, message: None,
+    source: Source | None = None,
+    on_progress: OnProgress = silent,
 ) -> SavedRewards:
-    """Return the rewards of the inputs, by their keys; what the file holds already is not computed again.
+    """Return the rewards of the inputs by key; rewards that the file already holds are not computed again.
 
     Args:
-        path: a file that every batch is added to; None keeps nothing.
-        about: what the rewards are of, as JSON: model, data. A file about something else is refused.
-        on_progress: may raise to stop.
+        model: the model that gives the rewards.
+        inputs: the inputs by key.
+        path: the file to add every batch to; None saves nothing.
+        source: what the rewards are of. A file of another source is refused.
+        on_progress: gets the progress after every batch; it may raise to stop.
 
     Raises:
-        InputError: if the file is about something else, is no such file, or another process writes it.
+        InputError: if the file has another source, is no file of rewards, or is being written by another process.
     """
-    with _opened(path, dict(about or {})) as (file, kept):
-        missing = {key: one for key, one in inputs.items() if key not in kept.rewards}
-        keys, some = list(missing), list(missing.values())
+    with _open(path, dict(source or {})) as (file, saved):
+        missing = {key: given for key, given in inputs.items() if key not in saved.rewards}
+        keys, values = list(missing), list(missing.values())
         done = len(inputs) - len(missing)
-        on_progress(done, len(inputs), f"{done} rewards kept, {len(missing)} to compute.")
+        on_progress(done, len(inputs), say("reward.evaluation.saved", saved=done, missing=len(missing)))
         layout = layout_to_score(model.network)
-        for batch in batches(some, tokens_at_once(model.network.device.type, layout), layout):
-            rewards, deviations = model.rewards_with_deviations([some[at] for at in batch])
-            of_batch = [keys[at] for at in batch]
-            found = SavedRewards(
-                dict(zip(of_batch, rewards.tolist(), strict=True)),
-                {} if deviations is None else dict(zip(of_batch, deviations.tolist(), strict=True)),
+        for batch in batches(values, tokens_at_once(model.network.device.type, layout), layout):
+            rewards, deviations = model.rewards_with_deviations([values[index] for index in batch])
+            batch_keys = [keys[index] for index in batch]
+            result = SavedRewards(
+                dict(zip(batch_keys, rewards.tolist(), strict=True)),
+                {} if deviations is None else dict(zip(batch_keys, deviations.tolist(), strict=True)),
             )
-            kept.rewards.update(found.rewards)
-            kept.deviations.update(found.deviations)
+            saved.rewards.update(result.rewards)
+            saved.deviations.update(result.deviations)
             if file is not None:
-                file.write("".join(found.lines()).encode())
+                file.write("".join(result.lines()).encode())
                 file.flush()
             done += len(batch)
-            on_progress(done, len(inputs), f"{done} of {len(inputs)} rewards.")
-    return SavedRewards(*({key: of[key] for key in inputs if key in of} for of in (kept.rewards, kept.deviations)))
+            on_progress(done, len(inputs), say("reward.evaluation.computed", done=done, total=len(inputs)))
+    return saved.of({key: key for key in inputs})
 
 
 @contextmanager
-def _opened(path: Path | None, about: dict[str, Any]) -> Iterator[tuple[BinaryIO | None, SavedRewards]]:
-    """Yield the file, ready to be added to, and what it holds."""
+def _open(path: Path | None, source: dict[str, Any]) -> Iterator[tuple[BinaryIO | None, SavedRewards]]:
+    """Yield the file, ready to be appended to, and the rewards that it holds."""
     if path is None:
         yield None, SavedRewards({}, {})
         return
@@ -83,33 +96,31 @@ def _opened(path: Path | None, about: dict[str, Any]) -> Iterator[tuple[BinaryIO
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise InputError(f"{path}: another process is writing it. Wait for that to end.") from None
-        kept, whole = _read(path, about)
-        file.truncate(whole)  # what comes after was half written when the process ended
-        if not whole:
-            file.write(f"{canonical(about)}\n".encode())
-        yield file, kept
+            raise InputError("reward.evaluation.in_use", file=path) from None
+        saved, length = _read(path, source)
+        file.truncate(length)  # cut off a line that was half written when the process ended
+        if not length:
+            file.write(f"{canonical(source)}\n".encode())
+        yield file, saved
 
 
-def _read(path: Path, about: dict[str, Any]) -> tuple[SavedRewards, int]:
-    """Return what the file holds in whole lines, and how many bytes those are."""
+def _read(path: Path, source: dict[str, Any]) -> tuple[SavedRewards, int]:
+    """Return the rewards in the file's whole lines, and the length of those lines in bytes."""
     content = path.read_bytes()
-    whole = content.rfind(b"\n") + 1
-    lines = content[:whole].splitlines()
-    kept = SavedRewards({}, {})
+    length = content.rfind(b"\n") + 1
+    lines = content[:length].splitlines()
+    saved = SavedRewards({}, {})
     if not lines:
-        return kept, 0
+        return saved, 0
     try:
-        if json.loads(lines[0]) != about:
-            raise InputError(
-                f"{path} holds rewards of another model, or of other data. Remove it, or name another --out."
-            )
+        if json.loads(lines[0]) != source:
+            raise InputError("reward.evaluation.other_rewards", file=path)
         for line in map(json.loads, lines[1:]):
-            kept.rewards[line["key"]] = line["reward"]
+            saved.rewards[line["key"]] = line["reward"]
             if line["deviation"] is not None:
-                kept.deviations[line["key"]] = line["deviation"]
+                saved.deviations[line["key"]] = line["deviation"]
+    except InputError:
+        raise
     except (ValueError, KeyError, TypeError) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(f"{path}: not a file of kept rewards ({error}). Remove it, or name another --out.") from None
-    return kept, whole
+        raise InputError("reward.evaluation.no_rewards", file=path, error=error) from None
+    return saved, length

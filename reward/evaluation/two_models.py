@@ -1,7 +1,4 @@
-"""Two models on the same comparisons: is one better, or is that chance? Every comparison is its own control.
-
-A prompt is what chance draws: what is said of one prompt, by whomever, stands or falls together.
-"""
+"""Compare two models on the same comparisons, with a paired test."""
 
 import shutil
 from collections.abc import Sequence
@@ -14,7 +11,9 @@ import numpy as np
 from label_data.errors import InputError
 from label_data.files.whole import check_free, whole_folder
 from label_data.intervals import Estimate
+from label_data.sentences import say
 from reward.evaluation.one_model import (
+    WORDS_FILE,
     Data,
     Evaluation,
     ModelRewards,
@@ -29,118 +28,132 @@ from reward.evaluation.one_model import (
 from reward.file_names import REPORT_FILE
 from reward.model.folder import pretty
 from reward.networks.backbones import model_folder
-from reward.progress import OnProgress
-from reward.report.paired_test import Paired, paired
-from reward.report.report import json_values
+from reward.progress import OnProgress, silent
+from reward.report.paired_test import Paired, paired_difference
+from reward.report.report import HeldOut, json_values
+from reward.report.words import SHUFFLED, Block, Table, code, markdown, number, paired_verdict
 
-WORDS_FILE = "report.md"
+FIRST, SECOND = "A", "B"
+"""What the two models are called."""
 
 
 @dataclass(frozen=True, slots=True)
 class ModelComparison:
-    """Two checkpoints on the same rankings."""
+    """The reports of two checkpoints on the same rankings, and the paired test of their difference."""
 
     first: Evaluation
     second: Evaluation
     paired: Paired
 
-    def as_dict(self) -> dict[str, Any]:
-        """Return all of it as JSON values; what is not a number is null."""
-        return {"first": self.first.as_dict(), "second": self.second.as_dict(), "paired": json_values(self.paired)}
+    def as_dict(self) -> dict[str, Any]:  # Any: JSON values
+        """Return the comparison as JSON values; nan becomes null."""
+        return json_values(self)
 
-    def as_markdown(self) -> str:
-        """Return the two beside one another, and the verdict, as markdown."""
-        found, said = self.paired, self.paired.accuracy
-        lines = [verdict(self), ""]
+    def as_markdown(self, language: str = "en") -> str:
+        """Return the verdict, the measures side by side and the paired test as markdown in a language."""
+        paired = self.paired
+        blocks: list[Block] = [paired_verdict(paired, FIRST, SECOND)]
         if self.first.held_out is not None and self.second.held_out is not None:
-            both = (self.first.held_out, self.second.held_out)
-            lines += ["| | first | second |", "| --- | ---: | ---: |"]
-            for name, values in (
-                ("accuracy", [f"{_text(one.accuracy)}" for one in both]),
-                ("model less its best baseline", [_text(one.over_baseline) for one in both]),
-                ("model less prompts shuffled", [_text(one.over_shuffled) for one in both]),
-                ("log-loss", [_text(one.log_loss) for one in both]),
-                ("Brier score", [_text(one.brier) for one in both]),
-                ("calibration error (ECE)", [f"{one.ece:.3f}" for one in both]),
-                ("temperature that would fit best", [f"{one.temperature:.3f}" for one in both]),
-                ("correlation of reward and length", [f"{one.reward_length:z.3f}" for one in both]),
-            ):
-                lines.append(f"| {name} | {' | '.join(values)} |")
-            lines.append("")
-        lines += [
-            f"First less second: accuracy {_text(said)}, log-loss {_text(found.log_loss)} (95 % intervals resample "
-            f"prompts), over {said.count:,} comparisons of {said.prompts:,} prompts. p = {found.p:.4g} by "
-            f"turning signs over {found.differing:,} prompts on which they differ: the first is ahead on "
-            f"{found.first_better:,}, the second on {found.second_better:,}. They order {found.disagreements:,} "
-            "comparisons differently.",
-            "",
-            f"First: {self.first.model} (revision {self.first.model_revision}). Second: {self.second.model} (revision "
-            f"{self.second.model_revision}). Data: {self.first.data}. Prompts that either learned from were left out, "
-            "as far as the models say.",
+            blocks.append(_side_by_side(self.first.held_out, self.second.held_out))
+        blocks += [
+            say(
+                "reward.evaluation.difference",
+                first=FIRST,
+                second=SECOND,
+                accuracy=_with_interval(paired.accuracy),
+                log_loss=_with_interval(paired.log_loss),
+                differing=paired.differing,
+                first_better=paired.first_better,
+                second_better=paired.second_better,
+                disagreements=paired.disagreements,
+            ),
+            say(
+                "reward.evaluation.both_models",
+                first=FIRST,
+                second=SECOND,
+                first_model=code(self.first.model),
+                first_revision=code(self.first.model_revision),
+                second_model=code(self.second.model),
+                second_revision=code(self.second.model_revision),
+                data=code(self.first.data),
+            ),
         ]
-        return "\n".join(lines)
+        known = [count for count in (self.first.learned_from, self.second.learned_from) if count is not None]
+        if known:
+            blocks.append(say("reward.evaluation.learned_left_out", count=known[0]))
+        if len(known) < 2:
+            blocks.append(say("reward.evaluation.learned_unknown"))
+        return markdown(blocks, language)
 
 
-def verdict(both: ModelComparison) -> str:
-    """Return one sentence: is one of the two better, as far as these comparisons can tell?"""
-    said = both.paired.accuracy
-    points = f"{100 * abs(said.value):.1f} points"
-    if both.paired.p < 0.05 and (said.low > 0 or said.high < 0):
-        which = "first" if said.value > 0 else "second"
-        return f"**The {which} model is better**, by {points} of accuracy (p = {both.paired.p:.4g})."
-    return (
-        f"**Neither model is better as far as these comparisons can tell**: {points} of accuracy lie between them "
-        f"(p = {both.paired.p:.4g})."
-    )
+def _side_by_side(first: HeldOut, second: HeldOut) -> Table:
+    both = (first, second)
+    over_shuffled = say("reward.report.model_minus", predictor=SHUFFLED)
+    rows = [
+        (say("reward.report.accuracy"), *(_with_interval(each.accuracy) for each in both)),
+        (say("reward.evaluation.over_baseline"), *(_with_interval(each.over_baseline) for each in both)),
+        (over_shuffled, *(_with_interval(each.over_shuffled) for each in both)),
+        (say("reward.report.log_loss"), *(_with_interval(each.log_loss) for each in both)),
+        (say("reward.report.brier"), *(_with_interval(each.brier) for each in both)),
+        (say("reward.report.ece"), *(number(each.ece) for each in both)),
+        (say("reward.report.temperature"), *(number(each.temperature) for each in both)),
+        (say("reward.evaluation.length_correlation"), *(number(each.reward_length) for each in both)),
+    ]
+    return Table(("", FIRST, SECOND), rows)
 
 
-def _text(one: Estimate) -> str:
-    return f"{one.value:z.3f} [{one.low:z.3f}, {one.high:z.3f}]"
+def _with_interval(estimate: Estimate) -> str:
+    return f"{estimate.value:z.3f} [{estimate.low:z.3f}, {estimate.high:z.3f}]"
 
 
-def margins(judged: ModelRewards) -> np.ndarray:
-    """Return the margins of everything compared, shape (comparisons,)."""
-    rewards = judged.own.rewards
-    return np.array([rewards[one.chosen] - rewards[one.rejected] for one in judged.test.comparisons])
+def margins(rewards: ModelRewards) -> np.ndarray:
+    """Return the model's margin on every comparison, shape (comparisons,)."""
+    own = rewards.own.rewards
+    return np.array([own[comparison.chosen] - own[comparison.rejected] for comparison in rewards.test.comparisons])
 
 
 def compare_models(
     names: tuple[str, str],
     data: Data,
     out: Path | None = None,
-    learned_too: bool = False,
+    include_learned: bool = False,
     seed: int = 0,
-    on_progress: OnProgress = lambda done, total, message: None,
+    on_progress: OnProgress = silent,
 ) -> ModelComparison:
-    """Judge two checkpoints by the same rankings; write both reports and the paired test to the new folder `out`.
+    """Evaluate two checkpoints on the same rankings; write both reports and the paired test to the new folder `out`.
 
-    Prompts that either of them learned from are left out, unless `learned_too`. See `checkup.check_up`.
+    Prompts that either model was trained on are left out, unless `include_learned`. The arguments and errors are those
+    of `evaluate_model`; InputError also if both names are the same.
     """
     if out is not None:
         check_free(out)
     if names[0] == names[1]:
-        raise InputError(f"{names[0]} is named twice. Name two models.")
-    on_progress(0, 0, "Opening the models.")
+        raise InputError("reward.evaluation.same_model", model=names[0])
+    on_progress(0, 0, say("reward.evaluation.opening_both"))
     learned = [learned_from(model_folder(name)) for name in names]
-    groups = list(data.groups) if learned_too else without_learned(data.groups, *learned)
-    judged = []
-    for name, which in zip(names, ("first", "second"), strict=True):
-        model, folder = open_checkpoint(name)  # one at a time: two large networks need not fit together
-        keep = None if out is None else unfinished(out) / f"{which}.jsonl"
-        judged.append(rewards_for(model, name, folder, groups, seed, keep, on_progress))
-    first, second = (evaluation_of(one, data, groups, known, seed) for one, known in zip(judged, learned, strict=True))
-    test = judged[0].test
-    both = ModelComparison(first, second, paired(*map(margins, judged), test.weights, test.clusters, seed))
+    groups = list(data.groups) if include_learned else without_learned(data.groups, *learned)
+    rewards = []
+    for name, label in zip(names, ("first", "second"), strict=True):
+        model, folder = open_checkpoint(name)  # one at a time: two large networks may not fit in memory together
+        save_to = None if out is None else unfinished(out) / f"{label}.jsonl"
+        rewards.append(rewards_for(model, name, folder, groups, seed, save_to, on_progress))
+    first, second = (
+        evaluation_of(of_model, data, groups, known, seed) for of_model, known in zip(rewards, learned, strict=True)
+    )
+    test = rewards[0].test
+    paired = paired_difference(margins(rewards[0]), margins(rewards[1]), test.weights, test.clusters, seed)
+    comparison = ModelComparison(first, second, paired)
     if out is not None:
-        _write(out, both, judged)
-    return both
+        _write(out, comparison, rewards)
+    return comparison
 
 
-def _write(out: Path, both: ModelComparison, judged: Sequence[ModelRewards]) -> None:
-    with whole_folder(out) as made:
-        (made / REPORT_FILE).write_text(pretty(both.as_dict()), encoding="utf-8")
-        (made / WORDS_FILE).write_text(both.as_markdown() + "\n", encoding="utf-8")
-        for name, checkup, one in zip(("first", "second"), (both.first, both.second), judged, strict=True):
-            (made / name).mkdir()
-            write_evaluation(made / name, checkup, one)
+def _write(out: Path, comparison: ModelComparison, rewards: Sequence[ModelRewards]) -> None:
+    with whole_folder(out) as folder:
+        (folder / REPORT_FILE).write_text(pretty(comparison.as_dict()), encoding="utf-8")
+        (folder / WORDS_FILE).write_text(comparison.as_markdown() + "\n", encoding="utf-8")
+        evaluations = (comparison.first, comparison.second)
+        for label, evaluation, of_model in zip(("first", "second"), evaluations, rewards, strict=True):
+            (folder / label).mkdir()
+            write_evaluation(folder / label, evaluation, of_model)
     shutil.rmtree(unfinished(out))

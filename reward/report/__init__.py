@@ -1,1 +1,1 @@
-"""What a report on a reward model holds: measures, baselines, words, plots."""
+"""The report on a reward model: measures, baselines, sentences, plots and the model card."""

@@ -1,4 +1,4 @@
-"""The model card: what the model is, how well it does, and how to load it, for somebody who has only the folder."""
+"""The model card: what the model is, how good it is, and how to load it, for readers who have only its folder."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,17 +14,17 @@ tags: [reward-model]
 
 # Reward model
 
-A number for a prompt and a completion: of two completions of one prompt, the one people would prefer should get the
-higher. It was learned from rankings, {how}.
+Gives a reward, a number, to a prompt with a completion. Of two completions of the same prompt, the one that people
+prefer should get the higher reward. The model was trained on rankings, {method}.
 
-## How good it is
+## Evaluation
 
 {report}
 {plots}
-## How to use it
+## Usage
 
-The reward is the logit. `{{"role", "content"}}` messages go through the tokenizer's chat template, which writes every
-special token itself:
+The reward is the logit. Apply the tokenizer's chat template to `{{"role", "content"}}` messages; it adds every special
+token itself:
 
 ```python
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
@@ -41,29 +41,31 @@ With the workbench: `python -m reward score FOLDER --prompt "…" --completion "
 
 ## Limits
 
-- Rewards compare completions of one prompt. Between prompts they mean nothing.
-- It knows the taste of the annotators whose rankings it saw, on prompts like theirs, and no facts.
-- A policy that is trained against it, or picks the best of many, will find completions that it likes and people don't.
-- Conversations over {longest:,} tokens lose their start.
+- Compare rewards only between completions of the same prompt.
+- The model reflects the preferences of its annotators on prompts like theirs. It knows no facts.
+- A policy trained against the model, or the best of many samples, will exploit it: the model will prefer completions
+  that people don't.
+- Conversations over {longest:,} tokens are truncated at the start.
 
-## Where it came from
+## Provenance
 
-Data: {version}sha256 `{data}` over {comparisons:,} comparisons. Chat template: sha256 `{template}`. Base model:
-{base_model}, revision `{revision}`. The same store, seed ({seed}) and versions (`workbench.json`) give the same model.
+Data: {version}sha256 `{data}` of {comparisons:,} comparisons. Chat template: sha256 `{template}`. Base model:
+{base_model}, revision `{revision}`. The same store, seed ({seed}) and package versions (`workbench.json`) give the same
+model.
 """
 
 
 def model_card(report: Report, plots: Sequence[Path], longest: int) -> str:
-    """Return the README.md of the model's folder."""
+    """Return the README.md of the model's folder; `longest` is the most tokens that the model reads."""
     images = "".join(f"\n![{plot.stem.replace('_', ' ')}]({plot.name})\n" for plot in plots)
-    how = f"by fine-tuning {report.base_model} with a head of one number on its last layer"
+    method = f"by fine-tuning {report.base_model} with a scalar head on its last layer"
     if report.tuning is None:
-        how = (
+        method = (
             f"as a linear Bradley-Terry head on the last token of layer {report.layer} of\n{report.base_model}, "
-            "whose own weights were not changed"
+            "whose own weights are unchanged"
         )
     return CARD.format(
-        how=how,
+        method=method,
         base_model=report.base_model,
         report=report_markdown(report),
         plots=images,

@@ -1,4 +1,8 @@
-"""What a model said of every comparison that it was judged by: kept in its folder, and read again without the model."""
+"""The rewards behind a report: a row per held-out comparison, and the suspect rankings among them.
+
+Both are files in the model's folder, and can be read without the model. A suspect ranking is a held-out ranking that
+the model contradicts; its file is still called disagreements.jsonl.
+"""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,17 +15,20 @@ import numpy as np
 from label_data.canonical import canonical
 from label_data.comparisons import comparisons
 from label_data.errors import InputError
-from label_data.records import Comparison, Group, Ranking
+from label_data.records import Comparison, Completion, Group, Ranking
 from reward.file_names import COMPARISONS_FILE, SUSPECTS_FILE
-from reward.report.paired_test import Paired, paired
+from reward.report.paired_test import Paired, paired_difference
 
 MOST_SUSPECTS = 100
-"""Rankings that a folder keeps to be looked at; the margins of all comparisons are in the other file."""
+"""Most suspect rankings in a folder, for people to look at. The rewards of all comparisons are in the other file."""
+
+Row = dict[str, Any]  # Any: texts and numbers of a JSON line
+"""One line of COMPARISONS_FILE."""
 
 
 @dataclass(frozen=True, slots=True)
 class HeldOutSuspect:
-    """A ranking that the model contradicts, by the pair of it that it contradicts most surely."""
+    """A held-out ranking that the model contradicts, with the pair that it contradicts most confidently."""
 
     prompt_id: str
     messages: tuple[dict[str, str], ...]
@@ -32,121 +39,129 @@ class HeldOutSuspect:
     reward_rejected: float
     annotator: str
     submission: str
-    """Of the ranking, in the store."""
+    """Id of the ranking in the store."""
 
     @property
     def probability(self) -> float:
-        """What the model gives to the order that the annotator chose: sigmoid of the margin, below a half."""
+        """The probability that the model gives to the annotator's choice: sigmoid of the margin, below a half."""
         return float(np.exp(-np.logaddexp(0.0, self.reward_rejected - self.reward_chosen)))
 
 
 def comparison_rows(
     groups: Sequence[Group],
-    compared: Sequence[Comparison],
-    clusters: Sequence[str],
+    comparisons: Sequence[Comparison],
+    clusters: Sequence[str] | np.ndarray,
     rewards: Mapping[str, float],
     shuffled: Mapping[str, float],
-) -> Iterator[dict[str, Any]]:
-    """Yield a row a comparison: who said what, how much it counts, and both rewards, as they are and shuffled.
+) -> Iterator[Row]:
+    """Yield a row per comparison: the record, its prompt's cluster and category, and rewards and lengths of both texts.
 
     Args:
-        clusters: of each comparison; see `reward.head.train.Side`.
-        rewards, shuffled: by completion id, under the completion's own prompt and under another.
+        groups: the prompts and completions.
+        comparisons: the comparisons that the model was evaluated on.
+        clusters: the cluster of each comparison; see `reward.data.sides.Side`.
+        rewards, shuffled: by completion id, with the completion's own prompt and with another prompt.
     """
     group_of = {group.prompt.id: group for group in groups}
     length = {completion.id: len(completion.folded) for group in groups for completion in group.completions}
-    for one, cluster in zip(compared, clusters, strict=True):
-        row = asdict(one) | {"cluster": str(cluster), "category": group_of[one.prompt_id].prompt.category}
-        for which in ("chosen", "rejected"):
-            completion = getattr(one, which)
+    for comparison, cluster in zip(comparisons, clusters, strict=True):
+        category = group_of[comparison.prompt_id].prompt.category
+        row = asdict(comparison) | {"cluster": str(cluster), "category": category}
+        for side, completion in (("chosen", comparison.chosen), ("rejected", comparison.rejected)):
             row |= {
-                f"reward_{which}": rewards[completion],
-                f"shuffled_{which}": shuffled.get(completion),
-                f"characters_{which}": length[completion],
+                f"reward_{side}": rewards[completion],
+                f"shuffled_{side}": shuffled.get(completion),
+                f"characters_{side}": length[completion],
             }
         yield row
 
 
 def held_out_suspects(groups: Sequence[Group], rewards: Mapping[str, float]) -> list[HeldOutSuspect]:
-    """Return the rankings that the rewards contradict, the most surely contradicted first, up to MOST_SUSPECTS.
+    """Return the rankings that the rewards contradict, most confidently contradicted first, up to MOST_SUSPECTS.
 
-    Each ranking is there once, with the pair whose margin is lowest: a ranking of nine has thirty-six pairs, and those
-    of one slip would hide all others.
+    Each ranking appears once, with its pair of lowest margin: a ranking of nine completions has 36 pairs, so a single
+    mistake could otherwise fill the list.
     """
-    found = []
+    suspects = []
     for group in groups:
-        texts = {completion.id: completion for completion in group.completions}
+        completions = {completion.id: completion for completion in group.completions}
         for ranking in group.rankings:
-            pair = None if ranking.tests_annotator else _most_contradicted(ranking, texts, rewards)
+            pair = None if ranking.tests_annotator else _most_contradicted(ranking, completions, rewards)
             if pair is not None:
-                found.append(
+                suspects.append(
                     HeldOutSuspect(
                         prompt_id=group.prompt.id,
                         messages=tuple(group.prompt.as_dicts),
-                        chosen=texts[pair.chosen].text,
-                        rejected=texts[pair.rejected].text,
+                        chosen=completions[pair.chosen].text,
+                        rejected=completions[pair.rejected].text,
                         reward_chosen=rewards[pair.chosen],
                         reward_rejected=rewards[pair.rejected],
                         annotator=ranking.annotator,
                         submission=ranking.submission,
                     )
                 )
-    return sorted(found, key=lambda one: one.reward_chosen - one.reward_rejected)[:MOST_SUSPECTS]
+    return sorted(suspects, key=lambda suspect: suspect.reward_chosen - suspect.reward_rejected)[:MOST_SUSPECTS]
 
 
 def _most_contradicted(
-    ranking: Ranking, completions: Mapping[str, Any], rewards: Mapping[str, float]
+    ranking: Ranking, completions: Mapping[str, Completion], rewards: Mapping[str, float]
 ) -> Comparison | None:
-    """Return the ranking's pair of the lowest margin, or None if no margin is below 0; equal texts have none."""
+    """Return the ranking's pair of lowest margin, or None if none is negative. Pairs of equal texts don't count."""
     contradicted = [
-        one
-        for one in comparisons(ranking)
-        if completions[one.chosen].folded != completions[one.rejected].folded
-        and rewards[one.chosen] < rewards[one.rejected]
+        comparison
+        for comparison in comparisons(ranking)
+        if completions[comparison.chosen].folded != completions[comparison.rejected].folded
+        and rewards[comparison.chosen] < rewards[comparison.rejected]
     ]
-    return min(contradicted, key=lambda one: rewards[one.chosen] - rewards[one.rejected], default=None)
+    return min(contradicted, key=lambda pair: rewards[pair.chosen] - rewards[pair.rejected], default=None)
 
 
-def write_comparisons(folder: Path, rows: Iterator[dict[str, Any]], contradicted: Sequence[HeldOutSuspect]) -> None:
-    """Write both files into the folder of a model."""
+def write_comparisons(folder: Path, rows: Iterator[Row], suspects: Sequence[HeldOutSuspect]) -> None:
+    """Write the comparisons and the suspect rankings into a model's folder."""
     with (folder / COMPARISONS_FILE).open("w", encoding="utf-8") as file:
         file.writelines(f"{canonical(row)}\n" for row in rows)
     with (folder / SUSPECTS_FILE).open("w", encoding="utf-8") as file:
-        file.writelines(f"{canonical(asdict(one))}\n" for one in contradicted)
+        file.writelines(f"{canonical(asdict(suspect))}\n" for suspect in suspects)
 
 
 def read_held_out_suspects(folder: Path) -> list[HeldOutSuspect] | None:
-    """Return what `disagreements` found when the model was trained; None if it was trained before any were kept."""
-    rows = _rows(folder / SUSPECTS_FILE)
+    """Return the suspect rankings in a model's folder; None if the model is too old to have any file of them."""
+    rows = _read_rows(folder / SUSPECTS_FILE)
     return None if rows is None else [HeldOutSuspect(**row | {"messages": tuple(row["messages"])}) for row in rows]
 
 
 def paired_folders(first: Path, second: Path, seed: int = 0) -> Paired | None:
-    """Return the difference between two models on the comparisons that both were judged by.
+    """Return the difference between two models on the comparisons that both were evaluated on.
 
-    None if one of them kept none, or they have none in common. What either learned from is not among them: a model
-    keeps the comparisons of its held-out prompts alone.
+    None if a folder holds no comparisons, or if the two have none in common. The files hold held-out prompts only, so
+    none of them was used to train either model.
     """
-    one, other = _by_key(first), _by_key(second)
-    common = [key for key in one if key in other]
+    of_first, of_second = _by_key(first), _by_key(second)
+    common = [key for key in of_first if key in of_second]
     if not common:
         return None
-    margins = [
-        np.array([of[key]["reward_chosen"] - of[key]["reward_rejected"] for key in common]) for of in (one, other)
-    ]
-    weights = np.array([one[key]["weight"] for key in common])
-    return paired(*margins, weights, [one[key]["cluster"] for key in common], seed)
+    return paired_difference(
+        _margins([of_first[key] for key in common]),
+        _margins([of_second[key] for key in common]),
+        np.array([of_first[key]["weight"] for key in common]),
+        [of_first[key]["cluster"] for key in common],
+        seed,
+    )
 
 
-def _by_key(folder: Path) -> dict[tuple[str, str, str, str], dict[str, Any]]:
-    rows = _rows(folder / COMPARISONS_FILE) or []
+def _margins(rows: Sequence[Row]) -> np.ndarray:
+    return np.array([row["reward_chosen"] - row["reward_rejected"] for row in rows])
+
+
+def _by_key(folder: Path) -> dict[tuple[str, str, str, str], Row]:
+    rows = _read_rows(folder / COMPARISONS_FILE) or []
     return {(row["prompt_id"], row["chosen"], row["rejected"], row["annotator"]): row for row in rows}
 
 
-def _rows(path: Path) -> list[dict[str, Any]] | None:
+def _read_rows(path: Path) -> list[Row] | None:
     if not path.exists():
         return None
     try:
         return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     except (OSError, ValueError) as error:
-        raise InputError(f"{path} can't be read ({error}). Train the model again.") from None
+        raise InputError("reward.report.comparisons_unreadable", file=path, error=error) from None

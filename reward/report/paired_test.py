@@ -1,6 +1,6 @@
-"""Is one of two models better on the same comparisons, or is that chance? Computed from margins, without a model.
+"""A paired test of two models on the same comparisons, computed from their margins.
 
-A prompt is what chance draws: what is said of one prompt, by whomever, stands or falls together.
+Prompts are the independent units: the comparisons of one prompt are not independent of each other.
 """
 
 from collections.abc import Sequence
@@ -12,77 +12,80 @@ from label_data.intervals import Estimate, mean_with_interval
 from reward import metrics
 
 MOST_EXACT = 20
-"""Prompts on which two models differ up to which every way to turn their signs is counted: 2^20 of them."""
+"""Up to this many prompts on which the models differ, all 2^n sign flips are counted."""
 DRAWS = 100_000
-"""Ways to turn the signs that chance takes where there are too many to count."""
+"""Random sign flips where there are too many to count."""
 
 
 @dataclass(frozen=True, slots=True)
 class Paired:
-    """What two models' rewards of the same comparisons say of the difference between them."""
+    """The difference between two models on the same comparisons."""
 
     accuracy: Estimate
-    """Accuracy of the first less that of the second, with an interval that resamples prompts."""
+    """Accuracy of the first minus that of the second model, with an interval that resamples prompts."""
     log_loss: Estimate
-    """Log-loss of the first less that of the second: below 0 the first is better."""
+    """Log loss of the first minus that of the second model: below 0 the first is better."""
     p: float
-    """How probable a difference in accuracy at least as large is if the two are equally good: see `sign_flips`."""
+    """Probability of an accuracy difference at least this large if the models are equally good: see `sign_flips`."""
     differing: int
-    """Prompts on which they differ in accuracy; the others say nothing."""
+    """Prompts on which the models differ in accuracy; the test uses no others."""
     first_better: int
     second_better: int
-    """Of those prompts, on how many each is ahead."""
+    """Prompts on which each model is ahead."""
     disagreements: int
-    """Comparisons that they order differently."""
+    """Comparisons that the models order differently."""
 
 
 def sign_flips(values: np.ndarray, seed: int = 0) -> float:
-    """Return the two-sided p of the sum of the values if each had either sign with probability 1/2.
+    """Return the two-sided p of the sum of the values if each sign were + or - with probability 1/2.
 
-    Were two models equally good, which of them is ahead on a prompt would be chance, whatever it is ahead by. So the p
-    is the share of the 2^n ways to give the n values signs whose sum is at least as far from 0. Up to MOST_EXACT values
-    other than 0 all are counted; above, DRAWS of them, and the observed one with them, so that p is never 0.
+    If two models are equally good, either is ahead on a prompt with the same probability, by whatever amount. So p is
+    the share of the 2^n ways to give the n values signs whose sum is at least as far from 0. Up to MOST_EXACT values
+    other than 0, all ways are counted. Above that, DRAWS random ways are, together with the observed one, so that p is
+    never 0.
 
-    Source: Fisher 1935, The Design of Experiments, section 21; the added one is that of Phipson and Smyth 2010,
+    Source: Fisher 1935, The Design of Experiments, section 21; for counting the observed one, Phipson and Smyth 2010,
     Statist. Appl. Genet. Mol. Biol. 9, eq. 2.
     """
     values = values[values != 0]
     if not len(values):
         return 1.0
-    # Rounding must not decide whether a sum is as far from 0 as another.
+    # Without this slack, rounding would decide whether a sum is as far from 0 as the observed one.
     observed = abs(values.sum()) - 1e-9 * np.abs(values).sum()
     if len(values) <= MOST_EXACT:
         sums = np.zeros(1)
         for value in values:
             sums = np.concatenate([sums + value, sums - value])
         return float(np.mean(np.abs(sums) >= observed))
-    chance, reached, left = np.random.default_rng(seed), 0, DRAWS
-    while left:
-        some = min(left, max(1, 4_000_000 // len(values)))
-        signs = 2.0 * chance.integers(2, size=(some, len(values)), dtype=np.int8) - 1
+    rng, reached, remaining = np.random.default_rng(seed), 0, DRAWS
+    while remaining:
+        size = min(remaining, max(1, 4_000_000 // len(values)))
+        signs = 2.0 * rng.integers(2, size=(size, len(values)), dtype=np.int8) - 1
         reached += int(np.sum(np.abs(signs @ values) >= observed))
-        left -= some
+        remaining -= size
     return (reached + 1) / (DRAWS + 1)
 
 
-def paired(
-    first: np.ndarray, second: np.ndarray, weights: np.ndarray, clusters: Sequence[str], seed: int = 0
+def paired_difference(
+    first: np.ndarray, second: np.ndarray, weights: np.ndarray, clusters: Sequence[str] | np.ndarray, seed: int = 0
 ) -> Paired:
     """Return the difference between two models from their margins on the same comparisons.
 
     Args:
         first, second: margins, shape (comparisons,).
-        weights: shape (comparisons,); those of one ranking sum to 1.
+        weights: shape (comparisons,); the weights of one ranking sum to 1.
         clusters: the prompt of each comparison.
+        seed: seed of the bootstrap and of random sign flips.
     """
-    better = metrics.correct(first) - metrics.correct(second)
-    names, cluster = np.unique(np.asarray(clusters, dtype=str), return_inverse=True)
-    by_prompt = np.bincount(cluster, weights=weights * better, minlength=len(names))
-    by_prompt[np.abs(by_prompt) < 1e-12] = 0  # thirds do not cancel to the bit
+    difference = metrics.correct(first) - metrics.correct(second)
+    prompts = np.asarray(clusters, dtype=str)
+    names, cluster = np.unique(prompts, return_inverse=True)
+    by_prompt = np.bincount(cluster, weights=weights * difference, minlength=len(names))
+    by_prompt[np.abs(by_prompt) < 1e-12] = 0  # thirds do not cancel exactly
     losses = metrics.losses(first) - metrics.losses(second)
     return Paired(
-        accuracy=mean_with_interval(better, weights, clusters, seed),
-        log_loss=mean_with_interval(losses, weights, clusters, seed),
+        accuracy=mean_with_interval(difference, weights, prompts, seed),
+        log_loss=mean_with_interval(losses, weights, prompts, seed),
         p=sign_flips(by_prompt, seed),
         differing=int(np.sum(by_prompt != 0)),
         first_better=int(np.sum(by_prompt > 0)),

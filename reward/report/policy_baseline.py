@@ -1,6 +1,6 @@
-"""A baseline that knows who wrote a completion and nothing of its text: the policy that usually wins wins again.
+"""The policy baseline: a predictor that knows which policy wrote a completion and nothing about its text.
 
-A reward model that does no better has learned to tell policies apart, which is worth nothing on the next policy.
+A reward model that is no better has learned to tell policies apart, which is of no use on the next policy.
 """
 
 import numpy as np
@@ -9,35 +9,34 @@ from label_data.quality.leaderboard import strengths
 from reward.data.sides import Side
 
 
-def policy_margins(train: Side, test: Side) -> np.ndarray | None:
-    """Return Bradley-Terry strengths of the chosen's policy less that of the rejected's, shape (comparisons,).
+def policy_margins(train: Side, held_out: Side) -> np.ndarray | None:
+    """Return the Bradley-Terry strength of the chosen completion's policy minus the rejected's, shape (comparisons,).
 
-    Strengths are learned on the training side, each comparison with its weight. A pair of one policy, or of one that
-    is not named or was never seen, has margin 0. None if that is so of every held-out comparison.
+    Strengths are fitted on the training side with the comparisons' weights. A pair from the same policy, or from a
+    policy without a name or without training data, has margin 0. None if every held-out comparison has margin 0.
     """
-    policies = sorted({policy for policy in _policies(train).values() if policy})
-    place = {policy: at for at, policy in enumerate(policies)}
-    wins = np.zeros((len(place), len(place)))
-    for (chosen, rejected), weight in zip(_pairs(train), train.weights, strict=True):
-        if chosen != rejected and chosen in place and rejected in place:
-            wins[place[chosen], place[rejected]] += weight
+    policies = sorted({policy for policy in _policy_of(train).values() if policy})
+    index = {policy: place for place, policy in enumerate(policies)}
+    wins = np.zeros((len(policies), len(policies)))
+    for (chosen, rejected), weight in zip(_policy_pairs(train), train.weights, strict=True):
+        if chosen != rejected and chosen in index and rejected in index:
+            wins[index[chosen], index[rejected]] += weight
     if not wins.any():
         return None
     strength = dict(zip(policies, strengths(wins), strict=True))
-    margins = np.array(
-        [
-            strength[chosen] - strength[rejected] if chosen in strength and rejected in strength else 0.0
-            for chosen, rejected in _pairs(test)
-        ]
-    )
+    margins = np.zeros(len(held_out.comparisons))
+    for row, (chosen, rejected) in enumerate(_policy_pairs(held_out)):
+        if chosen in strength and rejected in strength:
+            margins[row] = strength[chosen] - strength[rejected]
     return margins if margins.any() else None
 
 
-def _policies(side: Side) -> dict[str, str]:
-    return {one.id: one.policy for group in side.groups for one in group.completions}
+def _policy_of(side: Side) -> dict[str, str]:
+    """Return the policy that wrote each completion, by completion id."""
+    return {completion.id: completion.policy for group in side.groups for completion in group.completions}
 
 
-def _pairs(side: Side) -> list[tuple[str, str]]:
+def _policy_pairs(side: Side) -> list[tuple[str, str]]:
     """Return the policies of the chosen and the rejected completion of every comparison."""
-    policy = _policies(side)
-    return [(policy[one.chosen], policy[one.rejected]) for one in side.comparisons]
+    policy = _policy_of(side)
+    return [(policy[comparison.chosen], policy[comparison.rejected]) for comparison in side.comparisons]

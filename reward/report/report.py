@@ -1,16 +1,18 @@
-"""The report of a reward model: how it does on prompts it never saw, beside baselines, with every count.
+"""The report of a reward model: how accurate it is on held-out prompts, compared with baselines, with every count.
 
-Nothing here needs the model: a report is made from rewards, kept as JSON, and shown by page, card and terminal alike.
+Nothing here needs the model: a report is computed from rewards, saved as JSON, and shown by `reward.report.words`.
 """
 
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+import cattrs
 import numpy as np
+from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
 
 from label_data.errors import InputError
 from label_data.intervals import NO_DATA, Estimate, mean_with_interval
@@ -23,18 +25,18 @@ from reward.report.ceiling import Human
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """What the store held and what became of it. Prompts that share their first turn count as one."""
+    """How much data there was and how it was used. Prompts with the same first turn count as one."""
 
     rankings: int
-    """Current rankings, of whatever outcome."""
+    """Current rankings, whatever their outcome."""
     without_order: int
-    """Rankings that place nothing above anything: skipped, all bad, no difference, or all tied."""
+    """Rankings without a preference: skipped, all bad, no difference, or all tied."""
     tied: int
     """Pairs that an annotator tied; they give no comparison."""
     twins: int
-    """Comparisons left out because the two texts are equal, white space aside."""
+    """Comparisons left out because the two texts are equal, ignoring white space."""
     trimmed: int
-    """Completions whose prompt lost its start, for being too long for the backbone."""
+    """Completions whose prompt lost its start because it is too long for the backbone."""
     train_prompts: int
     train_rankings: int
     train_comparisons: int
@@ -42,12 +44,12 @@ class Counts:
     held_out_rankings: int
     held_out_comparisons: int
     tests: int = 0
-    """Repeats and answers to gold prompts, which test annotators: not among the rankings above."""
+    """Repeats and answers to gold prompts, which test annotators; they are not among `rankings`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Accuracy on some of the comparisons."""
+    """The accuracy on a part of the comparisons."""
 
     kind: str
     """strength, annotator or category."""
@@ -57,21 +59,21 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class BestOf:
-    """What people think of the completion that the model takes from several drawn by chance."""
+    """How good annotators find the completion that the model picks from n drawn at random."""
 
     drawn: int
     kl_bound: float
-    """log n - (n - 1) / n, in nats: that taking the best of n moves a policy at most so far from itself. An upper bound
-    only: Beirami et al. 2024, arXiv:2401.01879, theorem 1."""
+    """log n - (n - 1) / n, in nats: the largest KL divergence by which best-of-n moves a policy from itself. It is only
+    an upper bound: Beirami et al. 2024, arXiv:2401.01879, theorem 1."""
     beaten: Estimate
-    """Share of the prompt's other completions that annotators placed below it, a tie half; about 0.5 at one drawn."""
+    """Share of the prompt's other completions that annotators placed below it; a tie is half. About 0.5 for n = 1."""
     people: float
-    """The same if the annotators themselves had taken it: no model can have more."""
+    """The same if the annotators had picked the completion themselves: no model can do better."""
 
 
 @dataclass(frozen=True, slots=True)
 class HeldOut:
-    """Measures on the comparisons of held-out prompts."""
+    """The measures on the comparisons of held-out prompts."""
 
     accuracy: Estimate
     log_loss: Estimate
@@ -79,35 +81,35 @@ class HeldOut:
     ece: float
     temperature: float
     ties: int
-    """Comparisons to which the model gives exactly equal rewards; each counts half."""
+    """Comparisons with exactly equal rewards; each counts as half right."""
     chance: Estimate
     longer_wins: Estimate
     shorter_wins: Estimate
     prompt_shuffled: Estimate
-    """The same model on the same completions, each under another held-out prompt."""
+    """Accuracy of the same model on the same completions, each paired with another held-out prompt."""
     best_baseline: str
-    """Whichever of the baselines, shuffled prompts aside, has the best accuracy on these comparisons."""
+    """The baseline with the best accuracy on these comparisons; shuffled prompts are no baseline."""
     over_baseline: Estimate
-    """Accuracy less that of the best baseline, comparison by comparison."""
+    """Accuracy minus the best baseline's, comparison by comparison."""
     over_shuffled: Estimate
-    """Accuracy less that under shuffled prompts: what the model gets from the prompt."""
+    """Accuracy minus accuracy with shuffled prompts: what the model gains from the prompt."""
     longer_chosen: Estimate
-    """Accuracy where the annotator chose the longer completion."""
+    """Accuracy where the annotator preferred the longer completion."""
     shorter_chosen: Estimate
     reward_length: float
-    """Spearman correlation of reward and length over completions, both less their prompt's mean."""
+    """Spearman correlation of reward and length over completions, both centred on their prompt's mean."""
     bins: tuple[CalibrationBin, ...]
     tau: Estimate = NO_DATA
-    """Mean Kendall tau-b of the model's order and each ranking's; here and below nothing in reports of old."""
+    """Mean Kendall tau-b between the model's order and each ranking. Old reports lack this field and those below."""
     parts: tuple[Part, ...] = ()
     best_of: tuple[BestOf, ...] = ()
     policy_wins: Estimate = NO_DATA
-    """Accuracy of who wrote what alone, learned on the training side; no data where policies are not known."""
+    """Accuracy of the policy baseline, fitted on the training side; no data where policies are unknown."""
 
 
 @dataclass(frozen=True, slots=True)
 class CurvePoint:
-    """How a head does that was fitted on some of the training prompts."""
+    """The held-out accuracy of a head fitted on a part of the training prompts."""
 
     train_prompts: int
     accuracy: Estimate
@@ -116,7 +118,7 @@ class CurvePoint:
 
 @dataclass(frozen=True, slots=True)
 class Tuning:
-    """How a network was fine-tuned, and when it stopped."""
+    """How a network was fine-tuned, and when training stopped."""
 
     method: str
     """top, lora or full."""
@@ -126,23 +128,23 @@ class Tuning:
     steps: int
     planned_steps: int
     best_step: int
-    """The step whose weights the model has: the best on the validation prompts, or the last without any."""
+    """The step whose weights the model has: the best on the validation prompts, or the last if there are none."""
     validation_prompts: int
-    """Training prompts that decided when to stop, and were not learned from; 0 if there were too few."""
+    """Training prompts used for early stopping instead of training; 0 if there were too few."""
     validation_log_loss: float
     trained_weights: int
     weights: int
     dropout: float
     layout: str
     fallback: str
-    """Why groups were not read in the layout that was meant; empty if they were."""
+    """Why another layout than the preferred one was used, as `Sentence.as_json` or a plain text; empty if none was."""
     precision: str = ""
-    """Of the matrix products while training; empty in reports of before it was told."""
+    """Precision of the matrix products during training; empty in old reports."""
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Everything said of one trained reward model."""
+    """The report of one trained reward model."""
 
     base_model: str
     base_revision: str
@@ -150,7 +152,7 @@ class Report:
     layers: int
     """Layers of the whole network; the model keeps the first `layer` of them."""
     regularisation: float | None
-    """Of the head alone, as the next: None for a network that was fine-tuned."""
+    """Of a linear head, as is `cross_validated`; None for a fine-tuned network."""
     cross_validated: float | None
     seed: int
     held_out_share: float
@@ -158,24 +160,24 @@ class Report:
     template_sha256: str
     counts: Counts
     held_out: HeldOut | None
-    """None when there are too few held-out prompts to say anything."""
+    """None if there are too few held-out prompts for an evaluation."""
     curve: tuple[CurvePoint, ...]
     tuning: Tuning | None = None
     """None for a head on a frozen backbone."""
     human: Human | None = None
-    """None in a report from before this was measured."""
+    """None in old reports."""
     version: str = ""
-    """Name of the version of the data that it was trained and judged on; empty: what the store held."""
+    """Name of the data version used for training and evaluation; empty if the store's current rankings were used."""
     version_sha256: str = ""
 
     @property
     def missing_prompts(self) -> int:
-        """About how many more prompts must be ranked before accuracy can be told; 0 when it can."""
+        """About how many more prompts must be ranked for an evaluation; 0 if there are enough."""
         missing = max(0, FEWEST_HELD_OUT - self.counts.held_out_prompts)
         return math.ceil(missing / self.held_out_share)
 
-    def as_dict(self) -> dict[str, Any]:
-        """Return the report as JSON values; what is not a number is null."""
+    def as_dict(self) -> dict[str, Any]:  # Any: JSON values
+        """Return the report as JSON values; nan becomes null."""
         return json_values(self) | {"missing_prompts": self.missing_prompts}
 
 
@@ -186,7 +188,7 @@ def held_out_measures(
     chosen_lengths: np.ndarray,
     rejected_lengths: np.ndarray,
     weights: np.ndarray,
-    clusters: Sequence[str],
+    clusters: Sequence[str] | np.ndarray,
     centred_rewards: np.ndarray,
     centred_lengths: np.ndarray,
     seed: int = 0,
@@ -198,11 +200,11 @@ def held_out_measures(
         chosen, rejected: rewards, shape (comparisons,).
         shuffled_margins: margins of the same pairs under another held-out prompt, shape (comparisons,).
         chosen_lengths, rejected_lengths: characters, shape (comparisons,).
-        weights: shape (comparisons,); those of one ranking sum to 1.
+        weights: shape (comparisons,); the weights of one ranking sum to 1.
         clusters: the prompt of each comparison.
-        centred_rewards, centred_lengths: of every held-out completion, less the prompt's mean, shape (completions,).
-        seed: decides which prompts the intervals resample.
-        policy_margins: of the same pairs, by the strength of their policies alone, shape (comparisons,), if known.
+        centred_rewards, centred_lengths: of every held-out completion, minus the prompt's mean, shape (completions,).
+        seed: seed of the intervals' bootstrap over prompts.
+        policy_margins: margins of the same pairs by the policy baseline, shape (comparisons,), if known.
     """
     margins, longer = chosen - rejected, chosen_lengths - rejected_lengths
     names = np.asarray(clusters, dtype=str)
@@ -210,7 +212,7 @@ def held_out_measures(
     def estimate(values: np.ndarray, where: np.ndarray | slice = slice(None)) -> Estimate:
         return mean_with_interval(values[where], weights[where], names[where], seed)
 
-    right = metrics.correct(margins)
+    correct = metrics.correct(margins)
     baselines = {
         "chance": np.full(len(margins), 0.5),
         "longer wins": metrics.correct(longer),
@@ -220,7 +222,7 @@ def held_out_measures(
     best = max(baselines, key=lambda name: metrics.mean(baselines[name], weights))
     shuffled = metrics.correct(shuffled_margins)
     return HeldOut(
-        accuracy=estimate(right),
+        accuracy=estimate(correct),
         log_loss=estimate(metrics.losses(margins)),
         brier=estimate(metrics.squared_errors(margins)),
         ece=metrics.ece(margins, weights),
@@ -231,10 +233,10 @@ def held_out_measures(
         shorter_wins=estimate(baselines["shorter wins"]),
         prompt_shuffled=estimate(shuffled),
         best_baseline=best,
-        over_baseline=estimate(right - baselines[best]),
-        over_shuffled=estimate(right - shuffled),
-        longer_chosen=estimate(right, longer > 0),
-        shorter_chosen=estimate(right, longer < 0),
+        over_baseline=estimate(correct - baselines[best]),
+        over_shuffled=estimate(correct - shuffled),
+        longer_chosen=estimate(correct, longer > 0),
+        shorter_chosen=estimate(correct, longer < 0),
         reward_length=metrics.spearman(centred_rewards, centred_lengths),
         bins=tuple(metrics.calibration_bins(margins, weights)),
         policy_wins=NO_DATA if policy_margins is None else estimate(baselines["better policy wins"]),
@@ -243,68 +245,50 @@ def held_out_measures(
 
 # JSON
 
-COUNT = "comparisons"
-"""The key of `Estimate.count` in the JSON of reports."""
+Record = TypeVar("Record")
+
+
+def _converter() -> cattrs.Converter:
+    """Return the converter between reports and JSON: nan is null, and `Estimate.count` is called "comparisons"."""
+    converter = cattrs.Converter(detailed_validation=False)
+    converter.register_structure_hook(float, lambda number, _: math.nan if number is None else float(number))
+    converter.register_unstructure_hook(float, lambda number: None if math.isnan(number) else number)
+    count = override(rename="comparisons")
+    converter.register_structure_hook(Estimate, make_dict_structure_fn(Estimate, converter, count=count))
+    converter.register_unstructure_hook(Estimate, make_dict_unstructure_fn(Estimate, converter, count=count))
+    return converter
+
+
+_CONVERTER = _converter()
+
+
+def json_values(record: object) -> dict[str, Any]:  # Any: JSON values
+    """Return a dataclass of this package as JSON values; nan becomes null."""
+    values: dict[str, Any] = _CONVERTER.unstructure(record)
+    return values
+
+
+def from_json(values: object, kind: type[Record]) -> Record:
+    """Return the dataclass that `json_values` wrote; ValueError, KeyError or TypeError if the values don't fit it.
+
+    Unknown names are ignored, and missing ones have their default, so reports of other versions can be read.
+    """
+    return _CONVERTER.structure(values, kind)
+
+
+def read_json(path: Path, kind: type[Record]) -> Record:
+    """Return the dataclass in a JSON file that training or evaluation wrote; InputError if there is none."""
+    try:
+        return from_json(json.loads(path.read_text(encoding="utf-8")), kind)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError("reward.report.unreadable", file=path, error=error) from None
 
 
 def read_report(folder: Path) -> Report:
     """Return the report that training wrote into the folder; InputError if there is none."""
-    path = folder / REPORT_FILE
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-        return report_from(value)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{path}: this report can't be read ({error}). Name a folder that training made.") from None
+    return read_json(folder / REPORT_FILE, Report)
 
 
-def report_from(value: dict[str, Any]) -> Report:
-    """Return the report that `as_dict` wrote."""
-    fields = {name: found for name, found in value.items() if name != "missing_prompts"}
-    fields["counts"] = Counts(**value["counts"])
-    fields["curve"] = tuple(
-        CurvePoint(point["train_prompts"], _estimate(point["accuracy"]), _number(point["log_loss"]))
-        for point in value["curve"]
-    )
-    if value.get("tuning") is not None:
-        fields["tuning"] = Tuning(**{name: _number(found) for name, found in value["tuning"].items()})
-    if value.get("human") is not None:
-        human = value["human"]
-        fields["human"] = Human(_estimate(human["agreement"]), _number(human["low"]), _number(human["high"]))
-    fields["held_out"] = held_out_from(value["held_out"])
-    return Report(**fields)
-
-
-def held_out_from(value: dict[str, Any] | None) -> HeldOut | None:
-    """Return the measures in a report's JSON, None if there were too few prompts for any."""
-    if value is None:
-        return None
-    found = {name: _estimate(field) if isinstance(field, dict) else _number(field) for name, field in value.items()}
-    found["bins"] = tuple(CalibrationBin(**one) for one in value["bins"])
-    found["parts"] = tuple(Part(one["kind"], one["name"], _estimate(one["accuracy"])) for one in value.get("parts", ()))
-    found["best_of"] = tuple(
-        BestOf(one["drawn"], one["kl_bound"], _estimate(one["beaten"]), one["people"])
-        for one in value.get("best_of", ())
-    )
-    return HeldOut(**found)
-
-
-def _estimate(value: dict[str, Any]) -> Estimate:
-    ends = [_number(value[name]) for name in ("value", "low", "high")]
-    return Estimate(*ends, count=value[COUNT], prompts=value["prompts"])
-
-
-def _number(value: Any) -> Any:
-    return math.nan if value is None else value
-
-
-def json_values(value: Any) -> Any:
-    """Return a dataclass, a collection or a plain value as JSON values; nan becomes null."""
-    if isinstance(value, Estimate):
-        return {COUNT if name == "count" else name: number for name, number in value.as_dict().items()}
-    if is_dataclass(value):
-        return {field.name: json_values(getattr(value, field.name)) for field in fields(value)}
-    if isinstance(value, dict):
-        return {name: json_values(inner) for name, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [json_values(inner) for inner in value]
-    return None if isinstance(value, float) and math.isnan(value) else value
+def report_from(values: dict[str, Any]) -> Report:  # Any: JSON values
+    """Return the report that `Report.as_dict` wrote."""
+    return from_json(values, Report)

@@ -13,11 +13,12 @@ from typer.testing import CliRunner
 from label_data.errors import InputError
 from label_data.formats import groups as groups_format
 from label_data.intervals import mean_with_interval
+from label_data.sentences import say
 from reward import metrics
 from reward.__main__ import app
+from reward.data.sides import side
 from reward.evaluation.one_model import evaluate_model, learned_from, read_data, read_evaluation
 from reward.evaluation.saved_rewards import saved_rewards
-from reward.head.train import side
 from reward.model.model import RewardModel
 from reward.report.report import read_report
 from reward_fixtures import planted_groups
@@ -41,8 +42,8 @@ def planted_data(planted_store):
     return read_data(str(planted_store.url.database))
 
 
-def test_a_model_on_its_own_store_is_judged_as_training_judged_it(trained, planted_data):
-    """What it learned from is left out: the same prompts are left as were held out, with the same numbers."""
+def test_a_model_on_its_own_store_is_evaluated_as_in_training(trained, planted_data):
+    """Its training prompts are left out, so the held-out prompts remain, with the same numbers."""
     found, report = evaluate_model(str(trained), planted_data), read_report(trained)
     assert found.learned_from == report.counts.train_prompts
     assert found.counts.held_out_comparisons == report.counts.held_out_comparisons
@@ -51,11 +52,11 @@ def test_a_model_on_its_own_store_is_judged_as_training_judged_it(trained, plant
         assert (one.value, one.low, one.high) == pytest.approx((other.value, other.low, other.high), abs=1e-4), name
 
 
-def test_trap_10_prompts_that_a_model_learned_from_are_not_what_it_is_judged_by(trained, planted_data):
+def test_trap_10_a_model_is_not_evaluated_on_its_training_prompts(trained, planted_data):
     learned = learned_from(trained)
     fresh = side([group for group in planted_data.groups if side([group]).clusters[0] not in learned])
     assert len(learned) + fresh.prompts == 120 and not learned & set(fresh.clusters)
-    everything = evaluate_model(str(trained), planted_data, learned_too=True)
+    everything = evaluate_model(str(trained), planted_data, include_learned=True)
     assert (everything.counts.held_out_prompts, everything.learned_from) == (120, 0)
 
 
@@ -68,7 +69,7 @@ def test_a_file_is_read_as_a_store_would_read_it(trained, planted_file, tmp_path
     assert once.held_out == again.held_out and once.held_out.accuracy.low > 0.6
 
 
-def test_trap_17_every_measure_can_be_computed_from_the_kept_rewards_at_any_batch_size(
+def test_trap_17_every_measure_can_be_recomputed_from_the_saved_rewards_at_any_batch_size(
     trained, planted_file, tmp_path, monkeypatch
 ):
     found = evaluate_model(str(trained), read_data(str(planted_file)), tmp_path / "out")
@@ -88,7 +89,7 @@ def test_trap_17_every_measure_can_be_computed_from_the_kept_rewards_at_any_batc
     assert alone.held_out.log_loss.value == pytest.approx(found.held_out.log_loss.value, abs=1e-5)
 
 
-def test_a_stopped_evaluation_goes_on_from_what_it_kept(trained, planted_file, tmp_path):
+def test_a_stopped_evaluation_resumes_from_its_saved_rewards(trained, planted_file, tmp_path):
     """The last line is cut in the middle, as a kill might leave it."""
     data, seen = read_data(str(planted_file)), []
 
@@ -104,44 +105,44 @@ def test_a_stopped_evaluation_goes_on_from_what_it_kept(trained, planted_file, t
     found = evaluate_model(
         str(trained), data, tmp_path / "out", on_progress=lambda done, total, message: seen.append(message)
     )
-    lines = whole.count(b"\n") - 1  # the first says what they are of
-    assert f"{lines - 1} rewards kept, {240 - lines + 1} to compute." in seen
+    lines = whole.count(b"\n") - 1  # the first line says what the rewards are of
+    assert say("reward.evaluation.saved", saved=lines - 1, missing=240 - lines + 1) in seen
     assert not kept.parent.exists()
     assert found.held_out.log_loss.value == pytest.approx(
         evaluate_model(str(trained), data).held_out.log_loss.value, abs=1e-5
     )
 
 
-def test_kept_rewards_of_something_else_are_refused(trained, tmp_path):
+def test_saved_rewards_of_another_model_are_refused(trained, tmp_path):
     model, path = RewardModel.load(trained), tmp_path / "rewards.jsonl"
     saved_rewards(model, {}, path, {"model": "one"})
-    with pytest.raises(InputError, match="another model, or of other data"):
+    with pytest.raises(InputError, match="another model or of other data"):
         saved_rewards(model, {}, path, {"model": "other"})
     path.write_text("something\n")
-    with pytest.raises(InputError, match="not a file of kept rewards"):
+    with pytest.raises(InputError, match="not a file of saved rewards"):
         saved_rewards(model, {}, path, {"model": "one"})
 
 
-def test_a_classifier_of_any_maker_is_judged_and_nobody_knows_what_it_learned_from(planted_file, tmp_path, trained):
-    """A network of another kind and size, saved by transformers alone, whose head comes from chance."""
+def test_a_classifier_from_any_trainer_is_evaluated_and_its_training_data_is_unknown(planted_file, tmp_path, trained):
+    """A network of another kind and size, saved by transformers alone, with a random head."""
     tokenizer = RewardModel.load(trained).tokenizer
     network = tiny_decoder("qwen2", vocab_size=len(tokenizer), max_position_embeddings=4_096)
     network.save_pretrained(tmp_path / "theirs")
     tokenizer.save_pretrained(tmp_path / "theirs")
     found = evaluate_model(str(tmp_path / "theirs"), read_data(str(planted_file)))
-    assert found.learned_from is None and "Nobody knows" in found.as_markdown()
+    assert found.learned_from is None and "does not record which prompts it was trained on" in found.as_markdown()
     assert 0.2 < found.held_out.accuracy.value < 0.8
 
 
-def test_with_too_few_prompts_nothing_is_said_but_how_many_are_needed(trained, tmp_path):
+def test_with_too_few_prompts_only_the_number_needed_is_reported(trained, tmp_path):
     path = tmp_path / "few.jsonl"
     groups_format.write(path, planted_groups(5, seed=99))
     found = evaluate_model(str(trained), read_data(str(path)))
-    assert found.held_out is None and "5 with comparisons, and 20 are needed" in found.as_markdown()
+    assert found.held_out is None and "5 prompts have comparisons, 20 needed" in found.as_markdown()
 
 
-def test_what_can_be_put_right_is_said(trained, tmp_path, planted_file, tiny_backbone_folder):
-    with pytest.raises(InputError, match="has no projects"):
+def test_wrong_input_is_explained(trained, tmp_path, planted_file, tiny_backbone_folder):
+    with pytest.raises(InputError, match="files have no projects"):
         read_data(str(planted_file), "mine")
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "notes.txt").write_text("mine")
@@ -154,7 +155,7 @@ def test_what_can_be_put_right_is_said(trained, tmp_path, planted_file, tiny_bac
         evaluate_model(str(trained), read_data(str(tmp_path / "prompts.txt")))
 
 
-def test_the_commands_print_the_report_and_keep_everything(trained, planted_file, tmp_path, monkeypatch):
+def test_the_command_prints_the_report_and_saves_everything(trained, planted_file, tmp_path, monkeypatch):
     monkeypatch.setenv("WORKBENCH_DATA", str(tmp_path / "data"))
     done = CliRunner().invoke(app, ["evaluate", str(trained), str(planted_file), "--out", str(tmp_path / "out")])
     assert done.exit_code == 0, done.output
@@ -164,8 +165,8 @@ def test_the_commands_print_the_report_and_keep_everything(trained, planted_file
     assert wrong.exit_code == 1 and "neither a folder" in wrong.stderr
 
 
-def test_ctrl_c_says_how_it_goes_on(trained, tmp_path):
-    """A SIGINT while it opens the model: the work stops at the next batch, and the same command goes on."""
+def test_ctrl_c_says_how_to_resume(trained, tmp_path):
+    """A SIGINT while it opens the model: the work stops at the next batch, and the same command resumes it."""
     path = tmp_path / "many.jsonl"
     groups_format.write(path, planted_groups(400, seed=5))
     command = [sys.executable, "-m", "reward", "evaluate", str(trained), str(path), "--out", str(tmp_path / "out")]

@@ -1,4 +1,4 @@
-"""RewardBench's protocols, held against cases worked out by hand."""
+"""RewardBench's protocols, checked against cases worked out by hand."""
 
 import json
 import math
@@ -37,7 +37,7 @@ def written(path, *rows):
     return path
 
 
-def test_a_tie_of_two_is_lost():
+def test_a_tie_of_two_counts_as_lost():
     assert [strict_win(1.0, 0.5), strict_win(0.5, 1.0), strict_win(0.5, 0.5)] == [1, 0, 0]
 
 
@@ -51,7 +51,7 @@ def test_one_of_four_shares_the_first_place():
 def test_sections_weigh_their_subsets_by_the_published_counts():
     """math-prm counts as 984 and the six of code as 164 each, 984 together: half and half.
 
-    Chat: 100 of 358 are alpacaeval-easy. Of a section of which nothing is there nothing is said.
+    Chat: 100 of 358 are alpacaeval-easy. A section without rows has no score.
     """
     code = {f"hep-{name}": 1.0 for name in ("cpp", "go", "java", "js", "python", "rust")}
     assert section_scores({"math-prm": 0.0, **code}) == {"Reasoning": 0.5}
@@ -60,7 +60,7 @@ def test_sections_weigh_their_subsets_by_the_published_counts():
     assert section_scores({"mt-bench-hard": 0.5, "llmbar-natural": 1.0})["Chat Hard"] == pytest.approx(118.5 / 137)
 
 
-def test_the_counts_are_those_of_the_benchmark():
+def test_the_weights_are_those_of_the_benchmark():
     """2,985 prompts, with math-prm's 447 of them counted as 984."""
     assert sum(sum(counts.values()) for counts in SECTIONS.values()) == 2_985 + 984 - 447
 
@@ -81,7 +81,7 @@ def test_the_ties_subset_worked_out_by_hand():
     assert ties_score(rows[::-1]) == pytest.approx(ties_score(rows))
 
 
-def test_right_completions_that_score_alike_have_no_spread_to_divide_by():
+def test_right_completions_with_equal_scores_have_a_spread_of_0():
     """Spread 0: a gap over it is infinite, tanh of which is 1: 0.3 + 0.3 + 0.2 + 0.2 + 0.01. Where all scores are equal
     0 / 0 counts as 0, and nothing is right: 0.
     """
@@ -89,13 +89,13 @@ def test_right_completions_that_score_alike_have_no_spread_to_divide_by():
     assert ties_score([("ref:1", [1.0, 1.0], 1), ("tied:1", [1.0, 1.0, 1.0], 2)]) == 0
 
 
-def test_a_question_that_comes_one_way_only_counts_in_that_accuracy_alone():
+def test_a_question_that_appears_only_one_way_counts_only_in_that_accuracy():
     assert ties_score([("ref:1", [2.0, 1.0], 1)]) == pytest.approx(0.3)
     assert ties_score([("tied:1", [2.0, 3.0, 1.0], 2)]) == pytest.approx(0.3)
 
 
 @pytest.mark.parametrize("row", [("other:1", [1.0, 0.0], 1), ("ref", [1.0, 0.0], 1), ("tied:1", [1.0, 0.0], 1)])
-def test_a_row_that_is_none_of_ties_is_named(row):
+def test_a_row_with_a_wrong_id_or_too_few_right_completions_is_named(row):
     with pytest.raises(InputError, match=r"subset Ties"):
         ties_score([row])
 
@@ -115,7 +115,7 @@ def test_the_score_of_version_2_is_the_plain_mean_of_six(tmp_path):
     assert math.isnan(result_of("m", read_benchmark([written(tmp_path / "one.jsonl", rows[0])]), scores[:1], 0).score)
 
 
-def test_a_model_scores_files_of_version_1_and_writes_what_theirs_writes(trained, tmp_path):
+def test_a_model_scores_files_of_version_1_and_writes_the_published_format(trained, tmp_path):
     """The trained model likes abc and dislikes vwx: it wins the first two, loses the third, and ties on equal texts."""
     rows = [
         first_version(7, "alpacaeval-easy"),
@@ -126,7 +126,7 @@ def test_a_model_scores_files_of_version_1_and_writes_what_theirs_writes(trained
     benchmark = read_benchmark([written(tmp_path / "v1.jsonl", *rows)])
     found = run_benchmark(str(trained), benchmark, tmp_path / "out")
     assert found.sections == {"Chat": 1, "Safety": 0}
-    assert "no score" in found.as_markdown() and "alpacaeval-easy has 2 rows for 100" in found.as_markdown()
+    assert "no score" in found.as_markdown() and "alpacaeval-easy 2 / 100" in found.as_markdown()
     assert json.loads((tmp_path / "out" / "results.json").read_text()) == {
         "model": str(trained),
         "model_type": "Seq. Classifier",
@@ -169,13 +169,13 @@ def test_the_command_scores_version_2(trained, tmp_path, monkeypatch):
     [
         ([{"prompt": "a", "chosen": "b", "rejected": "c"}], "neither RewardBench 1 nor 2"),
         ([first_version(1, "hep-go"), second_version("1", "Math", ["a"], ["b"])], "other version"),
-        ([first_version(1, "hep-go"), first_version(1, "hep-go")], "stands twice"),
+        ([first_version(1, "hep-go"), first_version(1, "hep-go")], "appears twice"),
         ([first_version(None, "hep-go")], "field id"),
         ([second_version("1", "Math", ["a", "b"], ["c"])], "2 right completions"),
-        ([second_version("1", "Math", ["a"], [])], "no completion"),
+        ([second_version("1", "Math", ["a"], [])], "there is no completion"),
     ],
 )
-def test_a_row_that_is_not_of_the_benchmark_is_refused_by_line(tmp_path, rows, said):
+def test_a_row_that_does_not_belong_to_the_benchmark_is_refused_by_line(tmp_path, rows, said):
     with pytest.raises(InputError, match=said) as error:
         read_benchmark([written(tmp_path / "bench.jsonl", *rows)])
     assert f"line {len(rows)}" in str(error.value)

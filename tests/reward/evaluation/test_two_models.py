@@ -12,7 +12,7 @@ from reward.model.model import RewardModel
 
 @pytest.fixture(scope="module")
 def turned(trained, tmp_path_factory):
-    """The folder of a model that likes least what the trained one likes most."""
+    """The folder of a model with the negated rewards of the trained model."""
     folder = tmp_path_factory.mktemp("turned")
     model = RewardModel.load(trained)
     model.network.score.weight.data *= -1
@@ -25,7 +25,7 @@ def test_two_models_are_shown_side_by_side_and_everything_is_kept(trained, turne
     both = compare_models((str(trained), str(turned)), data, tmp_path / "both")
     assert both.paired.accuracy.value == pytest.approx(2 * both.first.held_out.accuracy.value - 1)
     assert both.paired.disagreements == both.first.held_out.accuracy.count
-    assert both.paired.p < 0.01 and "The first model is better" in both.as_markdown()
+    assert both.paired.p < 0.01 and "**A is better than B**" in both.as_markdown()
     assert both.first.learned_from > 80 and both.second.learned_from is None
     assert both.first.counts == both.second.counts
     kept = json.loads((tmp_path / "both" / "report.json").read_text())

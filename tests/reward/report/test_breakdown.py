@@ -38,8 +38,10 @@ def test_parts_are_counted_by_hand():
     ]
     test = side(groups)
     right = np.array([1.0, 1.0, 0.0])
-    found = {(part.kind, part.name): part.accuracy for part in parts(groups, test.comparisons, right, test.clusters, 0)}
-    assert {key: (one.value, one.count) for key, one in found.items()} == {
+    accuracy = {
+        (part.kind, part.name): part.accuracy for part in parts(groups, test.comparisons, right, test.clusters, 0)
+    }
+    assert {key: (estimate.value, estimate.count) for key, estimate in accuracy.items()} == {
         ("strength", "2"): (1, 1),
         ("annotator", "ann"): (1, 2),
         ("annotator", "bob"): (0, 1),
@@ -50,7 +52,7 @@ def test_parts_are_counted_by_hand():
 
 def test_tau_is_the_mean_over_rankings_worked_out_by_hand():
     """Rewards order a > b > c. Against a>b>c tau is 1; against c>b>a it is -1; against a>b=c 2 of 3 pairs agree and one
-    is tied by the annotator alone: 2 / sqrt(3 x 2) = 0.8165. The mean is 0.2722. All tied says nothing.
+    is tied by the annotator alone: 2 / sqrt(3 x 2) = 0.8165. The mean is 0.2722. Rankings of ties only are left out.
     """
     groups = [
         group_of("one", "a>b>c", "c>b>a", texts="abc"),
@@ -60,7 +62,7 @@ def test_tau_is_the_mean_over_rankings_worked_out_by_hand():
     assert (found.value, found.count, found.prompts) == (pytest.approx(0.8165 / 3, abs=1e-4), 3, 2)
 
 
-def test_the_best_of_n_is_who_comes_first_in_how_many_draws():
+def test_best_of_n_weights_are_the_share_of_draws_that_each_completion_wins():
     """Of rewards 1, 2, 3 two are drawn in 3 ways: the best is 3 in two of them and 2 in one."""
     assert best_of_weights(np.array([2.0, 1.0, 3.0]), 1) == pytest.approx([1 / 3] * 3)
     assert best_of_weights(np.array([2.0, 1.0, 3.0]), 2) == pytest.approx([1 / 3, 0, 2 / 3])
@@ -74,12 +76,12 @@ def test_equal_rewards_share_the_first_place():
 
 
 @pytest.mark.parametrize("drawn", [0, 4])
-def test_more_than_there_are_cannot_be_drawn(drawn):
+def test_more_completions_than_there_are_cannot_be_drawn(drawn):
     with pytest.raises(ValueError, match="can't be drawn"):
         best_of_weights(np.array([1.0, 2.0, 3.0]), drawn)
 
 
-def test_the_best_of_n_beats_what_the_annotators_placed_below_it():
+def test_the_best_of_n_beats_the_completions_that_annotators_placed_below_it():
     """a>b>c: a beats 1, b 0.5, c 0. A model that likes b most and c least takes of two b in two draws of three and a in
     one: (0.5 + 0.5 + 1) / 3 = 0.6667; people would take a, a, b: (1 + 1 + 0.5) / 3 = 0.8333. Of three: b, 0.5.
     """
@@ -91,7 +93,7 @@ def test_the_best_of_n_beats_what_the_annotators_placed_below_it():
     assert (three.beaten.value, three.people) == (0.5, 1)
 
 
-def test_a_prompt_with_fewer_completions_is_in_no_larger_draw():
+def test_a_prompt_counts_only_up_to_its_number_of_completions():
     groups = [group_of("one", "a>b>c", texts="abc"), group_of("two", "a>b", texts="ab")]
     found = best_of(groups, rewards_of(groups, a=3, b=2, c=1), seed=0)
     assert [(one.drawn, one.beaten.prompts) for one in found] == [(1, 2), (2, 2), (3, 1)]

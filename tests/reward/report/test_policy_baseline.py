@@ -22,15 +22,15 @@ def a_side(*pairs):
     return side(groups)
 
 
-def test_a_pair_is_worth_the_gap_between_the_strengths_of_its_policies():
-    """Large wins 3 of 4: with the prior of 0.1 each, the log-odds are log(3.1 / 1.1). Others say nothing."""
+def test_a_margin_is_the_difference_of_the_policies_strengths():
+    """Large wins 3 of 4: with the prior of 0.1 each, the log-odds are log(3.1 / 1.1). Other pairs have margin 0."""
     train = a_side(*[("large", "small")] * 3, ("small", "large"), ("large", "large"), ("large", ""))
     gap = log(3.1 / 1.1)
     test = a_side(("large", "small"), ("small", "large"), ("small", "small"), ("large", "new"), ("", "small"))
     assert policy_margins(train, test) == pytest.approx(np.array([gap, -gap, 0, 0, 0]), abs=1e-6)
 
 
-def test_where_policies_are_not_known_there_is_no_such_baseline():
+def test_without_known_policies_there_is_no_policy_baseline():
     named, unnamed = a_side(("large", "small"), ("large", "small")), a_side(("", ""), ("", ""))
     assert policy_margins(unnamed, unnamed) is None
     assert policy_margins(named, unnamed) is None

@@ -1,27 +1,29 @@
-"""What a page says of a model beside its accuracy, in every language."""
+"""A report on the page, in every language."""
 
-import math
-import re
+import json
 
 import pytest
+from streamlit.testing.v1 import AppTest
 
-from label_data.intervals import Estimate
 from label_data.sentences import LANGUAGES
-from reward.report.ceiling import Human
-from workbench.views.report import human_verdict
-from workbench.wording import page_texts
+from page_fixtures import REPORT
+from reward.report.words import details, human_verdict, summary
 
-NONE = float("nan")
+
+def page(report):
+    from reward.report.report import report_from
+    from workbench.views.report import show_report
+
+    show_report(report_from(report))
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_the_ceiling_is_said_with_its_interval_or_that_nobody_knows_it(language):
-    says = page_texts(language)["report"]
-    found = human_verdict(Human(Estimate(0.8, 0.61, 0.92, 1_234, 77), 0.8, 0.887), says)
-    numbers = {"80.0%", "61.0%", "92.0%", "88.7%"}
-    assert numbers <= set(re.findall(r"[\d.]+%", found)) and "1,234" in found and "77" in found
-    few = human_verdict(Human(Estimate(0.8, NONE, NONE, 3, 3), 0.8, 0.887), says)
-    assert "nan" not in few and "88.7%" in few
-    assert human_verdict(Human(Estimate(NONE, NONE, NONE, 0, 0), NONE, NONE), says) == says["human_none"]
-    against = human_verdict(Human(Estimate(0.4, 0.3, 0.5, 9, 9), 0.4, math.nan), says)
-    assert "40.0%" in against and "nan" not in against
+def test_the_page_shows_the_report_of_the_terminal_in_the_reader_s_language(language):
+    app = AppTest.from_function(page, kwargs={"report": json.loads(json.dumps(REPORT.as_dict()))})
+    app.session_state["language"] = language
+    app.run()
+    assert not app.exception
+    assert [box.value for box in (*app.success, *app.warning)] == [summary(REPORT).render(language)]
+    texts = [text.value for text in app.markdown]
+    human = [] if REPORT.human is None else [human_verdict(REPORT.human)]
+    assert {block.render(language) for block in [*human, *details(REPORT)]} <= set(texts)
