@@ -15,7 +15,7 @@ from reward.finetuning.train import resume_tuning, tune_reward_model, unfinished
 from reward.model.model import RewardModel
 from reward.networks.backbones import load_model
 from reward.report.report import read_report
-from reward.report.words import report_markdown
+from reward.report.words import METHODS, report_markdown
 from reward.settings import Settings
 from reward_fixtures import planted_groups
 from stock_classifier import stock_rewards
@@ -77,7 +77,7 @@ def test_the_folder_holds_the_whole_network_and_says_how_it_was_made(tuned, meth
     trained = {"top": 4 * layer + 64 + 64, "lora": report.tuning.trained_weights}
     assert (report.layer, report.layers, report.tuning.weights) == (6, 6, 238_656)
     assert (report.tuning.method, report.tuning.trained_weights) == (method, trained[method])
-    assert f"by the method {method}: " in report_markdown(report)
+    assert f"by {METHODS[method]}: " in report_markdown(report)
     assert report_markdown(report) in (tuned / method / "README.md").read_text()
     facts = json.loads((tuned / method / "workbench.json").read_text())
     assert facts["settings"]["method"] == method and facts["data_sha256"] == report.data_sha256

@@ -83,7 +83,7 @@ def test_a_version_of_the_data_is_trained_on_instead_of_what_there_is_now(ranked
     assert latest_job(open_store(default_store()), "train", "default").arguments["version"] == "frozen"
     add_run(tmp_path, replace(REPORT, version="frozen"))
     ranked.run()
-    assert ", linear head on frozen, " in labelled(ranked.selectbox, "Runs").options[0]
+    assert ", linear head, version frozen, " in labelled(ranked.selectbox, "Runs").options[0]
 
 
 def test_how_often_a_project_trains_by_itself_is_set_on_its_page_and_asked_with_every_ranking(ranked):
@@ -138,10 +138,10 @@ def test_two_runs_are_compared_on_what_both_were_judged_by(ranked, tmp_path):
     add_run(tmp_path, TUNED, SECOND, rows=rows(*[1.0] * 8))
     open_page(ranked, "train")
     (said,) = [text.value for text in ranked.markdown if "is better than" in text.value]
-    assert said.startswith("**A is better than B**, by 100.0 points of accuracy")
-    assert "p = 0.0078" in said and "on 8 comparisons of 8 shared held-out prompts" in said
+    assert said.startswith("**A is better than B** by 100.0 points of accuracy")
+    assert "p = 0.0078" in said and "on 8 comparisons of 8 prompts" in said
     table = next(one.value for one in ranked.dataframe if "Run" in one.value)
-    assert table[["Run", "Method", "Accuracy (95 % interval)"]].values.tolist() == [
+    assert table[["Run", "Method", "Accuracy (95% CI)"]].values.tolist() == [
         ["A", "LoRA", "0.648 (0.598 to 0.698)"],
         ["B", "linear head", "0.648 (0.598 to 0.698)"],
     ]
@@ -161,7 +161,7 @@ def test_a_fine_tuned_run_says_how_it_was_made_and_shows_its_curves(ranked, tmp_
         file.write("\n")
     open_page(ranked, "train")
     texts = " ".join(shown(text) for text in ranked.markdown)
-    assert "4,900,000 of 135,000,000 weights" in texts and "those of step 60" in texts
+    assert "4,900,000 of 135,000,000 weights" in texts and "Weights: step 60," in texts
     assert "Step 60: validation log loss 0.610, accuracy 0.700" in " ".join(text.value for text in ranked.caption)
 
 
