@@ -17,7 +17,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GroupKFold
 from threadpoolctl import threadpool_limits
 
-from reward.head.covariance import over_prompts
+from reward.head.covariance import jackknife
 from reward.head.fitting import FOLDS, REGULARISATION, feature_scale, fit_head
 
 LAYERS, WIDTH = 4, 576
@@ -62,7 +62,7 @@ def main(
         weights, start = np.ones(number), time.perf_counter()
         head = fit_head(differences, weights, prompts)
         fitted = time.perf_counter()
-        over_prompts(differences[:, head.layer], weights, prompts, head, np.zeros(WIDTH))
+        jackknife(differences[:, head.layer], weights, prompts, head, np.zeros(WIDTH))
         ended = time.perf_counter()
         print(f"| {number:,} | {fitted - start:.2f} | {ended - fitted:.2f} | {ended - start:.2f} |")
     if stock:

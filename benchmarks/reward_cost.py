@@ -19,7 +19,7 @@ import torch
 import typer
 
 from label_data.settings import PACKAGED_MODEL
-from reward.finetuning.full_and_lora import with_head
+from reward.finetuning.full_and_lora import network_with_head
 from reward.networks.backbones import load_tokenizer, model_folder
 from reward.networks.batches import Input
 from reward.networks.ranked_network import RankedNetwork
@@ -75,7 +75,7 @@ def main(
     """Measure along K, P and C with the other two as usual; draw, and print a table."""
     folder = model_folder(PACKAGED_MODEL)
     tokenizer = load_tokenizer(folder)
-    network = with_head(folder, tokenizer.pad_token_id, Settings(method="full"))
+    network = network_with_head(folder, tokenizer.pad_token_id, Settings(method="full"))
     network.model.layers = network.model.layers[: 1 if quick else layers]
     ranked = RankedNetwork(network.train(), tokenizer.pad_token_id)
     figure, plots = plt.subplots(1, len(TRIED), figsize=(11, 3.6), layout="constrained", sharey=True)

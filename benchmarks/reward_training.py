@@ -93,9 +93,9 @@ def train_ours(
     folder: Path, groups: Sequence[Group], options: dict[str, Any], scratch: Path
 ) -> tuple[Any, Seconds, int]:
     """Return the trained network, what training took, and the tokens of one time over the rankings."""
-    from reward.finetuning.full_and_lora import fine_tunable
-    from reward.finetuning.lessons import judge
+    from reward.finetuning.full_and_lora import trainable_network
     from reward.finetuning.trainer import RankingTrainer, steps_of, training_arguments
+    from reward.finetuning.training_groups import training_group
     from reward.networks.backbones import load_tokenizer
     from reward.settings import Settings
 
@@ -107,8 +107,8 @@ def train_ours(
         centring=0.0,
     )
     tokenizer = load_tokenizer(folder)
-    judged = [found for group in groups if (found := judge(group, tokenizer, settings)) is not None]
-    ranked = fine_tunable(folder, tokenizer, settings)
+    judged = [found for group in groups if (found := training_group(group, tokenizer, settings)) is not None]
+    ranked = trainable_network(folder, tokenizer, settings)
     steps = steps_of(len(judged), settings)
     arguments = training_arguments(settings, scratch, len(steps), False, "cpu")
     arguments.save_strategy = "no"  # neither side is timed writing checkpoints

@@ -37,7 +37,7 @@ from reward import metrics
 from reward.data.sides import Side, side
 from reward.head.fitting import fit_head, fit_weights
 from reward.networks.backbones import load_config, load_model, load_tokenizer, model_folder
-from reward.networks.batches import BATCH_TOKENS, batches, encode, padded, prompts_read
+from reward.networks.batches import BATCH_TOKENS, after_cached_prompts, batches, encode, padded
 
 LONGEST = 256
 """Tokens that the encoder reads of a text: more than it was trained on gains nothing."""
@@ -68,7 +68,7 @@ def decoder_features(folder: Path, groups: Sequence[Group]) -> dict[str, Feature
         some = [inputs[at] for at in batch]
         shared = len({one.prompt for one in some}) < len(some)
         if shared:
-            arguments, last = prompts_read(network, some, tokenizer.pad_token_id)
+            arguments, last = after_cached_prompts(network, some, tokenizer.pad_token_id)
         else:
             arguments, last = padded(some, tokenizer.pad_token_id, network.device)
         hooks = [network.layers[layer - 1].register_forward_hook(keep) for layer in layers]

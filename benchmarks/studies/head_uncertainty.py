@@ -26,7 +26,7 @@ from scipy.special import expit
 from label_data.comparisons import split_by_prompt
 from reward import metrics
 from reward.evaluation.one_model import read_data
-from reward.head.covariance import over_prompts
+from reward.head.covariance import jackknife
 from reward.head.fitting import Head, feature_scale, fit_head, fit_weights
 from reward.head.train import side
 from reward.networks.batches import encode
@@ -39,7 +39,7 @@ Method = Callable[[np.ndarray, np.ndarray, np.ndarray, Head, np.ndarray], np.nda
 def by_prompts(
     differences: np.ndarray, weights: np.ndarray, clusters: np.ndarray, head: Head, asked: np.ndarray
 ) -> np.ndarray:
-    return over_prompts(differences, weights, clusters, head, np.zeros(differences.shape[1])).margin_deviations(asked)
+    return jackknife(differences, weights, clusters, head, np.zeros(differences.shape[1])).margin_deviations(asked)
 
 
 def by_laplace(differences: np.ndarray, weights: np.ndarray, _c: object, head: Head, asked: np.ndarray) -> np.ndarray:

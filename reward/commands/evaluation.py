@@ -37,10 +37,10 @@ def suspects(
             raise InputError(f"The share is {share}; give a number above 0 and at most 1, for example {SHARE}.")
         opened = open_store(store or default_store(), create=False)
         of_project = project_named(opened, project).id
-        from reward.head.suspects import find_doubts
+        from reward.head.suspects import find_suspects
 
         with stoppable(None), progress_bar() as show:
-            found = find_doubts(opened, of_project, share, backbone, seed, show)
+            found = find_suspects(opened, of_project, share, backbone, seed, show)
         for one in found.suspects:
             probability, said = exp(-one.disagreement), f"{one.contradicted} of {one.comparisons} comparisons"
             typer.echo(

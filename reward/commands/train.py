@@ -101,9 +101,9 @@ def train(
             typer.echo("Stopped. What was done is kept" + _how_to_go_on(out), err=True)
             raise typer.Exit(130) from None
     if found is None:  # another of the processes that train together says it
-        from reward.finetuning.train import leave_the_others
+        from reward.finetuning.train import end_process
 
-        leave_the_others()
+        end_process()
     from reward.report.words import report_markdown
 
     print_markdown(report_markdown(found))
@@ -124,26 +124,26 @@ def _trained(
     """Train by the method; what brings in torch, which takes seconds, is imported here: not for --help."""
     chosen = None if store is None or version else project_named(store, project).id
     if version:
-        from reward.data.versions import check_settings
+        from reward.data.versions import check_settings_for_version
 
-        check_settings(settings)
+        check_settings_for_version(settings)
     if store is not None and settings.method == "head":
         from reward.head.train import train_reward_model
 
         share = settings.held_out
         return train_reward_model(store, out, settings.backbone, settings.seed, share, show, chosen, version)
-    from reward.finetuning.train import resume_tuning, tune_reward_model
+    from reward.finetuning.train import fine_tune, resume_fine_tuning
 
     if store is None:
-        return resume_tuning(out, show)
-    return tune_reward_model(store, out, settings, show, chosen, version)
+        return resume_fine_tuning(out, show)
+    return fine_tune(store, out, settings, show, chosen, version)
 
 
 def _told_after_all(store: Store, found: "Report", out: Path) -> None:
     """Tell the store of a model that was resumed, which needs no store otherwise; say so if it has not the version."""
-    from reward.model.folder import tell_version
+    from reward.model.folder import register_with_version
 
-    if not tell_version(store, found, out):
+    if not register_with_version(store, found, out):
         typer.echo(f"This store has no version with the hash of {found.version}, so it does not know of the model.")
 
 

@@ -1,1 +1,1 @@
-"""The training side and the held-out side of a split."""
+"""The data to train on: the two sides of a split, of current rankings or of a version of the data."""

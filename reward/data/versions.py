@@ -1,4 +1,4 @@
-"""Training on a version of the data: its split, pairs, weights and margins, and the version told of the model."""
+"""Training on a version of the data: its split, comparisons, weights and margins."""
 
 import hashlib
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ import numpy as np
 
 from label_data.database.engine import Store
 from label_data.errors import InputError
-from label_data.records import Group
+from label_data.records import Comparison, Group
 from label_data.versions.pairs import TWINS
 from label_data.versions.version import (
     HELD_OUT,
@@ -18,77 +18,83 @@ from label_data.versions.version import (
     version_named,
 )
 from reward.data.sides import Side
-from reward.settings import DEFAULTS, Settings
+from reward.settings import DEFAULTS, Settings, flag_of
 
 
 @dataclass(frozen=True, slots=True)
-class Frozen:
-    """A version of the data as training needs it."""
+class TrainingVersion:
+    """A version of the data as training uses it."""
 
     name: str
     sha256: str
     held_out: float
     """Share of the prompts that is held out."""
-    twins: int
-    """Comparisons that it left out because the two texts are equal."""
-    prompts: tuple[VersionGroup, ...]
+    equal_texts: int
+    """Number of comparisons that the version left out because their two texts are equal."""
+    rows: tuple[VersionGroup, ...]
+    """One row per prompt, of both sides."""
 
     @property
     def groups(self) -> list[Group]:
-        """Everything in it, of both sides."""
-        return [one.group for one in self.prompts]
+        """The groups of both sides."""
+        return [row.group for row in self.rows]
 
-    def on(self, side: str) -> list[VersionGroup]:
-        """Return what is on one side."""
-        return [one for one in self.prompts if one.side == side]
+    def rows_of(self, side: str) -> list[VersionGroup]:
+        """Return the rows of one side."""
+        return [row for row in self.rows if row.side == side]
 
     @property
     def sides(self) -> tuple[Side, Side]:
-        """What is trained on, and what is held out."""
-        return _side(self.on(TRAIN)), _side(self.on(HELD_OUT))
+        """The training side and the held-out side."""
+        return _side(self.rows_of(TRAIN)), _side(self.rows_of(HELD_OUT))
 
-    def validation(self, share: float, seed: int) -> tuple[list[VersionGroup], list[VersionGroup]]:
-        """Return what is trained on in two parts, of which the second, about this share, says when to stop.
+    def split_validation(self, share: float, seed: int) -> tuple[list[VersionGroup], list[VersionGroup]]:
+        """Split the training rows into rows to fit and about this share of rows for early stopping.
 
-        Near-duplicates stay together here too.
+        Near-duplicates stay on the same side.
         """
-        parts: tuple[list[VersionGroup], list[VersionGroup]] = [], []
-        for one in self.on(TRAIN):
-            digest = hashlib.sha256(f"{seed}\n{one.family}".encode()).digest()
-            parts[int.from_bytes(digest[:8], "big") < share * 2**64].append(one)
-        return parts
+        fitted: list[VersionGroup] = []
+        validation: list[VersionGroup] = []
+        for row in self.rows_of(TRAIN):
+            digest = hashlib.sha256(f"{seed}\n{row.family}".encode()).digest()
+            part = validation if int.from_bytes(digest[:8], "big") < share * 2**64 else fitted
+            part.append(row)
+        return fitted, validation
 
 
-def _side(some: Sequence[VersionGroup]) -> Side:
-    with_some = [one for one in some if one.comparisons]
-    every = tuple(comparison for one in with_some for comparison in one.comparisons)
-    families = np.array([one.family for one in with_some for _ in one.comparisons], dtype=str)
-    return Side(tuple(one.group for one in with_some), every, families, np.array([one.weight for one in every]))
+def _side(rows: Sequence[VersionGroup]) -> Side:
+    kept: list[Group] = []
+    compared: list[Comparison] = []
+    families: list[str] = []
+    for row in rows:
+        if row.comparisons:
+            kept.append(row.group)
+            compared += row.comparisons
+            families += [row.family] * len(row.comparisons)
+    weights = np.array([comparison.weight for comparison in compared])
+    return Side(tuple(kept), tuple(compared), np.array(families, dtype=str), weights)
 
 
-def frozen_version(store: Store, name: str) -> Frozen:
-    """Return the version of this name, whole and with its hash proven.
+def training_version(store: Store, name: str) -> TrainingVersion:
+    """Return the version of this name, complete and with its hash verified.
 
-    Raises InputError if there is none, a ranking in it was withdrawn since, or the store is damaged.
+    Raises InputError if there is no such version, one of its rankings was withdrawn since, or the store is damaged.
     """
     version = version_named(store, name)
-    twins = version.manifest["left_out"].get(TWINS, 0)
-    return Frozen(name, version.sha256, version.recipe.held_out, twins, tuple(version_groups(store, version)))
+    equal_texts = version.manifest["left_out"].get(TWINS, 0)
+    rows = tuple(version_groups(store, version))
+    return TrainingVersion(name, version.sha256, version.recipe.held_out, equal_texts, rows)
 
 
-def check_settings(settings: Settings) -> None:
-    """Raise InputError at settings that a version of the data has decided already."""
-    decided = [name for name in ("held_out", "margin", "annotator_weights") if differs(settings, name)]
-    if decided:
-        flags = " and ".join(f"--{name.rstrip('s').replace('_', '-')}" for name in decided)
-        raise InputError(f"A version has its own split, weights and margins. Leave {flags} out.")
+def check_settings_for_version(settings: Settings) -> None:
+    """Raise InputError for settings that a version of the data has already decided."""
+    changed = [name for name in ("held_out", "margin", "annotator_weights") if is_changed(settings, name)]
+    if changed:
+        raise InputError("reward.data.decided_by_version", flags=", ".join(flag_of(name) for name in changed))
     if settings.loss == "plackett-luce":
-        raise InputError(
-            "plackett-luce learns from whole orders, and a version gives pairs. Use the loss bradley-terry, or "
-            "davidson with a version that keeps its ties."
-        )
+        raise InputError("reward.data.version_has_pairs")
 
 
-def differs(settings: Settings, name: str) -> bool:
-    """Was this set to something else than what it is by itself?"""
+def is_changed(settings: Settings, name: str) -> bool:
+    """Return whether the setting of this name differs from its default."""
     return bool(getattr(settings, name) != getattr(DEFAULTS, name))

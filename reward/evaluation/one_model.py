@@ -21,7 +21,7 @@ from label_data.store.stored_groups import groups as stored_groups
 from reward.data.sides import FEWEST_HELD_OUT, Side, side
 from reward.evaluation.saved_rewards import SavedRewards, saved_rewards
 from reward.file_names import LEARNED_FILE, REPORT_FILE, UNFINISHED
-from reward.model.folder import pretty
+from reward.model.folder import pretty_json
 from reward.model.model import RewardModel
 from reward.networks.backbones import model_folder, model_revision
 from reward.networks.batches import encode
@@ -310,7 +310,7 @@ def evaluation_of(
 
 def write_evaluation(folder: Path, evaluation: Evaluation, rewards: ModelRewards) -> None:
     """Write report, rewards and comparisons into an empty folder; every measure can be recomputed from the files."""
-    (folder / REPORT_FILE).write_text(pretty(evaluation.as_dict()), encoding="utf-8")
+    (folder / REPORT_FILE).write_text(pretty_json(evaluation.as_dict()), encoding="utf-8")
     (folder / WORDS_FILE).write_text(evaluation.as_markdown() + "\n", encoding="utf-8")
     with (folder / REWARDS_FILE).open("w", encoding="utf-8") as file:
         file.writelines(rewards.own.lines())

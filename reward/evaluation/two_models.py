@@ -26,7 +26,7 @@ from reward.evaluation.one_model import (
     write_evaluation,
 )
 from reward.file_names import REPORT_FILE
-from reward.model.folder import pretty
+from reward.model.folder import pretty_json
 from reward.networks.backbones import model_folder
 from reward.progress import OnProgress, silent
 from reward.report.paired_test import Paired, paired_difference
@@ -150,7 +150,7 @@ def compare_models(
 
 def _write(out: Path, comparison: ModelComparison, rewards: Sequence[ModelRewards]) -> None:
     with whole_folder(out) as folder:
-        (folder / REPORT_FILE).write_text(pretty(comparison.as_dict()), encoding="utf-8")
+        (folder / REPORT_FILE).write_text(pretty_json(comparison.as_dict()), encoding="utf-8")
         (folder / WORDS_FILE).write_text(comparison.as_markdown() + "\n", encoding="utf-8")
         evaluations = (comparison.first, comparison.second)
         for label, evaluation, of_model in zip(("first", "second"), evaluations, rewards, strict=True):

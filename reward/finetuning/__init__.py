@@ -1,1 +1,1 @@
-"""Fine-tuning: losses, trainer, checkpoints, and the methods LoRA, full and last layers."""
+"""Fine-tuning: training groups, losses, the trainer, checkpoints, and the methods full, LoRA and last layers."""

@@ -1,7 +1,8 @@
-"""Checkpoints count only whole: wherever training is cut off, it goes on from the last one that is all on the disk.
+"""Whole checkpoints: a run that is cut off anywhere resumes from the last checkpoint that is completely on the disk.
 
-transformers writes the files of a checkpoint one after the other into a folder with its final name, so a folder alone
-says nothing. Here it counts once a last, empty file is in it, made when all others are flushed.
+transformers writes the files of a checkpoint one after the other into a folder with its final name, so the folder alone
+does not show that the checkpoint is complete. Here a checkpoint counts once it contains an empty marker file, which is
+written when all other files are flushed.
 """
 
 import re
@@ -13,21 +14,22 @@ from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 from label_data.files.whole import flush
 
 WHOLE = "whole"
+"""Name of the marker file."""
 _NAME = re.compile(rf"{PREFIX_CHECKPOINT_DIR}-(\d+)")
 
 
 def checkpoint_folder(folder: Path, step: int) -> Path:
-    """Return where transformers keeps the checkpoint of this step."""
+    """Return the folder where transformers saves the checkpoint of this step."""
     return folder / f"{PREFIX_CHECKPOINT_DIR}-{step}"
 
 
 def step_of(checkpoint: Path) -> int:
-    """Return the step that a checkpoint was made after."""
+    """Return the step after which the checkpoint was saved."""
     return int(checkpoint.name.rpartition("-")[2])
 
 
 def mark_whole(checkpoint: Path) -> None:
-    """Flush all that is in the checkpoint's folder to the disk, and let it count."""
+    """Flush all files of the checkpoint to the disk, then mark it as whole."""
     for path in (*checkpoint.rglob("*"), checkpoint):
         flush(path)
     (checkpoint / WHOLE).touch()
@@ -35,15 +37,16 @@ def mark_whole(checkpoint: Path) -> None:
 
 
 def drop_partial(folder: Path) -> None:
-    """Remove the checkpoints in the folder that were cut off while they were written."""
+    """Delete the checkpoints in the folder that are not whole."""
     for checkpoint in _checkpoints(folder):
         if not (checkpoint / WHOLE).exists():
             shutil.rmtree(checkpoint)
 
 
 def last_whole(folder: Path) -> Path | None:
-    """Return the newest whole checkpoint in the folder; None without any."""
-    return max((one for one in _checkpoints(folder) if (one / WHOLE).exists()), key=step_of, default=None)
+    """Return the newest whole checkpoint in the folder, or None if there is none."""
+    whole = [checkpoint for checkpoint in _checkpoints(folder) if (checkpoint / WHOLE).exists()]
+    return max(whole, key=step_of, default=None)
 
 
 def _checkpoints(folder: Path) -> list[Path]:

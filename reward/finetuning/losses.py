@@ -1,8 +1,7 @@
-"""Losses of a reward model, all on one vector of rewards and the places in it that annotators compared.
+"""Losses of a reward model, computed from one vector of rewards and the positions in it that annotators compared.
 
-Every loss is a negative log-likelihood in nats, unchanged when a constant is added to the rewards of one prompt. None
-is averaged here: how much a comparison or a ranking weighs, and over how many the mean is taken, is for the caller,
-who alone knows what else is in the step.
+Every loss is a negative log-likelihood in nats, and does not change when a constant is added to the rewards of one
+prompt. Nothing is averaged here: the caller, who knows everything in the step, weighs and averages.
 """
 
 import math
@@ -23,15 +22,15 @@ def bradley_terry(
 
     Args:
         rewards: shape (completions,), log-odds.
-        chosen, rejected: places in `rewards`, shape (comparisons,).
-        margin: the gap asked of each comparison, at least 0, shape (comparisons,) or one number.
-        smoothing: how often an annotator is taken to have meant the other one, at least 0 and below 0.5.
+        chosen, rejected: positions in `rewards`, shape (comparisons,).
+        margin: reward margin required of each comparison, at least 0, shape (comparisons,) or a number.
+        smoothing: assumed probability that the annotator meant the opposite, at least 0 and below 0.5.
 
     Returns:
-        Shape (comparisons,). Equal rewards without a margin lose log 2 = 0.693, whatever the smoothing.
+        Shape (comparisons,). Equal rewards without a margin have loss log 2 = 0.693, whatever the smoothing.
 
     Raises:
-        ValueError: if the shapes do not fit; else (n, 1) less (n,) would quietly make (n, n).
+        ValueError: if the shapes do not match; otherwise (n, 1) minus (n,) would silently become (n, n).
 
     Source: Bradley and Terry 1952, eq. 1, as in Ouyang et al. 2022, arXiv:2203.02155, eq. 1. Margin: Touvron et al.
     2023, arXiv:2307.09288, eq. 2. Smoothing: Mitchell 2023, "A note on DPO with noisy preferences".
@@ -51,9 +50,9 @@ def davidson(rewards: Tensor, first: Tensor, second: Tensor, tied: Tensor, tie_s
 
     Args:
         rewards: shape (completions,), log-odds.
-        first, second: places in `rewards`, shape (pairs,); the first was chosen, or the two were tied.
-        tied: which of the pairs were tied, shape (pairs,), bool.
-        tie_strength: at least 0; 0 knows no ties and is Bradley-Terry, for which `tied` must be False throughout.
+        first, second: positions in `rewards`, shape (pairs,); the first was chosen, or the two were tied.
+        tied: whether each pair was tied, shape (pairs,), bool.
+        tie_strength: at least 0. With 0 this is Bradley-Terry without ties, and `tied` must be False for every pair.
 
     Source: Davidson 1970, JASA 65, with strengths exp(r).
     """
@@ -67,11 +66,11 @@ def davidson(rewards: Tensor, first: Tensor, second: Tensor, tied: Tensor, tie_s
 
 
 def tie_strength(ties: float, pairs: float) -> float:
-    """Return the strength for which Davidson's model gives equals a tie as often as `ties` of `pairs` were tied.
+    """Return the strength with which Davidson's model gives two equal rewards a tie with probability ties / pairs.
 
         P(tied | equal rewards) = s / (s + 2) = ties / pairs
 
-    Raises ValueError if all pairs were tied: no finite strength says so.
+    Raises ValueError if all pairs were tied, because the strength would be infinite.
     """
     if not 0 <= ties < pairs:
         raise ValueError(f"{ties} of {pairs} pairs are tied; a tie strength needs at least one that is not.")
@@ -83,17 +82,17 @@ def plackett_luce(rewards: Tensor, order: Sequence[Sequence[int]]) -> Tensor:
 
         P(a over b over c) = exp(r_a) / (exp(r_a) + exp(r_b) + exp(r_c)) · exp(r_b) / (exp(r_b) + exp(r_c))
 
-    Completions in one group are a block whose inner order was not told: the probability is summed over all of them,
-    exactly, so that the probabilities of all rankings of one shape sum to 1. The last group costs nothing, and two
-    completions are Bradley-Terry.
+    Completions in one group are tied: the probability is the exact sum over all orders within the group, so the
+    probabilities of all rankings of one shape sum to 1. The last group adds no loss. With two completions the loss is
+    that of Bradley-Terry.
 
     Args:
         rewards: shape (completions,), log-odds.
-        order: groups of places in `rewards`, best first; completions that were not placed are left out.
+        order: groups of positions in `rewards`, best first, without the completions that were not ranked.
 
     Source: Plackett 1975, Applied Statistics 24; the sum over ties: Kalbfleisch and Prentice 1973, Biometrika 60.
     """
-    left = [place for group in order for place in group]
+    left = [position for group in order for position in group]
     loss = rewards.new_zeros(())
     for group in order[:-1]:
         after = left[len(group) :]
@@ -103,13 +102,13 @@ def plackett_luce(rewards: Tensor, order: Sequence[Sequence[int]]) -> Tensor:
 
 
 def _block_first(block: Tensor, rest: Tensor) -> Tensor:
-    """Return the log-probability that all of `block` are chosen, in whatever order, before any of `rest`.
+    """Return the log-probability that all of `block` are chosen, in any order, before any of `rest`.
 
-        f({}) = 1,  f(S) = sum over i in S of f(S without i) · exp(r_i) / (sum of exp(r) over all that S without i left)
+        f({}) = 1,  f(S) = sum over i in S of f(S - i) · exp(r_i) / (sum of exp(r) over all but S - i)
 
-    A sum over the subsets of the block, so 2^n terms where writing out the orders would take n!.
+    where S - i is S without i. This sums over the 2^n subsets of the block instead of its n! orders.
     """
-    of_subset = [block.new_zeros(())]  # number k holds the members whose bits are set in k
+    by_subset = [block.new_zeros(())]  # number k is the subset of the members whose bits are set in k
     for members in range(1, 2 ** len(block)):
         ways = []
         for member in range(len(block)):
@@ -117,15 +116,16 @@ def _block_first(block: Tensor, rest: Tensor) -> Tensor:
                 before = members ^ (1 << member)
                 open_ = [other for other in range(len(block)) if not before >> other & 1]
                 choice = block[member] - torch.logsumexp(torch.cat([block[open_], rest]), dim=0)
-                ways.append(of_subset[before] + choice)
-        of_subset.append(torch.logsumexp(torch.stack(ways), dim=0))
-    return of_subset[-1]
+                ways.append(by_subset[before] + choice)
+        by_subset.append(torch.logsumexp(torch.stack(ways), dim=0))
+    return by_subset[-1]
 
 
 def centring(rewards: Tensor) -> Tensor:
-    """Return the mean of the squared rewards of one prompt's completions, a scalar: it keeps rewards near 0.
+    """Return the mean squared reward of one prompt's completions, a scalar, which keeps rewards near 0.
 
-    Only the differences of rewards are learned; without this their level may drift, which a policy's training feels.
+    The other losses depend only on differences of rewards, so without this term the level of the rewards may drift,
+    which would affect the training of a policy on them.
 
     Source: Eisenstein et al. 2023, arXiv:2312.09244, for all completions of a prompt.
     """
@@ -135,6 +135,6 @@ def centring(rewards: Tensor) -> Tensor:
 def _check_vectors(rewards: Tensor, first: Tensor, second: Tensor) -> None:
     if rewards.ndim != 1 or first.ndim != 1 or first.shape != second.shape:
         raise ValueError(
-            f"rewards have shape {tuple(rewards.shape)} and are compared at {tuple(first.shape)} and "
-            f"{tuple(second.shape)}; give one vector of rewards and two of equally many places in it."
+            f"rewards have shape {tuple(rewards.shape)} and the positions {tuple(first.shape)} and "
+            f"{tuple(second.shape)}; give one vector of rewards and two vectors of positions of the same length."
         )

@@ -1,145 +1,139 @@
-"""Fine-tuning on transformers' Trainer: steps of whole groups, resumed to the bit, on one process or many.
+"""Fine-tuning with transformers' Trainer: steps of whole groups, resumed bit for bit, on one process or several.
 
-A step is a few groups. Every process sees all of them, takes its share, and reads that in batches as large as
-memory is meant to hold; the loss is divided by the weight of the whole step. So neither the batches nor the number of
-processes changes the gradient.
+A step is a few groups (prompts with their rankings). Every process sees all groups of the step, takes its share, and
+reads the share in batches of at most `batch_tokens`. The loss is divided by the weight of the whole step, so the
+gradient depends neither on the batches nor on the number of processes.
 """
 
-import json
 import logging
 import math
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 from accelerate.utils import gather_object
-from torch.utils.data import DataLoader
-from transformers import (
-    PrinterCallback,
-    Trainer,
-    TrainerCallback,
-    TrainerControl,
-    TrainerState,
-    TrainingArguments,
-)
+from numpy.typing import NDArray
+from torch.utils.data import DataLoader, Dataset
+from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
 from label_data.errors import InputError
 from label_data.files.full_disk import is_full
-from label_data.files.whole import replacing
+from label_data.sentences import Sentence, say
 from reward import metrics
 from reward.file_names import LOG_FILE
+from reward.finetuning.callbacks import EarlyStopping, RunLog, StopOnRequest, cut_log
 from reward.finetuning.checkpoints import checkpoint_folder, drop_partial, last_whole, mark_whole, step_of
-from reward.finetuning.lessons import Judged, strength_of_ties, summed_loss
+from reward.finetuning.training_groups import TrainingGroup, summed_loss, tie_strength_of
 from reward.networks.batches import Input, group_batches, tokens_at_once
-from reward.networks.ranked_network import RankedNetwork, disagreement
+from reward.networks.ranked_network import RankedNetwork, layout_difference
+from reward.progress import OnProgress, silent
 from reward.settings import HEAD_RATE_FACTORS, Layout, Precision, Settings
 
-OnProgress = Callable[[int, int, str], object]
 CHECKPOINTS = "checkpoints"
 EVALUATIONS = 4
-"""How often an epoch is looked at on the validation prompts, and kept."""
-WARMUP, LEAST_RATE = 0.05, 0.1
-"""Share of the steps in which the learning rate rises, and what share of it the cosine ends at."""
+"""How often an epoch is evaluated on the validation prompts and saved as a checkpoint."""
+WARMUP, FINAL_RATE = 0.05, 0.1
+"""Share of the steps in which the learning rate rises, and the share of the peak at which its cosine ends."""
 FEWEST_VALIDATION = 20
-"""Validation prompts below which nothing is stopped by them: their log-loss is mostly chance."""
+"""With fewer validation prompts there is no early stopping, because their log loss is mostly noise."""
 CHECKED_INPUTS = 8
-PREPARED_PRODUCTS = {"LRU_CACHE_CAPACITY": "32", "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "32"}
-"""How many matrix products of a shape oneDNN keeps ready. By itself it keeps 1,024, but
-hardly two batches have one length, so they took some 12 MB more at each step of LoRA in bfloat16."""
+CACHED_PRODUCTS = {"LRU_CACHE_CAPACITY": "32", "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "32"}
+"""Environment variables that limit how many prepared matrix products oneDNN caches, by shape. By default it caches
+1,024, but hardly two batches have the same length, so they took some 12 MB more at each step of LoRA in bfloat16."""
 BFLOAT16_ON_CPU = ("avx512_bf16", "amx_bf16", "bf16")
-"""What torch calls instructions for it: of Zen 4 and Cooper Lake on, of Sapphire Rapids on, of Arm."""
+"""torch's names for the instruction sets: from Zen 4 and Cooper Lake, from Sapphire Rapids, and of Arm."""
 TORCH_SAVE = "inline_container.cc"
-"""What torch.save's error names when a write failed: the place in torch's source, and no number."""
+"""A source file of torch that the error of torch.save names when a write fails; the error has no number."""
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Fitted:
-    """What came of training; the network holds the weights of the best step."""
+    """The result of training; the network holds the weights of the best step."""
 
     steps: int
-    """Taken, of `planned`."""
+    """Steps taken, of `planned`."""
     planned: int
     best_step: int
     best_log_loss: float
-    """On the validation prompts; nan without any."""
+    """On the validation prompts; nan without validation prompts."""
     tokens: int
-    """Read while training since the last start, the validation prompts and padding left out."""
+    """Tokens read for training since the last start, without validation prompts and padding."""
     layout: Layout
-    fallback: str
-    """Why groups were not read in the layout that was meant; empty if they were."""
+    fallback: Sentence | None
+    """Why another layout was used than the network was given with; None if that layout was used."""
     precision: Precision
     weights: dict[str, torch.Tensor]
     """Trained weights of the best step, by their name in the network that was given."""
     divided: bool
-    """Does the network that was given hold only this process's part of them?"""
+    """Does the network hold only this process's part of the weights?"""
 
 
 def fit(
     ranked: RankedNetwork,
-    train: Sequence[Judged],
-    validation: Sequence[Judged],
+    train: Sequence[TrainingGroup],
+    validation: Sequence[TrainingGroup],
     settings: Settings,
     folder: Path,
     resume: bool = False,
-    on_progress: OnProgress = lambda done, total, message: None,
+    on_progress: OnProgress = silent,
     device: str | None = None,
 ) -> Fitted:
-    """Train the network's trainable weights; checkpoints and `log.jsonl` go to the folder.
+    """Train the network's trainable weights, with checkpoints and `log.jsonl` in the folder.
 
     Args:
-        train, validation: groups, none of whose prompts is in both.
-        resume: go on from the folder's last checkpoint; without one, from the start.
-        on_progress: gets (steps done, steps, message); if it raises, a checkpoint is kept and the error comes through.
-        device: "cpu" keeps training there; by default the GPU if there is one.
+        train, validation: groups of different prompts.
+        resume: continue from the last checkpoint in the folder, or from the start if there is none.
+        on_progress: gets (steps done, steps, message). If it raises, a checkpoint is saved and the error passes on.
+        device: "cpu" trains on the CPU; by default the GPU is used if there is one.
 
     Raises:
-        InputError: if there is nothing to train on, the processor has no bfloat16 that was asked for, or the disk is
-            full; then what was done is kept, as when stopped.
+        InputError: if there is nothing to train on, the processor lacks the bfloat16 that the settings ask for, or the
+            disk is full. After a full disk the run can resume from its last checkpoint.
     """
     if not train:
-        raise InputError("No training prompt has a ranking that this loss can learn from. Rank some prompts first.")
-    for name, kept in PREPARED_PRODUCTS.items():
-        os.environ.setdefault(name, kept)
+        raise InputError("reward.finetuning.nothing_to_train_on")
+    for name, capacity in CACHED_PRODUCTS.items():
+        os.environ.setdefault(name, capacity)
     validation = validation if len(validation) >= FEWEST_VALIDATION else []
     steps = steps_of(len(train), settings)
     arguments = training_arguments(settings, folder, len(steps), bool(validation), device)
-    stop = _Stop(on_progress)
-    callbacks: list[TrainerCallback] = [stop, _Log(folder / LOG_FILE, len(steps) / settings.epochs)]
+    stop = StopOnRequest(on_progress)
+    callbacks: list[TrainerCallback] = [stop, RunLog(folder / LOG_FILE, len(steps) / settings.epochs)]
     if validation:
-        callbacks.append(_EarlyStop(settings.patience, len(steps) / settings.epochs))
-    strength = strength_of_ties(train) if settings.loss == "davidson" else 0.0
-    of_steps = [[train[at] for at in step] for step in steps]
-    trainer = RankingTrainer(ranked, arguments, settings, of_steps, validation, strength, callbacks)
+        callbacks.append(EarlyStopping(settings.patience, len(steps) / settings.epochs))
+    strength = tie_strength_of(train) if settings.loss == "davidson" else 0.0
+    groups_of_steps = [[train[position] for position in step] for step in steps]
+    trainer = RankingTrainer(ranked, arguments, settings, groups_of_steps, validation, strength, callbacks)
     fallback = _checked(ranked, train, settings.batch_tokens or tokens_at_once(arguments.device.type, "plain"))
-    last = last_whole(folder / CHECKPOINTS) if resume else None
+    checkpoint = last_whole(folder / CHECKPOINTS) if resume else None
     if trainer.is_world_process_zero():
         drop_partial(folder / CHECKPOINTS)
-        _cut_log(folder / LOG_FILE, step_of(last) if last else 0)
+        cut_log(folder / LOG_FILE, step_of(checkpoint) if checkpoint else 0)
     try:
-        trainer.train(resume_from_checkpoint=str(last) if last else None)
+        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     except Exception as error:
         if not (is_full(error) or TORCH_SAVE in str(error)):
             raise
         drop_partial(folder / CHECKPOINTS)
-        raise InputError(
-            f"{folder}: the disk took no more ({error}). Free some space and go on from the last checkpoint with "
-            "--resume, or remove the folder."
-        ) from error
+        raise InputError("reward.finetuning.disk_full", folder=folder, error=error) from error
     if stop.error is not None:
         raise stop.error
     state = trainer.state
+    best_step, best_log_loss = state.global_step, math.nan
+    if validation and state.best_global_step is not None and state.best_metric is not None:
+        best_step, best_log_loss = state.best_global_step, state.best_metric
     return Fitted(
         steps=state.global_step,
         planned=len(steps),
-        best_step=state.best_global_step if validation else state.global_step,
-        best_log_loss=state.best_metric if validation else math.nan,
+        best_step=best_step,
+        best_log_loss=best_log_loss,
         tokens=trainer.tokens_read,
         layout=ranked.layout,
         fallback=fallback,
@@ -150,52 +144,54 @@ def fit(
 
 
 def steps_of(groups: int, settings: Settings) -> list[list[int]]:
-    """Return the positions of the groups in every step of every epoch, each epoch in another order."""
-    chance = np.random.default_rng(settings.seed)
-    steps = []
+    """Return the positions of the groups in every step of all epochs; each epoch has an order of its own."""
+    rng = np.random.default_rng(settings.seed)
+    size = settings.groups_per_step
+    steps: list[list[int]] = []
     for _ in range(settings.epochs):
-        order = chance.permutation(groups).tolist()
-        steps += [order[at : at + settings.groups_per_step] for at in range(0, groups, settings.groups_per_step)]
+        order = rng.permutation(groups).tolist()
+        steps += [order[start : start + size] for start in range(0, groups, size)]
     return steps
 
 
-def _checked(ranked: RankedNetwork, train: Sequence[Judged], tokens: int) -> str:
-    """Compare the layout with the plain one on a few inputs; where they differ, read plainly and say so loudly.
+def _checked(ranked: RankedNetwork, train: Sequence[TrainingGroup], tokens: int) -> Sentence | None:
+    """Compare the layout with "plain" on a few inputs; where they differ, change to "plain", warn, and return why.
 
-    In float32 whatever the precision of training: bfloat16 alone was seen to move rewards by 7 % of their size.
+    The check is in float32 whatever the precision of training: bfloat16 alone moved rewards by 7% of their size.
     """
     if ranked.layout == "plain":
-        return ""
-    wrong = disagreement(ranked, inputs_to_check(train, tokens))
-    if wrong:
-        wrong = f"Read in the layout {ranked.layout!r}, {wrong}: every prompt is read with each of its completions."
-        ranked.layout = "plain"
-        logger.warning("%s It takes longer, and is exact.", wrong)
-    return wrong
+        return None
+    difference = layout_difference(ranked, inputs_to_check(train, tokens))
+    if difference is None:
+        return None
+    fallback = say("reward.finetuning.inexact_layout", layout=ranked.layout, difference=difference)
+    ranked.layout = "plain"
+    logger.warning("%s Training takes longer, and is exact.", fallback)
+    return fallback
 
 
-def inputs_to_check(train: Sequence[Judged], tokens: int) -> list[Input]:
-    """Return some inputs, of the first groups that together are one batch of so many tokens even if read plainly.
+def inputs_to_check(train: Sequence[TrainingGroup], tokens: int) -> list[Input]:
+    """Return up to CHECKED_INPUTS inputs of the first groups that fit into one batch of `tokens` in the plain layout.
 
-    Where none is so small, the first two of that group of which they are the fewest tokens.
+    If no group is that small, return the first two inputs of the group whose first two inputs are the shortest.
     """
-    found: list[Input] = []
+    checked: list[Input] = []
     for group in train:
-        more = [*found, *group.inputs][:CHECKED_INPUTS]
-        if len(found) < CHECKED_INPUTS and _padded_tokens(more) <= tokens:
-            found = more
-    return found or min((group.inputs[:2] for group in train), key=_padded_tokens)
+        more = [*checked, *group.inputs][:CHECKED_INPUTS]
+        if len(checked) < CHECKED_INPUTS and _padded_tokens(more) <= tokens:
+            checked = more
+    return checked or min((list(group.inputs[:2]) for group in train), key=_padded_tokens)
 
 
 def _padded_tokens(inputs: Sequence[Input]) -> int:
-    return len(inputs) * max(len(one.ids) for one in inputs)
+    return len(inputs) * max(len(item.ids) for item in inputs)
 
 
 def training_arguments(
     settings: Settings, folder: Path, steps: int, validated: bool, device: str | None
 ) -> TrainingArguments:
-    """Return what transformers' Trainer is told: `steps` in all, kept and looked at four times an epoch."""
-    every = max(1, round(steps / settings.epochs / EVALUATIONS))
+    """Return the arguments of transformers' Trainer: `steps` steps, saved and evaluated EVALUATIONS times an epoch."""
+    interval = max(1, round(steps / settings.epochs / EVALUATIONS))
     on_cpu = device == "cpu" or not torch.cuda.is_available()
     return TrainingArguments(
         output_dir=str(folder / CHECKPOINTS),
@@ -203,7 +199,7 @@ def training_arguments(
         per_device_train_batch_size=1,  # one step
         learning_rate=settings.rate,
         lr_scheduler_type="cosine_with_min_lr",
-        lr_scheduler_kwargs={"min_lr_rate": LEAST_RATE},
+        lr_scheduler_kwargs={"min_lr_rate": FINAL_RATE},
         warmup_steps=int(WARMUP * steps),
         max_grad_norm=1.0,
         weight_decay=0.0,
@@ -212,9 +208,9 @@ def training_arguments(
         bf16=in_bfloat16(settings.precision, on_cpu),
         logging_steps=1,
         eval_strategy="steps" if validated else "no",
-        eval_steps=every if validated else None,
+        eval_steps=interval if validated else None,
         save_strategy="steps",
-        save_steps=every,
+        save_steps=interval,
         save_total_limit=2,
         load_best_model_at_end=validated,
         metric_for_best_model="log_loss" if validated else None,
@@ -226,32 +222,29 @@ def training_arguments(
     )
 
 
-def in_bfloat16(asked: Precision | None, on_cpu: bool) -> bool:
-    """Say whether matrix products are to be in bfloat16.
+def in_bfloat16(precision: Precision | None, on_cpu: bool) -> bool:
+    """Return whether to compute matrix products in bfloat16.
 
-    Raises InputError if that was asked of a processor that has no instructions for it: one took 13 times as long.
+    Raises InputError for bfloat16 on a processor without instructions for it: one such processor took 13 times as long.
     """
-    if asked is None:
+    if precision is None:
         return not on_cpu and torch.cuda.is_bf16_supported()
-    able = torch.cpu.get_capabilities()
-    if asked == "bfloat16" and on_cpu and not any(able.get(name) for name in BFLOAT16_ON_CPU):
-        raise InputError(
-            f"This processor has no instructions for bfloat16 ({', '.join(BFLOAT16_ON_CPU)}): without them it would "
-            "take many times as long. Leave --precision out."
-        )
-    return asked == "bfloat16"
+    capabilities = torch.cpu.get_capabilities()
+    if precision == "bfloat16" and on_cpu and not any(capabilities.get(name) for name in BFLOAT16_ON_CPU):
+        raise InputError("reward.finetuning.no_bfloat16", instructions=", ".join(BFLOAT16_ON_CPU))
+    return precision == "bfloat16"
 
 
 class RankingTrainer(Trainer):
-    """Trainer whose data are steps: lists of groups. See the module for how a step is divided."""
+    """A Trainer whose training examples are steps: lists of groups. See the module for how a step is divided."""
 
     def __init__(
         self,
         ranked: RankedNetwork,
         arguments: TrainingArguments,
         settings: Settings,
-        steps: Sequence[Sequence[Judged]],
-        validation: Sequence[Judged],
+        steps: Sequence[Sequence[TrainingGroup]],
+        validation: Sequence[TrainingGroup],
         tie_strength: float,
         callbacks: Sequence[TrainerCallback] = (),
     ) -> None:
@@ -265,30 +258,35 @@ class RankingTrainer(Trainer):
         self.tokens_read = 0
         self._last_logged = time.perf_counter(), 0
 
-    def get_train_dataloader(self) -> DataLoader:
+    def get_train_dataloader(self) -> DataLoader[Sequence[TrainingGroup]]:
         """Return the steps in order, all of them to every process."""
-        return DataLoader(self.train_dataset, batch_size=1, collate_fn=_only)
+        return DataLoader(cast(Dataset[Sequence[TrainingGroup]], self.train_dataset), batch_size=1, collate_fn=_only)
 
     def create_optimizer(self, model: torch.nn.Module | None = None) -> torch.optim.Optimizer:
-        """Return AdamW, made once, in which the head has a rate of its own."""
+        """Return AdamW, created once, with a learning rate of its own for the head."""
         if self.optimizer is None:
-            trained = [pair for pair in (model or self.model).named_parameters() if pair[1].requires_grad]
+            network = model or cast(torch.nn.Module, self.model)  # Trainer types its model as optional
+            trained = [(name, weight) for name, weight in network.named_parameters() if weight.requires_grad]
             head = [weight for name, weight in trained if _of_head(name)]
             rest = [weight for name, weight in trained if not _of_head(name)]
-            rate, times = self.args.learning_rate, HEAD_RATE_FACTORS[self.settings.method]
-            groups = [{"params": rest, "lr": rate}, {"params": head, "lr": rate * times}]
+            rate, factor = self.args.learning_rate, HEAD_RATE_FACTORS[self.settings.method]
+            groups = [{"params": rest, "lr": rate}, {"params": head, "lr": rate * factor}]
             self.optimizer = torch.optim.AdamW(groups, weight_decay=0.0, fused=True)
         return self.optimizer
 
-    def training_step(
+    # The type of `inputs` differs from Trainer's, which takes the batches of a data loader of tensors.
+    def training_step(  # type: ignore[override]
         self,
         model: torch.nn.Module,
-        inputs: Sequence[Judged],
+        inputs: Sequence[TrainingGroup],
         num_items_in_batch: torch.Tensor | int | None = None,
     ) -> torch.Tensor:
-        """Add the gradient of this process's share of the step, and return its loss; their mean is the step's."""
+        """Add the gradient of this process's share of the step, and return its loss.
+
+        The mean of the losses over all processes is the loss of the step.
+        """
         model.train()
-        scale = self.args.world_size / sum(one.weight for one in inputs)
+        scale = self.args.world_size / sum(group.weight for group in inputs)
         batches, counted, turns = self._share(inputs)
         total = torch.zeros((), device=self.args.device)
         for turn in range(turns):
@@ -303,21 +301,24 @@ class RankingTrainer(Trainer):
         return total
 
     def evaluate(
-        self, eval_dataset: Any = None, ignore_keys: list[str] | None = None, metric_key_prefix: str = "eval"
+        self,
+        eval_dataset: Any = None,  # the type in Trainer's signature; not used
+        ignore_keys: list[str] | None = None,
+        metric_key_prefix: str = "eval",
     ) -> dict[str, float]:
-        """Return log-loss and accuracy on the validation prompts, weighted as the loss is, and log them."""
-        batches, counted, turns = self._share(self.eval_dataset)
+        """Return log loss and accuracy on the validation prompts, weighted like the loss, and log them."""
+        batches, counted, turns = self._share(cast(Sequence[TrainingGroup], self.eval_dataset))
         self.ranked.eval()
-        found: list[tuple[float, float]] = []
+        pairs: list[tuple[float, float]] = []
         with torch.inference_mode():
             for turn in range(turns):
                 batch = batches[turn % len(batches)]
                 rewards = self.model_wrapped(_inputs(batch)).float().cpu().numpy()
                 if turn < counted:
-                    found += _margins(rewards, batch)
+                    pairs += _margins(rewards, batch)
         if self.args.world_size > 1:
-            found = gather_object(found)
-        margins, weights = np.array(sorted(found)).T  # sorted: the sum must not depend on who computed what
+            pairs = gather_object(pairs)
+        margins, weights = np.array(sorted(pairs)).T  # sorted: the sum must not depend on which process computed what
         measured = {
             f"{metric_key_prefix}_log_loss": metrics.log_loss(margins, weights),
             f"{metric_key_prefix}_accuracy": metrics.accuracy(margins, weights),
@@ -327,45 +328,47 @@ class RankingTrainer(Trainer):
         return measured
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Add the tokens read a second since the last step was logged, and log to every tracker."""
+        """Add the tokens read per second since the last logged step, and log to every tracker."""
         if "loss" in logs:
             then, before = self._last_logged
             self._last_logged = now, read = time.perf_counter(), self.tokens_read
             logs["tokens_per_second"] = (read - before) / max(now - then, 1e-9)
         super().log(logs, start_time)
 
-    def _save_checkpoint(self, model: torch.nn.Module, trial: Any) -> None:
-        """Keep a checkpoint, which counts once every process's part of it is on the disk."""
+    def _save_checkpoint(self, model: torch.nn.Module, trial: Any) -> None:  # Any: as in Trainer, which declares none
+        """Save a checkpoint, and mark it as whole once the parts of all processes are on the disk."""
         super()._save_checkpoint(model, trial)
         self.accelerator.wait_for_everyone()
         if self.args.should_save:
-            mark_whole(checkpoint_folder(Path(self.args.output_dir), self.state.global_step))
+            mark_whole(checkpoint_folder(Path(str(self.args.output_dir)), self.state.global_step))
 
     def whole_weights(self) -> dict[str, torch.Tensor]:
-        """Return the trained weights, those of other processes included."""
+        """Return the trained weights, including the parts that other processes hold."""
         if self.is_fsdp_enabled:
-            return self.accelerator.get_state_dict(self.model_wrapped)
+            weights: dict[str, torch.Tensor] = self.accelerator.get_state_dict(self.model_wrapped)
+            return weights
         return self.ranked.state_dict()
 
-    def _share(self, groups: Sequence[Judged]) -> tuple[list[list[Judged]], int, int]:
-        """Return this process's batches, how many of them count, and how many turns all processes take.
+    def _share(self, groups: Sequence[TrainingGroup]) -> tuple[list[list[TrainingGroup]], int, int]:
+        """Return this process's batches, how many of them count, and how many turns every process takes.
 
-        All take equally many turns, or those with more would wait for the others for ever: what is read in a turn
-        beyond a process's own counts nothing.
+        All processes take the same number of turns, because a process with more would wait for the others forever.
+        Batches that a process reads beyond its own have no weight.
         """
-        longest_first = sorted(groups, key=lambda one: -sum(len(some.ids) for some in one.inputs))
-        processes, shares, layout = self.args.world_size, [], self.ranked.layout
-        tokens = self.settings.batch_tokens or tokens_at_once(self.args.device.type, layout)
+        longest_first = sorted(groups, key=lambda group: -sum(len(item.ids) for item in group.inputs))
+        tokens = self.settings.batch_tokens or tokens_at_once(self.args.device.type, self.ranked.layout)
+        processes = self.args.world_size
+        shares: list[list[list[TrainingGroup]]] = []
         for process in range(processes):
             dealt = longest_first[process::processes] or longest_first[:1]
-            positions = group_batches([one.inputs for one in dealt], tokens, layout)
-            shares.append([[dealt[at] for at in batch] for batch in positions])
-        mine = shares[self.args.process_index]
-        counted = len(mine) if self.args.process_index < len(longest_first) else 0
-        return mine, counted, max(map(len, shares))
+            positions = group_batches([group.inputs for group in dealt], tokens, self.ranked.layout)
+            shares.append([[dealt[position] for position in batch] for batch in positions])
+        own = shares[self.args.process_index]
+        counted = len(own) if self.args.process_index < len(longest_first) else 0
+        return own, counted, max(map(len, shares))
 
 
-def _only(steps: list[Sequence[Judged]]) -> Sequence[Judged]:
+def _only(steps: list[Sequence[TrainingGroup]]) -> Sequence[TrainingGroup]:
     return steps[0]
 
 
@@ -373,109 +376,23 @@ def _of_head(name: str) -> bool:
     return bool({"score", "classifier"} & set(name.split(".")))
 
 
-def _inputs(groups: Sequence[Judged]) -> list[Input]:
-    return [one for group in groups for one in group.inputs]
+def _inputs(groups: Sequence[TrainingGroup]) -> list[Input]:
+    return [item for group in groups for item in group.inputs]
 
 
 def _tokens(inputs: Sequence[Input], layout: Layout) -> int:
     if layout == "plain":
-        return sum(len(one.ids) for one in inputs)
-    return sum(map(len, {one.prompt for one in inputs})) + sum(len(one.completion) for one in inputs)
+        return sum(len(item.ids) for item in inputs)
+    return sum(map(len, {item.prompt for item in inputs})) + sum(len(item.completion) for item in inputs)
 
 
-def _margins(rewards: np.ndarray, groups: Sequence[Judged]) -> list[tuple[float, float]]:
-    """Return margin and weight of every comparison of the groups, whose rewards these are in order."""
-    found, start = [], 0
+def _margins(rewards: NDArray[np.float32], groups: Sequence[TrainingGroup]) -> list[tuple[float, float]]:
+    """Return margin and weight of every comparison of the groups; `rewards` are in the order of their inputs."""
+    pairs: list[tuple[float, float]] = []
+    start = 0
     for group in groups:
-        own, start = rewards[start : start + len(group.inputs)], start + len(group.inputs)
-        found += [(float(own[pair.first] - own[pair.second]), pair.weight) for pair in group.compared]
-    return found
-
-
-# What is done after a step
-
-
-class _Stop(TrainerCallback):
-    """Tells how far training is, and ends it with a checkpoint when whoever is told raises."""
-
-    def __init__(self, on_progress: OnProgress) -> None:
-        self.on_progress = on_progress
-        self.error: BaseException | None = None
-
-    def on_step_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
-    ) -> TrainerControl:
-        losses = [line["loss"] for line in state.log_history if "loss" in line]
-        said = f", loss {losses[-1]:.3f}" if losses else ""
-        try:
-            self.on_progress(
-                state.global_step, state.max_steps, f"Step {state.global_step} of {state.max_steps}{said}."
-            )
-        except BaseException as error:  # also Ctrl+C: first the checkpoint, then the error, from `fit`
-            self.error = error
-        stopped = self.error is not None
-        if torch.distributed.is_initialized():
-            flag = torch.tensor(int(stopped), device=args.device)
-            torch.distributed.all_reduce(flag, torch.distributed.ReduceOp.MAX)
-            stopped = bool(flag)
-            if stopped and self.error is None:
-                self.error = KeyboardInterrupt("Another process was stopped.")
-        if stopped:
-            control.should_save = control.should_training_stop = True
-        elif state.global_step == state.max_steps and args.eval_strategy != "no":
-            control.should_evaluate = control.should_save = True
-        return control
-
-
-class _EarlyStop(TrainerCallback):
-    """Ends training when the last looks at the validation prompts brought no gain, but not amid the first epoch.
-
-    All it goes by is the history, which checkpoints hold: a training that is resumed ends where it would have.
-    """
-
-    def __init__(self, patience: int, steps_per_epoch: float) -> None:
-        self.patience = patience
-        self.steps_per_epoch = steps_per_epoch
-
-    def on_evaluate(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
-    ) -> TrainerControl:
-        losses = [line["eval_log_loss"] for line in state.log_history if "eval_log_loss" in line]
-        without_gain = len(losses) - 1 - losses.index(min(losses))
-        if without_gain >= self.patience and state.global_step >= self.steps_per_epoch:
-            control.should_training_stop = True
-        return control
-
-
-class _Log(TrainerCallback):
-    """Appends to a file a line of JSON for every step and every evaluation."""
-
-    def __init__(self, path: Path, steps_per_epoch: float) -> None:
-        self.path = path
-        self.steps_per_epoch = steps_per_epoch
-
-    def on_log(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, logs: dict[str, float], **_: Any
-    ) -> None:
-        names = {
-            "loss": "loss",
-            "learning_rate": "learning_rate",
-            "grad_norm": "gradient_norm",
-            "tokens_per_second": "tokens_per_second",
-            "eval_log_loss": "validation_log_loss",
-            "eval_accuracy": "validation_accuracy",
-        }
-        said = {names[name]: value for name, value in logs.items() if name in names}
-        if said and state.is_world_process_zero:
-            line = {"step": state.global_step, "epoch": round(state.global_step / self.steps_per_epoch, 4), **said}
-            with self.path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(line) + "\n")
-
-
-def _cut_log(path: Path, step: int) -> None:
-    """Drop the lines of steps after this one, which are taken again, and a last line that was cut short."""
-    if path.exists():
-        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-        kept = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= step]
-        with replacing(path) as file:
-            file.write("".join(kept).encode())
+        end = start + len(group.inputs)
+        own = rewards[start:end]
+        pairs += [(float(own[pair.first] - own[pair.second]), pair.weight) for pair in group.comparisons]
+        start = end
+    return pairs

@@ -1,1 +1,1 @@
-"""The linear head on a frozen backbone: fitting, training, suspect rankings."""
+"""The linear head: fit it, estimate its uncertainty, train a reward model with it, and find suspect rankings."""

@@ -1,79 +1,89 @@
 """Many penalised logistic regressions on the same rows at once: every fold and every C in the same matrix products."""
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import expit
 
 MOST_STEPS, MOST_TRIALS = 1_000, 20
-"""Of all problems together, and along one direction; neither is met but by rounding."""
+"""Limits of the steps for all problems together, and of the trials along one direction. Rounding errors aside, neither
+limit is ever reached."""
 
 
 def minimise(
-    rows: np.ndarray, weights: np.ndarray, scales: np.ndarray, margins: np.ndarray | float = 0.0, flat: float = 1e-8
-) -> np.ndarray:
+    rows: NDArray[np.float64],
+    weights: NDArray[np.float64],
+    scales: NDArray[np.float64],
+    margins: NDArray[np.float64] | float = 0.0,
+    tolerance: float = 1e-8,
+) -> NDArray[np.float64]:
     """Return, for each column k, the u that minimises sum_i weights_ik log(1 + exp(m_i - u · (scales_k * row_i)))
     + |u|² / 2.
 
-    Conjugate gradients, of Polak and Ribière and begun anew where they point uphill (Nocedal and Wright 2006, Numerical
-    Optimization, algorithm 5.4 and eq. 5.45), in coordinates in which the penalty and the mean curvature of the rows
-    are round. A step goes so far that the slope along it is at most half of what it was.
+    Uses conjugate gradients after Polak and Ribière, restarted where they point uphill (Nocedal and Wright 2006,
+    Numerical Optimization, algorithm 5.4 and eq. 5.45), preconditioned with the penalty and the mean curvature of the
+    rows. Each step goes so far that the slope along it falls to at most half.
 
     Args:
         rows: shape (rows, width).
-        weights: at least 0, C included, shape (rows, columns). A row of weight 0 is no part of that column's problem.
-        scales: what each feature is multiplied by, shape (width, columns).
-        margins: the gap m asked of each row, shape (rows,) or one number.
-        flat: how much of the first slope, by its largest entry, may be left.
+        weights: at least 0, C included, shape (rows, columns). A row with weight 0 is not part of the column's problem.
+        scales: factor of each feature, shape (width, columns).
+        margins: the margin m of each row, shape (rows,) or a number.
+        tolerance: share of the first gradient, by its largest entry, at which a problem counts as solved.
 
     Returns:
         Shape (width, columns).
     """
     basis, curvature = _mean_curvature(rows * scales.mean(1), (weights / weights.sum(0)).mean(1))
-    asked = np.broadcast_to(np.asarray(margins, dtype=float), len(rows))[:, None]
-    found = np.zeros(scales.shape)
-    left = np.arange(found.shape[1])
-    u, gaps = found.copy(), np.zeros(weights.shape)
-    wrong = np.broadcast_to(expit(asked), weights.shape)
-    direction = old_slope = length = None
+    margin = np.broadcast_to(np.asarray(margins, dtype=float), (len(rows),))[:, None]
+    solution = np.zeros(scales.shape)
+    columns = np.arange(weights.shape[1])  # the problems that are not solved yet
+    u, gaps = solution.copy(), np.zeros(weights.shape)
+    wrong = np.broadcast_to(expit(margin), weights.shape)
+    direction: NDArray[np.float64] | None = None
+    old_slope = length = enough = np.zeros(0)
     for step in range(MOST_STEPS):
         slope = u - scales * (rows.T @ (weights * wrong))
         steepest = np.abs(slope).max(0)
         if step == 0:
-            enough = flat * steepest
-        on = steepest > enough
-        found[:, left] = u
-        if not on.any():
+            enough = tolerance * steepest
+        unsolved = steepest > enough
+        solution[:, columns] = u
+        if not unsolved.any():
             break
-        if not on.all():  # those that have arrived are paid for no longer
-            left, enough = left[on], enough[on]
-            u, gaps, wrong, slope, weights, scales = (of[:, on] for of in (u, gaps, wrong, slope, weights, scales))
+        if not unsolved.all():  # compute no longer for the solved problems
+            columns, enough = columns[unsolved], enough[unsolved]
+            u, gaps, wrong = u[:, unsolved], gaps[:, unsolved], wrong[:, unsolved]
+            slope, weights, scales = slope[:, unsolved], weights[:, unsolved], scales[:, unsolved]
             if direction is not None:
-                direction, old_slope, length = direction[:, on], old_slope[:, on], length[on]
-        bent = weights * wrong * (1 - wrong)
-        round_slope = slope + basis @ ((1 / (1 + bent.sum(0) * curvature[:, None]) - 1) * (basis.T @ slope))
+                direction, old_slope, length = direction[:, unsolved], old_slope[:, unsolved], length[unsolved]
+        bend = weights * wrong * (1 - wrong)
+        preconditioned = slope + basis @ ((1 / (1 + bend.sum(0) * curvature[:, None]) - 1) * (basis.T @ slope))
         if direction is None:
-            direction = -round_slope
+            direction = -preconditioned
         else:
-            kept = np.maximum(0.0, ((slope - old_slope) * round_slope).sum(0) / length)
-            direction = kept * direction - round_slope
-            direction = np.where((direction * slope).sum(0) < 0, direction, -round_slope)
-        old_slope, length = slope, (slope * round_slope).sum(0)
+            kept = np.maximum(0.0, ((slope - old_slope) * preconditioned).sum(0) / length)
+            direction = kept * direction - preconditioned
+            direction = np.where((direction * slope).sum(0) < 0, direction, -preconditioned)
+        old_slope, length = slope, (slope * preconditioned).sum(0)
 
-        towards = rows @ (scales * direction)
+        gap_change = rows @ (scales * direction)
         down, along, size = (direction * slope).sum(0), (direction * u).sum(0), (direction**2).sum(0)
-        far = -down / (size + (bent * towards**2).sum(0))
-        weighed = weights * towards
+        distance = -down / (size + (bend * gap_change**2).sum(0))
+        weighted = weights * gap_change
         for _ in range(MOST_TRIALS):
-            wrong = expit(asked - gaps - far * towards)
-            after = along + far * size - (weighed * wrong).sum(0)
-            again = np.abs(after) > 0.5 * np.abs(down)
-            if not again.any():
+            wrong = expit(margin - gaps - distance * gap_change)
+            after = along + distance * size - (weighted * wrong).sum(0)
+            too_steep = np.abs(after) > 0.5 * np.abs(down)
+            if not too_steep.any():
                 break
-            far = np.where(again, far * down / (down - after), far)
-        u, gaps = u + far * direction, gaps + far * towards
-    return found
+            distance = np.where(too_steep, distance * down / (down - after), distance)
+        u, gaps = u + distance * direction, gaps + distance * gap_change
+    return solution
 
 
-def _mean_curvature(rows: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _mean_curvature(
+    rows: NDArray[np.float64], weights: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return eigenvectors, shape (width, n), and eigenvalues, shape (n,), of sum_i weight_i row_i row_iᵀ."""
     if len(rows) < rows.shape[1]:
         _, singular, basis = np.linalg.svd(np.sqrt(weights)[:, None] * rows, full_matrices=False)

@@ -1,1 +1,1 @@
-"""RewardModel: load, save, score, with the uncertainty of each reward."""
+"""RewardModel: load it, save it, and score completions with it, with the uncertainty of each reward."""

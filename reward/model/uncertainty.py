@@ -1,9 +1,10 @@
-"""How far a linear head's rewards may be off: kept in the model's folder, computed by `reward.head.covariance`."""
+"""The uncertainty of a linear head's rewards: saved in the model's folder, computed by `reward.head.covariance`."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 
 from reward.file_names import UNCERTAINTY_FILE
@@ -11,33 +12,33 @@ from reward.file_names import UNCERTAINTY_FILE
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Uncertainty:
-    """What is known of how far a head's weights may be off, as far as rewards need it."""
+    """The uncertainty of a head's weights, in the form in which rewards need it."""
 
-    origin: np.ndarray
-    """Mean feature vector of the training completions, shape (width,), float32: the deviation of a reward is that of
-    its distance from the reward of this vector, since rewards are only told up to a constant."""
-    factor: np.ndarray
-    """F with covariance = F^T F, shape (at most width, width), float32."""
+    origin: NDArray[np.float32]
+    """Mean feature vector of the training completions, shape (width,). Rewards are determined only up to a constant, so
+    the deviation of a reward is that of its difference from the reward of this vector."""
+    factor: NDArray[np.float32]
+    """F with covariance = F^T F, shape (at most width, width)."""
 
-    def deviations(self, features: np.ndarray) -> np.ndarray:
-        """Return the standard deviations of the rewards of feature vectors, less that of the origin.
+    def deviations(self, features: NDArray[np.floating]) -> NDArray[np.floating]:
+        """Return the standard deviations of the rewards of feature vectors, relative to the origin.
 
         sqrt((f - origin)^T covariance (f - origin)): shape (completions, width) to (completions,), in log-odds.
         """
         return self.margin_deviations(features - self.origin)
 
-    def margin_deviations(self, differences: np.ndarray) -> np.ndarray:
+    def margin_deviations(self, differences: NDArray[np.floating]) -> NDArray[np.floating]:
         """Return the standard deviations of margins, from differences of features, shape (comparisons, width)."""
-        return np.linalg.norm(differences @ self.factor.T, axis=-1)
+        return np.asarray(np.linalg.norm(differences @ self.factor.T, axis=-1))
 
     def save(self, folder: Path) -> None:
-        """Write it into a model's folder."""
+        """Write the uncertainty into the folder of a model."""
         path = folder / UNCERTAINTY_FILE
         path.parent.mkdir(exist_ok=True)
         save_file({"origin": self.origin, "factor": self.factor}, path)
 
     @classmethod
     def load(cls, folder: Path) -> "Uncertainty | None":
-        """Return what `save` wrote into a model's folder, or None for a model that has none."""
+        """Return the uncertainty that `save` wrote into the folder of a model, or None if there is none."""
         path = folder / UNCERTAINTY_FILE
         return cls(**load_file(path)) if path.is_file() else None

@@ -1,1 +1,1 @@
-"""Backbones, tokens and batches, attention, features."""
+"""Load backbones, turn texts into batches of tokens, and compute features and rewards with them."""

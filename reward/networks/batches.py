@@ -1,15 +1,17 @@
-"""Prompts and completions to tokens, and tokens to batches in which every prompt is read once.
+"""Turn prompts and completions into tokens, and tokens into batches in which every prompt is read once.
 
-K completions of one prompt repeat its tokens K times. Reading the prompt once and each completion after it is the same
-arithmetic for P + K C tokens instead of K (P + C). There are two ways: "row" puts prompts and their completions in one
-row, whose tokens attend to what they see and nothing else (`attention`), or, on a GPU, in rows with a mask that says
-which token sees which; "cache" reads the prompts, keeps their keys and values, and reads the completions after them.
-"plain" reads every prompt and completion whole, and is what the other two are checked against.
+Reading K completions of one prompt separately repeats its tokens K times. Reading the prompt once and each completion
+after it gives the same rewards with P + K C tokens instead of K (P + C). There are three layouts:
+
+- "row" puts prompts and their completions into one row, in which tokens attend only to tokens before them in the same
+  family (see `attention`), or, on a GPU, into several rows with a mask;
+- "cache" reads the prompts, keeps their keys and values, and then reads the completions;
+- "plain" reads every prompt with every completion. The other two layouts are checked against it.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import jinja2
 import numpy as np
@@ -22,11 +24,11 @@ from reward.networks.attention import Family, any_mask, attends_in_families
 from reward.settings import Layout
 
 LONGEST_INPUT = 2_048
-"""Tokens of prompt and completion together; the start of a longer prompt is trimmed, never its completion."""
+"""Largest number of tokens of prompt and completion together. Longer prompts lose their start, not the completion."""
 BATCH_TOKENS = {"cpu": 1_024, "cuda": 65_536}
 """Tokens to read at once, padding included."""
 ROW_TOKENS = 8_192
-"""Tokens to read at once in rows at most: a mask takes a byte for every two tokens of a row."""
+"""Largest number of tokens to read at once in rows, because a mask takes a byte for each pair of tokens in a row."""
 
 Messages = Sequence[Message] | Sequence[Mapping[str, str]]
 """A prompt's messages, as records or as {"role", "content"} objects."""
@@ -34,13 +36,13 @@ Messages = Sequence[Message] | Sequence[Mapping[str, str]]
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """A prompt and completion as the network reads them: two tokens or more."""
+    """A prompt and completion as the network reads them: at least two tokens."""
 
     ids: tuple[int, ...]
     prompt_tokens: int = 1
-    """How many of them, at least one and not all, any other completion of the prompt begins with too."""
+    """Number of leading tokens that all completions of the prompt share; at least one, and fewer than all."""
     trimmed: bool = False
-    """Was something left out to make it fit?"""
+    """Was something left out to fit the longest input?"""
 
     @property
     def prompt(self) -> tuple[int, ...]:
@@ -54,40 +56,45 @@ class Input:
 
 
 def tokens_at_once(device: str, layout: Layout) -> int:
-    """Return how many tokens to read at once on a device of this type."""
+    """Return the number of tokens to read at once on a device of this type."""
     return min(BATCH_TOKENS[device], ROW_TOKENS) if layout == "row" else BATCH_TOKENS[device]
 
 
 def encode(tokenizer: PreTrainedTokenizerBase, messages: Messages, completion: str) -> Input:
     """Return the tokens of the conversation with the completion as the assistant's turn.
 
-    The chat template writes every special token itself, so the tokenizer adds none: one BOS, not two. A conversation
-    over LONGEST_INPUT tokens loses its start; a completion longer than that is kept whole, without its prompt. An
-    encoder has places for so many tokens and no more: it keeps its first token, and may lose a completion's end.
+    The chat template writes all special tokens, so the tokenizer adds none: one BOS, not two. A conversation of more
+    than LONGEST_INPUT tokens loses its start; a completion that is longer still is kept whole, without its prompt. An
+    encoder has a fixed number of positions: its input keeps the first token, and may lose the end of the completion.
     """
     turns = [{"role": m.role, "content": m.content} if isinstance(m, Message) else dict(m) for m in messages]
-    asked = written(tokenizer, turns, add_generation_prompt=True)
-    whole = written(tokenizer, [*turns, {"role": "assistant", "content": completion}], add_generation_prompt=False)
-    return encode_text(tokenizer, whole, asked)
+    prompt = apply_template(tokenizer, turns, add_generation_prompt=True)
+    whole = apply_template(
+        tokenizer, [*turns, {"role": "assistant", "content": completion}], add_generation_prompt=False
+    )
+    return encode_text(tokenizer, whole, prompt)
 
 
 def encode_text(tokenizer: PreTrainedTokenizerBase, text: str, prompt: str = "") -> Input:
-    """Return the tokens of a conversation that is written out already, special tokens and all, as `encode` does.
+    """Return the tokens of a conversation to which the chat template is already applied, as `encode` does.
 
-    `prompt` is what the text begins with, if that is known: it is read once for all texts that begin with it. If it is
-    not, a text over LONGEST_INPUT tokens loses its start, wherever its completion may begin.
+    `prompt` is the start of the text, if it is known; it is read once for all texts that begin with it. If it is not
+    known, a text of more than LONGEST_INPUT tokens loses its start, wherever its completion begins.
 
-    Raises InputError at a text of fewer than two tokens.
+    Raises InputError for a text of fewer than two tokens.
     """
-    asked, ids = (tokenizer(one, add_special_tokens=False, verbose=False).input_ids for one in (prompt, text))
-    # Tokens may join across the seam, so the prompt is what both begin with, not what the prompt alone gives.
-    pairs = enumerate(zip(asked, ids, strict=False))
-    shared = next((place for place, (one, other) in pairs if one != other), min(len(asked), len(ids)))
+    prompt_ids, ids = (
+        tokenizer(string, add_special_tokens=False, verbose=False).input_ids for string in (prompt, text)
+    )
+    # Tokens may join across the end of the prompt, so the shared start is what both token sequences begin with.
+    shared = min(len(prompt_ids), len(ids))
+    for position, (prompt_id, id) in enumerate(zip(prompt_ids, ids, strict=False)):
+        if prompt_id != id:
+            shared = position
+            break
     longest = min(LONGEST_INPUT, tokenizer.model_max_length)
     if len(ids) < 2:
-        raise InputError(
-            "A text has fewer than two tokens. Send the whole conversation, as the chat template writes it."
-        )
+        raise InputError("reward.networks.text_too_short")
     if not prompt:
         shared = max(1, len(ids) - longest)
     if tokenizer.cls_token_id is not None and ids[0] == tokenizer.cls_token_id:
@@ -104,24 +111,22 @@ def _for_encoder(ids: Sequence[int], shared: int, longest: int) -> Input:
     return Input(tuple(kept), max(1, min(shared - start + 1, len(kept) - 1)), trimmed=len(kept) < len(ids))
 
 
-def written(tokenizer: PreTrainedTokenizerBase, turns: list[dict[str, str]], add_generation_prompt: bool) -> str:
-    """Return the conversation as the chat template writes it.
+def apply_template(tokenizer: PreTrainedTokenizerBase, turns: list[dict[str, str]], add_generation_prompt: bool) -> str:
+    """Return the conversation with the chat template applied.
 
-    Raises InputError if the template refuses it.
+    Raises InputError if the template does not accept the conversation.
     """
     try:
-        return tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=add_generation_prompt)
+        text = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=add_generation_prompt)
+        return cast(str, text)  # its type covers calls with tokenize=True
     except jinja2.TemplateError as error:
         roles = ", ".join(turn["role"] for turn in turns)
-        raise InputError(
-            f"The model's chat template refuses a conversation of {roles}: {error}. Use another backbone, "
-            "or leave out what it names."
-        ) from None
+        raise InputError("reward.networks.template_refuses", roles=roles, error=error) from None
 
 
 @dataclass(frozen=True, slots=True)
 class _Size:
-    """What decides how many tokens a batch costs."""
+    """The sizes that determine how many tokens a batch costs."""
 
     prompts: int
     longest_prompt: int
@@ -129,18 +134,18 @@ class _Size:
     longest_completion: int
     longest: int
     read_once: int
-    """Tokens if every prompt is read once and nothing is padded."""
+    """Number of tokens if every prompt is read once and nothing is padded."""
 
     @classmethod
     def of(cls, inputs: Sequence[Input]) -> "_Size":
-        prompts = {one.prompt for one in inputs}
-        completions = [len(one.completion) for one in inputs]
+        prompts = {item.prompt for item in inputs}
+        completions = [len(item.completion) for item in inputs]
         return cls(
             len(prompts),
             max(map(len, prompts)),
             len(inputs),
             max(completions),
-            max(len(one.ids) for one in inputs),
+            max(len(item.ids) for item in inputs),
             sum(map(len, prompts)) + sum(completions),
         )
 
@@ -155,7 +160,7 @@ class _Size:
         )
 
     def cost(self, layout: Layout) -> int:
-        """Return the tokens that are read, padding included."""
+        """Return the number of tokens to read, padding included."""
         if layout == "row":
             return self.read_once
         if layout == "plain":
@@ -164,14 +169,14 @@ class _Size:
 
 
 def group_batches(groups: Sequence[Sequence[Input]], tokens: int, layout: Layout) -> Iterator[list[int]]:
-    """Yield positions of groups in batches that pad little, longest prompts first; a group is never divided.
+    """Yield positions of groups in batches with little padding, longest prompts first; a group is never divided.
 
-    A batch costs at most `tokens`, padding included, or what one group alone costs where that is more.
+    A batch has at most `tokens` tokens, padding included, unless a single group has more.
     """
     sizes = [_Size.of(group) for group in groups]
 
     def alike(position: int) -> tuple[int, int, int]:
-        # Both lengths pad, so prompts of about one length are put in the order of their completions' length.
+        # Prompts and completions are both padded, so prompts of similar length are sorted by their completions' length.
         return -(sizes[position].longest_prompt // 32), -sizes[position].longest_completion, position
 
     batch: list[int] = []
@@ -190,70 +195,71 @@ def group_batches(groups: Sequence[Sequence[Input]], tokens: int, layout: Layout
 def batches(inputs: Sequence[Input], tokens: int, layout: Layout = "cache") -> Iterator[list[int]]:
     """Yield positions of inputs in batches, as `group_batches` does; a prompt's completions stay together."""
     members = list(_families(inputs).values())
-    for batch in group_batches([[inputs[at] for at in family] for family in members], tokens, layout):
-        yield [at for number in batch for at in members[number]]
+    families = [[inputs[position] for position in family] for family in members]
+    for batch in group_batches(families, tokens, layout):
+        yield [position for number in batch for position in members[number]]
 
 
-# Batches to what a network takes
+# Arguments of a network for a batch
 
 
 def arguments_for(
     network: PreTrainedModel, inputs: Sequence[Input], pad: int, layout: Layout
 ) -> tuple[dict[str, Any], torch.Tensor, torch.Tensor]:
-    """Return what the network, one without a head, takes to read the inputs in this layout.
+    """Return the arguments with which a network without a head reads the inputs in this layout.
 
     Returns:
-        The arguments, then the row and the place in it of every input's last token, both of shape (inputs,).
+        The arguments, then the row of every input's last token and its place in the row, both of shape (inputs,).
     """
     if layout == "row" and attends_in_families(network):
         return in_one_row(inputs, network.device)
     if layout == "row":
         return in_rows(inputs, pad, network.device)
-    shared = layout == "cache" and len({one.prompt for one in inputs}) < len(inputs)
-    arguments, last = prompts_read(network, inputs, pad) if shared else padded(inputs, pad, network.device)
+    shared = layout == "cache" and len({item.prompt for item in inputs}) < len(inputs)
+    arguments, last = after_cached_prompts(network, inputs, pad) if shared else padded(inputs, pad, network.device)
     return arguments, torch.arange(len(inputs), device=network.device), last
 
 
-def padded(inputs: Sequence[Input], pad: int, device: torch.device) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
-    """Return what the network takes to read every input whole, and each one's last position.
+def padded(inputs: Sequence[Input], pad: int, device: torch.device) -> tuple[dict[str, Any], torch.Tensor]:
+    """Return the arguments with which a network reads every input whole, and the position of each input's last token.
 
-    Ids and attention mask have shape (inputs, longest), padded on the right. The last position comes from the length,
-    never from looking for the pad token's id: a text may hold that token.
+    Ids and attention mask have shape (inputs, longest), padded on the right. The last position is computed from the
+    length and not by searching for the pad token, which may occur in a text.
     """
-    ids, mask = _right_padded([one.ids for one in inputs], pad, device)
+    ids, mask = _right_padded([item.ids for item in inputs], pad, device)
     return {"input_ids": ids, "attention_mask": mask, "use_cache": False}, mask.sum(1) - 1
 
 
-def prompts_read(
+def after_cached_prompts(
     network: PreTrainedModel, inputs: Sequence[Input], pad: int
-) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
-    """Read every different prompt once; return what the network takes to read the completions, as `padded` does.
+) -> tuple[dict[str, Any], torch.Tensor]:  # Any: tensors, flags and a cache
+    """Read every different prompt once; return the arguments that read the completions after it, as `padded` does.
 
-    Prompts are padded on the left and completions on the right, so that neither sees a gap between the two.
+    Prompts are padded on the left and completions on the right, so there is no gap between the two.
 
-    Raises RuntimeError if the network kept nothing of the prompts, as one with gradient checkpointing does.
+    Raises RuntimeError if the network does not cache the prompts, for example with gradient checkpointing.
     """
     device = network.device
-    prompts = list(dict.fromkeys(one.prompt for one in inputs))
+    prompts = list(dict.fromkeys(item.prompt for item in inputs))
     reversed_ids, reversed_mask = _right_padded([prompt[::-1] for prompt in prompts], pad, device)
     ids, mask = reversed_ids.flip(1), reversed_mask.flip(1)
     positions = (mask.cumsum(1) - 1).clamp(min=0)
     read = network(input_ids=ids, attention_mask=mask, position_ids=positions, use_cache=True).past_key_values
     if read is None or read.get_seq_length() != ids.shape[1]:
         raise RuntimeError(
-            f"The network was to keep {ids.shape[1]} tokens of its prompts and kept "
-            f"{0 if read is None else read.get_seq_length()}: completions would be read without their prompts."
+            f"The network should cache {ids.shape[1]} tokens of its prompts, but cached "
+            f"{0 if read is None else read.get_seq_length()}. Completions would be read without their prompts."
         )
-    place = {prompt: number for number, prompt in enumerate(prompts)}
-    of_input = torch.tensor([place[one.prompt] for one in inputs], device=device)
-    read.batch_select_indices(of_input)
+    number_of = {prompt: number for number, prompt in enumerate(prompts)}
+    prompt_numbers = torch.tensor([number_of[item.prompt] for item in inputs], device=device)
+    read.batch_select_indices(prompt_numbers)
 
-    ids, completion_mask = _right_padded([one.completion for one in inputs], pad, device)
-    after = mask.sum(1)[of_input]
+    ids, completion_mask = _right_padded([item.completion for item in inputs], pad, device)
+    prompt_lengths = mask.sum(1)[prompt_numbers]
     arguments = {
         "input_ids": ids,
-        "attention_mask": torch.cat([mask[of_input], completion_mask], dim=1),
-        "position_ids": after[:, None] + torch.arange(ids.shape[1], device=device),
+        "attention_mask": torch.cat([mask[prompt_numbers], completion_mask], dim=1),
+        "position_ids": prompt_lengths[:, None] + torch.arange(ids.shape[1], device=device),
         "past_key_values": read,
         "use_cache": True,
     }
@@ -261,7 +267,7 @@ def prompts_read(
 
 
 def in_one_row(inputs: Sequence[Input], device: torch.device) -> tuple[dict[str, Any], torch.Tensor, torch.Tensor]:
-    """Return what a network that attends in families takes to read the inputs in one row, without any padding."""
+    """Return the arguments with which a network that attends in families reads the inputs in one row, unpadded."""
     ids: list[int] = []
     positions: list[int] = []
     lengths: list[Family] = []
@@ -287,29 +293,29 @@ def in_one_row(inputs: Sequence[Input], device: torch.device) -> tuple[dict[str,
 
 def in_rows(
     inputs: Sequence[Input], pad: int, device: torch.device
-) -> tuple[dict[str, torch.Tensor], torch.Tensor, torch.Tensor]:
-    """Return what any network takes to read the inputs in rows, by a mask that says which token sees which.
+) -> tuple[dict[str, Any], torch.Tensor, torch.Tensor]:
+    """Return the arguments with which any network with sdpa attention reads the inputs in rows with a mask.
 
-    Prompts share rows as long as the longest with its completions: longer rows would pad as little, and cost attention
-    between tokens that do not see each other, which is most of a long row.
+    Rows are as long as the longest prompt with all its completions. Longer rows would need as little padding, but most
+    of their attention would be between tokens that must not see each other.
 
     Returns:
         Ids and positions, shape (rows, longest), and the mask, shape (rows, 1, longest, longest), True where the token
-        of a line may see that of a column: those before it in its own prompt, and in its own completion. Then the row
-        and the place in it of every input's last token, both of shape (inputs,).
+        of a line may attend to the token of a column: tokens before it in its own prompt and its own completion. Then
+        the row of every input's last token and its place in the row, both of shape (inputs,).
     """
     families = _families(inputs)
     lengths = {
         prompt: len(prompt) + sum(len(inputs[number].completion) for number in members)
         for prompt, members in families.items()
     }
-    of_rows, longest = _packed(lengths), max(lengths.values())
-    shape = len(of_rows), longest
+    packed, longest = _packed(lengths), max(lengths.values())
+    shape = len(packed), longest
     ids, positions = np.full(shape, pad), np.zeros(shape, dtype=np.int64)
-    family_of = np.full(shape, -1)  # padding sees padding: a token that saw nothing would be no number
-    input_of = np.full(shape, -1)  # -1 is the prompt, which all of its family see
+    family_of = np.full(shape, -1)  # padding attends to padding: attention to no token at all would be nan
+    input_of = np.full(shape, -1)  # -1: the prompt, which its whole family sees
     rows, last = np.zeros(len(inputs), dtype=np.int64), np.zeros(len(inputs), dtype=np.int64)
-    for row, prompts in enumerate(of_rows):
+    for row, prompts in enumerate(packed):
         end = 0
         for family, prompt in enumerate(prompts):
             start, end = end, end + len(prompt)
@@ -323,9 +329,10 @@ def in_rows(
                 input_of[row, start:end] = number
                 rows[number], last[number] = row, end - 1
             family_of[row, family_start:end] = family
-    family, own, place = (torch.from_numpy(some).to(device) for some in (family_of, input_of, np.arange(longest)))
+    places = np.arange(longest)
+    families_of, own, place = (torch.from_numpy(array).to(device) for array in (family_of, input_of, places))
     same_text = (own[:, :, None] == own[:, None]) | (own == -1)[:, None]
-    sees = (place[:, None] >= place) & (family[:, :, None] == family[:, None]) & same_text
+    sees = (place[:, None] >= place) & (families_of[:, :, None] == families_of[:, None]) & same_text
     arguments = {
         "input_ids": torch.from_numpy(ids).to(device),
         "position_ids": torch.from_numpy(positions).to(device),
@@ -336,26 +343,29 @@ def in_rows(
 
 
 def _families(inputs: Sequence[Input]) -> dict[tuple[int, ...], list[int]]:
-    """Return the positions of each different prompt's inputs."""
-    found: dict[tuple[int, ...], list[int]] = {}
-    for position, one in enumerate(inputs):
-        found.setdefault(one.prompt, []).append(position)
-    return found
+    """Return prompt -> positions of its inputs."""
+    families: dict[tuple[int, ...], list[int]] = {}
+    for position, item in enumerate(inputs):
+        families.setdefault(item.prompt, []).append(position)
+    return families
 
 
 def _packed(lengths: Mapping[tuple[int, ...], int]) -> list[list[tuple[int, ...]]]:
-    """Return the prompts in rows no longer than the longest of them, each in the first row that has room for it."""
+    """Pack the prompts, of these lengths with their completions, into rows: each into the first row with enough room.
+
+    Rows are as long as the longest prompt with its completions.
+    """
     room: list[int] = []
-    found: list[list[tuple[int, ...]]] = []
-    for prompt, length in sorted(lengths.items(), key=lambda one: -one[1]):
-        row = next((at for at, left in enumerate(room) if left >= length), None)
+    packed: list[list[tuple[int, ...]]] = []
+    for prompt, length in sorted(lengths.items(), key=lambda pair: -pair[1]):
+        row = next((index for index, left in enumerate(room) if left >= length), None)
         if row is None:
-            row = len(found)
-            found.append([])
+            row = len(packed)
+            packed.append([])
             room.append(max(lengths.values()))
-        found[row].append(prompt)
+        packed[row].append(prompt)
         room[row] -= length
-    return found
+    return packed
 
 
 def _right_padded(rows: Sequence[Sequence[int]], pad: int, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:

@@ -1,7 +1,7 @@
-"""Features of a frozen backbone: what its network holds at the last token of a completion, kept once computed.
+"""Features of a frozen backbone: its hidden states at the last token of a completion, computed once and cached.
 
-The feature of layer L is the hidden state of the last token after the first L layers and the final norm: what
-AutoModelForSequenceClassification reads when its network is cut to L layers. Nothing here is trained.
+The feature of layer L is the hidden state of the last token after the first L layers and the final norm. The head of
+AutoModelForSequenceClassification reads the same vector in a network cut to L layers. Nothing here is trained.
 """
 
 import hashlib
@@ -11,50 +11,55 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from transformers import AutoModel, PreTrainedModel, PreTrainedTokenizerBase
 
 from label_data.data_folder import data_folder
 from label_data.errors import InputError
 from label_data.files.full_disk import is_full
 from label_data.records import Group
+from label_data.sentences import say
 from label_data.settings import PACKAGED_MODEL
 from reward.networks.attention import attend_in_families
 from reward.networks.backbones import load_config, load_model, load_tokenizer, model_folder, model_revision
 from reward.networks.batches import Input, arguments_for, batches, encode, tokens_at_once
 from reward.networks.ranked_network import reads_rows_fast, sees_all_before
-from reward.progress import OnProgress
+from reward.progress import OnProgress, silent
 from reward.settings import Layout
 
 DEPTHS = (1 / 2, 2 / 3, 5 / 6, 1)
-"""Candidate layers as shares of the network: cross-validation chooses, the last is seldom the best."""
+"""Depths of the candidate layers, as shares of the network. Cross-validation chooses; the last is seldom the best."""
 
 
 @dataclass(frozen=True)
 class Backbone:
     """A frozen network and its tokenizer, for one thread at a time.
 
-    The network is loaded when a feature is missing, not before.
+    The network is loaded only when a feature is not in the cache.
     """
 
     name: str
     folder: Path
     revision: str
-    """Hash of weights, settings, tokenizer and chat template."""
+    """Hash of weights, configuration, tokenizer and chat template."""
     tokenizer: PreTrainedTokenizerBase
     layers: tuple[int, ...]
     """Candidate layers, counted from 1, lowest first."""
 
     @cached_property
     def network(self) -> PreTrainedModel:
-        """The network without any head, in float32."""
+        """The network without a head, in float32."""
         network = load_model(AutoModel, self.folder)
         if not hasattr(network, "layers") or not hasattr(network, "norm"):
             raise InputError(
-                f"{self.name}: a {type(network).__name__} keeps its layers in a way this program does not know. "
-                f"Use a model of the Llama, Qwen, Mistral or Gemma kind, for example {PACKAGED_MODEL}."
+                "reward.networks.unknown_layers",
+                name=self.name,
+                network=type(network).__name__,
+                packaged=PACKAGED_MODEL,
             )
         if sees_all_before(network):
             attend_in_families(network)
@@ -62,7 +67,7 @@ class Backbone:
 
     @cached_property
     def layout(self) -> Layout:
-        """How the network reads prompts and completions."""
+        """The fastest layout that is exact for this network."""
         return "row" if sees_all_before(self.network) and reads_rows_fast(self.network) else "cache"
 
 
@@ -77,40 +82,45 @@ def open_backbone(name: str = PACKAGED_MODEL) -> Backbone:
 # Tokens to features
 
 
+# The network is Any here and below, because torch types each attribute as "Tensor or Module".
 @contextmanager
 def _last_tokens(
-    network: PreTrainedModel, layers: Sequence[int], rows: torch.Tensor, last: torch.Tensor
+    network: Any, layers: Sequence[int], rows: torch.Tensor, last: torch.Tensor
 ) -> Iterator[list[torch.Tensor]]:
-    """Collect each layer's output at the last tokens, shape (inputs, width) a layer, while the network runs."""
-    found: list[torch.Tensor] = []
+    """Collect each layer's output at the last tokens, shape (inputs, width) per layer, while the network runs."""
+    collected: list[torch.Tensor] = []
 
-    def keep(_layer: torch.nn.Module, _inputs: object, output: torch.Tensor | tuple[torch.Tensor, ...]) -> None:
+    def collect(_layer: torch.nn.Module, _inputs: object, output: torch.Tensor | tuple[torch.Tensor, ...]) -> None:
         hidden = output if isinstance(output, torch.Tensor) else output[0]
-        found.append(hidden[rows, last])
+        collected.append(hidden[rows, last])
 
-    hooks = [network.layers[layer - 1].register_forward_hook(keep) for layer in layers]
+    hooks = [network.layers[layer - 1].register_forward_hook(collect) for layer in layers]
     try:
-        yield found
+        yield collected
     finally:
         for hook in hooks:
             hook.remove()
 
 
 @torch.inference_mode()
-def compute_features(backbone: Backbone, inputs: Sequence[Input]) -> np.ndarray:
-    """Return the features of one batch, shape (inputs, layers, width), float32; prompts that repeat are read once."""
-    network, pad = backbone.network, backbone.tokenizer.pad_token_id
+def compute_features(backbone: Backbone, inputs: Sequence[Input]) -> NDArray[np.float32]:
+    """Return the features of one batch, shape (inputs, layers, width); equal prompts are read once."""
+    network: Any = backbone.network
+    pad = backbone.tokenizer.pad_token_id
     arguments, rows, last = arguments_for(network, inputs, pad, backbone.layout)
-    with _last_tokens(network, backbone.layers, rows, last) as found:
+    with _last_tokens(network, backbone.layers, rows, last) as outputs:
         network(**arguments)
-    return torch.stack([network.norm(hidden) for hidden in found], dim=1).float().cpu().numpy()
+    features: NDArray[np.float32] = (
+        torch.stack([network.norm(hidden) for hidden in outputs], dim=1).float().cpu().numpy()
+    )
+    return features
 
 
-# Features kept
+# The cache
 
 
 def cache_file() -> Path:
-    """Return the file that keeps features; it may be deleted at any time, and is then computed anew."""
+    """Return the default file of the feature cache. It may be deleted at any time; features are then recomputed."""
     return data_folder() / "features.db"
 
 
@@ -121,7 +131,7 @@ def _opened(path: Path) -> Iterator[sqlite3.Connection]:
         with closing(sqlite3.connect(path, timeout=60, isolation_level=None)) as connection:
             if connection.execute("PRAGMA journal_mode").fetchone() != ("wal",):
                 connection.execute("PRAGMA journal_mode=WAL")
-            connection.execute("PRAGMA synchronous=NORMAL")  # a power cut may cost a batch: it is computed again
+            connection.execute("PRAGMA synchronous=NORMAL")  # a power cut may lose a batch, which is then recomputed
             connection.execute(
                 "CREATE TABLE IF NOT EXISTS features (input BLOB, layer INTEGER, vector BLOB NOT NULL, "
                 "PRIMARY KEY (input, layer)) WITHOUT ROWID"
@@ -129,38 +139,40 @@ def _opened(path: Path) -> Iterator[sqlite3.Connection]:
             yield connection
     except sqlite3.DatabaseError as error:
         if is_full(error):
-            raise InputError(
-                f"{path}: the disk took no more features ({error}); those kept so far stay. Free some space, and do it "
-                "again."
-            ) from None
-        raise InputError(
-            f"{path}: the kept features can't be used ({error}). Delete the file, and try again."
-        ) from error
+            raise InputError("reward.networks.cache_disk_full", file=path, error=error) from None
+        raise InputError("reward.networks.cache_unreadable", file=path, error=error) from error
 
 
-def _key(backbone: Backbone, one: Input) -> bytes:
-    ids = np.asarray(one.ids, dtype="<u4").tobytes()
+def _key(backbone: Backbone, item: Input) -> bytes:
+    ids = np.asarray(item.ids, dtype="<u4").tobytes()
     return hashlib.sha256(f"{backbone.revision}\nlast token after the final norm\n".encode() + ids).digest()
 
 
-def _kept(connection: sqlite3.Connection, backbone: Backbone, keys: Sequence[bytes]) -> dict[bytes, np.ndarray]:
-    """Return the features, shape (layers, width), of the keys for which every layer is kept."""
-    found: dict[bytes, dict[int, np.ndarray]] = {}
+def _read(
+    connection: sqlite3.Connection, backbone: Backbone, keys: Sequence[bytes]
+) -> dict[bytes, NDArray[np.float32]]:
+    """Return the features, shape (layers, width), of the keys for which the cache has every layer."""
+    by_layer: dict[bytes, dict[int, NDArray[np.float32]]] = {}
     for start in range(0, len(keys), 500):
-        some = keys[start : start + 500]
-        marks = ",".join("?" * len(some))
+        part = keys[start : start + 500]
+        marks = ",".join("?" * len(part))
         query = f"SELECT input, layer, vector FROM features WHERE input IN ({marks})"
-        for key, layer, vector in connection.execute(query, some):
-            found.setdefault(key, {})[layer] = np.frombuffer(vector, dtype="<f4")
-    wanted = backbone.layers
-    return {key: np.stack([of[layer] for layer in wanted]) for key, of in found.items() if of.keys() >= set(wanted)}
+        for key, layer, vector in connection.execute(query, part):
+            by_layer.setdefault(key, {})[layer] = np.frombuffer(vector, dtype="<f4")
+    features: dict[bytes, NDArray[np.float32]] = {}
+    for key, vectors in by_layer.items():
+        if vectors.keys() >= set(backbone.layers):
+            features[key] = np.stack([vectors[layer] for layer in backbone.layers])
+    return features
 
 
-def _keep(connection: sqlite3.Connection, backbone: Backbone, keys: Sequence[bytes], features: np.ndarray) -> None:
+def _write(
+    connection: sqlite3.Connection, backbone: Backbone, keys: Sequence[bytes], features: NDArray[np.float32]
+) -> None:
     rows = [
         (key, layer, vector.astype("<f4").tobytes())
-        for key, of in zip(keys, features, strict=True)
-        for layer, vector in zip(backbone.layers, of, strict=True)
+        for key, vectors in zip(keys, features, strict=True)
+        for layer, vector in zip(backbone.layers, vectors, strict=True)
     ]
     with connection:
         connection.execute("BEGIN IMMEDIATE")
@@ -171,37 +183,37 @@ def input_features(
     backbone: Backbone,
     inputs: Sequence[Input],
     cache: Path | None = None,
-    on_progress: OnProgress = lambda done, total, message: None,
-) -> np.ndarray:
-    """Return the features of the inputs, shape (inputs, layers, width), float32; those not kept yet are computed.
+    on_progress: OnProgress = silent,
+) -> NDArray[np.float32]:
+    """Return the features of the inputs, shape (inputs, layers, width); features not in the cache are computed.
 
-    Every batch is kept as soon as it is done, so work that is stopped goes on where it was.
+    Every batch is written to the cache as soon as it is computed, so stopped work can resume.
     """
-    keys = [_key(backbone, one) for one in inputs]
+    keys = [_key(backbone, item) for item in inputs]
     with _opened(cache or cache_file()) as connection:
-        known = _kept(connection, backbone, keys)
+        known = _read(connection, backbone, keys)
         missing = [key for key in dict.fromkeys(keys) if key not in known]
-        of_key = dict(zip(keys, inputs, strict=True))
-        on_progress(0, len(missing), f"Features: {len(known)} kept, {len(missing)} to compute.")
-        done = 0
-        for batch in _batches(backbone, [of_key[key] for key in missing]):
-            these = [missing[position] for position in batch]
-            computed = compute_features(backbone, [of_key[key] for key in these])
-            _keep(connection, backbone, these, computed)
-            known.update(zip(these, computed, strict=True))
-            done += len(these)
-            on_progress(done, len(missing), f"Features: {done} of {len(missing)} completions.")
+        input_of = dict(zip(keys, inputs, strict=True))
+        done, total = 0, len(missing)
+        on_progress(0, total, say("reward.networks.features_cached", cached=len(known), missing=total))
+        for batch in _batches(backbone, [input_of[key] for key in missing]):
+            batch_keys = [missing[position] for position in batch]
+            computed = compute_features(backbone, [input_of[key] for key in batch_keys])
+            _write(connection, backbone, batch_keys, computed)
+            known.update(zip(batch_keys, computed, strict=True))
+            done += len(batch_keys)
+            on_progress(done, total, say("reward.networks.features", done=done, total=total))
     width = next(iter(known.values())).shape[-1] if known else 0
     return np.stack([known[key] for key in keys]) if keys else np.zeros((0, len(backbone.layers), width), np.float32)
 
 
 def _batches(backbone: Backbone, inputs: Sequence[Input]) -> Iterator[list[int]]:
-    if inputs:  # or the network would be loaded for nothing
+    if inputs:  # without inputs the network need not be loaded
         yield from batches(inputs, tokens_at_once(backbone.network.device.type, backbone.layout), backbone.layout)
 
 
 def group_inputs(backbone: Backbone, groups: Sequence[Group]) -> list[Input]:
-    """Return the inputs of every completion of the groups, in their order."""
+    """Return the inputs of all completions of the groups, in order."""
     return [
         encode(backbone.tokenizer, group.prompt.messages, completion.text)
         for group in groups
@@ -210,17 +222,17 @@ def group_inputs(backbone: Backbone, groups: Sequence[Group]) -> list[Input]:
 
 
 def missing_features(groups: Sequence[Group], backbone: Backbone, cache: Path | None = None) -> int:
-    """Return how many different completions of the groups have no features kept yet."""
-    keys = {_key(backbone, one) for one in group_inputs(backbone, groups)}
+    """Return how many different completions of the groups have no features in the cache."""
+    keys = {_key(backbone, item) for item in group_inputs(backbone, groups)}
     with _opened(cache or cache_file()) as connection:
-        return len(keys) - len(_kept(connection, backbone, list(keys)))
+        return len(keys) - len(_read(connection, backbone, list(keys)))
 
 
-def featurize(
+def cache_features(
     groups: Sequence[Group],
     backbone: Backbone,
     cache: Path | None = None,
-    on_progress: OnProgress = lambda done, total, message: None,
+    on_progress: OnProgress = silent,
 ) -> None:
-    """Compute and keep the features of the groups' completions, so that training finds them ready."""
+    """Compute and cache the features of the groups' completions, so that training need not compute them."""
     input_features(backbone, group_inputs(backbone, groups), cache, on_progress)

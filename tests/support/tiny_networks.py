@@ -18,7 +18,7 @@ from transformers import (
 from transformers.models.llama import modeling_llama
 from transformers.models.qwen2 import modeling_qwen2
 
-from reward.finetuning.lessons import Judged, Pair
+from reward.finetuning.training_groups import Pair, TrainingGroup
 from reward.networks.batches import Input
 
 DECODERS = {
@@ -88,7 +88,7 @@ def token_groups(groups: int, seed: int = 1, longest_prompt: int = 20) -> list[l
     ]
 
 
-def judged_groups(groups: int, seed: int = 1) -> list[Judged]:
+def random_training_groups(groups: int, seed: int = 1) -> list[TrainingGroup]:
     """Return groups in each of which the completion with the higher last token, of 3 to 12, is the better one."""
     found, chance = [], random.Random(seed)
     for inputs in token_groups(groups, seed):
@@ -97,7 +97,7 @@ def judged_groups(groups: int, seed: int = 1) -> list[Judged]:
         order = sorted(range(len(inputs)), key=lambda at, last=last: -last[at])
         pairs = list(combinations(order, 2))
         compared = tuple(Pair(one, other, 1 / len(pairs)) for one, other in pairs)
-        found.append(Judged(tuple(ended), compared, (), ((1.0, tuple((at,) for at in order)),), 1.0))
+        found.append(TrainingGroup(tuple(ended), compared, (), ((1.0, tuple((at,) for at in order)),), 1.0))
     return found
 
 

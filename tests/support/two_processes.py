@@ -10,12 +10,12 @@ import torch
 from accelerate import PartialState
 from accelerate.utils import DistributedType
 
-from reward.finetuning.train import leave_the_others
+from reward.finetuning.train import end_process
 from reward.finetuning.trainer import RankingTrainer, fit, training_arguments
-from reward.networks.lean_layers import keep_less
+from reward.networks.lean_layers import use_lean_layers
 from reward.networks.ranked_network import RankedNetwork, start_head
 from reward.settings import Settings
-from tiny_networks import PAD, judged_groups, tiny_decoder
+from tiny_networks import PAD, random_training_groups, tiny_decoder
 
 SETTINGS = Settings(method="full", epochs=2, groups_per_step=9, learning_rate=1e-3, batch_tokens=150)
 GROUPS = 19  # steps of 9, 9 and 1: uneven shares, and a step in which the second process has none
@@ -24,13 +24,13 @@ GROUPS = 19  # steps of 9, 9 and 1: uneven shares, and a step in which the secon
 def fresh() -> RankedNetwork:
     network = tiny_decoder()
     start_head(network.score, seed=0)
-    keep_less(network)
+    use_lean_layers(network)
     return RankedNetwork(network, PAD, "cache")
 
 
 def gradient_and_weights(folder: Path) -> dict[str, torch.Tensor]:
     """Return the gradient of a step of 9 groups, that of a step of 1, and the weights after a training."""
-    groups, found = judged_groups(GROUPS), {}
+    groups, found = random_training_groups(GROUPS), {}
     for name, step in (("nine", groups[:9]), ("one", groups[:1])):
         ranked = fresh()
         trainer = RankingTrainer(
@@ -39,7 +39,7 @@ def gradient_and_weights(folder: Path) -> dict[str, torch.Tensor]:
         trainer.training_step(trainer.accelerator.prepare_model(ranked), step)
         found[name] = torch.cat([weight.grad.flatten() for weight in ranked.parameters()])
     ranked = fresh()
-    said = fit(ranked, groups, judged_groups(24, seed=2), SETTINGS, folder, device="cpu")
+    said = fit(ranked, groups, random_training_groups(24, seed=2), SETTINGS, folder, device="cpu")
     found["weights"] = torch.cat([weight.detach().flatten() for weight in ranked.parameters()])
     found["validation"] = torch.tensor(said.best_log_loss)
     return found
@@ -49,7 +49,9 @@ def trained_in_rows(folder: Path) -> dict[str, torch.Tensor]:
     """Return the weights after a training in rows, and the validation log-loss; no weights on all but one process."""
     ranked = fresh()
     ranked.layout = "row"
-    said = fit(ranked, judged_groups(GROUPS), judged_groups(24, seed=2), SETTINGS, folder, device="cpu")
+    said = fit(
+        ranked, random_training_groups(GROUPS), random_training_groups(24, seed=2), SETTINGS, folder, device="cpu"
+    )
     return said.weights | {"validation": torch.tensor(said.best_log_loss), "divided": torch.tensor(said.divided)}
 
 
@@ -73,4 +75,4 @@ if __name__ == "__main__":
     else:
         found = gradient_and_weights(out / "run")
     torch.save(found, out / f"{torch.distributed.get_rank()}.pt")
-    leave_the_others()
+    end_process()

@@ -244,7 +244,7 @@ def _backbone() -> "Backbone":
 
 
 def _compute_features(store: Store, job: Job, progress: Progress) -> Result:
-    from reward.networks.features import featurize
+    from reward.networks.features import cache_features
 
     done, total = 0, store_counts(store).prompts
 
@@ -259,7 +259,7 @@ def _compute_features(store: Store, job: Job, progress: Progress) -> Result:
     else:
         remaining = iter(groups(store))
     while batch := list(islice(remaining, FEATURE_GROUPS)):
-        featurize(batch, _backbone(), on_progress=on_progress)
+        cache_features(batch, _backbone(), on_progress=on_progress)
         done += len(batch)
     return say("workbench.jobs.features_computed", count=done), {"prompts": done}
 
@@ -281,24 +281,24 @@ def _train(store: Store, job: Job, progress: Progress) -> Result:
 
 def _fine_tune(store: Store, job: Job, method: Method, progress: Progress) -> tuple[Path, Report | None]:
     """Fine-tune, or resume what this job, or the job that it continues, left when it was interrupted."""
-    from reward.finetuning.train import resume_tuning, tune_reward_model, unfinished_folder
+    from reward.finetuning.train import fine_tune, resume_fine_tuning, unfinished_folder
 
     first_job = job.arguments.get("continues", job.id)
     folder = unfinished_run(first_job)
     if folder is None:
         folder = new_run(first_job)
         version = job.arguments.get("version", "")
-        return folder, tune_reward_model(store, folder, Settings(method=method), progress, job.project or None, version)
+        return folder, fine_tune(store, folder, Settings(method=method), progress, job.project or None, version)
     if (folder / REPORT_FILE).exists():  # interrupted when only the cleaning up was left
         shutil.rmtree(unfinished_folder(folder))
         return folder, read_report(folder)
-    return folder, resume_tuning(folder, progress)
+    return folder, resume_fine_tuning(folder, progress)
 
 
 def _find_suspects(store: Store, job: Job, progress: Progress) -> Result:
-    from reward.head.suspects import find_doubts
+    from reward.head.suspects import find_suspects
 
-    doubts = find_doubts(store, job.project or None, on_progress=progress)
+    doubts = find_suspects(store, job.project or None, on_progress=progress)
     return say("workbench.jobs.suspects_found", count=doubts.rankings), doubts.as_dict()
 
 

@@ -2,12 +2,12 @@ import pytest
 import torch
 
 from label_data.records import Message
-from reward.finetuning.full_and_lora import effective_dropout, fine_tunable
+from reward.finetuning.full_and_lora import effective_dropout, trainable_network
 from reward.finetuning.trainer import fit
 from reward.networks.backbones import load_tokenizer
 from reward.networks.batches import Input, encode
 from reward.settings import Settings
-from tiny_networks import judged_groups
+from tiny_networks import random_training_groups
 
 LORA = Settings(method="lora", lora_rank=4, epochs=1, groups_per_step=4, learning_rate=1e-2)
 
@@ -27,13 +27,13 @@ def inputs_of(groups):
 
 
 def test_full_trains_everything(tiny_backbone_folder, tokenizer):
-    ranked = fine_tunable(tiny_backbone_folder, tokenizer, Settings(method="full"))
+    ranked = trainable_network(tiny_backbone_folder, tokenizer, Settings(method="full"))
     assert all(weight.requires_grad for weight in ranked.parameters())
     assert ranked.layout == "row" and ranked.network.config.num_labels == 1
 
 
 def test_trap_14_low_rank_changes_come_with_the_head_and_nothing_else(tiny_backbone_folder, tokenizer):
-    ranked = fine_tunable(tiny_backbone_folder, tokenizer, LORA)
+    ranked = trainable_network(tiny_backbone_folder, tokenizer, LORA)
     names = list(ranked.state_dict())
     assert "network.score.weight" in names
     assert all("lora_" in name for name in names if name != "network.score.weight")
@@ -41,21 +41,21 @@ def test_trap_14_low_rank_changes_come_with_the_head_and_nothing_else(tiny_backb
 
 
 def test_low_rank_changes_start_from_none(tiny_backbone_folder, tokenizer):
-    inputs = inputs_of(judged_groups(2))
-    plain = fine_tunable(tiny_backbone_folder, tokenizer, Settings(method="full"))(inputs)
-    assert torch.equal(fine_tunable(tiny_backbone_folder, tokenizer, LORA)(inputs), plain)
+    inputs = inputs_of(random_training_groups(2))
+    plain = trainable_network(tiny_backbone_folder, tokenizer, Settings(method="full"))(inputs)
+    assert torch.equal(trainable_network(tiny_backbone_folder, tokenizer, LORA)(inputs), plain)
 
 
 def test_trap_14_the_whole_network_gives_the_rewards_that_the_changes_were_trained_to(
     tiny_backbone_folder, tokenizer, tmp_path
 ):
-    groups = judged_groups(8)
-    ranked = fine_tunable(tiny_backbone_folder, tokenizer, LORA)
+    groups = random_training_groups(8)
+    ranked = trainable_network(tiny_backbone_folder, tokenizer, LORA)
     before = ranked(inputs_of(groups))
     fit(ranked, groups, [], LORA, tmp_path)
     trained = ranked.eval()(inputs_of(groups))
     assert (trained - before).abs().max() > 0.1
-    whole = ranked.whole()
+    whole = ranked.merged()
     assert not [name for name in whole.state_dict() if "lora" in name]
     found = torch.cat(
         [whole.score(whole.model(torch.tensor([one.ids])).last_hidden_state[0, -1]) for one in inputs_of(groups)]
@@ -64,18 +64,18 @@ def test_trap_14_the_whole_network_gives_the_rewards_that_the_changes_were_train
 
 
 def test_changes_and_head_go_on_to_the_bit_after_a_stop(tiny_backbone_folder, tokenizer, tmp_path):
-    groups, found = judged_groups(12), []
+    groups, found = random_training_groups(12), []
 
     def stop(done, total, message):
         if done == 2:
             raise InterruptedError
 
     for folder, stops in (("once", False), ("twice", True)):
-        ranked = fine_tunable(tiny_backbone_folder, tokenizer, LORA)
+        ranked = trainable_network(tiny_backbone_folder, tokenizer, LORA)
         if stops:
             with pytest.raises(InterruptedError):
                 fit(ranked, groups, [], LORA, tmp_path / folder, on_progress=stop)
-            ranked = fine_tunable(tiny_backbone_folder, tokenizer, LORA)
+            ranked = trainable_network(tiny_backbone_folder, tokenizer, LORA)
         fit(ranked, groups, [], LORA, tmp_path / folder, resume=stops)
         found.append(ranked.state_dict())
     assert all(torch.equal(found[0][name], found[1][name]) for name in found[0])
@@ -88,14 +88,16 @@ def test_trap_11_an_encoders_dropout_is_off_unless_it_is_asked_for(tiny_encoder_
     """BERT's settings say 0.1: in train mode two readings of the same would differ, and so train and serve."""
     inputs = [Input((2, 5, 6, 3, 7, 3), 4), Input((2, 8, 3, 9, 3), 3)]
     for dropout in (0.0, 0.3):
-        ranked = fine_tunable(tiny_encoder_folder, encoder_tokenizer, Settings(method="full", dropout=dropout)).train()
+        ranked = trainable_network(
+            tiny_encoder_folder, encoder_tokenizer, Settings(method="full", dropout=dropout)
+        ).train()
         assert effective_dropout(ranked) == dropout
         assert torch.equal(ranked(inputs), ranked(inputs)) == (dropout == 0)
 
 
 def test_trap_11_low_rank_dropout_is_what_was_asked_for(tiny_backbone_folder, tokenizer):
     settings = Settings(method="lora", dropout=0.3)
-    assert effective_dropout(fine_tunable(tiny_backbone_folder, tokenizer, settings)) == 0.3
+    assert effective_dropout(trainable_network(tiny_backbone_folder, tokenizer, settings)) == 0.3
 
 
 # Encoders

@@ -3,14 +3,14 @@ import pytest
 import torch
 
 from label_data.errors import InputError
-from reward.finetuning.full_and_lora import with_head
-from reward.finetuning.last_layers import top_network, whole_network
-from reward.finetuning.lessons import summed_loss
+from reward.finetuning.full_and_lora import network_with_head
+from reward.finetuning.last_layers import last_layers_network, whole_network
 from reward.finetuning.trainer import fit
+from reward.finetuning.training_groups import summed_loss
 from reward.networks.backbones import load_tokenizer
 from reward.networks.ranked_network import RankedNetwork
 from reward.settings import Settings
-from tiny_networks import judged_groups
+from tiny_networks import random_training_groups
 
 TOP = Settings(method="top", top_layers=2, epochs=1, groups_per_step=4, learning_rate=1e-3)
 
@@ -22,7 +22,7 @@ def tokenizer(tiny_backbone_folder):
 
 @pytest.fixture
 def groups():
-    return judged_groups(8)
+    return random_training_groups(8)
 
 
 def inputs_of(groups):
@@ -30,12 +30,12 @@ def inputs_of(groups):
 
 
 def top_of(folder, tokenizer, groups, tmp_path, **options):
-    return top_network(folder, tokenizer, TOP, inputs_of(groups), tmp_path / "activations.db", **options)
+    return last_layers_network(folder, tokenizer, TOP, inputs_of(groups), tmp_path / "activations.db", **options)
 
 
 def frozen_below(folder, tokenizer):
     """Return the whole network, of whose six layers the last two, the norm and the head are trained."""
-    network = with_head(folder, tokenizer.pad_token_id, TOP)
+    network = network_with_head(folder, tokenizer.pad_token_id, TOP)
     network.model.embed_tokens.requires_grad_(False)
     network.model.layers[:4].requires_grad_(False)
     return network
@@ -89,8 +89,8 @@ def test_activations_are_computed_once_and_then_read(tiny_backbone_folder, token
         )
     completions = len(inputs_of(groups))
     assert asked[-1] == (completions, completions) and sum(done == total for done, total in asked) == 1
-    prompt, completion = top.kept.keys(groups[0].inputs[0])
-    found = top.kept.read([prompt, completion])
+    prompt, completion = top.cache.keys(groups[0].inputs[0])
+    found = top.cache.read([prompt, completion])
     assert [len(vectors) for vectors in found.values()] == [
         groups[0].inputs[0].prompt_tokens,
         len(groups[0].inputs[0].completion),
@@ -100,11 +100,11 @@ def test_activations_are_computed_once_and_then_read(tiny_backbone_folder, token
 
 def test_a_file_that_lost_what_is_needed_says_so(tiny_backbone_folder, tokenizer, groups, tmp_path):
     top = top_of(tiny_backbone_folder, tokenizer, groups[:4], tmp_path)
-    with pytest.raises(InputError, match="was changed while training"):
+    with pytest.raises(InputError, match="was changed during training"):
         top(inputs_of(groups[4:]))
 
 
 def test_as_many_layers_as_the_network_has_are_no_top(tiny_backbone_folder, tokenizer, groups, tmp_path):
     settings = Settings(method="top", top_layers=6)
     with pytest.raises(InputError, match="6 layers"):
-        top_network(tiny_backbone_folder, tokenizer, settings, inputs_of(groups), tmp_path / "activations.db")
+        last_layers_network(tiny_backbone_folder, tokenizer, settings, inputs_of(groups), tmp_path / "activations.db")

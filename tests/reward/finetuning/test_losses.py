@@ -64,7 +64,7 @@ def test_trap_16_shapes_that_would_broadcast_are_refused():
     rewards, at = torch.zeros(3), torch.tensor([0, 1])
     with pytest.raises(ValueError, match="one vector of rewards"):
         bradley_terry(rewards[:, None], at, at)
-    with pytest.raises(ValueError, match="equally many"):
+    with pytest.raises(ValueError, match="of the same length"):
         bradley_terry(rewards, at[:, None], at)
     with pytest.raises(ValueError, match="margin has shape"):
         bradley_terry(rewards, at, at, margin=torch.zeros(2, 1))

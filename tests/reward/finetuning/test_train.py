@@ -7,11 +7,11 @@ import pytest
 import torch
 from transformers import AutoModel
 
-from full_disks import KIB, SAID, refusal
+from full_disks import KIB, refusal
 from label_data.database.engine import open_store
 from label_data.errors import InputError
 from label_data.store.adding import add_groups
-from reward.finetuning.train import resume_tuning, tune_reward_model, unfinished_folder
+from reward.finetuning.train import fine_tune, resume_fine_tuning, unfinished_folder
 from reward.model.model import RewardModel
 from reward.networks.backbones import load_model
 from reward.report.report import read_report
@@ -30,7 +30,7 @@ class Stopped(Exception):
 
 def stop_at(step):
     def stop(done, total, message):
-        if message.startswith("Step") and done == step:
+        if str(message).startswith("Step") and done == step:
             raise Stopped
 
     return stop
@@ -49,7 +49,7 @@ def tuned(planted_store, tiny_backbone_folder, tmp_path_factory):
     folder = tmp_path_factory.mktemp("tuned")
     for method in ("lora", "top"):
         settings = Settings(method=method, backbone=str(tiny_backbone_folder), **QUICK)
-        tune_reward_model(planted_store, folder / method, settings)
+        fine_tune(planted_store, folder / method, settings)
     return folder
 
 
@@ -103,11 +103,11 @@ def test_a_run_goes_on_by_the_defaults_of_the_version_that_began_it(tiny_backbon
     store = open_store(tmp_path / "store.db")
     add_groups(store, planted_groups(40))
     with pytest.raises(Stopped):
-        tune_reward_model(
+        fine_tune(
             store, tmp_path / "model", Settings(method="top", backbone=str(tiny_backbone_folder), epochs=1), stop_at(2)
         )
     monkeypatch.setattr("reward.settings.LEARNING_RATES", {"top": 1.0})
-    tuning = resume_tuning(tmp_path / "model").tuning
+    tuning = resume_fine_tuning(tmp_path / "model").tuning
     assert (tuning.learning_rate, tuning.steps) == (1e-4, tuning.planned_steps)
 
 
@@ -117,9 +117,9 @@ def test_a_run_that_was_stopped_or_killed_goes_on_to_the_same_model_whatever_the
     store = open_store(tmp_path / "store.db")
     settings = Settings(method="full", backbone=str(tiny_backbone_folder), validation=0.4, **QUICK)
     add_groups(store, planted_groups(120))
-    at_once = tune_reward_model(store, tmp_path / "at-once", settings)
+    at_once = fine_tune(store, tmp_path / "at-once", settings)
     with pytest.raises(Stopped):
-        tune_reward_model(store, tmp_path / "stopped", settings, stop_at(3))
+        fine_tune(store, tmp_path / "stopped", settings, stop_at(3))
     assert not (tmp_path / "stopped").exists()
     checkpoints = unfinished_folder(tmp_path / "stopped") / "checkpoints"
     shutil.copytree(checkpoints / "checkpoint-3", checkpoints / "checkpoint-4")  # as when killed while it is written
@@ -127,8 +127,8 @@ def test_a_run_that_was_stopped_or_killed_goes_on_to_the_same_model_whatever_the
         (checkpoints / "checkpoint-4" / later).unlink()
     add_groups(store, planted_groups(10, seed=5))
     with pytest.raises(InputError, match="--resume --out"):
-        tune_reward_model(store, tmp_path / "stopped", settings)
-    assert resume_tuning(tmp_path / "stopped") == at_once
+        fine_tune(store, tmp_path / "stopped", settings)
+    assert resume_fine_tuning(tmp_path / "stopped") == at_once
     for name in ("model.safetensors", "report.json"):
         assert (tmp_path / "stopped" / name).read_bytes() == (tmp_path / "at-once" / name).read_bytes()
     lines = [json.loads(line) for line in (tmp_path / "stopped" / "log.jsonl").read_text().splitlines()]
@@ -140,7 +140,7 @@ def test_a_run_that_was_stopped_or_killed_goes_on_to_the_same_model_whatever_the
 
 def test_an_encoder_is_fine_tuned_and_its_folder_loads_anywhere(planted_store, tiny_encoder_folder, tmp_path):
     settings = Settings(method="full", backbone=str(tiny_encoder_folder), **QUICK)
-    report = tune_reward_model(planted_store, tmp_path / "model", settings)
+    report = fine_tune(planted_store, tmp_path / "model", settings)
     assert report.tuning.layout == "plain" and report.held_out.accuracy.low > 0.6
     rewards = RewardModel.load(tmp_path / "model").score([{"role": "user", "content": "Why?"}], COMPLETIONS[:3])
     stock = stock_rewards(tmp_path / "model", "Why?", COMPLETIONS[:3])
@@ -148,8 +148,8 @@ def test_an_encoder_is_fine_tuned_and_its_folder_loads_anywhere(planted_store, t
 
 
 def test_nothing_to_go_on_with_is_said(tmp_path):
-    with pytest.raises(InputError, match="no run here"):
-        resume_tuning(tmp_path / "model")
+    with pytest.raises(InputError, match="no unfinished run"):
+        resume_fine_tuning(tmp_path / "model")
 
 
 @pytest.mark.parametrize(
@@ -161,17 +161,18 @@ def test_settings_that_this_version_cannot_go_on_with_are_named_and_nothing_is_t
     file = unfinished_folder(tmp_path / "model") / "settings.json"
     file.parent.mkdir()
     file.write_text(text)
-    with pytest.raises(InputError, match="go on with") as error:
-        resume_tuning(tmp_path / "model")
-    assert str(file) in str(error.value) and "remove" in str(error.value)
+    with pytest.raises(InputError) as error:
+        resume_fine_tuning(tmp_path / "model")
+    assert error.value.key == "reward.finetuning.unreadable_settings"
+    assert (error.value.values["file"], error.value.values["folder"]) == (file, file.parent)
     assert file.read_text() == text
 
 
 def test_a_folder_that_is_taken_is_refused_before_any_work(planted_store, tmp_path):
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "notes.txt").write_text("mine")
-    with pytest.raises(InputError, match="exists already"):
-        tune_reward_model(planted_store, tmp_path / "model", Settings(method="full"))
+    with pytest.raises(InputError, match="exists"):
+        fine_tune(planted_store, tmp_path / "model", Settings(method="full"))
     assert not unfinished_folder(tmp_path / "model").exists()
 
 
@@ -185,14 +186,14 @@ def test_a_checkpoint_that_the_disk_did_not_take_costs_the_steps_since_the_one_b
     with ExitStack() as full:
 
         def fill(done, total, message):
-            if message.startswith("Step 3 "):
+            if str(message).startswith("Step 3 "):
                 size = (checkpoints / "checkpoint-2" / "model.safetensors").stat().st_size
                 full.enter_context(disk.full(16 * KIB + size * weights))
 
         with pytest.raises(InputError) as error:
             settings = Settings(method="full", backbone=str(tiny_backbone_folder), **QUICK)
-            tune_reward_model(planted_store, out, settings, fill)
-    assert SAID in refusal(error)
+            fine_tune(planted_store, out, settings, fill)
+    assert error.value.key == "reward.finetuning.disk_full" and refusal(error)
     assert sorted(path.name for path in checkpoints.iterdir()) == ["checkpoint-2"]  # kept are every second
-    tuning = resume_tuning(out).tuning
+    tuning = resume_fine_tuning(out).tuning
     assert tuning.steps == tuning.planned_steps

@@ -9,11 +9,11 @@ import torch
 
 from label_data.errors import InputError
 from reward.file_names import LOG_FILE
-from reward.finetuning.lessons import summed_loss
 from reward.finetuning.trainer import CHECKPOINTS, RankingTrainer, fit, inputs_to_check, steps_of, training_arguments
+from reward.finetuning.training_groups import summed_loss
 from reward.networks.ranked_network import RankedNetwork, start_head
 from reward.settings import Settings
-from tiny_networks import PAD, judged_groups, tiny_decoder
+from tiny_networks import PAD, random_training_groups, tiny_decoder
 
 QUICK = Settings(method="full", epochs=2, groups_per_step=8, learning_rate=3e-3, batch_tokens=200)
 
@@ -51,7 +51,7 @@ def gradient(groups, folder, **changed):
 
 def test_trap_24_the_gradient_does_not_depend_on_how_a_step_is_divided(tmp_path):
     """Groups of one to ten comparisons, read in one batch, in a few, and one by one: means of means would differ."""
-    groups = judged_groups(8)
+    groups = random_training_groups(8)
     whole, loss = gradient(groups, tmp_path, batch_tokens=100_000)
     for tokens in (150, 1):
         found, same = gradient(groups, tmp_path, batch_tokens=tokens)
@@ -60,7 +60,7 @@ def test_trap_24_the_gradient_does_not_depend_on_how_a_step_is_divided(tmp_path)
 
 
 def test_trap_24_the_gradient_is_that_of_the_mean_over_all_rankings(tmp_path):
-    groups = judged_groups(8)
+    groups = random_training_groups(8)
     found, loss = gradient(groups, tmp_path, batch_tokens=100)
     network = ranked("plain")
     per_group = [summed_loss(network(one.inputs), [one], Settings(method="full")) for one in groups]
@@ -87,7 +87,7 @@ def taught(tmp_path_factory):
     """A network trained on 64 groups with 24 to validate: its weights before, itself, what fit said, the folder."""
     folder, network = tmp_path_factory.mktemp("taught"), ranked()
     before = {name: weight.detach().clone() for name, weight in network.named_parameters()}
-    found = fit(network, judged_groups(64), judged_groups(24, seed=2), QUICK, folder)
+    found = fit(network, random_training_groups(64), random_training_groups(24, seed=2), QUICK, folder)
     return before, network, found, folder
 
 
@@ -96,7 +96,7 @@ def test_it_learns_what_a_planted_rule_says(taught):
     accuracies = [line["validation_accuracy"] for line in lines(folder) if "validation_accuracy" in line]
     assert max(accuracies) > 0.65
     assert found.best_log_loss == min(line["validation_log_loss"] for line in lines(folder) if len(line) == 4)
-    assert (found.steps, found.planned, found.layout, found.fallback) == (16, 16, "cache", "")
+    assert (found.steps, found.planned, found.layout, found.fallback) == (16, 16, "cache", None)
 
 
 def test_trap_12_every_weight_moves_and_the_head_most(taught):
@@ -126,7 +126,7 @@ def test_the_log_has_a_line_a_step_and_a_line_an_evaluation(taught):
 
 def test_the_best_step_is_what_remains(taught):
     _, network, found, folder = taught
-    groups = judged_groups(24, seed=2)
+    groups = random_training_groups(24, seed=2)
     losses = summed_loss(network([one for group in groups for one in group.inputs]), groups, Settings(centring=0.0))
     assert losses.item() / 24 == pytest.approx(found.best_log_loss, rel=1e-4)
     best = [line["step"] for line in lines(folder) if line.get("validation_log_loss") == found.best_log_loss]
@@ -143,7 +143,10 @@ def stopped_after(steps):
 
 def test_going_on_after_a_stop_gives_the_same_weights_to_the_bit(tmp_path):
     """Six steps at once, and three, a stop, and three more, with dropout, whose chance must go on where it was."""
-    groups, settings = judged_groups(24), Settings(method="full", epochs=2, groups_per_step=8, learning_rate=1e-3)
+    groups, settings = (
+        random_training_groups(24),
+        Settings(method="full", epochs=2, groups_per_step=8, learning_rate=1e-3),
+    )
     at_once = ranked(attention_dropout=0.1)
     fit(at_once, groups, [], settings, tmp_path / "at once")
     first = ranked(attention_dropout=0.1)
@@ -160,7 +163,7 @@ def test_going_on_after_a_stop_gives_the_same_weights_to_the_bit(tmp_path):
 
 
 def test_the_same_seed_gives_the_same_weights_and_another_seed_others(tmp_path):
-    groups, found = judged_groups(16), []
+    groups, found = random_training_groups(16), []
     for number, seed in enumerate((0, 0, 1)):
         network = ranked()
         fit(
@@ -172,14 +175,14 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others(tmp_path):
 
 def opposite_of(groups):
     return [
-        type(one)(one.inputs, tuple(type(p)(p.second, p.first, p.weight) for p in one.compared), (), (), one.weight)
+        type(one)(one.inputs, tuple(type(p)(p.second, p.first, p.weight) for p in one.comparisons), (), (), one.weight)
         for one in groups
     ]
 
 
 def test_it_stops_when_the_validation_prompts_no_longer_gain_but_not_amid_the_first_epoch(tmp_path):
     """Validated on the opposite of what is taught, the first of four looks an epoch is the best."""
-    taught, opposite = judged_groups(64), opposite_of(judged_groups(24, seed=2))
+    taught, opposite = random_training_groups(64), opposite_of(random_training_groups(24, seed=2))
     for patience, stops in ((2, 8), (3, 8), (4, 10)):
         settings = Settings(method="full", epochs=4, groups_per_step=8, learning_rate=1e-3, patience=patience)
         found = fit(ranked(), taught, opposite, settings, tmp_path / str(patience))
@@ -187,7 +190,7 @@ def test_it_stops_when_the_validation_prompts_no_longer_gain_but_not_amid_the_fi
 
 
 def test_a_training_that_is_resumed_stops_where_it_would_have(tmp_path):
-    taught, opposite = judged_groups(64), opposite_of(judged_groups(24, seed=2))
+    taught, opposite = random_training_groups(64), opposite_of(random_training_groups(24, seed=2))
     settings = Settings(method="full", epochs=4, groups_per_step=8, learning_rate=1e-3, patience=4)
     with pytest.raises(Stopped):
         fit(ranked(), taught, opposite, settings, tmp_path, on_progress=stopped_after(7))
@@ -203,8 +206,14 @@ def test_a_cpu_computes_in_the_precision_asked_for_and_keeps_its_weights_in_floa
     kinds = []
     layer = network.network.model.layers[0].mlp.up_proj
     layer.register_forward_hook(lambda _module, _inputs, output: kinds.append(output.dtype))
-    found = fit(network, judged_groups(64), judged_groups(24, seed=2), replace(QUICK, precision=asked), tmp_path)
-    assert (found.precision, found.layout, found.fallback) == (used, "row", "")
+    found = fit(
+        network,
+        random_training_groups(64),
+        random_training_groups(24, seed=2),
+        replace(QUICK, precision=asked),
+        tmp_path,
+    )
+    assert (found.precision, found.layout, found.fallback) == (used, "row", None)
     assert os.environ["LRU_CACHE_CAPACITY"] == "32"  # 1,024 shapes kept ready by oneDNN took gigabytes
     assert str(kinds[-1]) == f"torch.{used}"
     assert {weight.dtype for weight in network.parameters()} == {torch.float32}
@@ -214,24 +223,30 @@ def test_a_cpu_computes_in_the_precision_asked_for_and_keeps_its_weights_in_floa
 def test_bfloat16_is_refused_where_the_processor_would_crawl(tmp_path, monkeypatch):
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_f": True})
     with pytest.raises(InputError, match="no instructions for bfloat16"):
-        fit(ranked(), judged_groups(8), [], replace(QUICK, precision="bfloat16"), tmp_path, device="cpu")
+        fit(ranked(), random_training_groups(8), [], replace(QUICK, precision="bfloat16"), tmp_path, device="cpu")
 
 
 def test_with_too_few_validation_prompts_none_is_used(tmp_path):
-    found = fit(ranked(), judged_groups(8), judged_groups(5, seed=2), Settings(method="full", epochs=1), tmp_path)
+    found = fit(
+        ranked(),
+        random_training_groups(8),
+        random_training_groups(5, seed=2),
+        Settings(method="full", epochs=1),
+        tmp_path,
+    )
     assert math.isnan(found.best_log_loss) and found.best_step == found.steps == 1
 
 
 def test_a_layout_that_is_inexact_is_left_with_a_warning_and_a_reason(tmp_path, caplog):
     network = ranked("row", kind="mistral", sliding_window=4)
-    found = fit(network, judged_groups(8), [], Settings(method="full", epochs=1), tmp_path)
+    found = fit(network, random_training_groups(8), [], Settings(method="full", epochs=1), tmp_path)
     assert (found.layout, network.layout) == ("plain", "plain")
-    assert "rewards differ" in found.fallback and found.fallback in caplog.text
+    assert "rewards differ" in str(found.fallback) and str(found.fallback) in caplog.text
 
 
 @pytest.mark.parametrize("tokens", [10, 60, 100, 300, 10_000])
 def test_the_check_of_the_layout_reads_no_more_at_once_than_training_does(tokens):
-    groups = judged_groups(20)
+    groups = random_training_groups(20)
     found = inputs_to_check(groups, tokens)
     padded = len(found) * max(len(one.ids) for one in found)
     least = min(2 * max(len(one.ids) for one in group.inputs[:2]) for group in groups)
@@ -241,7 +256,7 @@ def test_the_check_of_the_layout_reads_no_more_at_once_than_training_does(tokens
 
 
 def test_trap_11_without_dropout_two_readings_in_training_are_equal_and_with_it_they_are_not():
-    inputs = [one for group in judged_groups(3) for one in group.inputs]
+    inputs = [one for group in random_training_groups(3) for one in group.inputs]
     for dropout in (0.0, 0.5):
         network = ranked(attention_dropout=dropout).train()
         assert torch.equal(network(inputs), network(inputs)) == (dropout == 0)

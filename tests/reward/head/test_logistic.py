@@ -38,9 +38,9 @@ def test_a_rough_answer_is_rough_by_as_much_as_was_allowed():
     chance = np.random.default_rng(1)
     data, weights, scales = chance.normal(size=(200, 20)) + 0.2, np.ones((200, 1)), np.ones((20, 1))
     first = np.abs(slope(np.zeros(20), data, weights[:, 0], scales[:, 0], 0.0)).max()
-    for flat in (1e-1, 1e-4, 1e-9):
-        (found,) = minimise(data, weights, scales, flat=flat).T
-        assert np.abs(slope(found, data, weights[:, 0], scales[:, 0], 0.0)).max() <= flat * first
+    for tolerance in (1e-1, 1e-4, 1e-9):
+        (found,) = minimise(data, weights, scales, tolerance=tolerance).T
+        assert np.abs(slope(found, data, weights[:, 0], scales[:, 0], 0.0)).max() <= tolerance * first
 
 
 def test_rows_that_say_nothing_give_weights_of_nothing():

@@ -13,7 +13,7 @@ from label_data.quality.suspects import recall
 from label_data.store.adding import add_groups
 from label_data.store.annotators import find_or_add_annotator
 from reward.__main__ import app
-from reward.head.suspects import find_doubts
+from reward.head.suspects import find_suspects
 from reward_fixtures import planted_groups
 
 PLANTED = 6
@@ -43,7 +43,7 @@ def spoilt(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def found(spoilt, tiny_backbone_folder):
-    return find_doubts(spoilt[0], backbone=str(tiny_backbone_folder))
+    return find_suspects(spoilt[0], backbone=str(tiny_backbone_folder))
 
 
 def test_rankings_that_were_turned_round_are_most_of_those_doubted(spoilt, found):
@@ -56,8 +56,8 @@ def test_rankings_that_were_turned_round_are_most_of_those_doubted(spoilt, found
 def test_too_few_prompts_are_a_sentence(tmp_path):
     store = open_store(tmp_path / "store.db")
     add_groups(store, planted_groups(29))
-    with pytest.raises(InputError, match="29 ranked prompts are too few"):
-        find_doubts(store)
+    with pytest.raises(InputError, match="29; 30 needed"):
+        find_suspects(store)
 
 
 def test_the_command_lists_them_and_asks_once_more_for_their_prompts(spoilt, found, tiny_backbone_folder):

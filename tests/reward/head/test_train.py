@@ -89,7 +89,7 @@ def test_the_same_store_and_seed_give_the_same_model(small, tmp_path):
 
 
 def test_with_too_few_training_prompts_it_says_how_many_are_missing_and_makes_nothing(small, tmp_path):
-    with pytest.raises(InputError, match=r"at least 10 are needed\. Rank about \d+ more prompts"):
+    with pytest.raises(InputError, match=r"needed: 10\. Rank about \d+ more prompts"):
         small(8)
     assert not (tmp_path / "model").exists()
 
@@ -118,7 +118,7 @@ def test_a_held_out_share_that_is_none_is_refused(small):
 
 def test_stopping_makes_no_folder_but_keeps_the_features(small, tmp_path, tiny_backbone_folder):
     def stop(done, total, message):
-        if "Fitting" in message:
+        if message.key == "reward.head.fitting":
             raise Stopped
 
     with pytest.raises(Stopped):

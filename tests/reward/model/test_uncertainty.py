@@ -5,7 +5,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from reward.file_names import UNCERTAINTY_FILE
-from reward.head.covariance import over_prompts
+from reward.head.covariance import jackknife
 from reward.head.fitting import Head, fit_weights
 from reward.model.model import RewardModel
 from reward.model.uncertainty import Uncertainty
@@ -17,7 +17,7 @@ def fitted(differences, weights=None, clusters=None, strength=1.0):
     weights = np.ones(len(differences)) if weights is None else np.asarray(weights, dtype=float)
     clusters = np.arange(len(differences)) if clusters is None else np.asarray(clusters)
     found = Head(fit_weights(differences, weights, [strength])[0], 0, strength, 0.0)
-    return over_prompts(differences, weights, clusters, found, np.zeros(differences.shape[1]))
+    return jackknife(differences, weights, clusters, found, np.zeros(differences.shape[1]))
 
 
 def test_one_feature_and_two_prompts_give_the_deviation_worked_out_by_hand():
@@ -50,7 +50,7 @@ def test_the_deviation_is_of_the_distance_from_the_origin():
     chance = np.random.default_rng(0)
     differences, origin, features = chance.normal(size=(40, 3)), np.array([5.0, -2.0, 1.0]), chance.normal(size=(6, 3))
     head = Head(fit_weights(differences, np.ones(40), [0.1])[0], 0, 0.1, 0.0)
-    moved = over_prompts(differences, np.ones(40), np.arange(40), head, origin)
+    moved = jackknife(differences, np.ones(40), np.arange(40), head, origin)
     assert moved.deviations(origin[None]) == pytest.approx([0], abs=1e-6)
     expected = fitted(differences, strength=0.1).deviations(features)
     assert moved.deviations(features + origin) == pytest.approx(expected, abs=1e-5)
@@ -96,7 +96,7 @@ def test_the_true_margin_lies_within_two_deviations_nineteen_times_in_twenty():
         choice = np.where(chance.random(300) < 1 / (1 + np.exp(-differences @ truth)), 1, -1)
         signed = differences * choice[:, None]
         head = Head(fit_weights(signed, np.ones(300), [10.0])[0], 0, 10.0, 0.0)
-        deviations = over_prompts(signed, np.ones(300), np.arange(300), head, np.zeros(4)).margin_deviations(asked)
+        deviations = jackknife(signed, np.ones(300), np.arange(300), head, np.zeros(4)).margin_deviations(asked)
         within.append(np.mean(np.abs(asked @ (head.weights - truth)) < 1.96 * deviations))
     assert 0.9 < np.mean(within) < 0.98
 

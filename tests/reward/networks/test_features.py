@@ -5,11 +5,11 @@ from contextlib import closing
 import numpy as np
 import pytest
 
-from full_disks import KIB, SAID, refusal
+from full_disks import KIB, refusal
 from label_data.errors import InputError
 from label_data.records import Message
 from reward.networks.batches import Input, encode
-from reward.networks.features import compute_features, featurize, input_features, missing_features, open_backbone
+from reward.networks.features import cache_features, compute_features, input_features, missing_features, open_backbone
 from reward_fixtures import planted_groups
 
 ASKED = (Message("user", "Can pigs fly?"),)
@@ -107,9 +107,9 @@ def test_stopping_keeps_what_was_done(backbone, tmp_path, monkeypatch):
     groups, cache = planted_groups(4), tmp_path / "features.db"
     assert missing_features(groups, backbone, cache) == 12
     with pytest.raises(Stopped):
-        featurize(groups, backbone, cache, stop_at_once)
+        cache_features(groups, backbone, cache, stop_at_once)
     assert 0 < missing_features(groups, backbone, cache) < 12
-    featurize(groups, backbone, cache)
+    cache_features(groups, backbone, cache)
     assert missing_features(groups, backbone, cache) == 0
 
 
@@ -118,7 +118,7 @@ def test_two_writers_at_once_lose_nothing(backbone, tiny_backbone_folder, tmp_pa
 
     def work(some, mine):
         try:
-            featurize(some, mine, cache)
+            cache_features(some, mine, cache)
         except Exception as error:
             failures.append(error)
 
@@ -145,7 +145,7 @@ def test_another_backbone_has_features_of_its_own(backbone, tmp_path, tiny_backb
     folder = shutil.copytree(tiny_backbone_folder, tmp_path / "other")
     (folder / "chat_template.jinja").write_text((folder / "chat_template.jinja").read_text() + "{# changed #}")
     groups, cache = planted_groups(1), tmp_path / "features.db"
-    featurize(groups, backbone, cache)
+    cache_features(groups, backbone, cache)
     assert missing_features(groups, open_backbone(str(folder)), cache) == 3
 
 
@@ -165,7 +165,7 @@ def test_features_that_the_disk_did_not_take_are_computed_again_and_those_kept_s
         input_features(backbone, inputs[:2], cache)
         with disk.full(room), pytest.raises(InputError) as error:
             input_features(backbone, inputs, cache)
-        assert SAID in refusal(error)
+        assert error.value.key == "reward.networks.cache_disk_full" and refusal(error)
         with closing(sqlite3.connect(cache)) as connection:
             assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
             assert connection.execute("SELECT count(*) FROM features").fetchone()[0] >= 2 * len(backbone.layers)

@@ -10,9 +10,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from transformers.models.cohere.modeling_cohere import CohereLayerNorm
 from transformers.models.llama.modeling_llama import LlamaMLP, LlamaRMSNorm
 
-from reward.finetuning.full_and_lora import fine_tunable
+from reward.finetuning.full_and_lora import trainable_network
 from reward.networks.backbones import load_tokenizer
-from reward.networks.lean_layers import keep_less
+from reward.networks.lean_layers import use_lean_layers
 from reward.networks.ranked_network import RankedNetwork
 from reward.settings import Settings
 from tiny_networks import PAD, all_in_float64, tiny_decoder, token_groups
@@ -37,7 +37,7 @@ def rewards_and_gradients(network, precision=None):
 def test_values_and_gradients_are_those_of_the_stock_layers(kind, act, monkeypatch):
     all_in_float64(monkeypatch)
     stock, ours = (tiny_decoder(kind, torch.float64, hidden_act=act) for _ in range(2))
-    keep_less(ours)
+    use_lean_layers(ours)
     assert len(lean(ours)) == 2 and not lean(stock)
     wanted, found = rewards_and_gradients(stock), rewards_and_gradients(ours)
     assert wanted.keys() == found.keys()
@@ -47,7 +47,7 @@ def test_values_and_gradients_are_those_of_the_stock_layers(kind, act, monkeypat
 
 def test_in_bfloat16_they_are_as_near_as_bfloat16_is():
     stock, ours = tiny_decoder(initializer_range=0.1), tiny_decoder(initializer_range=0.1)
-    keep_less(ours)
+    use_lean_layers(ours)
     exact, wanted = rewards_and_gradients(stock), rewards_and_gradients(stock, torch.bfloat16)
     found = rewards_and_gradients(ours, torch.bfloat16)
     for name, one in exact.items():
@@ -95,7 +95,7 @@ def test_what_one_operation_computes_again_is_not_kept():
     width, inner, of_keys, heads = 32, 64, 16, 4
     attention = width + 2 * of_keys + width + heads  # queries, keys and values, what is seen, sums of exponentials
     stock = kept_of_a_token_by_a_layer(lambda network: None)
-    ours = kept_of_a_token_by_a_layer(keep_less)
+    ours = kept_of_a_token_by_a_layer(use_lean_layers)
     assert stock == pytest.approx(6 * width + attention + 4 * inner, rel=0.02)
     assert ours == pytest.approx(4 * width + attention + 2 * inner, rel=0.02)
 
@@ -110,7 +110,7 @@ def test_after_the_gradient_no_more_is_kept_than_by_the_stock_layers():
         return before, kept.bytes
 
     stock, ours = tiny_decoder(), tiny_decoder()
-    keep_less(ours)
+    use_lean_layers(ours)
     (_, after_stock), (before, after) = held(stock), held(ours)
     assert after == after_stock < before
 
@@ -160,14 +160,14 @@ def test_a_layer_with_another_formula_is_left_as_it_is(other):
     else:
         first.input_layernorm = other(32)
     before = torch.get_rng_state()
-    keep_less(network)
+    use_lean_layers(network)
     assert lean(network) == {LlamaRMSNorm, LlamaMLP}
     assert torch.equal(torch.get_rng_state(), before) and not network.model.layers[1].mlp.training
 
 
 def test_a_norm_of_what_autocast_made_is_as_precise_as_its_kind_has_it():
     network = tiny_decoder()
-    keep_less(network)
+    use_lean_layers(network)
     norm, hidden = network.model.norm, torch.randn(3, 32).bfloat16()
     assert torch.equal(norm(hidden), LlamaRMSNorm.forward(norm, hidden))
     assert norm(hidden).dtype == torch.float32
@@ -178,7 +178,7 @@ def test_fine_tuning_keeps_less_but_not_beside_gradient_checkpointing(method, ti
     tokenizer, inputs, found = load_tokenizer(tiny_backbone_folder), token_groups(1)[0], []
     for checkpointing, wanted in ((False, {LlamaRMSNorm, LlamaMLP}), (True, set())):
         settings = Settings(method=method, gradient_checkpointing=checkpointing)
-        ranked = fine_tunable(tiny_backbone_folder, tokenizer, settings).train()
+        ranked = trainable_network(tiny_backbone_folder, tokenizer, settings).train()
         assert lean(ranked.network) == wanted
         weights = [weight for weight in ranked.parameters() if weight.requires_grad]
         found.append(torch.autograd.grad(ranked(inputs).square().sum(), weights, allow_unused=True))

@@ -6,7 +6,7 @@ from reward.networks.attention import IN_FAMILIES
 from reward.networks.batches import Input, in_rows
 from reward.networks.ranked_network import (
     RankedNetwork,
-    disagreement,
+    layout_difference,
     layout_for,
     layout_to_score,
     shares_prompts,
@@ -101,14 +101,14 @@ def test_kept_prompts_are_refused_where_fsdp_divides_the_network(monkeypatch):
     """Their keys are part of two uses of a layer, whose weights FSDP takes away after one."""
     monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
     network = tiny_decoder()
-    with pytest.raises(InputError, match=r"kept prompts use them twice.*--layout row"):
+    with pytest.raises(InputError, match=r"cached prompts use them twice.*--layout row"):
         layout_for(network, "cache", checkpointing=False)
     assert layout_for(network, None, checkpointing=False) == "row"
 
 
 def test_trap_4_gradient_checkpointing_with_kept_prompts_is_refused():
     network = tiny_decoder()
-    with pytest.raises(InputError, match=r"checkpointing drops the kept prompts.*--layout row"):
+    with pytest.raises(InputError, match=r"checkpointing drops the cached prompts.*--layout row"):
         layout_for(network, "cache", checkpointing=True)
     assert layout_for(network, None, checkpointing=True) == "row"
     assert layout_for(network, None, checkpointing=False) == "row"
@@ -132,7 +132,7 @@ def test_an_encoder_reads_every_prompt_with_its_completion_and_gives_its_own_log
     for one, reward in zip(inputs, rewards, strict=True):
         assert torch.allclose(network(torch.tensor([one.ids])).logits[0, 0], reward, atol=1e-4)
     assert not shares_prompts(network) and layout_for(network, None, False) == "plain"
-    with pytest.raises(InputError, match="its prompt sees the completion"):
+    with pytest.raises(InputError, match="its prompt attends to the completion"):
         layout_for(network, "cache", False)
 
 
@@ -146,9 +146,9 @@ def test_a_network_whose_layers_see_a_window_reads_plainly():
 def test_a_layout_that_is_inexact_is_found_on_a_few_inputs(layout):
     """One row whose mask knows no window, for a network that sees four tokens back."""
     inputs = everything()
-    assert disagreement(RankedNetwork(tiny_decoder(), PAD, layout), inputs) == ""
+    assert layout_difference(RankedNetwork(tiny_decoder(), PAD, layout), inputs) is None
     ranked = RankedNetwork(tiny_decoder("mistral", sliding_window=4), PAD, "row").train()
-    assert "rewards differ by" in disagreement(ranked, inputs)
+    assert layout_difference(ranked, inputs).key == "reward.networks.rewards_differ"
     assert ranked.layout == "row" and ranked.training
 
 
@@ -161,7 +161,7 @@ def test_a_prompt_that_is_read_without_its_gradient_is_found():
         return output if with_completions or ranked.layout == "plain" else output.detach()
 
     ranked.network.model.layers[-1].self_attn.k_proj.register_forward_hook(forget)
-    assert "gradients differ" in disagreement(ranked, everything())
+    assert layout_difference(ranked, everything()).key == "reward.networks.gradients_differ"
 
 
 # The head

@@ -29,7 +29,7 @@ from label_data.versions.recipes import Recipe
 from label_data.versions.version import record_model, version_groups, versions
 from page_fixtures import HELD_OUT, add_run
 from planted_people import careful, order_untold, planted, upwards
-from reward.head.suspects import Doubts
+from reward.head.suspects import SuspectReport
 from store_fixtures import add_ready_prompt
 from workbench.views.quality import model_plot, win_matrix
 from workbench.web.session import store as shared_store
@@ -327,7 +327,7 @@ def test_doubted_rankings_are_listed_with_their_history_and_asked_for_again_once
     suspects = tuple(Suspect(one.submission, one.prompt_id, one.annotator, 1.2, 2, 3) for one in doubted)
     job = add_job(store, "doubts", project="default")
     start_job(store, job)
-    end_job(store, job, DONE, "180 rankings looked at.", Doubts(180, 500, 0.71, suspects).as_dict())
+    end_job(store, job, DONE, "180 rankings looked at.", SuspectReport(180, 500, 0.71, suspects).as_dict())
     open_page(judged, "quality")
     assert not judged.exception
     table = judged.dataframe[0].value

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from label_data.records import Completion, Group, Ranking, user_prompt
-from reward.finetuning.lessons import Judged, Pair, judge, strength_of_ties, summed_loss
+from reward.finetuning.training_groups import Pair, TrainingGroup, summed_loss, tie_strength_of, training_group
 from reward.networks.backbones import load_tokenizer
 from reward.settings import Settings
 from tiny_networks import token_groups
@@ -22,7 +22,7 @@ def tokenizer(tiny_backbone_folder):
 
 
 def judged(tokenizer, *rankings, completions=(A, B, C, D), **settings):
-    return judge(Group(PROMPT, completions, rankings), tokenizer, Settings(**settings))
+    return training_group(Group(PROMPT, completions, rankings), tokenizer, Settings(**settings))
 
 
 def pairs(of):
@@ -39,8 +39,8 @@ def test_a_ranking_weighs_one_however_many_comparisons_it_implies(tokenizer):
         "three<|end|>\n",
         "two<|end|>\n",
     ]
-    assert [(p.first, p.second, p.strength) for p in found.compared] == [(0, 1, 1), (0, 2, 3), (1, 2, 2), (2, 0, 0)]
-    assert [p.weight for p in found.compared] == pytest.approx([1 / 3, 1 / 3, 1 / 3, 1])
+    assert [(p.first, p.second, p.strength) for p in found.comparisons] == [(0, 1, 1), (0, 2, 3), (1, 2, 2), (2, 0, 0)]
+    assert [p.weight for p in found.comparisons] == pytest.approx([1 / 3, 1 / 3, 1 / 3, 1])
     assert found.weight == pytest.approx(2)
 
 
@@ -48,8 +48,8 @@ def test_an_annotators_weight_scales_their_rankings_and_zero_leaves_them_out(tok
     first = Ranking(PROMPT.id, "ann", SHOWN, ((A.id,), (B.id,)))
     second = Ranking(PROMPT.id, "bob", SHOWN, ((B.id,), (A.id,)))
     found = judged(tokenizer, first, second, annotator_weights={"bob": 0.25})
-    assert [pair.weight for pair in found.compared] == [1, 0.25] and found.weight == 1.25
-    assert len(judged(tokenizer, first, second, annotator_weights={"bob": 0.0}).compared) == 1
+    assert [pair.weight for pair in found.comparisons] == [1, 0.25] and found.weight == 1.25
+    assert len(judged(tokenizer, first, second, annotator_weights={"bob": 0.0}).comparisons) == 1
     assert judged(tokenizer, second, annotator_weights={"bob": 0.0}) is None
 
 
@@ -57,9 +57,9 @@ def test_only_davidson_learns_from_ties_and_every_ranking_still_weighs_one(token
     """One above two and three, which are tied: two comparisons and a tie, a third each."""
     ranking = Ranking(PROMPT.id, "ann", SHOWN, ((A.id,), (B.id, C.id)))
     found = judged(tokenizer, ranking, loss="davidson")
-    assert pairs(found.compared) == [(0, 1, 1 / 3), (0, 2, 1 / 3)]
-    assert pairs(found.tied) == [(1, 2, 1 / 3)] and found.weight == 1
-    assert judged(tokenizer, ranking).tied == ()
+    assert pairs(found.comparisons) == [(0, 1, 1 / 3), (0, 2, 1 / 3)]
+    assert pairs(found.ties) == [(1, 2, 1 / 3)] and found.weight == 1
+    assert judged(tokenizer, ranking).ties == ()
 
 
 def test_what_tests_its_annotator_teaches_nothing(tokenizer):
@@ -74,14 +74,14 @@ def test_a_margin_of_a_pair_is_asked_for_as_one_by_strength_is():
     """Rewards 2 and 1 with a margin of 0.5: -log sigmoid(2 - 1 - 0.5) = 0.4741; by a strength of 2 at 0.25 the same."""
     rewards = torch.tensor([2.0, 1.0])
     for pair, margin in ((Pair(0, 1, 1.0, margin=0.5), 0.0), (Pair(0, 1, 1.0, 2), 0.25)):
-        group = Judged((), (pair,), (), (), 1.0)
+        group = TrainingGroup((), (pair,), (), (), 1.0)
         found = summed_loss(rewards, [replace(group, inputs=(None, None))], Settings(margin=margin, centring=0.0))
         assert found.item() == pytest.approx(0.4741, abs=1e-4)
 
 
 def test_no_difference_is_a_tie_of_all_that_was_shown(tokenizer):
     ranking = Ranking(PROMPT.id, "ann", SHOWN, outcome="indistinguishable")
-    assert len(judged(tokenizer, ranking, loss="davidson").tied) == 3
+    assert len(judged(tokenizer, ranking, loss="davidson").ties) == 3
     assert judged(tokenizer, ranking) is None
     assert judged(tokenizer, Ranking(PROMPT.id, "ann", SHOWN, outcome="all_bad"), loss="davidson") is None
 
@@ -90,7 +90,7 @@ def test_trap_9_equal_texts_are_not_compared_and_stand_once_in_an_order(tokenize
     shown = (A.id, TWIN.id, B.id)
     ranking = Ranking(PROMPT.id, "ann", shown, ((A.id,), (B.id,), (TWIN.id,)))
     found = judged(tokenizer, ranking, completions=(A, B, TWIN))
-    assert [(p.first, p.second) for p in found.compared] == [(0, 1), (1, 2)]
+    assert [(p.first, p.second) for p in found.comparisons] == [(0, 1), (1, 2)]
     assert found.orders == ((1.0, ((0,), (1,))),)
     assert found.weight == pytest.approx(2 / 3)
 
@@ -102,8 +102,8 @@ def test_trap_16_the_summed_loss_is_what_a_loop_gives():
     """Two groups of rewards (1, 0, -1) and (0, 2): gaps 2 and 1 at weight a half, gap -2 at weight 1."""
     inputs = [group[0] for group in token_groups(5)]
     groups = [
-        Judged(tuple(inputs[:3]), (Pair(0, 2, 0.5), Pair(0, 1, 0.5)), (), (), 1.0),
-        Judged(tuple(inputs[3:]), (Pair(0, 1, 1.0, strength=2),), (), (), 1.0),
+        TrainingGroup(tuple(inputs[:3]), (Pair(0, 2, 0.5), Pair(0, 1, 0.5)), (), (), 1.0),
+        TrainingGroup(tuple(inputs[3:]), (Pair(0, 1, 1.0, strength=2),), (), (), 1.0),
     ]
     rewards = torch.tensor([1.0, 0.0, -1.0, 0.0, 2.0])
 
@@ -140,4 +140,4 @@ def test_groups_lose_what_they_lose_alone(tokenizer, loss):
 def test_the_strength_of_ties_is_that_of_their_share_by_weight(tokenizer):
     """A tie in three pairs of one ranking: a share of 1/3, strength 1."""
     found = judged(tokenizer, Ranking(PROMPT.id, "ann", SHOWN, ((A.id,), (B.id, C.id))), loss="davidson")
-    assert strength_of_ties([found]) == pytest.approx(1)
+    assert tie_strength_of([found]) == pytest.approx(1)
