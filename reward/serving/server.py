@@ -38,7 +38,7 @@ from label_data.errors import InputError
 from label_data.records import Prompt, check_text, messages_from, user_prompt
 from reward.model.model import RewardModel
 from reward.networks.backbones import model_folder, model_revision
-from reward.networks.batches import Input, encode, encode_text, written
+from reward.networks.batches import Input, apply_template, encode, encode_text
 from reward.serving.batching import Batcher, QueueFull, Scored
 from reward.serving.counters import ServingMetrics
 
@@ -280,7 +280,7 @@ class Scorer:
 
 def ending(model: RewardModel) -> str:
     """Return what the model's chat template writes after a completion."""
-    text = written(
+    text = apply_template(
         model.tokenizer,
         [{"role": "user", "content": "Why?"}, {"role": "assistant", "content": "Because."}],
         add_generation_prompt=False,
