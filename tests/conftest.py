@@ -1,4 +1,4 @@
-"""What several tests share: the packaged model, converted once, in a data folder of the tests' own."""
+"""What every test shares: fixtures, the markers that follow from them, and the order of the files."""
 
 import os
 
@@ -6,39 +6,42 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # a core for each worker; torch r
 
 import pytest
 
-from app_pages import app  # noqa: F401 - fixtures are found by name
-from chat_server import chat_server  # noqa: F401 - fixtures are found by name
-from full_disks import disk  # noqa: F401 - fixtures are found by name
-from reward_fixtures import (  # noqa: F401 - fixtures are found by name
-    planted_store,
-    tiny_backbone_folder,
-    tiny_encoder_folder,
-    trained,
-)
-from store_fixtures import (  # noqa: F401 - fixtures are found by name
-    address,
-    empty_database,
-    empty_store_file,
-    new_store,
-    postgres,
-    postgres_store,
-    ranked_store,
-    sqlite_store,
-    store,
-)
-from workers import shared_folder
+pytest_plugins = [
+    "app_pages",
+    "browser_fixtures",
+    "chat_server",
+    "full_disks",
+    "reward_fixtures",
+    "store_fixtures",
+]
+NEEDS = {
+    "browser": {"browser", "hostile_browser"},
+    "model": {"packaged_model_folder"},
+    "postgres": {"postgres", "postgres_store", "empty_database"},
+}
+"""Marker -> the fixtures whose tests get it."""
 
 
 def pytest_collection_modifyitems(items):
-    """Put the files first that take long, so that the workers, which take file by file, end at about the same time.
+    """Mark every test by what it needs, and put the files that take long first.
 
-    Those with a browser come before those with a model alone: one worker converts the model, the others need not wait.
+    The workers take file by file, so they end at about the same time. Files with a browser come before those with
+    only a model: one worker converts the model, and the others need not wait for it.
     """
-    needs = {}
+    by_file = {}
     for item in items:
-        needs.setdefault(item.path, set()).update(item.fixturenames)
-    slow = ("browser", "packaged_model_folder", "trained")
-    items.sort(key=lambda item: [name not in needs[item.path] for name in slow])
+        names = {*item.fixturenames, *(["postgres"] if on_postgres(item) else [])}
+        for marker, fixtures in NEEDS.items():
+            if names & fixtures:
+                item.add_marker(marker)
+        by_file.setdefault(item.path, set()).update(names)
+    first = ("browser", "packaged_model_folder", "trained")
+    items.sort(key=lambda item: [name not in by_file[item.path] for name in first])
+
+
+def on_postgres(item):
+    """Say whether a test with a run for each back end is the run on PostgreSQL."""
+    return hasattr(item, "callspec") and "postgresql" in item.callspec.params.values()
 
 
 @pytest.fixture(scope="session")
@@ -49,6 +52,7 @@ def packaged_model_folder(tmp_path_factory):
     """
     from label_data.settings import PACKAGED_MODEL
     from reward.networks.backbones import model_folder
+    from workers import shared_folder
 
     with pytest.MonkeyPatch.context() as patch:
         with shared_folder(tmp_path_factory, "models") as folder:

@@ -1,4 +1,4 @@
-"""Fixtures of the browser tests: a test file asks for them with pytest_plugins = ["browser_fixtures"]."""
+"""Fixtures of the browser tests."""
 
 from collections.abc import Iterator
 from pathlib import Path

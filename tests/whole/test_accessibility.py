@@ -12,8 +12,8 @@ from label_data.database.engine import open_store
 from label_data.store.annotators import find_or_add_annotator
 from page_fixtures import EVERYDAY, EVERYTHING_ASKED, fill_pages
 from ranking_steps import press
+from tests.support.wording import wording
 
-pytest_plugins = ["browser_fixtures"]
 CHECK = """async (context) => {
   await Promise.all(document.getAnimations().map((animation) => animation.finished.catch(() => {})))
   const { violations } = await axe.run(context, { resultTypes: ['violations'] })
@@ -58,29 +58,29 @@ def opened(browser, address, me, scheme):
 
 SHOWN = {
     "filled": {
-        "Prompts": "Newest first",
-        "My work": "Open",
-        "Reward models": "training prompts",
-        "Score": "Rewards are log-odds",
-        "Data": "newest first",
-        "Versions": "There is no version yet",
-        "Quality": "Compute report",
-        "Overview": "Prompts with annotators",
-        "Project": "Policies",
+        "prompts": "prompts.newest",
+        "my_work": "my_work.open",
+        "train": "train.trained",
+        "score": "score.comparable",
+        "data": "data.pick",
+        "versions": "versions.none",
+        "quality": "quality.compute",
+        "overview": "overview.tasks",
+        "project": "project.guidelines",
     },
     "empty": {
-        "Prompts": "Add the starter prompts",
-        "Rank": "Add the starter prompts",
-        "My work": "You have ranked nothing yet",
-        "Reward models": "Rank prompts",
-        "Score": "Train a reward model",
-        "Data": "There is no prompt in this project yet",
-        "Versions": "There is no version yet",
-        "Quality": "There is no ranking yet",
-        "Overview": "Nothing was asked of the workers yet",
+        "prompts": "rank.add_starter",
+        "rank": "rank.add_starter",
+        "my_work": "my_work.none",
+        "train": "train.nothing_ranked",
+        "score": "score.no_model",
+        "data": "data.empty",
+        "versions": "versions.none",
+        "quality": "quality.no_ranking",
+        "overview": "overview.no_job",
     },
 }
-"""Link of a page -> words that are there once it is whole."""
+"""Page -> key of the words that are there once the page is whole."""
 
 
 @pytest.mark.parametrize(("state", "scheme"), [("filled", "light"), ("filled", "dark"), ("empty", "light")])
@@ -89,27 +89,27 @@ def test_no_page_has_a_serious_violation(browser, served, state, scheme):
     page = opened(browser, address, ann(folder), scheme)
     page.goto(f"{address}/project")
     found = {}
-    for link, words in SHOWN[state].items():
-        page.get_by_role("link", name=link, exact=True).click()
-        expect(page.get_by_test_id("stMain").get_by_text(words).first).to_be_visible()
+    for name, key in SHOWN[state].items():
+        page.get_by_role("link", name=wording(f"pages.{name}"), exact=True).click()
+        expect(page.get_by_test_id("stMain").get_by_text(wording(key)).first).to_be_visible()
         expect(page.locator("[data-stale=true]")).to_have_count(0)
-        found[link] = violations(page)
+        found[name] = violations(page)
         for tab in page.get_by_role("tab", selected=False).all():
             tab.click()
-            found[f"{link}, other tab"] = violations(page, MAIN)
-        if link == "My work" and state == "filled":
-            page.get_by_test_id("stMain").get_by_role("button", name="Open").first.click()
+            found[f"{name}, other tab"] = violations(page, MAIN)
+        if name == "my_work" and state == "filled":
+            page.get_by_test_id("stMain").get_by_role("button", name=wording("my_work.open")).first.click()
             expect(page.locator(".ranker .changing")).to_be_visible()
-            found[f"{link}, opened"] = violations(page, MAIN)
-        if link == "Quality" and state == "filled":
-            page.get_by_role("button", name="Compute report").click()
-            expect(page.get_by_text("Tables")).to_be_visible()
-            found[f"{link}, report"] = violations(page, MAIN)
-        if link == "Reward models" and state == "filled":
-            page.get_by_role("tab", name="Report").click()
-            page.get_by_text("Every number").click()
-            expect(page.get_by_text("Head on layer")).to_be_visible()
-            found[f"{link}, every number"] = violations(page, MAIN)
+            found[f"{name}, opened"] = violations(page, MAIN)
+        if name == "quality" and state == "filled":
+            page.get_by_role("button", name=wording("quality.compute")).click()
+            expect(page.get_by_text(wording("quality.tables"))).to_be_visible()
+            found[f"{name}, report"] = violations(page, MAIN)
+        if name == "train" and state == "filled":
+            page.get_by_role("tab", name=wording("train.report")).click()
+            page.get_by_text(wording("report.every_number")).click()
+            expect(page.get_by_text("on layer")).to_be_visible()
+            found[f"{name}, every number"] = violations(page, MAIN)
     page.context.close()
     assert {place: some for place, some in found.items() if some} == {}
 
@@ -119,7 +119,7 @@ def test_the_question_who_is_here_has_no_serious_violation(browser, served, sche
     address, _ = served["filled"]
     page = opened(browser, address, None, scheme)
     page.goto(address)
-    page.get_by_role("button", name="Start ranking").click()
+    page.get_by_role("button", name=wording("frame.start")).click()
     expect(page.get_by_role("alert")).to_be_visible()
     found = violations(page)
     page.context.close()

@@ -22,8 +22,9 @@ from label_data.store.annotators import find_or_add_annotator
 from label_data.store.projects import add_project
 from page_fixtures import REPORT, conversation, fill_pages
 from ranking_steps import press
+from tests.support.wording import wording
 from workbench.rendering import visible
-from workbench.web.session import MORE_WORK
+from workbench.web.session import ROWS_STEP
 
 HOST = "beacon.example"
 """A name that only the test's browser knows: it leads to this machine."""
@@ -210,16 +211,16 @@ def test_nothing_runs_and_nothing_calls_out_on_any_page_and_all_that_was_written
         page.goto(f"{address}/my_work")
         rows = page.locator("[class*=st-key-row-]")
         ranked = len(texts) + 1  # and the one of all, just now
-        for listed in range(MORE_WORK, ranked, MORE_WORK):
+        for listed in range(ROWS_STEP, ranked, ROWS_STEP):
             expect(rows).to_have_count(listed)
-            page.get_by_role("button", name="Show more").click()
+            page.get_by_role("button", name=wording("my_work.more")).click()
         expect(rows).to_have_count(ranked)
         starts = [" ".join(text.split())[:100] for text in texts]
         look(page, wrong, "my work", starts, "[class*=st-key-row-]")
-        page.get_by_role("textbox", name="Search prompts").fill(texts[1])
+        page.get_by_role("textbox", name=wording("my_work.search")).fill(texts[1])
         page.keyboard.press("Enter")
         expect(rows).to_have_count(2)  # this one, and the one of all
-        rows.first.get_by_role("button", name="Open").click()
+        rows.first.get_by_role("button", name=wording("my_work.open")).click()
         expect(page.locator(".ranker .card")).to_have_count(3)
         press(page, "e")
         look(page, wrong, "my work, opened", [], ".ranker")
@@ -228,30 +229,30 @@ def test_nothing_runs_and_nothing_calls_out_on_any_page_and_all_that_was_written
             page.goto(f"{address}/{name}")
             expect(page.get_by_role("alert").first).to_be_visible()
             look(page, wrong, f"{name}, message", [texts[0]], "[role=alert]")
-        page.get_by_text("Every number").click()
+        page.get_by_text(wording("report.every_number")).click()
         origin = page.get_by_test_id("stExpander")
-        expect(origin.get_by_text("Head on layer")).to_be_visible()
+        expect(origin.get_by_text("on layer")).to_be_visible()
         look(page, wrong, "train, report", texts, "[data-testid=stExpander]")
-        page.get_by_role("tab", name="Where people disagree").click()
-        expect(page.get_by_role("button", name="Open the ranking")).to_be_visible()
+        page.get_by_role("tab", name=wording("train.disagreements")).click()
+        expect(page.get_by_role("button", name=wording("disagreements.open"))).to_be_visible()
         look(page, wrong, "train, disagreements", texts[:2], "[data-testid=stCode]")
 
         page.goto(f"{address}/score")
         expect(page.get_by_test_id("stCode").first).to_be_visible()
         look(page, wrong, "score", texts, "[data-testid=stCode]")
-        page.get_by_role("tab", name="Best of n").click()
-        page.get_by_role("combobox", name="Policy").click()
+        page.get_by_role("tab", name=wording("score.best_of_n")).click()
+        page.get_by_role("combobox", name=wording("score.policy")).click()
         expect(page.get_by_role("option").first).to_be_visible()
         look(page, wrong, "score, policies", [f"0 {SHORT[0]}"], "[role=option]")
 
         page.goto(f"{address}/overview")
         failed = page.get_by_test_id("stExpander").filter(has_text="failed").first
         failed.click()
-        expect(failed.get_by_role("button", name="Retry")).to_be_visible()
+        expect(failed.get_by_role("button", name=wording("overview.retry"))).to_be_visible()
         look(page, wrong, "overview", [texts[0]], "[data-testid=stExpander]")
 
         page.goto(f"{address}/project")
-        field = page.get_by_role("textbox", name="Guidelines for annotators")
+        field = page.get_by_role("textbox", name=wording("project.guidelines"))
         expect(field).to_be_visible()
         page.get_by_role("combobox", name="Project").click()
         expect(page.get_by_role("option").nth(1)).to_be_visible()
@@ -259,21 +260,21 @@ def test_nothing_runs_and_nothing_calls_out_on_any_page_and_all_that_was_written
         page.keyboard.press("Escape")
         assert folded(field.input_value()) == folded(everything)
         page.get_by_role("textbox", name="Name", exact=True).fill("<img src=x onerror=window.hacked=1>" * 3)
-        page.get_by_role("button", name="Save").click()
+        page.get_by_role("button", name=wording("project.save")).click()
         expect(page.get_by_role("alert")).to_be_visible()
         look(page, wrong, "project, refused", [], "[data-testid=stMain]")
 
         page.goto(f"{address}/data?prompt={conversation(everything).id}")
-        expect(page.get_by_text("Prompt history")).to_be_visible()
+        expect(page.get_by_text(wording("data.record"))).to_be_visible()
         expect(page.get_by_test_id("stExpander").filter(has_text="Settings of")).to_be_visible()
         expect(page.get_by_test_id("stCode").first).to_be_visible()
         look(page, wrong, "data, history", texts, "[data-testid=stCode]")
-        page.get_by_role("tab", name="Import").click()
+        page.get_by_role("tab", name=wording("data.import")).click()
         page.locator("input[type=file]").set_input_files(hostile_file(texts))
         expect(page.get_by_text("Nothing is stored yet")).to_be_visible()
         look(page, wrong, "data, preview", texts, "[data-testid=stCode]")
-        page.get_by_role("tab", name="Export").click()
-        page.get_by_role("button", name="Prepare export").click()
+        page.get_by_role("tab", name=wording("data.export")).click()
+        page.get_by_role("button", name=wording("export.prepare")).click()
         with page.expect_download() as download, page.expect_response(lambda one: "/media/" in one.url) as response:
             page.get_by_role("button", name="Download groups.jsonl").click()
         look(page, wrong, "data", [], "[data-testid=stMain]")
@@ -311,7 +312,7 @@ def test_the_policy_alone_holds_what_would_get_into_a_page_and_without_it_the_be
     for has_policy in (True, False):
         with watched(hostile_browser, address, me, bypass_csp=not has_policy) as (page, wrong):
             page.goto(f"{address}/project")
-            expect(page.get_by_role("textbox", name="Guidelines for annotators")).to_be_visible()
+            expect(page.get_by_role("textbox", name=wording("project.guidelines"))).to_be_visible()
             if has_policy:
                 page.evaluate(INSERT, raw)
                 page.wait_for_function("() => document.readyState === 'complete'")

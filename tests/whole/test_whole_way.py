@@ -23,8 +23,8 @@ from reward.data.sides import FEWEST_HELD_OUT
 from reward.report.report import read_report
 from store_fixtures import completions_of
 from tests.support.paths import ROOT
+from tests.support.wording import wording
 
-pytest_plugins = ["browser_fixtures"]
 MODEL_TIME = 300_000
 """Milliseconds that work of the model may take on a busy machine."""
 TRAINED_ON = 12
@@ -82,20 +82,20 @@ def test_sample_rank_train_score_and_export(page, address, data):
     store = open_store(data / "workbench.db")
 
     page.goto(f"{address}/prompts")
-    page.get_by_label("Prompts, one per line").fill("Why is the sky blue?\nWrite a haiku.\nName a prime number.")
-    page.get_by_role("button", name="Add prompts", exact=True).first.click()
+    page.get_by_label(wording("prompts.one_a_line")).fill("Why is the sky blue?\nWrite a haiku.\nName a prime number.")
+    page.get_by_role("button", name=wording("prompts.add"), exact=True).first.click()
     expect(page.get_by_test_id("stMetric").filter(has_text="Ready to rank")).to_contain_text("3", timeout=MODEL_TIME)
     assert item_counts(store)["ready"] == 3
 
-    page.get_by_role("link", name="Rank").click()
-    page.get_by_label("Your name").fill("Ann")
-    page.get_by_role("button", name="Start ranking").click()
+    page.get_by_role("link", name=wording("pages.rank")).click()
+    page.get_by_role("textbox", name=wording("frame.your_name")).fill("Ann")
+    page.get_by_role("button", name=wording("frame.start")).click()
     prompt = page.locator(".ranker .prompt")
     for question in ("Why is the sky blue?", "Write a haiku.", "Name a prime number."):
         expect(prompt).to_contain_text(question)
         for key in ("2", "3", "Enter"):
             page.keyboard.press(key)
-    expect(page.get_by_text("You have ranked every prompt")).to_be_visible()
+    expect(page.get_by_text(wording("rank.all_done"))).to_be_visible()
     mine = [group for group in groups(store) if group.rankings and group.rankings[0].source == "person"]
     assert len(mine) == 3
     for group in mine:
@@ -103,24 +103,24 @@ def test_sample_rank_train_score_and_export(page, address, data):
         assert len(comparisons(ranking)) == 3
         assert ranking.order == tuple((ranking.shown[place],) for place in (1, 2, 0))
 
-    page.get_by_role("link", name="Reward models").first.click()
-    page.get_by_role("button", name="Train", exact=True).click()
+    page.get_by_role("link", name=wording("pages.train")).first.click()
+    page.get_by_role("button", name=wording("train.train"), exact=True).click()
     expect(page.get_by_text(re.compile("held-out", re.IGNORECASE)).first).to_be_visible(timeout=MODEL_TIME)
     (folder,) = (data / "runs").iterdir()
     report = read_report(folder)
     assert report.counts.held_out_prompts >= FEWEST_HELD_OUT
     assert report.held_out.accuracy.low > 0.5
 
-    page.get_by_role("link", name="Score").click()
-    page.get_by_role("textbox", name="Prompt").first.fill("What is 7 plus 7?")
+    page.get_by_role("link", name=wording("pages.score")).click()
+    page.get_by_role("textbox", name=wording("score.prompt")).first.fill("What is 7 plus 7?")
     page.get_by_label("Completion 1").fill("No. Do it yourself, fool.")
     page.get_by_label("Completion 2").fill("Gladly! It is 14. Thank you for asking.")
-    page.get_by_role("button", name="Score", exact=True).click()
+    page.get_by_role("button", name=wording("score.score"), exact=True).click()
     expect(page.get_by_test_id("stCode").first).to_contain_text("Gladly", timeout=MODEL_TIME)
 
-    page.get_by_role("link", name="Data").click()
-    page.get_by_role("tab", name="Export").click()
-    page.get_by_role("button", name="Prepare export").click()
+    page.get_by_role("link", name=wording("pages.data")).click()
+    page.get_by_role("tab", name=wording("data.export")).click()
+    page.get_by_role("button", name=wording("export.prepare")).click()
     with page.expect_download() as download:
         page.get_by_role("button", name="Download groups.jsonl").click()
     lines = Path(download.value.path()).read_text().splitlines()

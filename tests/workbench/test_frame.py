@@ -13,8 +13,6 @@ from label_data.store.projects import PROJECT, add_project
 from page_fixtures import EVERYDAY, EVERYTHING_ASKED, fill_pages
 from ranking_steps import fill, press, store_at
 
-pytest_plugins = ["browser_fixtures"]
-
 
 @pytest.fixture
 def data(tmp_path):

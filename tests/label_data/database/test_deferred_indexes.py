@@ -8,7 +8,7 @@ from contextlib import closing
 
 import pytest
 
-from label_data.database import late_indexes as indexing
+from label_data.database import deferred_indexes as indexing
 from label_data.database.deferred_indexes import DeferredIndexes
 from label_data.database.engine import open_store, reading
 from label_data.errors import InputError
@@ -106,7 +106,7 @@ def test_an_error_late_in_a_large_import_leaves_rows_and_indexes_as_they_were(sq
 KILLED = """
 import os, signal, sys
 sys.path[:0] = [{root!r}, {tests!r}]
-from label_data.database import late_indexes as indexing
+from label_data.database import deferred_indexes as indexing
 from label_data.database.engine import open_store
 from label_data.store import adding
 from many_pairs import pairs

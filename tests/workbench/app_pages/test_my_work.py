@@ -18,8 +18,6 @@ from label_data.store.stored_groups import groups
 from ranking_steps import press, tray
 from store_fixtures import add_ready_prompt
 
-pytest_plugins = ["browser_fixtures"]
-
 
 @pytest.fixture
 def stored(tmp_path):

@@ -19,7 +19,6 @@ from store_fixtures import add_ready_prompt
 from tests.support.paths import ROOT
 from workbench.wording import filled, nearest_language, page_texts, translated
 
-pytest_plugins = ["browser_fixtures"]
 WORKBENCH = ROOT / "workbench"
 PAGES = sorted((WORKBENCH / "app_pages").glob("*.py"))
 SHOWING = [

@@ -16,8 +16,8 @@ from label_data.store.samples import save_samples
 from label_data.store.stored_groups import groups
 from ranking_steps import press
 from store_fixtures import add_ready_prompt
+from tests.support.wording import wording
 
-pytest_plugins = ["browser_fixtures"]
 POLICIES = ("velvet-otter", "copper-heron")
 TEXTS = [
     f"Answer {word}." for word in ("amber", "birch", "cedar", "delta", "ember", "fjord", "grove", "haven", "inlet")
@@ -96,7 +96,7 @@ def test_nothing_that_the_browser_receives_tells_who_wrote_what(page, app_addres
         shown.append(tuple(page.locator(".card .text").all_inner_texts()))
         press(page, "1", "2", "Enter")
         expect(page.locator(".saving")).to_have_text("Saved")
-    expect(page.get_by_text("You have ranked every prompt")).to_be_visible()
+    expect(page.get_by_text(wording("rank.all_done"))).to_be_visible()
     press(page, "Backspace", "3", "Enter")
     expect(page.locator(".saving")).to_have_text("Saved")
     page.get_by_role("link", name="My work").click()

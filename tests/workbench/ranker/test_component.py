@@ -32,7 +32,6 @@ from ranking_steps import (
 )
 from workbench.ranker.component import answer_from
 
-pytest_plugins = ["browser_fixtures"]
 NAME_IN_FOCUS = """() => {
     let at = document.activeElement;
     while (at.shadowRoot?.activeElement) at = at.shadowRoot.activeElement;

@@ -6,7 +6,6 @@ from playwright.sync_api import expect
 from browser import open_ranking
 from ranking_steps import fill, press, rankings, submit_and_wait, the_ranking
 
-pytest_plugins = ["browser_fixtures"]
 FORMATTED = "**Pigs** can `fly`, 🐷 they\u202e say:\n\n- the fly said so\n- and $x^2$ too"
 """Shown without its markdown signs; a pig is two of the browser's units, and the override is shown as eight signs."""
 

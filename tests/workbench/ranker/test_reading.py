@@ -7,7 +7,6 @@ from browser import PATIENCE, open_ranking
 from label_data.records import user_prompt
 from ranking_steps import fill, press, rankings, submit_and_wait, tray
 
-pytest_plugins = ["browser_fixtures"]
 LONG = [f"{name}\n\n" + "\n\n".join(f"{name} line {number}" for number in range(80)) for name in ("first", "second")]
 
 

@@ -19,8 +19,6 @@ from store_fixtures import add_ready_prompt
 from workbench.ranker.script import MOUNT, NAME
 from workbench.web.server import ROUTES
 
-pytest_plugins = ["browser_fixtures"]
-
 
 def get(name):
     with TestClient(Starlette(routes=ROUTES)) as client:

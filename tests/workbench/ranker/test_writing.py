@@ -7,8 +7,6 @@ from browser import open_ranking
 from label_data.store.stored_groups import groups
 from ranking_steps import fill, press, store_at, submit_and_wait
 
-pytest_plugins = ["browser_fixtures"]
-
 
 @pytest.fixture
 def path(tmp_path):

@@ -21,7 +21,6 @@ from workbench.web.draft_routes import LONGEST_BODY
 from workbench.web.server import ROUTES
 from workbench.web.session import store as shared_store
 
-pytest_plugins = ["browser_fixtures"]
 SAME = {"sec-fetch-site": "same-origin"}
 
 
