@@ -1,8 +1,8 @@
-// Making elements, and telling what is on the page.
+// Create elements, and recognise what is on the page.
 
 const language = (text) =>
   /[\u3040-\u30ff]/.test(text) ? "ja" : /[\uac00-\ud7af]/.test(text) ? "ko" : /[\u4e00-\u9fff]/.test(text) ? "zh-Hans" : "";
-const isDesk = (element) => Boolean(element?.closest?.("input, textarea, select, [contenteditable], [role=dialog], [role=menu], [role=listbox]"));
+const takesKeys = (element) => Boolean(element?.closest?.("input, textarea, select, [contenteditable], [role=dialog], [role=menu], [role=listbox]"));
 
 function make(tag, className, text) {
   const element = document.createElement(tag);
@@ -19,5 +19,5 @@ function button(className, task, ...content) {
   return element;
 }
 
-// A sentence with each {name} replaced by its value.
-const filled = (sentence, values) => sentence.replace(/\{(\w+)\}/g, (whole, name) => values[name] ?? whole);
+// The wording with each {name} replaced by its value.
+const filled = (wording, values) => wording.replace(/\{(\w+)\}/g, (whole, name) => values[name] ?? whole);

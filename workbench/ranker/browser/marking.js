@@ -1,9 +1,9 @@
-// A part of a completion, selected to be marked: with the mouse or a finger, or word by word from the keyboard.
+// The part of a completion that is selected for marking: with the mouse or a finger, or word by word from the keyboard.
 
-const JUMP = 10; // words that the up and down arrows pass over
+const JUMP = 10; // words skipped by the up and down arrows
 
 class Marking {
-  // element shows the text of a completion, { text, overrides }.
+  // `element` shows the text of `completion`, which is { text, overrides }.
   constructor(element, completion) {
     this.element = element;
     this.completion = completion;
@@ -27,7 +27,7 @@ class Marking {
     return this.shown.slice(this.start, this.end);
   }
 
-  // The words that a selection of the browser's touches.
+  // Select the words that a range of the browser's selection touches; return whether there are any.
   select(range) {
     const start = unitsBefore(this.element, range.startContainer, range.startOffset);
     const end = unitsBefore(this.element, range.endContainer, range.endOffset);
@@ -36,7 +36,7 @@ class Marking {
     return this.first >= 0 && this.last >= this.first;
   }
 
-  // An arrow key moves the selection; with shift it moves its end.
+  // Move the selection with an arrow key; with Shift, only its end.
   move(key, isExtending) {
     const by = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: JUMP, ArrowUp: -JUMP }[key];
     const within = (index, least) => Math.min(Math.max(index, least), this.words.length - 1);
@@ -49,7 +49,7 @@ class Marking {
     }
   }
 
-  // The selection as the store keeps it, or null if none of it was found in the text as it was written.
+  // Return the selection as the store keeps it, or null if it cannot be located in the original text.
   span(place, kind) {
     const { text, overrides = [] } = this.completion;
     const start = this.places.find(this.start, "shown", "written", false);
@@ -59,7 +59,7 @@ class Marking {
   }
 }
 
-const knownPlaces = new WeakMap(); // element -> { shown, places }: finding them takes a moment
+const knownPlaces = new WeakMap(); // element: { shown, places }; a cache, because computing them takes a moment
 
 function placesIn(element, written) {
   const shown = element.textContent;
@@ -67,7 +67,7 @@ function placesIn(element, written) {
   return knownPlaces.get(element).places;
 }
 
-// Where a span that is kept shows in the element, or null.
+// Return the range of the element that shows a stored span, or null.
 function rangeOf(span, element, { text, overrides = [] }) {
   const places = placesIn(element, text);
   const start = places.find(toUnits(text, span.start, overrides), "written", "shown", false);
@@ -75,7 +75,7 @@ function rangeOf(span, element, { text, overrides = [] }) {
   return start >= 0 && end > start ? rangeIn(element, start, end) : null;
 }
 
-// Colour these ranges; nothing of the text changes. Browsers without highlights show the list of marks alone.
+// Colour these ranges without changing the text. Browsers without highlights show only the list of marks.
 function highlight(name, ranges) {
   if (globalThis.CSS?.highlights) CSS.highlights.set(name, new Highlight(...ranges.filter(Boolean)));
 }

@@ -1,6 +1,6 @@
-// How texts are shown: formatted, as they were written, or beside another one.
+// Show texts: formatted, plain, or compared with another text.
 
-// Model text into an element. `html` was made safe by the server: `workbench.rendering.rendered`.
+// Put model text into an element. The server made `html` safe: `workbench.rendering.rendered`.
 function fillText(element, { html, text }, isPlain, copyLabel) {
   element.dir = "auto";
   element.lang = language(text);
@@ -11,17 +11,17 @@ function fillText(element, { html, text }, isPlain, copyLabel) {
   }
   element.innerHTML = html;
   for (const code of element.querySelectorAll("pre")) {
-    const copy = button("copy", "copy"); // its sign is drawn by the style, so that it is no part of the text
+    const copy = button("copy", "copy"); // its icon is drawn by the stylesheet, so that it is not part of the text
     copy.setAttribute("aria-label", copyLabel);
     const block = make("div", "code");
     code.replaceWith(block);
     block.append(code, copy);
-    code.tabIndex = 0; // it may scroll sideways
+    code.tabIndex = 0; // it may scroll horizontally
   }
   return element;
 }
 
-// What this text has that the other has not, and the other way round, word by word.
+// Show word by word what this text adds to the other text, and what it lacks.
 function fillDifference(element, other, { text }) {
   element.classList.add("plain");
   element.replaceChildren(
@@ -31,13 +31,13 @@ function fillDifference(element, other, { text }) {
 
 async function copyText(element) {
   if (navigator.clipboard) return navigator.clipboard.writeText(element.textContent);
-  const selection = document.getSelection(); // pages that came without encryption have no clipboard
+  const selection = document.getSelection(); // pages loaded without encryption have no clipboard
   selection.selectAllChildren(element);
   document.execCommand("copy");
   selection.removeAllRanges();
 }
 
-// Scroll the others as far as this one, each in its own length.
+// Scroll the other texts to the same relative position.
 function scrollAlike(scrolled, others) {
   const share = scrolled.scrollTop / Math.max(1, scrolled.scrollHeight - scrolled.clientHeight);
   for (const other of others) if (other !== scrolled) other.scrollTop = share * (other.scrollHeight - other.clientHeight);

@@ -1,29 +1,32 @@
-// What the annotator does: each key, press and drag changes the ranking, keeps its draft, and at last sends it until the
+// Handle input: each key, press and drag changes the ranking and saves its draft. A submitted ranking is sent until the
 // server says that it is stored.
 
-const RESEND = 2000; // milliseconds until an answer is sent again; then twice as long each time, as a message stops the
-const LONGEST_RESEND = 30000; // server's work on the one before: one that takes longer than 2 s would never get to its end
-const MOST_HELD = 12; // texts kept, so that the server need not send them again
-const UNDOABLE = 200; // steps back that are kept
-const SELECTION_RESTS = 250; // milliseconds without a change before a selection counts as made
+// Milliseconds until an answer is sent again, at first and at most. The time doubles with each attempt: a message stops the
+// server's work on the one before, so a server that needs more than 2 s would never finish.
+const RESEND = 2000;
+const LONGEST_RESEND = 30000;
+const MOST_HELD = 12; // texts kept, which the server need not send again
+const UNDOABLE = 200; // steps that can be undone
+const SELECTION_RESTS = 250; // milliseconds without a change until a selection counts as finished
 
-// What this page of the browser got, by its token. The server need not send it again when we say that we have it.
+// The texts that this page has received, by token. The server does not send again what the page says it holds.
 const held = new Map();
 
-function whole(part) {
-  const found = { ...held.get(part.token), ...part };
+// Return a part of the data with the texts that the server left out, and remember its texts.
+function completed(part) {
+  const result = { ...held.get(part.token), ...part };
   held.delete(part.token);
-  held.set(part.token, found);
+  held.set(part.token, result);
   if (held.size > MOST_HELD) held.delete(held.keys().next().value);
-  return found;
+  return result;
 }
 
 class Screen extends Sheet {
   constructor(root) {
     super(root);
-    this.next = null; // what is shown after this one
-    this.isHeld = false; // submitted while the last answer was not stored yet
-    this.seconds = 0; // of active time on this task
+    this.next = null; // the task that is shown after this one
+    this.isHeld = false; // submitted before the last answer was stored
+    this.seconds = 0; // of work on this task
     this.attempts = 0;
     this.sentAt = performance.now();
     this.leaving = new AbortController();
@@ -42,7 +45,7 @@ class Screen extends Sheet {
         serverDrafts.send(true);
       } else this.session.resume();
     });
-    // Tasks without a draft go to others in a minute; a reload is back before that.
+    // Tasks without a draft expire in a minute; a reload takes less.
     on(window, "pagehide", () => navigator.sendBeacon(new URL("api/leave", document.baseURI)));
     on(document, "selectionchange", () => this.selected());
     on(root, "scroll", (event) => this.scrolled(event.target), { passive: true, capture: true });
@@ -51,55 +54,55 @@ class Screen extends Sheet {
       if (this.unsent && performance.now() - this.sentAt > this.resendAfter() - 100) this.send();
       this.paintSession();
     }, 250);
-    if (this.unsent) this.sentAt = -RESEND; // left over from before a reload: the timer sends it at once
+    if (this.unsent) this.sentAt = -RESEND; // from before a reload: the timer sends it at once
     forgetOldDrafts();
   }
 
   leave() {
     this.leaving.abort();
     clearInterval(this.timer);
-    for (const name of ["ranker-marked", "ranker-marking"]) highlight(name, []); // they belong to the whole page
+    for (const name of ["ranker-marked", "ranker-marking"]) highlight(name, []); // highlights belong to the whole page
     screens.delete(this.root);
   }
 
-  // What the server says now. A ranking under way stays as it is, unless the project is another; nothing is sent from here.
+  // Take the server's data. An unfinished ranking stays as it is, unless the project changes. Nothing is sent from here.
   receive(data, trigger) {
-    const elsewhere = Boolean(this.data) && this.data.project !== data.project;
-    const guidelines = data.guidelines && whole(data.guidelines);
-    this.data = { ...data, guidelines, tasks: data.tasks.map(whole), words: WORDS[data.language] };
+    const isOtherProject = Boolean(this.data) && this.data.project !== data.project;
+    const guidelines = data.guidelines && completed(data.guidelines);
+    this.data = { ...data, guidelines, tasks: data.tasks.map(completed), words: WORDS[data.language] };
     this.trigger = trigger;
     if (this.last?.who !== data.who) this.last = null;
-    this.speak();
+    this.setLanguage();
     let refused = null;
     if (this.unsent && data.saved === this.unsent.submission) {
-      if (this.task?.token !== this.unsent.token) drafts.drop(DRAFT + this.unsent.token); // else it is being changed
-      this.unsentIs(null);
+      if (this.task?.token !== this.unsent.token) drafts.drop(DRAFT + this.unsent.token); // otherwise it is being edited
+      this.setUnsent(null);
       this.state(this.sentence("saved"));
     } else if (this.unsent && data.problem?.submission === this.unsent.submission) {
       refused = this.unsent.token;
       this.forgetLast(this.unsent.submission);
-      this.unsentIs(null);
+      this.setUnsent(null);
       this.state("");
-      this.complain(data.problem.message);
+      this.showProblem(data.problem.message);
     }
     const tasks = this.data.tasks.filter((task) => task.token !== this.unsent?.token);
     const again = tasks.find((task) => task.token === refused);
     if (again && again.token !== this.task?.token) {
       this.show(again);
       this.root.scrollIntoView({ block: "start" });
-    } else if (!this.task || elsewhere || !(tasks.some((task) => task.token === this.task.token) || this.isUnderWay())) this.show(tasks[0] ?? null);
+    } else if (!this.task || isOtherProject || !(tasks.some((task) => task.token === this.task.token) || this.isStarted())) this.show(tasks[0] ?? null);
     this.next = this.following();
-    this.frame();
+    this.paintFrame();
     this.paint();
     if (this.isHeld && !this.unsent) setTimeout(() => this.isHeld && this.submit());
   }
 
-  // The task of the server's that comes when this one is done.
+  // The task that comes after this one.
   following() {
     return this.data.tasks.find((task) => task.token !== this.unsent?.token && task.token !== this.task?.token) ?? null;
   }
 
-  isUnderWay() {
+  isStarted() {
     return Boolean(this.task.revises) || this.history.length > 0 || this.ranking.groups.length > 0 || [...this.root.querySelectorAll("textarea")].some((field) => field.value);
   }
 
@@ -117,11 +120,11 @@ class Screen extends Sheet {
     this.editedFrom = draft?.demonstration?.from ?? null;
     this.find(".writing textarea").value = draft?.demonstration?.text ?? "";
     this.find(".writing").hidden = !this.find(".writing textarea").value;
-    this.lay(task);
+    this.layOut(task);
     this.paint();
   }
 
-  // ---- What the person does
+  // ---- Ranking
 
   change(ranking, words) {
     if (JSON.stringify(ranking) === JSON.stringify(this.ranking)) return this.paint();
@@ -135,7 +138,7 @@ class Screen extends Sheet {
     this.active = place;
     const next = placed(this.ranking, place, this.task.completions.length, this.data.allow_partial);
     const index = groupOf(next, place);
-    const words = index < 0 ? "taken_back" : isComplete(next, this.task.completions.length) ? "placed_all" : "placed";
+    const words = index < 0 ? "removed" : isComplete(next, this.task.completions.length) ? "placed_all" : "placed";
     this.change(next, this.sentence(words, { number: place + 1, rank: this.rank(index) }));
   }
 
@@ -145,7 +148,7 @@ class Screen extends Sheet {
     if (place !== null && place !== undefined) {
       const next = tied(ranking, place);
       if (next === ranking) return this.say(this.sentence("first_already"));
-      const together = next.groups[groupOf(next, place)].map((one) => one + 1).join(" = ");
+      const together = next.groups[groupOf(next, place)].map((other) => other + 1).join(" = ");
       return this.change(next, this.sentence(next.groups.length < ranking.groups.length ? "are_tied" : "not_tied", { numbers: together }));
     }
     if (isComplete(ranking, task.completions.length)) return this.say(this.sentence("choose_chip"));
@@ -172,7 +175,7 @@ class Screen extends Sheet {
     const same = this.ranking.outcome === outcome && this.ranking.why === why;
     const next = { ...this.ranking, outcome: same ? "ranked" : outcome, why: same ? 0 : why };
     this.choose(null);
-    this.change(next, same ? this.sentence("back_to_ranking") : this.sentence("enter_submits", { what: this.saidInstead(next) }));
+    this.change(next, same ? this.sentence("back_to_ranking") : this.sentence("enter_submits", { what: this.outcomeText(next) }));
   }
 
   skip() {
@@ -218,7 +221,7 @@ class Screen extends Sheet {
     this.say(this.sentence("marking", { quote: this.marking.quote }));
   }
 
-  // The browser's own selection, when it rests inside one completion.
+  // Take up the browser's selection when it has stopped changing and lies within one completion.
   selected() {
     if (!this.data?.mark_spans || !this.data.flags.length || !this.task || this.views.diff) return;
     clearTimeout(this.selecting);
@@ -244,7 +247,7 @@ class Screen extends Sheet {
     this.change(marked(this.ranking, span), this.sentence("marked", { quote, flag: this.flagName(kind) }));
   }
 
-  // ---- Writing the answer that one would have wanted
+  // ---- Writing an ideal answer
 
   write(place = this.active) {
     const [panel, field] = [this.find(".writing"), this.find(".writing textarea")];
@@ -257,7 +260,7 @@ class Screen extends Sheet {
     field.focus();
   }
 
-  // Take away what was begun: the first time to an empty page, then altogether.
+  // Clear the written answer; if it is empty, close its field.
   unwrite() {
     const field = this.find(".writing textarea");
     if (!field.value) this.find(".writing").hidden = true;
@@ -265,7 +268,7 @@ class Screen extends Sheet {
     this.editedFrom = null;
     this.paint();
     this.keepDraft();
-    // A hidden field keeps the focus until the next frame, and would swallow the keys pressed before it.
+    // A hidden field keeps the focus until the next frame and would swallow keys pressed before that.
     if (this.find(".writing").hidden) this.root.focus({ preventScroll: true });
     else field.focus();
   }
@@ -278,7 +281,7 @@ class Screen extends Sheet {
     this.change({ ...this.ranking, steps: { ...this.ranking.steps, [name]: step } }, step ? this.sentence("step_given", { step: this.data.words.steps[step - 1] }) : this.sentence("step_back"));
   }
 
-  // The step that G means: above the chip in focus, else the last step between two that the person placed.
+  // G sets the step above the chip in focus, otherwise the last step between two completions that the annotator placed.
   strengthKey(chip) {
     const placedByHand = this.ranking.groups.length - (this.ranking.groups.at(-1)?.[0] === this.ranking.auto ? 1 : 0);
     const last = this.active === null ? -1 : groupOf(this.ranking, this.active);
@@ -302,7 +305,7 @@ class Screen extends Sheet {
     serverDrafts.drop(task.token);
     this.last = { task, draft: this.draft(), submission, who: this.data.who };
     lastSent.put(LAST, this.last);
-    this.unsentIs({
+    this.setUnsent({
       token: task.token,
       submission,
       revises: task.revises ?? null,
@@ -312,13 +315,13 @@ class Screen extends Sheet {
       flags: Object.fromEntries(Object.entries(ranking.flags).filter(([, names]) => names.length)),
       ratings: this.data.ask_ratings ? ranking.ratings : {},
       spans: ranking.spans,
-      demonstration: this.written().text,
-      edited_from: this.written().from,
+      demonstration: this.writtenAnswer().text,
+      edited_from: this.writtenAnswer().from,
       why: ranking.outcome === "skipped" ? ranking.why : 0,
       reason: words,
       seconds: Math.round(this.seconds * 10) / 10,
     });
-    this.complain("");
+    this.showProblem("");
     this.send();
     this.show(this.next);
     this.next = null;
@@ -326,30 +329,30 @@ class Screen extends Sheet {
     if (this.task) this.say(this.sentence("next_prompt", { count: this.task.completions.length }));
   }
 
-  // ---- The last one again
+  // ---- Editing the last ranking
 
-  // Open what was submitted last, to be changed; or, if that is open, leave it as it was.
+  // Open the last submitted ranking for editing; if it is open, cancel the edit.
   reopen() {
     if (this.data.opened) return;
-    if (this.task?.revises) return this.leaveChange();
+    if (this.task?.revises) return this.cancelEdit();
     if (!this.last) return this.say(this.sentence("nothing_submitted"), true);
     const { task, draft, submission } = this.last;
     this.keepDraft();
     this.show({ ...task, revises: submission, draft: { ...draft, revises: submission, at: 0 } });
     this.next = this.following();
     this.root.scrollIntoView({ block: "start" });
-    this.say(this.sentence("changing"));
+    this.say(this.sentence("editing"));
   }
 
-  leaveChange() {
+  cancelEdit() {
     drafts.drop(DRAFT + this.task.token);
     serverDrafts.drop(this.task.token);
     this.show(this.following());
     this.next = this.following();
-    this.say(this.sentence("left_as_it_was"));
+    this.say(this.sentence("edit_cancelled"));
   }
 
-  // A refused answer was not stored, so that nothing can revise it; what it would have revised still can be.
+  // A refused answer was not stored, so it cannot be revised. The ranking that it would have revised still can.
   forgetLast(submission) {
     if (this.last?.submission !== submission) return;
     const { task } = this.last;
@@ -359,7 +362,7 @@ class Screen extends Sheet {
     else lastSent.drop(LAST);
   }
 
-  // ---- Keeping and sending
+  // ---- Saving and sending
 
   draft() {
     return {
@@ -378,7 +381,7 @@ class Screen extends Sheet {
     serverDrafts.keep(this.task.token, this.draft());
   }
 
-  unsentIs(answer) {
+  setUnsent(answer) {
     this.unsent = answer;
     this.attempts = 0;
     if (answer) outbox.put(UNSENT, answer);
@@ -412,7 +415,7 @@ class Screen extends Sheet {
     const card = event.target.closest(".card");
     const place = card ? Number(card.dataset.place) : null;
     if (target) return this.act(target.dataset.do, target, place);
-    const selection = this.root.getRootNode().getSelection?.() ?? document.getSelection(); // Chromium keeps one a shadow root
+    const selection = this.root.getRootNode().getSelection?.() ?? document.getSelection(); // Chromium has one selection per shadow root
     const isReading = event.target.closest("a, .panel") || selection?.type === "Range";
     if (card && !isReading) this.place(place);
   }
@@ -445,7 +448,7 @@ class Screen extends Sheet {
       write: () => this.write(),
       unwrite: () => this.unwrite(),
       help: () => this.toggleHelp(),
-      dismiss: () => this.complain(""),
+      dismiss: () => this.showProblem(""),
       chip: () => target.focus({ preventScroll: true }),
     };
     acts[task]();
@@ -479,11 +482,11 @@ class Screen extends Sheet {
   key(event) {
     if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing || !(this.task || this.last)) return;
     const target = event.composedPath()[0];
-    if (isDesk(target)) return;
+    if (takesKeys(target)) return;
     const help = this.find("dialog");
     const isInside = this.root.contains(target);
     const onButton = target.closest?.("button:not(.chip), a, summary") && (isInside || event.key === " ");
-    if ((event.key === "Enter" || event.key === " ") && onButton) return; // the browser presses it
+    if ((event.key === "Enter" || event.key === " ") && onButton) return; // the browser presses the button
     const act = help.open ? this.helpKey(event) : this.task ? this.meaning(event) : event.key === "Backspace" ? () => this.reopen() : null;
     if (!act) return;
     event.preventDefault();
@@ -497,7 +500,7 @@ class Screen extends Sheet {
     return event.key === "?" ? () => this.toggleHelp() : null;
   }
 
-  // What a key means now, as a function, or null. Digits and letters are found on keyboards of other scripts too.
+  // Return what a key does now, as a function, or null. Also finds digits and letters on keyboards of other scripts.
   meaning(event) {
     const isDigitKey = /^(Digit|Numpad)[1-9]$/.test(event.code) && !event.shiftKey;
     const digit = /^[1-9]$/.test(event.key) ? Number(event.key) : isDigitKey ? Number(event.code.at(-1)) : 0;
@@ -571,8 +574,8 @@ const screens = new WeakMap();
 const style = new CSSStyleSheet();
 style.replaceSync(STYLE);
 
-function planted(parent) {
-  parent.adoptedStyleSheets = [style]; // before there is anything to be seen without it
+function mounted(parent) {
+  parent.adoptedStyleSheets = [style]; // before anything could be seen without the style
   const page = document.createElement("template");
   page.innerHTML = PAGE;
   parent.append(page.content);
@@ -581,7 +584,7 @@ function planted(parent) {
 
 // Streamlit calls this on every change of data, on the same elements.
 export default function ({ parentElement, data, setTriggerValue }) {
-  const root = parentElement.querySelector(".ranker") ?? planted(parentElement);
+  const root = parentElement.querySelector(".ranker") ?? mounted(parentElement);
   if (!screens.has(root)) screens.set(root, new Screen(root));
   const screen = screens.get(root);
   screen.receive(data, setTriggerValue);

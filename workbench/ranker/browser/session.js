@@ -1,20 +1,20 @@
-// How long the annotator has worked since this tab was opened, breaks left out.
+// How long the annotator has worked since this tab was opened, without breaks.
 
-const IDLE = 60000; // milliseconds; a pause longer than this counts as this long
-const BREAK = 5 * 60000; // a pause longer than this is a break
-const LONG = 50 * 60; // seconds without a break after which one is suggested
+const IDLE = 60000; // milliseconds; a longer pause counts as this long
+const BREAK = 5 * 60000; // milliseconds; a longer pause is a break
+const LONG = 50 * 60; // seconds of work after which a break is suggested
 const SESSION = "workbench.session";
 
 class Session {
   constructor() {
     this.shelf = new Shelf(() => sessionStorage);
-    const kept = this.shelf.get(SESSION);
-    this.seconds = kept?.seconds ?? 0;
-    this.unbroken = kept?.unbroken ?? 0;
+    const stored = this.shelf.get(SESSION);
+    this.seconds = stored?.seconds ?? 0;
+    this.unbroken = stored?.unbroken ?? 0;
     this.seenAt = performance.now();
   }
 
-  // The person gave a sign: return the seconds since the last one that count.
+  // Call when the annotator does something: returns the seconds since the last call that count as work.
   count() {
     const now = performance.now();
     const pause = now - this.seenAt;
@@ -27,7 +27,7 @@ class Session {
     return counted;
   }
 
-  // The page is seen again after it was hidden: that time does not count.
+  // Call when the page is visible again: the time for which it was hidden does not count.
   resume() {
     if (performance.now() - this.seenAt > BREAK) this.unbroken = 0;
     this.seenAt = performance.now();

@@ -1,7 +1,7 @@
-// What the annotator sees: the texts and the state of the ranking, painted into ranker.html. Every sentence comes from
-// the server, in the annotator's language: `this.sentence(key, values)`. What changes all this is in screen.js.
+// What the annotator sees: the texts and the state of the ranking, painted into ranker.html. Texts around them are looked
+// up in the annotator's language by `this.sentence(key, values)`. Input is handled in screen.js.
 
-const INSTEAD = ["all_bad", "indistinguishable", "skipped"];
+const OTHER_OUTCOMES = ["all_bad", "indistinguishable", "skipped"];
 
 class Sheet {
   constructor(root) {
@@ -14,16 +14,16 @@ class Sheet {
     });
     this.data = null; // what the server sent last
     this.task = null;
-    this.last = lastSent.get(LAST); // what was submitted last: { task, draft, submission }
+    this.last = lastSent.get(LAST); // the last submission: { task, draft, submission, who }
     this.unsent = outbox.get(UNSENT); // the answer that the server has not acknowledged yet
     this.ranking = noRanking();
     this.history = [];
-    this.active = null; // the place that X and F act on
+    this.active = null; // the place that X and F apply to
     this.choosing = null; // "skip", "flag", "rate", "mark" or null: what the next digit or letter means
-    this.marking = null; // the part of a completion that is about to be marked
-    this.editedFrom = null; // place of the completion that the written answer began as
+    this.marking = null; // the part of a completion that is selected for marking
+    this.editedFrom = null; // place of the completion that the written answer started from
     this.views = { plain: false, diff: false, zoom: false, whole: false, together: false }; // which are on
-    this.comparedTo = null; // the place that the others are shown beside
+    this.comparedTo = null; // the place that the others are compared with
     this.session = new Session();
   }
 
@@ -40,8 +40,8 @@ class Sheet {
     return flag === UNACCEPTABLE ? this.sentence("unacceptable") : (this.data.words.flags[flag] ?? flag);
   }
 
-  // Put the sentences of ranker.html in place; anew when the annotator chose another language.
-  speak() {
+  // Fill in the texts of ranker.html, again when the annotator has chosen another language.
+  setLanguage() {
     const { language, words } = this.data;
     if (this.root.lang === language) return;
     const isFirst = !this.root.lang;
@@ -53,11 +53,11 @@ class Sheet {
     this.root.setAttribute("aria-label", words.ranking);
     this.find(".reason textarea").placeholder = words.why_hint;
     this.find(".skips").replaceChildren();
-    if (!isFirst && this.task) this.lay(this.task);
+    if (!isFirst && this.task) this.layOut(this.task);
   }
 
-  // What is around the task and does not change with it.
-  frame() {
+  // Paint what surrounds the task and does not change with it.
+  paintFrame() {
     const { guidelines, flags, ask_strength: asksStrength, revealed } = this.data;
     this.paintSession();
     const isRevealed = Boolean(revealed) && revealed.submission === this.last?.submission;
@@ -65,7 +65,7 @@ class Sheet {
     if (isRevealed) this.find(".revealed").textContent = this.sentence("revealed", { names: revealed.names.map((name, place) => `${place + 1}: ${name}`).join(" · ") });
     this.find(".about-ratings").hidden = !this.data.ask_ratings;
     this.find(".about-marks").hidden = !this.data.mark_spans;
-    if (this.guidelines !== guidelines?.token) this.find(".guidelines").innerHTML = guidelines?.html ?? ""; // safe: `rendered`
+    if (this.guidelines !== guidelines?.token) this.find(".guidelines").innerHTML = guidelines?.html ?? ""; // made safe by `rendered`
     this.guidelines = guidelines?.token;
     this.find("[data-do=guidelines]").hidden = !guidelines;
     this.find(".about-strength").hidden = !asksStrength;
@@ -82,7 +82,8 @@ class Sheet {
     if (this.find(".today").textContent !== line) this.find(".today").textContent = line;
   }
 
-  lay(task) {
+  // Put a task, or none, on the screen.
+  layOut(task) {
     this.find(".changing").hidden = !task?.revises;
     if (!task) this.find(".writing").hidden = true;
     for (const part of [".today", ".views", ".prompt", ".completions", ".judging"]) this.find(part).hidden = !task;
@@ -97,11 +98,11 @@ class Sheet {
   }
 
   messages(messages) {
-    const alone = messages.filter((message) => message.role !== "system").length === 1;
+    const isSingleTurn = messages.filter((message) => message.role !== "system").length === 1;
     return messages.map((message) => {
       const isSystem = message.role === "system";
       const element = make(isSystem ? "details" : "div", `${isSystem ? "" : "message "}${message.role}`);
-      const name = this.sentence(message.role === "user" && alone ? "prompt" : message.role);
+      const name = this.sentence(message.role === "user" && isSingleTurn ? "prompt" : message.role);
       element.append(make(isSystem ? "summary" : "span", "role", name), this.fill(make("div", "text"), message));
       return element;
     });
@@ -143,7 +144,7 @@ class Sheet {
     return [...this.find(".completions").querySelectorAll(".text")];
   }
 
-  // Show the completions anew: formatted or plain, and beside the chosen one if that is asked for.
+  // Show the completions again: formatted or plain, or compared with the selected one.
   refill() {
     this.comparedTo = this.views.diff ? this.active : null;
     const base = this.comparedTo === null ? null : this.task.completions[this.comparedTo].text;
@@ -155,7 +156,7 @@ class Sheet {
     this.measure();
   }
 
-  // Texts too long for the screen scroll; then they can be reached from the keyboard, and shown whole.
+  // Texts too long for the screen scroll: make them reachable from the keyboard, and offer to show them in full.
   measure() {
     const long = this.texts().map((element) => element.scrollHeight > element.clientHeight + 1);
     this.texts().forEach((element, place) => (long[place] ? (element.tabIndex = 0) : element.removeAttribute("tabindex")));
@@ -164,23 +165,23 @@ class Sheet {
 
   scrolled(element) {
     if (!this.views.together || !element.matches?.(".card .text")) return;
-    if (this.scroller && this.scroller !== element) return; // moved by the line below, not by the person
+    if (this.scroller && this.scroller !== element) return; // scrolled by the line below, not by the annotator
     this.scroller = element;
     scrollAlike(element, this.texts());
   }
 
-  // Which letter sets which flag: the first of its own letters that no flag before it has.
+  // Return {letter: flag}: the first letter of its name that no earlier flag has.
   letters() {
     const letters = new Map([["x", UNACCEPTABLE]]);
     for (const flag of this.data.flags) {
-      const free = [...flag.toLowerCase(), ..."abcdefghijklmnopqrstuvwyz"].find((one) => /[a-z]/.test(one) && !letters.has(one));
+      const free = [...flag.toLowerCase(), ..."abcdefghijklmnopqrstuvwyz"].find((letter) => /[a-z]/.test(letter) && !letters.has(letter));
       if (flag !== UNACCEPTABLE && free) letters.set(free, flag);
     }
     return letters;
   }
 
-  saidInstead({ outcome, why }) {
-    return this.sentence(`said_${outcome}`, { why: this.data.words.skips[why - 1] });
+  outcomeText({ outcome, why }) {
+    return this.sentence(`outcome_${outcome}`, { why: this.data.words.skips[why - 1] });
   }
 
   paintMarks() {
@@ -192,8 +193,8 @@ class Sheet {
     highlight("ranker-marking", marking ? [rangeIn(marking.element, marking.start, marking.end)] : []);
   }
 
-  // What was written, or nothing if it is the completion still that it began as.
-  written() {
+  // The written answer; empty if it is still the completion that it started from.
+  writtenAnswer() {
     const text = this.find(".writing textarea").value.trim();
     const from = this.task.completions[this.editedFrom]?.text ?? "";
     const isSame = text.split(/\s+/).join(" ") === from.trim().split(/\s+/).join(" ");
@@ -216,7 +217,7 @@ class Sheet {
     if (isShown) this.state(words, true);
   }
 
-  complain(message) {
+  showProblem(message) {
     this.find(".problem").hidden = !message;
     this.find(".problem p").textContent = message ? this.sentence("refused", { why: message }) : "";
   }
@@ -226,21 +227,21 @@ class Sheet {
     this.find(".changing button").hidden = Boolean(this.data.opened);
     if (!this.task || !this.data) return;
     const { ranking, task } = this;
-    const instead = INSTEAD.includes(ranking.outcome);
-    this.find(".completions").classList.toggle("set-aside", instead);
+    const isOther = OTHER_OUTCOMES.includes(ranking.outcome);
+    this.find(".completions").classList.toggle("set-aside", isOther);
     this.find(".completions").querySelectorAll(".card").forEach((card, place) => this.paintCard(card, place));
     this.tray.paint(ranking, task.completions.length, this.data.ask_strength);
     const hint = this.find(".hint");
-    const placedSome = ranking.groups.length > 0;
-    hint.textContent = instead
-      ? this.saidInstead(ranking)
+    const hasPlaced = ranking.groups.length > 0;
+    hint.textContent = isOther
+      ? this.outcomeText(ranking)
       : ranking.tie
         ? this.sentence("next_tied")
-        : placedSome
+        : hasPlaced
           ? ""
-          : this.firstWords(task.completions.length);
+          : this.firstHint(task.completions.length);
     hint.hidden = !hint.textContent;
-    hint.classList.toggle("chosen", instead);
+    hint.classList.toggle("chosen", isOther);
     const press = (name, isOn) => this.find(`[data-do=${name}]`).setAttribute("aria-pressed", isOn);
     for (const name of ["all_bad", "indistinguishable"]) press(name, ranking.outcome === name);
     press("skip", ranking.outcome === "skipped");
@@ -249,7 +250,7 @@ class Sheet {
     this.find(".completions").classList.toggle("zoomed", this.views.zoom && this.active !== null);
     this.find(".completions").classList.toggle("whole", this.views.whole);
     press("write", !this.find(".writing").hidden);
-    this.find(".edited").textContent = this.editedFrom === null ? this.sentence("from_nothing") : this.sentence("edited_from", { number: this.editedFrom + 1 });
+    this.find(".edited").textContent = this.editedFrom === null ? this.sentence("own_answer") : this.sentence("edited_from", { number: this.editedFrom + 1 });
     if (this.views.diff && this.comparedTo !== this.active) this.refill();
     this.paintMarks();
     this.find("[data-do=undo]").disabled = !this.history.length;
@@ -267,9 +268,9 @@ class Sheet {
     }
   }
 
-  firstWords(count) {
+  firstHint(count) {
     const touch = matchMedia("(hover: none)").matches;
-    return this.sentence(touch ? "first_touch" : "first_words", { count });
+    return this.sentence(touch ? "first_hint_touch" : "first_hint", { count });
   }
 
   paintCard(card, place) {
@@ -284,7 +285,7 @@ class Sheet {
     card.setAttribute("aria-label", this.sentence("card", values));
     card.querySelector(".rank").textContent = words;
     const number = card.querySelector(".number");
-    number.setAttribute("aria-label", this.sentence(index < 0 ? "place_it" : "take_back", values));
+    number.setAttribute("aria-label", this.sentence(index < 0 ? "place_it" : "remove", values));
     number.setAttribute("aria-pressed", index >= 0);
     const isOpen = this.choosing === "flag" && this.active === place;
     card.querySelector(".flags").hidden = !isOpen;

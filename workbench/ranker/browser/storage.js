@@ -1,13 +1,13 @@
-// What must outlive the page, in the browser's storage.
+// Keep what must outlive the page in the browser's storage.
 
-const DRAFT_DAYS = 14; // drafts older than this are forgotten
+const DRAFT_DAYS = 14; // older drafts are deleted
 const DRAFT_PAUSE = 1000; // milliseconds without a change before a draft goes to the server
 
 function freshId() {
   return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-// Where the storage is full or forbidden, things are kept for as long as the page lives.
+// A storage that falls back to memory if the browser's is full or forbidden; memory lasts as long as the page.
 class Shelf {
   constructor(storage) {
     this.open = storage;
@@ -17,7 +17,7 @@ class Shelf {
     this.memory.set(name, value);
     try {
       this.open().setItem(name, JSON.stringify(value));
-    } catch {} // kept in memory above
+    } catch {} // memory has it
   }
   get(name) {
     try {
@@ -30,7 +30,7 @@ class Shelf {
     this.memory.delete(name);
     try {
       this.open().removeItem(name);
-    } catch {} // forgotten in memory above
+    } catch {} // memory has dropped it
   }
   names() {
     try {
@@ -53,14 +53,14 @@ function forgetOldDrafts() {
   for (const name of drafts.names()) if (name.startsWith(DRAFT) && !(drafts.get(name)?.at > oldest)) drafts.drop(name);
 }
 
-// The draft of this task that was changed last, here or on the server; none that was begun for an earlier ranking.
+// The draft of this task that was changed last, here or on the server; drafts that revise another ranking are ignored.
 function newestDraft(task) {
-  const found = [drafts.get(DRAFT + task.token), task.draft].filter((draft) => draft && (draft.revises ?? null) === (task.revises ?? null));
-  return found.reduce((newest, draft) => (newest?.at >= draft.at ? newest : draft), null);
+  const candidates = [drafts.get(DRAFT + task.token), task.draft].filter((draft) => draft && (draft.revises ?? null) === (task.revises ?? null));
+  return candidates.reduce((newest, draft) => (newest?.at >= draft.at ? newest : draft), null);
 }
 
-// Drafts on the server, for another browser: sent when the person pauses, by a request that the page does not wait for.
-// What is lost on the way is in this browser's storage still, and goes with the next change.
+// Sends drafts to the server, for other browsers, when the annotator pauses; the page does not wait for the response.
+// A lost request does no harm: the draft stays in this browser's storage and is sent again with the next change.
 class ServerDrafts {
   constructor() {
     this.waiting = new Map(); // token -> draft

@@ -1,40 +1,40 @@
-// Comparing texts: words, what two texts share, and where a place in a formatted text is in the text as it was written.
+// Compare texts, and map positions in a formatted text to positions in the original text.
 
-const MOST_CELLS = 4e6; // of the table that finds what two texts share; longer texts are compared by lines, then not
+const MOST_CELLS = 4e6; // of the table for the longest common subsequence; longer texts are compared by lines, or not at all
 const WORD = /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Thai}]|[\p{L}\p{N}\p{M}_]+|\s+|./gsu;
 
 const wordsOf = (text) => text.match(WORD) ?? [];
 const linesOf = (text) => text.match(/[^\n]*\n|[^\n]+$/g) ?? [];
 
-// Pairs [i, j] of the longest common subsequence of two lists, or null where the table would be too large.
-function shared(one, other) {
+// Pairs [i, j] of the longest common subsequence of two lists, or null if the table would be too large.
+function commonPairs(first, second) {
   let start = 0;
-  while (start < one.length && start < other.length && one[start] === other[start]) start += 1;
+  while (start < first.length && start < second.length && first[start] === second[start]) start += 1;
   let end = 0;
-  while (end < one.length - start && end < other.length - start && one.at(-1 - end) === other.at(-1 - end)) end += 1;
-  const [height, width] = [one.length - start - end, other.length - start - end];
+  while (end < first.length - start && end < second.length - start && first.at(-1 - end) === second.at(-1 - end)) end += 1;
+  const [height, width] = [first.length - start - end, second.length - start - end];
   if ((height + 1) * (width + 1) > MOST_CELLS) return null;
-  const table = new Uint16Array((height + 1) * (width + 1)); // cell (i, j): length for what follows i and j
-  const at = (i, j) => i * (width + 1) + j;
+  const table = new Uint16Array((height + 1) * (width + 1)); // cell (i, j): length of the subsequence from i and j on
+  const cell = (i, j) => i * (width + 1) + j;
   for (let i = height - 1; i >= 0; i -= 1)
     for (let j = width - 1; j >= 0; j -= 1)
-      table[at(i, j)] =
-        one[start + i] === other[start + j] ? table[at(i + 1, j + 1)] + 1 : Math.max(table[at(i + 1, j)], table[at(i, j + 1)]);
+      table[cell(i, j)] =
+        first[start + i] === second[start + j] ? table[cell(i + 1, j + 1)] + 1 : Math.max(table[cell(i + 1, j)], table[cell(i, j + 1)]);
   const pairs = Array.from({ length: start }, (_, index) => [index, index]);
   for (let i = 0, j = 0; i < height && j < width; ) {
-    if (one[start + i] === other[start + j]) pairs.push([start + i++, start + j++]);
-    else if (table[at(i + 1, j)] >= table[at(i, j + 1)]) i += 1;
+    if (first[start + i] === second[start + j]) pairs.push([start + i++, start + j++]);
+    else if (table[cell(i + 1, j)] >= table[cell(i, j + 1)]) i += 1;
     else j += 1;
   }
-  for (let left = end; left > 0; left -= 1) pairs.push([one.length - left, other.length - left]);
+  for (let left = end; left > 0; left -= 1) pairs.push([first.length - left, second.length - left]);
   return pairs;
 }
 
 // Parts of two texts in order: { kind: "same" | "del" | "ins", text }. "del" is only in the first, "ins" in the second.
 function difference(first, second) {
-  for (const cut of [wordsOf, linesOf]) {
-    const [one, other] = [cut(first), cut(second)];
-    const pairs = shared(one, other);
+  for (const split of [wordsOf, linesOf]) {
+    const [firstParts, secondParts] = [split(first), split(second)];
+    const pairs = commonPairs(firstParts, secondParts);
     if (!pairs) continue;
     const parts = [];
     const add = (kind, text) => {
@@ -42,10 +42,10 @@ function difference(first, second) {
       else if (text) parts.push({ kind, text });
     };
     let [i, j] = [0, 0];
-    for (const [nextI, nextJ] of [...pairs, [one.length, other.length]]) {
-      add("del", one.slice(i, nextI).join(""));
-      add("ins", other.slice(j, nextJ).join(""));
-      add("same", one[nextI] ?? "");
+    for (const [nextI, nextJ] of [...pairs, [firstParts.length, secondParts.length]]) {
+      add("del", firstParts.slice(i, nextI).join(""));
+      add("ins", secondParts.slice(j, nextJ).join(""));
+      add("same", firstParts[nextI] ?? "");
       [i, j] = [nextI + 1, nextJ + 1];
     }
     return parts;
@@ -56,27 +56,28 @@ function difference(first, second) {
   ];
 }
 
-// Where each word of what is shown stands in what was written: markdown's signs are gone from the one, maths is changed.
+// Maps positions between a text as shown and as written. The shown text has no markdown signs, and maths differs.
 class Places {
   constructor(shown, written) {
     this.written = written;
-    this.points = [{ shown: 0, written: 0, length: 0 }]; // equal stretches, in order
+    this.points = [{ shown: 0, written: 0, length: 0 }]; // equal passages, in order
     if (shown === written) {
       this.points = [{ shown: 0, written: 0, length: shown.length }];
       return;
     }
     const starts = (words) => {
-      let at = 0;
-      return words.map((word) => (at += word.length) - word.length);
+      let end = 0;
+      return words.map((word) => (end += word.length) - word.length);
     };
     const visible = (text) => wordsOf(text).map((word) => (/^\s+$/.test(word) ? " " : word));
-    const [one, other] = [wordsOf(shown), wordsOf(written)];
-    const [fromShown, fromWritten] = [starts(one), starts(other)];
-    for (const [i, j] of shared(visible(shown), visible(written)) ?? [])
-      if (one[i].trim()) this.points.push({ shown: fromShown[i], written: fromWritten[j], length: one[i].length });
+    const [shownWords, writtenWords] = [wordsOf(shown), wordsOf(written)];
+    const [fromShown, fromWritten] = [starts(shownWords), starts(writtenWords)];
+    for (const [i, j] of commonPairs(visible(shown), visible(written)) ?? [])
+      if (shownWords[i].trim()) this.points.push({ shown: fromShown[i], written: fromWritten[j], length: shownWords[i].length });
   }
 
-  // The place in `to` of a place in `from` ("shown" or "written"); between two stretches, the nearer end of them.
+  // Return the position in `to` of a position in `from` ("shown" or "written"). Between two passages: the start of the
+  // next one, or with `isEnd` the end of the previous one.
   find(place, from, to, isEnd) {
     const inside = this.points.find((point) => place >= point[from] && place <= point[from] + point.length && point.length && !(isEnd && place === point[from]) && !(!isEnd && place === point[from] + point.length));
     if (inside) return inside[to] + place - inside[from];
@@ -88,8 +89,8 @@ class Places {
   }
 }
 
-// Unicode characters, as the store counts them, and the units in which a browser does. `overrides`: units where one
-// sign of the text was replaced by eight, "⟨U+202E⟩".
+// Convert between characters, as the store counts, and UTF-16 units, as browsers count. `overrides`: units at which one
+// character was replaced by eight, "⟨U+202E⟩".
 const SHOWN_OVERRIDE = 8;
 
 function toCharacters(text, units, overrides) {
@@ -106,7 +107,7 @@ function toUnits(text, characters, overrides) {
   return units;
 }
 
-// The range of an element's text from one unit to another.
+// Return the range of an element's text between two units.
 function rangeIn(element, start, end) {
   const range = new Range();
   const walker = document.createTreeWalker(element, NodeFilter.SHOW_TEXT);
@@ -127,7 +128,7 @@ function rangeIn(element, start, end) {
   return null;
 }
 
-// How many units of the element's text stand before this point of it.
+// Return how many units of the element's text precede this point.
 function unitsBefore(element, node, offset) {
   const range = new Range();
   range.setStart(element, 0);

@@ -1,7 +1,7 @@
-// The ranking as a row of numbers, best first: painted, and changed by dragging.
+// The ranking as a row of numbers, best first. Dragging a number changes the ranking.
 
 class Tray {
-  // words: { sentence, rank, step }, functions that name things in the annotator's language.
+  // `words`: { sentence, rank, step }, functions that return texts in the annotator's language.
   constructor(element, words) {
     this.element = element;
     this.words = words;
@@ -24,8 +24,8 @@ class Tray {
         items.push(item);
       });
     });
-    const left = count - ranking.groups.flat().length;
-    for (let slot = 0; slot < left && ranking.groups.length; slot += 1) {
+    const unranked = count - ranking.groups.flat().length;
+    for (let slot = 0; slot < unranked && ranking.groups.length; slot += 1) {
       const item = make("li", "");
       item.setAttribute("aria-hidden", "true");
       item.append(make("span", "between", slot === 0 && ranking.tie ? "=" : "›"), make("span", "slot"));
@@ -61,8 +61,8 @@ class Tray {
     return focused ? Number(focused.dataset.place) : null;
   }
 
-  // Chips are dragged by pointer events, so that touch works like the mouse. `onEnd` gets the place, and where it was
-  // dropped or null.
+  // Drag a chip by pointer events, so that touch works like the mouse. `onEnd` gets its place, and where it was dropped
+  // or null.
   grab(event, ranking, onEnd) {
     const chip = event.target.closest(".chip");
     if (!chip || event.button !== 0) return;
@@ -88,7 +88,8 @@ class Tray {
     on("pointercancel", () => end(null));
   }
 
-  // On another chip: joins it. Else before the first chip to the right, or between two that are tied: joins them.
+  // Return where a chip would be dropped: on another chip or between two tied chips it joins them; otherwise it goes before
+  // the first chip to the right.
   dropAt(ranking, chip, x, y) {
     const others = [...this.element.querySelectorAll(".chip")].filter((other) => other !== chip);
     const boxes = others.map((other) => other.getBoundingClientRect());
