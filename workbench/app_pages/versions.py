@@ -83,7 +83,8 @@ def show_list(all_versions: Sequence[Version]) -> None:
 
         offer_export(write, f"version-{selected.number}", disabled=bool(withdrawn[name]))
     with st.expander(says["card"], expanded=True):
-        st.download_button(says["download_card"], selected.card, f"{name}.md", on_click="ignore")
+        file_name = f"{name}.md"
+        st.download_button(says["download_card"], selected.card, file_name, on_click="ignore")
         st.html(f'{CARD_STYLE}<div class="card">{rendered(selected.card)}</div>')
 
 

@@ -114,7 +114,7 @@ def interval(estimate: Estimate, unit: str = "") -> str:
     if math.isnan(estimate.low):
         return str(words("quality")["cells"]["too few prompts"])
     low, high = (f"{end:.0%}" if unit else f"{end:.2f}" for end in (estimate.low, estimate.high))
-    return filled(words("report")["to"], low=low, high=high)
+    return filled(words("quality")["to"], low=low, high=high)
 
 
 # Plots
@@ -181,9 +181,9 @@ def forest(
     tooltip = [
         alt.Tooltip("name:N", title=says["name"]),
         alt.Tooltip("value:Q", title=axis, format=".3f"),
-        alt.Tooltip("interval:N", title=words("report")["interval"]),
+        alt.Tooltip("interval:N", title=words("quality")["interval"]),
         alt.Tooltip("count:Q", title=says["count"]),
-        alt.Tooltip("prompts:Q", title=words("report")["prompts"]),
+        alt.Tooltip("prompts:Q", title=words("quality")["prompts"]),
     ]
     span = base.mark_rule(size=3, opacity=0.4, aria=False).encode(
         x=alt.X("low:Q", scale=scale, title=axis), x2="high:Q"
@@ -199,28 +199,28 @@ def model_plot(ceiling: Ceiling, model: Estimate) -> alt.LayerChart | None:
     """Return a plot of the model's accuracy, with its interval, above the human ceiling; None if either is unknown."""
     if math.isnan(ceiling.low) or math.isnan(model.value):
         return None
-    says, report_words = words("quality"), words("report")
+    says = words("quality")
     best = ceiling.low if math.isnan(ceiling.high) else ceiling.high
     frame = pd.DataFrame(
         [
-            {"name": report_words["model"], "value": model.value, "low": model.low, "high": model.high},
+            {"name": says["model"], "value": model.value, "low": model.low, "high": model.high},
             {"name": says["ceiling"], "value": math.nan, "low": ceiling.low, "high": best},
         ]
     )
     frame["interval"] = [
-        filled(report_words["to"], low=f"{low:.0%}", high=f"{high:.0%}")
+        filled(says["to"], low=f"{low:.0%}", high=f"{high:.0%}")
         for low, high in frame[["low", "high"]].to_numpy()
     ]
     frame["count"] = [f"{model.count:,}", ""]
-    axis = report_words["accuracy"]
+    axis = says["accuracy"]
     base = alt.Chart(frame, height=ROW * 2 + AXIS).encode(
         y=alt.Y("name:N", sort=list(frame["name"]), title=None, axis=alt.Axis(labelLimit=180))
     )
     tooltip = [
         alt.Tooltip("name:N", title=says["name"]),
         alt.Tooltip("value:Q", title=axis, format=".3f"),
-        alt.Tooltip("interval:N", title=report_words["interval"]),
-        alt.Tooltip("count:N", title=report_words["comparisons"]),
+        alt.Tooltip("interval:N", title=says["interval"]),
+        alt.Tooltip("count:N", title=says["comparisons"]),
     ]
     scale = alt.Scale(domain=[min(0.5, float(frame["low"].min())), 1])
     span = base.mark_rule(size=8, opacity=0.4).encode(
