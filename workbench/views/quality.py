@@ -208,8 +208,7 @@ def model_plot(ceiling: Ceiling, model: Estimate) -> alt.LayerChart | None:
         ]
     )
     frame["interval"] = [
-        filled(says["to"], low=f"{low:.0%}", high=f"{high:.0%}")
-        for low, high in frame[["low", "high"]].to_numpy()
+        filled(says["to"], low=f"{low:.0%}", high=f"{high:.0%}") for low, high in frame[["low", "high"]].to_numpy()
     ]
     frame["count"] = [f"{model.count:,}", ""]
     axis = says["accuracy"]
