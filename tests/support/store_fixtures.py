@@ -19,6 +19,8 @@ from label_data.store.samples import save_samples
 from postgres_server import NOT_DURABLE, PostgresServer, running_postgres
 
 BACK_ENDS = ("sqlite", "postgresql")
+on_sqlite = pytest.mark.parametrize("address", ["sqlite"], indirect=True)
+"""For a test that uses `store`, or a fixture made from it, and whose subject is no SQL: it runs on SQLite alone."""
 NEWEST, TRIGGERS = "0008", 6
 """Of a store on PostgreSQL: its version, and how many triggers it has."""
 

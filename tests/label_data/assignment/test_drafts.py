@@ -9,7 +9,7 @@ from label_data.assignment.drafts import save_draft
 from label_data.assignment.tasks import next_tasks
 from label_data.errors import InputError
 from label_data.store.annotators import find_or_add_annotator
-from store_fixtures import add_ready_prompt
+from store_fixtures import add_ready_prompt, on_sqlite
 
 
 @pytest.fixture
@@ -68,6 +68,7 @@ def test_a_draft_of_somebody_elses_task_is_refused(store, task):
         save_draft(store, task.token, find_or_add_annotator(store, "Bob").id, draft(1_000))
 
 
+@on_sqlite
 @pytest.mark.parametrize(
     "bad",
     [

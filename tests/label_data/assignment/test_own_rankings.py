@@ -16,7 +16,7 @@ from label_data.store.adding import add_groups
 from label_data.store.annotators import find_or_add_annotator
 from label_data.store.projects import save_settings
 from label_data.store.stored_groups import groups
-from store_fixtures import add_ready_prompt, completions_of
+from store_fixtures import add_ready_prompt, completions_of, on_sqlite
 
 
 @pytest.fixture
@@ -153,6 +153,7 @@ def test_ratings_and_spans_are_kept_with_the_ranking(store, ann):
     assert list(problems(store)) == []
 
 
+@on_sqlite
 @pytest.mark.parametrize(
     ("fields", "sentence"),
     [

@@ -15,7 +15,7 @@ from label_data.settings import ProjectSettings
 from label_data.store.annotators import find_or_add_annotator
 from label_data.store.projects import add_project, save_settings
 from label_data.store.stored_groups import groups
-from store_fixtures import add_ready_prompt, let_leases_run_out
+from store_fixtures import add_ready_prompt, let_leases_run_out, on_sqlite
 
 
 @pytest.fixture
@@ -130,6 +130,7 @@ def test_asking_again_keeps_a_lease_from_running_out(store, ann, bob):
         assert connection.execute(text("SELECT expires_us FROM tasks")).scalar() >= nearly + 58_000_000
 
 
+@on_sqlite
 @pytest.mark.parametrize(
     ("answer", "sentence"),
     [

@@ -23,6 +23,13 @@ from label_data.exchange.importing import import_files, preview
 from label_data.store.adding import Added
 from label_data.store.stored_groups import groups
 
+
+@pytest.fixture
+def address(sqlite_store):
+    """Return the address of a store on SQLite alone: these tests are about files and wording, not about SQL."""
+    return sqlite_store
+
+
 TURN = "\n\nHuman: Can pigs fly?\n\nAssistant: "
 ROWS = [{"chosen": TURN + "No.", "rejected": TURN + "Yes."}, {"chosen": TURN + "Never.", "rejected": TURN + "Yes."}]
 

@@ -20,6 +20,7 @@ from label_data.store.adding import Added, add_groups
 from label_data.store.projects import add_project
 from label_data.store.single_records import save_ranking
 from label_data.store.stored_groups import groups
+from store_fixtures import on_sqlite
 
 TURN = "\n\nHuman: Can pigs fly?\n\nAssistant: "
 GOOD = {"chosen": TURN + "No.", "rejected": TURN + "Yes."}
@@ -63,6 +64,7 @@ def test_several_files_are_one_transaction(store, tmp_path):
     assert store_counts(store) == Added()
 
 
+@on_sqlite
 def test_progress_counts_rows_over_all_files(store, tmp_path):
     told = []
     import_files(
@@ -100,6 +102,7 @@ def test_a_hostile_line_after_good_ones_leaves_the_store_as_it_was(ranked_store,
     assert store_counts(ranked_store) == Added(1, 3, 1)
 
 
+@on_sqlite
 @pytest.mark.parametrize("format_", ["hh-rlhf", "trl", "groups", "prompts"])
 @pytest.mark.parametrize("name", ["a.jsonl.gz", "b.jsonl.gz", "c.jsonl", "d.parquet", "e.parquet", "f.jsonl"])
 def test_a_hostile_file_leaves_the_store_as_it_was_whatever_it_is_said_to_hold(ranked_store, tmp_path, format_, name):
@@ -120,6 +123,7 @@ def test_a_hostile_file_leaves_the_store_as_it_was_whatever_it_is_said_to_hold(r
     assert content(ranked_store) == before
 
 
+@on_sqlite
 def test_parquet_of_wrong_columns_is_refused_with_its_row(ranked_store, tmp_path):
     pq.write_table(pa.table({"chosen": [TURN + "No.", None], "rejected": [TURN + "Yes."] * 2}), tmp_path / "a.parquet")
     with pytest.raises(InputError, match=r"a.parquet, row 2, field chosen: found none among chosen, rejected"):
@@ -170,6 +174,7 @@ def test_an_uploads_name_never_becomes_a_path(tmp_path, name, ending):
     assert path.read_bytes() == b"content"
 
 
+@on_sqlite
 def test_a_copy_of_a_file_gives_its_prompts_the_name_that_its_owner_knows(store, tmp_path):
     copy = saved_upload(tmp_path, "mine.jsonl", b'{"prompt": "Can pigs fly?"}')
     import_files(store, [copy], called="mine.jsonl")
@@ -201,6 +206,7 @@ def test_groups_take_everything_along_revised_rankings_included(ranked_store, tm
     assert [list(problems(each)) for each in (ranked_store, other)] == [[], []]
 
 
+@on_sqlite
 def test_trl_gets_the_comparisons_of_current_rankings_alone(ranked_store, tmp_path):
     """Ann said first > second > third in the order shown, and then turned it round: three comparisons, turned."""
     again = revise(ranked_store)
@@ -210,6 +216,7 @@ def test_trl_gets_the_comparisons_of_current_rankings_alone(ranked_store, tmp_pa
     assert json.loads((tmp_path / "a.jsonl").read_text().splitlines()[0])["chosen"][0]["content"] == best
 
 
+@on_sqlite
 def test_a_margin_is_for_trl(ranked_store, tmp_path):
     export_file(ranked_store, tmp_path / "a.jsonl", "trl", with_margin=True)
     assert '"margin":0.0' in (tmp_path / "a.jsonl").read_text()
@@ -226,6 +233,7 @@ def test_exporting_changes_nothing_in_the_store_and_twice_gives_the_same_bytes(r
     assert content(ranked_store) == before
 
 
+@on_sqlite
 def test_an_empty_store_has_nothing_to_export(store, tmp_path):
     add_groups(store, [])
     with pytest.raises(InputError, match=r"there is nothing to put into it\. Rank or import first\.$"):
@@ -241,6 +249,7 @@ def test_an_export_that_leaves_everything_out_says_why(tmp_path):
     assert not (tmp_path / "a.jsonl").exists()
 
 
+@on_sqlite
 def test_a_preview_is_what_an_import_finds_and_stores_nothing(store, tmp_path):
     """Four rows of which two are alike and one has no preference; each prompt that was read counts."""
     same = {"chosen": TURN, "rejected": TURN}
@@ -263,6 +272,7 @@ def test_a_preview_shows_three_groups_and_refuses_what_an_import_does(tmp_path):
         preview([hh_file(tmp_path, GOOD, {"chosen": TURN + "x"})])
 
 
+@on_sqlite
 def test_a_folder_is_every_file_of_a_known_ending_in_it_each_by_its_own_format(store, tmp_path):
     """Sorted by path; the table is read as one, the hidden copy is passed by, the picture and the licence counted."""
     folder = tmp_path / "set"
@@ -284,6 +294,7 @@ def test_a_folder_is_every_file_of_a_known_ending_in_it_each_by_its_own_format(s
         preview([folder / "empty"])
 
 
+@on_sqlite
 def test_source_and_licence_are_kept_with_a_prompt_the_first_time_it_comes(store, tmp_path):
     path = hh_file(tmp_path, GOOD)
     import_files(store, [path], source="Anthropic/hh-rlhf", licence="MIT")

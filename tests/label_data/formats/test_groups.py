@@ -18,6 +18,13 @@ from label_data.store.stored_groups import groups as stored_groups
 from store_fixtures import completions_of
 from tests.support.paths import ROOT
 
+
+@pytest.fixture
+def address(sqlite_store):
+    """Return the address of a store on SQLite alone: these tests are about files and wording, not about SQL."""
+    return sqlite_store
+
+
 SAMPLE = {
     "prompt": "Can pigs fly?",
     "completions": [{"text": "No."}, {"text": "Yes."}, {"text": "Pigs have no wings."}],

@@ -25,6 +25,12 @@ from label_data.store.stored_groups import groups
 from tests.support.paths import ROOT
 
 
+@pytest.fixture
+def address(sqlite_store):
+    """Return the address of a store on SQLite alone: these tests are about files and wording, not about SQL."""
+    return sqlite_store
+
+
 def samples(module):
     """Return the records in the docstring, between its first sentence and the next paragraph.
 

@@ -13,6 +13,7 @@ from label_data.store.bare_groups import bare_groups
 from label_data.store.single_records import save_ranking
 from label_data.store.stored_groups import groups
 from planted_people import judged
+from store_fixtures import on_sqlite
 
 EVERYTHING = {"groups", "spreadsheet"}
 """Formats of more than a bare group holds."""
@@ -62,6 +63,7 @@ def test_it_has_the_records_current_rankings_and_what_they_say(varied):
             assert (list(short.flags), len(short.spans)) == (list(ranking.flags), len(ranking.spans))
 
 
+@on_sqlite
 @pytest.mark.parametrize("format_", sorted(WRITERS.keys() - EVERYTHING))
 def test_a_format_makes_the_same_file_of_either_and_counts_the_same(varied, tmp_path, format_):
     options = {"with_margin": True} if format_ in WITH_MARGIN else {}

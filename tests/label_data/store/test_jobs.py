@@ -28,6 +28,7 @@ from label_data.store.jobs import (
     start_job,
     unfinished_jobs,
 )
+from store_fixtures import on_sqlite
 
 
 def state_of(store, job):
@@ -50,6 +51,7 @@ def test_a_job_is_queued_then_running_then_done_with_its_result(store):
     assert done.ended
 
 
+@on_sqlite
 def test_the_message_of_a_job_is_a_sentence_in_any_language_and_an_earlier_versions_message_stays_as_it_is(store):
     job = add_job(store, "train")
     start_job(store, job)
@@ -162,6 +164,7 @@ def test_unfinished_jobs_come_oldest_first_and_the_latest_is_told_by_kind(store)
     assert latest_job(store, "train").id == second
 
 
+@on_sqlite
 def test_a_result_that_is_not_json_is_refused_rather_than_kept_as_something_else(store):
     job = add_job(store, "train")
     start_job(store, job)

@@ -17,7 +17,7 @@ from label_data.store.annotators import annotator_with_id, find_or_add_annotator
 from label_data.store.samples import retry_failed, save_samples, waiting_prompts
 from label_data.store.single_records import save_ranking
 from label_data.store.stored_groups import groups
-from store_fixtures import add_ready_prompt, completions_of
+from store_fixtures import add_ready_prompt, completions_of, on_sqlite
 
 
 def imported_group(question="Why?", annotator="file", submission=""):
@@ -250,6 +250,7 @@ def test_a_name_is_one_annotator_however_it_is_typed(store):
     assert annotator_with_id(store, "nobody") is None
 
 
+@on_sqlite
 @pytest.mark.parametrize("name", ["", "   ", "a\0b", "x" * 201])
 def test_a_name_that_cannot_be_kept_is_refused(store, name):
     with pytest.raises(InputError):

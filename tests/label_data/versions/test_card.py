@@ -11,6 +11,12 @@ from planted_people import judged, order_untold
 
 
 @pytest.fixture
+def address(sqlite_store):
+    """Return the address of a store on SQLite alone: these tests are about files and wording, not about SQL."""
+    return sqlite_store
+
+
+@pytest.fixture
 def card(store):
     """Eight prompts that Ann and Ben rank alike and two that they rank the other way round, with a tie in each."""
     groups = [

@@ -2,12 +2,20 @@
 
 from dataclasses import replace
 
+import pytest
+
 from label_data.store.adding import add_groups
 from label_data.versions.changes import Change, changes, lines
 from label_data.versions.making import make_version
 from label_data.versions.recipes import Recipe
 from label_data.versions.version import frozen_rows
 from planted_people import judged
+
+
+@pytest.fixture
+def address(sqlite_store):
+    """Return the address of a store on SQLite alone: these tests are about files and wording, not about SQL."""
+    return sqlite_store
 
 
 def between(store, first, second):

@@ -17,7 +17,7 @@ from label_data.versions.export import AGGREGATED, TIED_DROPPED, export_version
 from label_data.versions.making import make_version
 from label_data.versions.recipes import Recipe
 from planted_people import judged
-from store_fixtures import add_ready_prompt
+from store_fixtures import add_ready_prompt, on_sqlite
 
 
 @pytest.fixture
@@ -43,6 +43,7 @@ def test_pairs_are_those_of_the_version_ties_both_ways_included(filled, tmp_path
     assert done.left_out["weight of a comparison other than 1"] == 12 * 7
 
 
+@on_sqlite
 def test_margins_are_those_of_the_versions_map(filled, tmp_path):
     made = make_version(filled, "v1", Recipe("default", margins=(0.1, 0.2, 0.3), aggregate="majority"))
     done = export_version(filled, made, tmp_path / "a.jsonl", "trl", with_margin=True)
@@ -52,6 +53,7 @@ def test_margins_are_those_of_the_versions_map(filled, tmp_path):
         export_version(filled, made, tmp_path / "b.jsonl", "groups", with_margin=True)
 
 
+@on_sqlite
 @pytest.mark.parametrize("format_", sorted(WRITERS))
 def test_every_format_writes_a_version_with_the_same_bytes_whatever_came_since(filled, tmp_path, format_):
     made = make_version(filled, "v1", Recipe("default"))
@@ -65,6 +67,7 @@ def test_every_format_writes_a_version_with_the_same_bytes_whatever_came_since(f
     assert contents[0] == contents[1] and contents[0]
 
 
+@on_sqlite
 def test_the_sides_together_are_the_whole(filled, tmp_path):
     made = make_version(filled, "v1", Recipe("default", held_out=0.5))
     rows = [
@@ -75,6 +78,7 @@ def test_the_sides_together_are_the_whole(filled, tmp_path):
     assert rows[1] == made.manifest["counts"]["held-out comparisons"] > 0
 
 
+@on_sqlite
 def test_orders_with_ties_are_left_out_if_the_version_drops_them_and_kept_if_it_does_not(filled, tmp_path):
     dropped = make_version(filled, "drop", Recipe("default"))
     kept = make_version(filled, "keep", Recipe("default", ties="keep"))
@@ -83,6 +87,7 @@ def test_orders_with_ties_are_left_out_if_the_version_drops_them_and_kept_if_it_
     assert export_version(filled, kept, tmp_path / "b.jsonl", nemo_rl.NAME).rows == 24
 
 
+@on_sqlite
 @pytest.mark.parametrize("format_", ["nemo-rl", "trl-unpaired", "spreadsheet", "groups"])
 def test_a_file_of_whole_orders_says_that_what_the_version_aggregates_is_not_in_it(filled, tmp_path, format_):
     for aggregate, told in (("raw", 0), ("majority", 1)):

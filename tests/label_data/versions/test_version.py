@@ -35,7 +35,7 @@ from label_data.versions.version import (
     withdrawn_rankings,
 )
 from planted_people import careful, planted
-from store_fixtures import add_ready_prompt
+from store_fixtures import add_ready_prompt, on_sqlite
 
 QUESTIONS = [
     "how do bees find their way home",
@@ -143,6 +143,7 @@ def test_a_version_holds_what_the_store_holds_and_its_numbers_are_those_counted_
     assert [demonstration.text for demonstration in why.demonstrations] == ["Because."]
 
 
+@on_sqlite
 def test_no_two_near_duplicates_are_ever_on_different_sides(store):
     add_groups(store, [asked(question) for question in QUESTIONS])
     near = [pair for pair in combinations(QUESTIONS, 2) if overlap(*map(word_pairs, pair)) >= 0.7 or pair[0] == pair[1]]
@@ -157,6 +158,7 @@ def test_no_two_near_duplicates_are_ever_on_different_sides(store):
     assert apart  # what is no near-duplicate is not tied together
 
 
+@on_sqlite
 def test_a_prompt_stays_on_its_side_though_new_ones_join_its_family(store):
     """Each prompt gets a near-duplicate whose hash alone would have put the family on the other side half the time."""
     names = [
@@ -175,6 +177,7 @@ def test_a_prompt_stays_on_its_side_though_new_ones_join_its_family(store):
     assert again.manifest["follows"] == []
 
 
+@on_sqlite
 def test_a_held_out_prompt_that_new_ones_tie_to_trained_ones_moves_and_is_named(store):
     """A bridge between two families is at 0.7 or more to both of them. The hash alone would hold all of them out."""
     ends = {"how do bees find their way home in", "how do bees find their way home in the deep"}
@@ -274,6 +277,7 @@ def test_check_and_every_reader_find_a_version_that_is_not_what_was_made(tmp_pat
         list(version_groups(store, made))
 
 
+@on_sqlite
 def test_a_time_that_no_calendar_has_is_told_as_it_was_given(store):
     add_groups(store, some_groups())
     late = asked("when", annotators=["cem"])

@@ -13,6 +13,13 @@ from label_data.store.stored_groups import groups
 from reward.policy import PolicyError, Sampled, open_policy, sample_batch
 from reward.policy.sampler import REDRAWS, completion_seed
 
+
+@pytest.fixture
+def address(sqlite_store):
+    """Return the address of a store on SQLite alone: these tests are about files and wording, not about SQL."""
+    return sqlite_store
+
+
 PROMPTS = [user_prompt(f"Question {number}?") for number in range(3)]
 
 

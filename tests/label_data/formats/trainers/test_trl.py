@@ -14,6 +14,13 @@ from label_data.formats.trainers.trl import NO_TURNS
 from label_data.records import Completion, Group, Message, Ranking, user_prompt
 from label_data.store.stored_groups import groups
 
+
+@pytest.fixture
+def address(sqlite_store):
+    """Return the address of a store on SQLite alone: these tests are about files and wording, not about SQL."""
+    return sqlite_store
+
+
 USER = {"role": "user", "content": "Can pigs fly?"}
 NO, YES = {"role": "assistant", "content": "No."}, {"role": "assistant", "content": "Yes."}
 

@@ -9,6 +9,13 @@ from label_data.exchange.exporting import export_file
 from label_data.records import Completion, Demonstration, Group, Ranking, user_prompt
 from label_data.store.adding import add_groups
 
+
+@pytest.fixture
+def address(sqlite_store):
+    """Return the address of a store on SQLite alone: these tests are about files and wording, not about SQL."""
+    return sqlite_store
+
+
 BUILDER = {".jsonl": "json", ".jsonl.gz": "json", ".parquet": "parquet"}
 
 
