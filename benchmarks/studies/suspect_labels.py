@@ -17,7 +17,7 @@ import typer
 from benchmarks.studies.aggregation_on_held_out import crowd
 from label_data.comparisons import comparisons
 from label_data.database.engine import open_store
-from label_data.quality.suspects import recall, suspects
+from label_data.quality.suspects import rank_suspects, recall
 from label_data.records import Group, Ranking
 from label_data.store.stored_groups import groups as stored_groups
 from reward.head.suspects import cross_validated_rewards
@@ -79,7 +79,7 @@ def main(
     for seed in range(seeds):
         with_wrong, wrong = spoilt(groups, share, seed)
         rewards, right = cross_validated_rewards(with_wrong, features, seed)
-        listed = suspects([ranking for group in with_wrong for ranking in group.rankings], rewards)
+        listed = rank_suspects([ranking for group in with_wrong for ranking in group.rankings], rewards)
         found.append(recall(listed, wrong, share))
         typer.echo(
             f"seed {seed}: {len(wrong):,} of {len(listed):,} turned round; cross-validated accuracy {right:.3f}; "

@@ -1,6 +1,7 @@
-"""Do annotators agree with themselves, with gold answers, and with logic?
+"""Consistency: whether annotators agree with themselves, with gold rankings, and with transitivity.
 
-`gathering_tests` finds repeats and gold answers by the purpose of a ranking; what measures them takes pairs of these.
+`collect_tests` finds hidden repeats and gold rankings by the purpose of a ranking; the measures take the pairs of
+rankings that it collects.
 """
 
 from collections import defaultdict
@@ -19,126 +20,128 @@ from label_data.records import Group, Ranking
 
 @dataclass(frozen=True, slots=True)
 class Transitivity:
-    """How often three judgements of three completions fit no order of them."""
+    """How often three pairwise judgements of three completions are intransitive."""
 
     intransitive: Estimate
-    """Share of triples; its count is how many triples one annotator judged pair by pair."""
+    """Share of triples. Its count is the number of triples whose three pairs one annotator judged pair by pair."""
     by_chance: float
     """The share if every judgement were drawn at random with the same share of ties."""
 
 
-def gathering_tests(
+def collect_tests(
     groups: Iterable[Group], repeats: list[tuple[Ranking, Ranking]], gold: list[tuple[Ranking, Ranking]]
 ) -> Iterator[Group]:
-    """Yield the groups as they come, and append the tests of annotators that are in them to the two lists.
+    """Yield the groups unchanged, and append the rankings in them that test annotators to the two lists.
 
     Args:
-        repeats: gets (first, again): two rankings by one annotator, the second made as a hidden repeat.
-        gold: gets (gold answer, annotator's) of each prompt whose ranking is known.
+        repeats: gets (first, repeat): two rankings by one annotator, the second made as a hidden repeat.
+        gold: gets (gold ranking, annotator's ranking) of each prompt whose ranking is known.
 
-    A prompt may be ranked for several projects: a repeat is held against what was said for the same one.
+    A prompt may be ranked in several projects: a repeat is paired with the first ranking of the same project.
     """
     for group in groups:
         first = {(one.project, one.annotator): one for one in reversed(group.rankings) if not one.tests_annotator}
-        key = next((one for one in group.rankings if one.purpose == "key"), None)
+        key = next((ranking for ranking in group.rankings if ranking.purpose == "key"), None)
         for ranking in group.rankings:
-            whose = (ranking.project, ranking.annotator)
-            if ranking.purpose == "repeat" and whose in first:
-                repeats.append((first[whose], ranking))
+            owner = (ranking.project, ranking.annotator)
+            if ranking.purpose == "repeat" and owner in first:
+                repeats.append((first[owner], ranking))
             elif ranking.purpose == "gold" and key is not None:
                 gold.append((key, ranking))
         yield group
 
 
-def self_consistency(repeats: Iterable[tuple[Ranking, Ranking]], seed: int = 0) -> dict[str, Agreement]:
-    """Return how far each annotator agrees with themselves, and under "" all together.
+def self_agreement(repeats: Iterable[tuple[Ranking, Ranking]], seed: int = 0) -> dict[str, Agreement]:
+    """Return each annotator's agreement with themselves, and under "" that of all annotators together.
 
     Args:
         repeats: two rankings of the same prompt by the same annotator, the second shown as if it were new.
 
-    An annotator's agreement with themselves bounds that with others. A pair that only one of the two judges is no part.
+    Annotators cannot agree with others better than with themselves. Pairs that only one of the two rankings judges do
+    not count.
     """
     rows = []
-    for number, (one, again) in enumerate(repeats):
-        said, repeated = judged_pairs(one), judged_pairs(again)
-        both = [(said[pair], repeated[pair]) for pair in said if pair in repeated]
-        rows += [(one.prompt_id, one.annotator, 2 * number, 2 * number + 1, a, b, 1.0) for a, b in both]
+    for number, (first, repeat) in enumerate(repeats):
+        before, after = judged_pairs(first), judged_pairs(repeat)
+        both = [(before[pair], after[pair]) for pair in before if pair in after]
+        rows += [(first.prompt_id, first.annotator, 2 * number, 2 * number + 1, a, b, 1.0) for a, b in both]
     names = ["prompt", "annotator", "ranking_a", "ranking_b", "a", "b", "weight"]
     table = pd.DataFrame(rows, columns=names)
     table["prompt"] = pd.factorize(table["prompt"])[0]
-    by_annotator = {name: agreement(part, seed) for name, part in table.groupby("annotator")}
+    by_annotator = {str(name): agreement(part, seed) for name, part in table.groupby("annotator")}
     return {"": agreement(table, seed), **by_annotator}
 
 
 def gold_accuracy(answers: Iterable[tuple[Ranking, Ranking]], seed: int = 0) -> dict[str, Estimate]:
-    """Return each annotator's share of gold comparisons ordered as the gold answer does, and under "" all together.
+    """Return each annotator's accuracy on gold comparisons, and under "" that of all annotators together.
 
     Args:
-        answers: (gold answer, annotator's ranking of the same completions).
+        answers: (gold ranking, annotator's ranking of the same completions).
 
-    A tie against a gold preference counts half. Pairs that the gold answer ties are no part.
+    A tie against a gold preference counts half. Pairs that are tied in the gold ranking do not count.
     """
     rows = []
     for gold, answer in answers:
-        said = judged_pairs(answer)
-        compared = [(right, said[pair]) for pair, right in judged_pairs(gold).items() if right and pair in said]
-        rows += [(gold.prompt_id, answer.annotator, (1 + right * given) / 2) for right, given in compared]
+        given = judged_pairs(answer)
+        compared = [(right, given[pair]) for pair, right in judged_pairs(gold).items() if right and pair in given]
+        rows += [(gold.prompt_id, answer.annotator, (1 + right * side) / 2) for right, side in compared]
     table = pd.DataFrame(rows, columns=["prompt", "annotator", "right"])
     table["prompt"] = pd.factorize(table["prompt"])[0]
-    parts = {"": table, **dict(list(table.groupby("annotator")))}
+    parts = {"": table, **{str(name): part for name, part in table.groupby("annotator")}}
     return {name: rate(part["right"].to_numpy(float), part["prompt"].to_numpy(), seed) for name, part in parts.items()}
 
 
-def _fits_an_order(ab: int, bc: int, ac: int) -> bool:
-    """Say whether three judgements (1, 0, -1) are those of some order of a, b and c, ties allowed.
+def _is_transitive(ab: int, bc: int, ac: int) -> bool:
+    """Return whether three judgements (1, 0, -1) fit some order of a, b and c, ties allowed.
 
-    a and b differ by ab, b and c by bc: the third must have the sign of the two together, any sign if they oppose.
+    a and b differ by ab, b and c by bc. The third judgement must have the sign of their sum; if ab and bc have opposite
+    signs, any third judgement fits.
     """
-    return ac == np.sign(ab + bc) if ab * bc >= 0 else True
+    return bool(ac == np.sign(ab + bc)) if ab * bc >= 0 else True
 
 
-FITTING = {triple: bool(_fits_an_order(*triple)) for triple in product((-1, 0, 1), repeat=3)}
-"""The 27 possible triples; 13 of them are orders of three with ties."""
+TRANSITIVE = {triple: _is_transitive(*triple) for triple in product((-1, 0, 1), repeat=3)}
+"""The 27 possible triples of judgements -> whether they are transitive. 13 are: the orders of three with ties."""
 
 
 def intransitive_by_chance(tied: float) -> float:
-    """Return how often three random judgements fit no order: a quarter without ties, 14 in 27 if a third are tied."""
+    """Return how often three random judgements are intransitive: 1/4 without ties, 14/27 if a third are tied."""
     chance = {1: (1 - tied) / 2, 0: tied, -1: (1 - tied) / 2}
-    return sum(chance[ab] * chance[bc] * chance[ac] for (ab, bc, ac), fits in FITTING.items() if not fits)
+    return sum(chance[ab] * chance[bc] * chance[ac] for (ab, bc, ac), fits in TRANSITIVE.items() if not fits)
 
 
 def transitivity(judged: Judgements, seed: int = 0) -> Transitivity:
-    """Return how often an annotator's judgements of two at a time go round in a circle.
+    """Return how often an annotator's pairwise judgements are intransitive.
 
-    Only rankings that were shown two completions: an order of three or more is transitive because of how it is asked.
-    A triple counts if one annotator judged all three of its pairs.
+    Only rankings of two completions count: an order of three or more is transitive by construction. A triple counts if
+    one annotator judged all three of its pairs.
     """
     table = judged.once()
     table = table[judged.rankings["shown"].take(table["ranking"].to_numpy()).to_numpy() == 2]
-    said: Mapping[tuple[str, int], dict[tuple[int, int], int]] = defaultdict(dict)
+    by_prompt: dict[tuple[str, int], dict[tuple[int, int], int]] = defaultdict(dict)
     columns = (table[name].tolist() for name in ("annotator", "prompt", "first", "second", "judgement"))
     for annotator, prompt, first, second, judgement in zip(*columns, strict=True):
-        said[annotator, prompt][first, second] = judgement
-    bad, prompts = [], []
+        by_prompt[annotator, prompt][first, second] = judgement
+    intransitive, prompts = [], []
     judgements: list[int] = []
-    for (_, prompt), pairs in said.items():
+    for (_, prompt), pairs in by_prompt.items():
         for a, b, c in _triples(pairs) if len(pairs) > 2 else ():
             triple = pairs[a, b], pairs[b, c], pairs[a, c]
-            bad.append(not FITTING[triple])
+            intransitive.append(not TRANSITIVE[triple])
             prompts.append(prompt)
             judgements += triple
-    parts = np.column_stack([np.array(bad, dtype=float), np.ones(len(bad))])
-    found = estimates(parts, np.array(prompts, dtype=int), {"": ratio}, seed=seed)[""]
+    parts = np.column_stack([np.array(intransitive, dtype=float), np.ones(len(intransitive))])
+    share = estimates(parts, np.array(prompts, dtype=int), {"": ratio}, seed=seed)[""]
     tied = judgements.count(0) / len(judgements) if judgements else float("nan")
-    return Transitivity(found, intransitive_by_chance(tied))
+    return Transitivity(share, intransitive_by_chance(tied))
 
 
 def _triples(pairs: Mapping[tuple[int, int], int]) -> list[tuple[int, int, int]]:
-    """Return every a < b < c of which all three pairs were judged."""
+    """Return every a < b < c whose three pairs were all judged."""
     seconds = defaultdict(list)
     for first, second in pairs:
         seconds[first].append(second)
-    found = []
+    triples = []
     for a, after in seconds.items():
-        found += [(a, b, c) for b, c in combinations(sorted(after), 2) if (b, c) in pairs]
-    return found
+        triples += [(a, b, c) for b, c in combinations(sorted(after), 2) if (b, c) in pairs]
+    return triples

@@ -1,7 +1,7 @@
-"""Do annotators read and choose? Seconds per character, orders left as shown, patterns that go on and on, ties.
+"""Effort: reading speed, orders left as shown, repeated patterns, and ties.
 
-What is expected by chance is worked out ranking by ranking: an order has the probability (product of sizes of its
-tied groups, factorial) / (number shown, factorial) of falling on the places as it did if places are drawn at random.
+What chance would give is computed ranking by ranking. If places are drawn at random, the probability that an order
+falls on the places as it did is (product of the factorials of its tied groups' sizes) / (number shown, factorial).
 """
 
 from dataclasses import dataclass
@@ -10,63 +10,66 @@ import numpy as np
 import pandas as pd
 from scipy.stats import binom
 
-from label_data.intervals import Estimate, difference_p_value, estimates, mean_p_value, rate
+from label_data.intervals import Estimate, difference_p_value, estimates, mean_p_value, rate, ratio
 from label_data.quality.judgements import Judgements
 
 TOO_FAST = -3.5
 """Robust z below which a ranking is an outlier. Iglewicz and Hoaglin 1993, How to Detect and Handle Outliers, p. 12."""
 EXPECTED_TOO_FAST = 0.001
-"""Share of rankings under TOO_FAST to allow anyone: normal logarithms would give 0.0002, people's tails are longer."""
+"""Share of rankings below TOO_FAST that anyone may have. Normal logarithms would give 0.0002; people's tails are
+longer."""
 SHORTEST = 0.1
-"""Seconds: less is taken as this, so that the logarithm exists."""
+"""Seconds: shorter times count as this, so that the logarithm exists."""
 
 
 @dataclass(frozen=True, slots=True)
 class Speed:
-    """How fast an annotator judges, among the rankings whose time was measured."""
+    """How fast an annotator ranks, in the rankings whose time was measured."""
 
     seconds: Estimate
     """Geometric mean of seconds per 1,000 characters shown."""
     too_fast: Estimate
-    """Share of rankings that are outliers beside what annotators usually take."""
+    """Share of rankings that are faster than annotators usually are, by the outlier test of TOO_FAST."""
     p: float
-    """How probable at least as many outliers are if EXPECTED_TOO_FAST of all are such."""
+    """Probability of at least as many outliers if EXPECTED_TOO_FAST of all rankings are outliers."""
 
 
 @dataclass(frozen=True, slots=True)
-class StraightLine:
-    """How often nothing was moved, and the longest row of rankings of one and the same pattern."""
+class StraightLining:
+    """How often an annotator moved nothing, and the longest run of rankings with the same pattern."""
 
     unchanged: Estimate
-    """Share of rankings in which nothing was put before anything shown earlier."""
+    """Share of rankings in which no completion was placed before one shown earlier."""
     expected: float
-    """That share if places did not matter."""
+    """The share expected if places did not matter."""
     p: float
-    """How probable a share at least as far from the expected is."""
+    """Two-sided p-value of the share against the expected share."""
     longest_run: int
-    """Rankings, in the order of submission, of the same pattern one after another."""
+    """Consecutive rankings, by time of submission, of the same pattern."""
     run_p: float
-    """At most how probable so unlikely a run is by chance, anywhere in this annotator's work."""
+    """Upper bound on the probability of so unlikely a run anywhere in this annotator's rankings, by chance."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcomes:
-    """How often an annotator ties, and how often gives no order."""
+    """How often an annotator ties, and how often the annotator gives no order."""
 
     ties: Estimate
     """Share of judged pairs that are tied."""
     ties_unlike: float
-    """How probable a difference from the others' share at least as large is."""
+    """Two-sided p-value of the difference from the others' share."""
     no_order: Estimate
-    """Share of rankings skipped or all bad."""
+    """Share of rankings that are skipped or all bad."""
     no_order_unlike: float
+    """Two-sided p-value of the difference from the others' share."""
 
 
 def robust_z(values: np.ndarray, annotators: np.ndarray) -> np.ndarray:
-    """Return 0.6745 (x - m) / median |x - own median|, m being the median of the annotators' medians.
+    """Return 0.6745 (x - m) / median |x - own median|, where m is the median of the annotators' medians.
 
-    Centre and spread are those of annotators, not of rankings: one who clicks through a third of all rankings would
-    else widen the spread until nobody stands out. All 0 if half of all values equal their annotator's median.
+    Centre and spread are computed over annotators, not over rankings. Otherwise an annotator who clicks through a third
+    of all rankings would widen the spread until nobody stands out. All 0 if half of all values equal their annotator's
+    median.
     """
     own = pd.Series(values).groupby(annotators, observed=True).transform("median").to_numpy()
     spread = np.median(np.abs(values - own)) if len(values) else 0.0
@@ -74,63 +77,64 @@ def robust_z(values: np.ndarray, annotators: np.ndarray) -> np.ndarray:
     return 0.6745 * (values - middle) / spread if spread > 0 else np.zeros(len(values))
 
 
-def _log_pace(judged: Judgements) -> pd.Series:
+def _log_pace(judged: Judgements) -> "pd.Series[float]":
     """Return the natural logarithm of seconds per 1,000 characters, for the rankings whose time was measured."""
     timed = judged.rankings[judged.rankings["seconds"].notna() & (judged.rankings["outcome"] != "skipped")]
-    return np.log(timed["seconds"].clip(lower=SHORTEST) / timed["characters"].clip(lower=1) * 1_000)
+    pace = timed["seconds"].clip(lower=SHORTEST) / timed["characters"].clip(lower=1) * 1_000
+    return pd.Series(np.log(pace.to_numpy(float)), index=timed.index)
 
 
 def too_fast(judged: Judgements) -> pd.DataFrame:
-    """Return the rankings judged too fast to have been read, fastest first: submission, annotator, seconds, z."""
+    """Return the rankings made too fast to have been read, fastest first: submission, annotator, seconds, z."""
     pace = _log_pace(judged)
     z = pd.Series(robust_z(pace.to_numpy(), judged.rankings["annotator"].loc[pace.index].to_numpy()), index=pace.index)
-    at = z[z < TOO_FAST].sort_values(kind="stable").index
-    return judged.rankings.loc[at, ["submission", "annotator", "seconds"]].assign(z=z[at]).reset_index(drop=True)
+    outliers = z[z < TOO_FAST].sort_values(kind="stable")
+    table = judged.rankings.loc[outliers.index, ["submission", "annotator", "seconds"]]
+    return table.assign(z=outliers).reset_index(drop=True)
 
 
 def speeds(judged: Judgements, seed: int = 0) -> dict[str, Speed]:
-    """Return each annotator's pace, and under "" everybody's; nobody whose times were never measured."""
+    """Return each annotator's speed, and under "" that of all together; without annotators who were never timed."""
     pace = _log_pace(judged)
     annotators = judged.rankings["annotator"].loc[pace.index]
     outlier = robust_z(pace.to_numpy(), annotators.to_numpy()) < TOO_FAST
     prompts = judged.rankings["prompt"].loc[pace.index].to_numpy()
     values = pace.to_numpy()
-    found = {}
-    for name, at in _everybody(annotators).items():
-        parts = np.column_stack([values[at], np.ones(len(at))])
-        seconds = estimates(parts, prompts[at], {"": _geometric}, seed=seed)[""]
-        p = float(binom.sf(outlier[at].sum() - 1, len(at), EXPECTED_TOO_FAST))
-        found[name] = Speed(seconds, rate(outlier[at].astype(float), prompts[at], seed), p)
-    return found
+    result = {}
+    for name, rows in _rows_by_annotator(annotators).items():
+        parts = np.column_stack([values[rows], np.ones(len(rows))])
+        seconds = estimates(parts, prompts[rows], {"": _geometric_mean}, seed=seed)[""]
+        p = float(binom.sf(outlier[rows].sum() - 1, len(rows), EXPECTED_TOO_FAST))
+        result[name] = Speed(seconds, rate(outlier[rows].astype(float), prompts[rows], seed), p)
+    return result
 
 
-def _geometric(sums: np.ndarray) -> np.ndarray:
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.exp(sums[..., 0] / sums[..., 1])
+def _geometric_mean(sums: np.ndarray) -> np.ndarray:
+    return np.asarray(np.exp(ratio(sums)))
 
 
-def straight_lines(judged: Judgements, seed: int = 0) -> dict[str, StraightLine]:
-    """Return each annotator's straight-lining, of rankings that tell how they were shown and do not tie everything."""
+def straight_lining(judged: Judgements, seed: int = 0) -> dict[str, StraightLining]:
+    """Return each annotator's straight-lining, from rankings of known order shown that do not tie everything."""
     table = judged.rankings[judged.rankings["pattern"] != ""]
     table = table.assign(code=table["pattern"].cat.codes).sort_values("submitted", kind="stable", na_position="first")
-    found = {}
-    for name, mine in table.groupby("annotator", observed=True):
-        unchanged, chance = mine["unchanged"].to_numpy(float), mine["chance"].to_numpy(float)
-        prompts = mine["prompt"].to_numpy()
-        longest, run_p = longest_run(mine["code"].to_numpy(), chance)
+    result = {}
+    for name, own in table.groupby("annotator", observed=True):
+        unchanged, chance = own["unchanged"].to_numpy(float), own["chance"].to_numpy(float)
+        prompts = own["prompt"].to_numpy()
+        longest, run_p = longest_run(own["code"].to_numpy(), chance)
         estimate, p = rate(unchanged, prompts, seed), mean_p_value(unchanged, prompts, chance)
-        found[name] = StraightLine(estimate, float(chance.mean()), p, longest, run_p)
-    return found
+        result[str(name)] = StraightLining(estimate, float(chance.mean()), p, longest, run_p)
+    return result
 
 
 def longest_run(patterns: np.ndarray, chance: np.ndarray) -> tuple[int, float]:
-    """Return the length of the longest run of equal patterns, and a bound on how probable the least probable run is.
+    """Return the length of the longest run of equal patterns, and a bound on the p-value of the least probable run.
 
     Args:
-        patterns: one a ranking, in order of time.
+        patterns: one per ranking, in order of time.
         chance: probability of each ranking's pattern if its levels fell on the places at random.
 
-    A run that begins at one ranking has the product of the others' chances; there are as many beginnings as rankings.
+    A run has the product of the probabilities of all its rankings but the first, and can start at any ranking.
     """
     if not len(patterns):
         return 0, 1.0
@@ -141,27 +145,28 @@ def longest_run(patterns: np.ndarray, chance: np.ndarray) -> tuple[int, float]:
 
 
 def outcomes(judged: Judgements, seed: int = 0) -> dict[str, Outcomes]:
-    """Return each annotator's share of ties and of rankings without an order, and under "" everybody's."""
+    """Return each annotator's share of ties and of rankings without an order, and under "" that of all together."""
     rankings = judged.rankings
     tied = (judged.pairs["judgement"] == 0).to_numpy(float)
-    of_pairs, pair_prompts = judged.of_pairs("annotator"), judged.of_pairs("prompt").to_numpy()
+    pair_prompts = judged.of_pairs("prompt").to_numpy()
     without = rankings["outcome"].isin(["skipped", "all_bad"]).to_numpy(float)
-    prompts, by_pairs = rankings["prompt"].to_numpy(), _everybody(of_pairs)
-    found = {}
-    for name, at in _everybody(rankings["annotator"]).items():
-        pairs = by_pairs.get(name, np.empty(0, dtype=int))
-        mine, my_pairs = np.zeros(len(rankings), dtype=bool), np.zeros(len(tied), dtype=bool)
-        mine[at], my_pairs[pairs] = True, True
-        found[name] = Outcomes(
+    prompts, pairs_by_annotator = rankings["prompt"].to_numpy(), _rows_by_annotator(judged.of_pairs("annotator"))
+    result = {}
+    for name, rows in _rows_by_annotator(rankings["annotator"]).items():
+        pairs = pairs_by_annotator.get(name, np.empty(0, dtype=int))
+        own_rankings, own_pairs = np.zeros(len(rankings), dtype=bool), np.zeros(len(tied), dtype=bool)
+        own_rankings[rows], own_pairs[pairs] = True, True
+        result[name] = Outcomes(
             rate(tied[pairs], pair_prompts[pairs], seed),
-            difference_p_value(tied, pair_prompts, my_pairs),
-            rate(without[at], prompts[at], seed),
-            difference_p_value(without, prompts, mine),
+            difference_p_value(tied, pair_prompts, own_pairs),
+            rate(without[rows], prompts[rows], seed),
+            difference_p_value(without, prompts, own_rankings),
         )
-    return found
+    return result
 
 
-def _everybody(annotators: pd.Series) -> dict[str, np.ndarray]:
-    """Return the positions of each annotator's rows, and under "" of all."""
-    everyone = {"": np.arange(len(annotators))}
-    return {**everyone, **annotators.reset_index(drop=True).groupby(annotators.to_numpy(), observed=True).indices}
+def _rows_by_annotator(annotators: pd.Series) -> dict[str, np.ndarray]:
+    """Return the positions of each annotator's rows, and under "" those of all rows."""
+    rows = {"": np.arange(len(annotators))}
+    groups = annotators.reset_index(drop=True).groupby(annotators.to_numpy(), observed=True).indices
+    return rows | {str(name): np.asarray(positions) for name, positions in groups.items()}

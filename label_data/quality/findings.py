@@ -1,7 +1,7 @@
-"""What to do about it: the measures of a quality report that ask for something, each in two sentences.
+"""Findings: the measures of a quality report that call for action, each with a recommendation.
 
-An annotator is named if the measure differs by more than a stated amount and chance alone would give as much in fewer
-than one of twenty stores, all annotators together (Bonferroni): the more people, the more it takes to accuse one.
+A finding names an annotator if the measure differs by more than a stated amount, and if chance alone would name
+anybody in fewer than one of twenty stores (Bonferroni): the more annotators, the more it takes to name one.
 """
 
 from collections.abc import Iterator, Mapping
@@ -11,187 +11,188 @@ import numpy as np
 
 from label_data.intervals import Estimate
 from label_data.quality.agreement import Agreement
-from label_data.quality.bias import Leaning, Leanings
+from label_data.quality.bias import Bias, BiasByAnnotator
 from label_data.quality.consistency import Transitivity
-from label_data.quality.effort import Outcomes, Speed, StraightLine
+from label_data.quality.effort import Outcomes, Speed, StraightLining
 from label_data.quality.reliability import Reliability
+from label_data.sentences import Sentence, say
 
-SELDOM = 0.05
-"""Share of stores without any fault in which a kind of finding may still name somebody."""
-LEAST_MEETINGS = 50
-LEAST_AGREEMENT = 0.63
-"""Share of the same side that Bai et al. 2022, arXiv:2204.05862, section 2.3, had: of what is published the lowest."""
+FALSE_ALARMS = 0.05
+"""Share of faultless stores in which a kind of finding may still name somebody."""
+FEWEST_MEETINGS = 50
+LOWEST_AGREEMENT = 0.63
+"""Pairwise agreement in Bai et al. 2022, arXiv:2204.05862, section 2.3: the lowest that has been published."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something to be done."""
+    """Something that needs action."""
 
     about: str
-    """The annotator, or empty for all together."""
-    what: str
-    """What was found, with interval and count."""
-    todo: str
+    """The annotator; empty for all annotators together."""
+    what: Sentence
+    """The measure, with its interval and count."""
+    todo: Sentence
+    """The recommendation."""
 
 
-def percent(found: Estimate) -> str:
-    """Return a rate as "62 % (55 to 69 %; 180 on 90 prompts)"."""
-    ends = (
-        "too few prompts for an interval"
-        if np.isnan(found.low)
-        else f"{100 * found.low:.0f} to {100 * found.high:.0f} %"
-    )
-    return f"{100 * found.value:.0f} % ({ends}; {found.count:,} on {found.prompts:,} prompts)"
+def percent(rate: Estimate) -> Sentence:
+    """Return a rate as "62% (95% CI 55% to 69%; 180 on 90 prompts)"."""
+    counts = {"value": rate.value, "count": rate.count, "prompts": rate.prompts}
+    if np.isnan(rate.low):
+        return say("label_data.quality.rate_without_interval", **counts)
+    return say("label_data.quality.rate", low=rate.low, high=rate.high, **counts)
 
 
-def about_agreement(overall: Agreement, by_annotator: Mapping[str, Agreement]) -> Iterator[Finding]:
-    """Yield what agreement asks for: more overlap, clearer guidelines, a word with somebody."""
-    if overall.same.count < LEAST_MEETINGS:
+def decimal(estimate: Estimate) -> Sentence:
+    """Return an estimate as "0.650 [0.600 to 0.700]"."""
+    if np.isnan(estimate.value):
+        return say("label_data.quality.no_data")
+    if np.isnan(estimate.low):
+        return say("label_data.quality.number_without_interval", value=estimate.value)
+    return say("label_data.quality.number", value=estimate.value, low=estimate.low, high=estimate.high)
+
+
+def agreement_findings(overall: Agreement, by_annotator: Mapping[str, Agreement]) -> Iterator[Finding]:
+    """Yield findings on agreement: too little overlap, unclear guidelines, annotators who disagree with the rest."""
+    if overall.same.count < FEWEST_MEETINGS:
         yield Finding(
             "",
-            f"Two annotators judged the same pair {overall.same.count:,} times, too few to say whether they agree.",
-            "Have part of the prompts ranked by two or more annotators.",
+            say("label_data.quality.few_meetings", count=overall.same.count),
+            say("label_data.quality.do_overlap"),
         )
         return
-    if overall.decided.high < LEAST_AGREEMENT:
+    if overall.decided.high < LOWEST_AGREEMENT:
         yield Finding(
             "",
-            f"Where two annotators both prefer a side it is the same one in {percent(overall.decided)}.",
-            "Discuss some of the contradictions together and make the guidelines clearer before going on.",
+            say("label_data.quality.low_agreement", share=percent(overall.decided)),
+            say("label_data.quality.do_discuss"),
         )
     if overall.alpha_ordered.value - overall.alpha.value > 0.1:
+        alphas = {"alpha": decimal(overall.alpha), "ordered": decimal(overall.alpha_ordered)}
+        yield Finding("", say("label_data.quality.tie_gap", **alphas), say("label_data.quality.do_explain_ties"))
+    for name, own in by_annotator.items():
+        if own.alpha.high < overall.alpha.low:
+            alphas = {"own": decimal(own.alpha), "overall": decimal(overall.alpha)}
+            yield Finding(name, say("label_data.quality.agrees_less", **alphas), say("label_data.quality.do_compare"))
+
+
+def reliability_findings(annotators: Mapping[str, Reliability]) -> Iterator[Finding]:
+    """Yield the annotators who are hardly better than chance."""
+    for name, reliability in annotators.items():
+        if reliability.right.high < 0.6:
+            yield Finding(
+                name,
+                say("label_data.quality.unreliable", share=percent(reliability.right)),
+                say("label_data.quality.do_leave_out"),
+            )
+
+
+def position_findings(position: BiasByAnnotator) -> Iterator[Finding]:
+    """Yield who is biased towards a place on the screen."""
+    for name, bias in {"": position.overall, **position.by_annotator}.items():
+        tests = len(position.by_annotator) if name else 1
+        if _is_biased(bias, 0.05, tests):
+            yield Finding(
+                name,
+                say("label_data.quality.earlier_wins", share=percent(bias.rate)),
+                say("label_data.quality.do_read"),
+            )
+
+
+def feature_findings(biases: BiasByAnnotator, feature: Sentence) -> Iterator[Finding]:
+    """Yield whether all annotators favour a feature ("longer"), and who differs from the others in that."""
+    if _is_biased(biases.overall, 0.1, 1):
         yield Finding(
             "",
-            f"Alpha is {overall.alpha}, but {overall.alpha_ordered} if a tie against a preference counts for less.",
-            "Say in the guidelines when to tie: people differ over that more than over what is better.",
+            say("label_data.quality.feature_wins", feature=feature, share=percent(biases.overall.rate)),
+            say("label_data.quality.do_use_as_baseline", feature=feature),
         )
-    for name, mine in by_annotator.items():
-        if mine.alpha.high < overall.alpha.low:
+    overall = biases.overall.rate.value
+    for name, bias in biases.by_annotator.items():
+        if bias.unlike_others < FALSE_ALARMS / len(biases.by_annotator) and abs(bias.rate.value - overall) >= 0.1:
+            shares = {"share": percent(bias.rate), "overall": overall}
             yield Finding(
                 name,
-                f"Agrees less with the others than they do together: alpha {mine.alpha} against {overall.alpha}.",
-                "Look at some contradictions with this person; weigh the rankings by reliability until then.",
+                say("label_data.quality.prefers_feature", feature=feature, **shares),
+                say("label_data.quality.do_settle", feature=feature),
             )
 
 
-def about_reliability(annotators: Mapping[str, Reliability]) -> Iterator[Finding]:
-    """Yield who is hardly better than a coin."""
-    for name, one in annotators.items():
-        if one.right.high < 0.6:
+def _is_biased(bias: Bias, least: float, tests: int) -> bool:
+    return bias.p < FALSE_ALARMS / tests and abs(bias.rate.value - 0.5) >= least
+
+
+def effort_findings(speeds: Mapping[str, Speed], lines: Mapping[str, StraightLining]) -> Iterator[Finding]:
+    """Yield the annotators who are too fast, and those who leave the order as shown."""
+    people = {name: speed for name, speed in speeds.items() if name}
+    usual = float(np.median([speed.seconds.value for speed in people.values()])) if people else float("nan")
+    for name, speed in people.items():
+        if speed.p < FALSE_ALARMS / len(people) and speed.too_fast.value >= 0.01:
             yield Finding(
                 name,
-                f"Takes the side that the others' rankings make the right one in only {percent(one.right)}.",
-                "Leave these rankings out of training, or weigh them by reliability, until the reason is known.",
+                say("label_data.quality.too_fast", share=percent(speed.too_fast)),
+                say("label_data.quality.do_relabel"),
             )
-
-
-def about_place(found: Leanings) -> Iterator[Finding]:
-    """Yield who leans to a place on the screen."""
-    for name, one in {"": found.overall, **found.by_annotator}.items():
-        tested = len(found.by_annotator) if name else 1
-        if _leans(one, 0.05, tested):
+        if speed.seconds.high < usual / 3:
             yield Finding(
                 name,
-                f"The completion shown earlier wins {percent(one.rate)}, where places are drawn at random.",
-                "Ask for every completion to be read before ranking; leave these rankings out if it goes on.",
-            )
-
-
-def about_feature(found: Leanings, what: str) -> Iterator[Finding]:
-    """Yield whether all lean to a feature ("longer"), and who leans unlike the others."""
-    if _leans(found.overall, 0.1, 1):
-        yield Finding(
-            "",
-            f"The {what} completion wins {percent(found.overall.rate)}.",
-            f'Hold a model\'s accuracy against the rule "{what} wins", and say in the guidelines what that is worth.',
-        )
-    others = found.overall.rate.value
-    for name, one in found.by_annotator.items():
-        if one.unlike_others < SELDOM / len(found.by_annotator) and abs(one.rate.value - others) >= 0.1:
-            yield Finding(
-                name,
-                f"Prefers the {what} completion in {percent(one.rate)}, all together in {100 * others:.0f} %.",
-                f"Ask why, and settle in the guidelines what {what} is worth.",
-            )
-
-
-def _leans(one: Leaning, least: float, tested: int) -> bool:
-    return one.p < SELDOM / tested and abs(one.rate.value - 0.5) >= least
-
-
-def about_effort(speeds: Mapping[str, Speed], lines: Mapping[str, StraightLine]) -> Iterator[Finding]:
-    """Yield who is too fast and who moves nothing."""
-    people = {name: one for name, one in speeds.items() if name}
-    usual = np.median([one.seconds.value for one in people.values()]) if people else np.nan
-    for name, one in people.items():
-        if one.p < SELDOM / len(people) and one.too_fast.value >= 0.01:
-            yield Finding(
-                name,
-                f"Judged too fast to have read in {percent(one.too_fast)}.",
-                "Send those rankings to somebody else, blind, and ask for more care.",
-            )
-        if one.seconds.high < usual / 3:
-            yield Finding(
-                name,
-                f"Takes {one.seconds.value:.1f} s for 1,000 characters where {usual:.1f} s are usual.",
-                "Check some of this person's rankings by hand before training on them.",
+                say("label_data.quality.pace", seconds=speed.seconds.value, usual=usual),
+                say("label_data.quality.do_check_annotator"),
             )
     for name, line in lines.items():
-        if line.p < SELDOM / len(lines) and line.unchanged.value - line.expected >= 0.1:
+        if line.p < FALSE_ALARMS / len(lines) and line.unchanged.value - line.expected >= 0.1:
             yield Finding(
                 name,
-                f"Leaves all as shown in {percent(line.unchanged)}, where {100 * line.expected:.0f} % are expected.",
-                "Check some by hand; leave these rankings out if nothing was chosen.",
+                say("label_data.quality.as_shown", share=percent(line.unchanged), expected=line.expected),
+                say("label_data.quality.do_check_order"),
             )
-        if line.run_p < SELDOM / len(lines):
+        if line.run_p < FALSE_ALARMS / len(lines):
             yield Finding(
                 name,
-                f"Gave the same pattern up to {line.longest_run} times on end; by chance with p = {line.run_p:.1g}.",
-                "Look at that run: it is probably clicking, not judging.",
-            )
-
-
-def about_outcomes(found: Mapping[str, Outcomes]) -> Iterator[Finding]:
-    """Yield who ties or skips unlike the others."""
-    people = {name: one for name, one in found.items() if name}
-    for name, one in people.items():
-        ties, without, all_of = one.ties, one.no_order, found[""]
-        if one.ties_unlike < SELDOM / len(people) and abs(ties.value - all_of.ties.value) >= 0.15:
-            yield Finding(
-                name,
-                f"Ties {percent(ties)} of the pairs, all together {100 * all_of.ties.value:.0f} %.",
-                "Agree on when two completions are a tie.",
-            )
-        if one.no_order_unlike < SELDOM / len(people) and without.value - all_of.no_order.value >= 0.1:
-            yield Finding(
-                name,
-                f"Gives no order in {percent(without)}, all together in {100 * all_of.no_order.value:.0f} %.",
-                "Read the reasons given; the prompts may be outside what this person knows.",
+                say("label_data.quality.same_pattern", times=line.longest_run, p=line.run_p),
+                say("label_data.quality.do_check_run"),
             )
 
 
-def about_consistency(
+def outcome_findings(outcomes: Mapping[str, Outcomes]) -> Iterator[Finding]:
+    """Yield the annotators who tie more or less than the others, or skip more."""
+    overall = outcomes[""]
+    people = {name: own for name, own in outcomes.items() if name}
+    for name, own in people.items():
+        ties, without, level = own.ties, own.no_order, FALSE_ALARMS / len(people)
+        if own.ties_unlike < level and abs(ties.value - overall.ties.value) >= 0.15:
+            yield Finding(
+                name,
+                say("label_data.quality.ties_unlike_others", share=percent(ties), overall=overall.ties.value),
+                say("label_data.quality.do_agree_ties"),
+            )
+        if own.no_order_unlike < level and without.value - overall.no_order.value >= 0.1:
+            yield Finding(
+                name,
+                say("label_data.quality.no_order", share=percent(without), overall=overall.no_order.value),
+                say("label_data.quality.do_read_reasons"),
+            )
+
+
+def consistency_findings(
     repeats: Mapping[str, Agreement], gold: Mapping[str, Estimate], transitivity: Transitivity
 ) -> Iterator[Finding]:
-    """Yield who contradicts themselves or gold, and whether judgements go round in circles."""
-    for name, one in repeats.items():
-        if name and one.decided.high < 0.75:
+    """Yield who contradicts themselves or the gold rankings, and whether judgements are intransitive."""
+    for name, own in repeats.items():
+        if name and own.decided.high < 0.75:
             yield Finding(
                 name,
-                f"Asked again, gives the same side in only {percent(one.decided)}.",
-                "Talk over some of the changed answers: nobody can agree better with others than with themselves.",
+                say("label_data.quality.low_self_agreement", share=percent(own.decided)),
+                say("label_data.quality.do_discuss_changes"),
             )
-    for name, right in gold.items():
-        if name and right.high < 0.7:
+    for name, accuracy in gold.items():
+        if name and accuracy.high < 0.7:
             yield Finding(
                 name,
-                f"Orders gold comparisons rightly in only {percent(right)}.",
-                "Go through the gold answers together, and check that the gold is right.",
+                say("label_data.quality.gold_wrong", share=percent(accuracy)),
+                say("label_data.quality.do_review_gold"),
             )
     if transitivity.intransitive.low > transitivity.by_chance / 2:
-        yield Finding(
-            "",
-            f"Of three judged two by two, {percent(transitivity.intransitive)} fit no order; "
-            f"coins give {100 * transitivity.by_chance:.0f} %.",
-            "Show three or more at once, so that one order has to be given.",
-        )
+        shares = {"share": percent(transitivity.intransitive), "chance": transitivity.by_chance}
+        yield Finding("", say("label_data.quality.intransitive", **shares), say("label_data.quality.do_show_three"))

@@ -1,9 +1,9 @@
-"""Every ranking of a store as tables: what agreement, bias, reliability and the leaderboard are computed from.
+"""Judgements: every ranking of a store as tables, from which all measures of quality are computed.
 
-Texts are measured and dropped while the groups stream by, so that 100,000 rankings stay in some tens of megabytes.
+Texts are measured and dropped while the groups stream by, so that 100,000 rankings take some tens of megabytes.
 
-Of every pair of completions that a ranking judges there is one row. Which of the two is called first is arbitrary (the
-one that comes first in its group): no measure made of these tables may depend on it.
+Each pair of completions that a ranking judges has one row. Which of the two is called first is arbitrary (the one that
+comes first in its group), so no measure computed from these tables may depend on it.
 """
 
 import re
@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 
 from label_data.records import Completion, Group, Ranking
+from label_data.sentences import Sentence, say
 
 MARKUP = re.compile(
     r"^ {0,3}#{1,6} |^[ \t]*(?:[-*+]|\d{1,3}[.)]) |^[ \t]*```|^[ \t]*\|.*\|[ \t]*$"
@@ -29,39 +30,42 @@ MARKUP = re.compile(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Judgements:
-    """What was judged, as three tables; a number in one names a row of another."""
+    """All judgements as three tables; a number in one table is a row of another."""
 
     completions: pd.DataFrame
-    """id, policy (category), characters, markup (marks of markdown in it)."""
+    """id, policy (categorical), characters, markup (number of marks of markdown)."""
     rankings: pd.DataFrame
-    """A row a ranking: prompt (a number; prompts that share their first turn share it), annotator, category, outcome,
-    seconds and submitted (nan if unknown), characters (read: the prompt and what was shown), shown (how many),
-    order_is_known (is it known in which order they were shown?), pattern (levels by place shown, 0 best; the ranking
-    says nothing if it is empty, as without a known order), chance (probability of this pattern if its levels fell on
-    the places at random), unchanged (was nothing moved past anything?), submission."""
+    """One row per ranking: prompt (a number; prompts with the same first turn share it), annotator, category, outcome,
+    seconds and submitted (nan if unknown), characters (of the prompt and the completions shown), shown (how many
+    completions), order_is_known (whether the order on the screen is known), pattern (levels by place shown, 0 best;
+    empty if the order is unknown or everything is tied), chance (probability of this pattern if its levels fell on the
+    places at random), unchanged (whether the order is the order shown), submission."""
     pairs: pd.DataFrame
-    """A row a pair that a ranking judges: ranking, first and second (rows of completions, first < second), judgement
-    (1 the first is better, 0 a tie, -1 the second is better), first_place and second_place (as shown, from 0; -1
-    both, where the order is not known)."""
-    left_out: Counter[str] = field(default_factory=Counter)
+    """One row per pair that a ranking judges: ranking, first and second (rows of completions, first < second),
+    judgement (1 the first is better, 0 a tie, -1 the second is better), first_place and second_place (as shown, from 0;
+    both -1 if the order is unknown)."""
+    left_out: Counter[Sentence] = field(default_factory=Counter)
+    """Reason -> how many pairs or rankings are left out for it."""
 
     def of_pairs(self, column: str) -> pd.Series:
-        """Return a column of the rankings, one value a pair."""
+        """Return a column of the rankings, one value per pair."""
         values = self.rankings[column].take(self.pairs["ranking"].to_numpy())
         return values.set_axis(self.pairs.index)
 
     def once(self) -> pd.DataFrame:
-        """Return the pairs with annotator, prompt, category and unit (the pair's number), each annotator's first
-        judgement of a pair alone: a repeat is for self-consistency, and would count one voice twice."""
-        named = {name: self.of_pairs(name) for name in ("annotator", "prompt", "category")}
+        """Return each annotator's first judgement of each pair, with annotator, prompt, category and unit.
+
+        The unit is a number for the pair. Repeats measure self-agreement; here they would count one annotator twice.
+        """
+        columns = {name: self.of_pairs(name) for name in ("annotator", "prompt", "category")}
         both = self.pairs["first"].to_numpy(np.int64) * (len(self.completions) + 1) + self.pairs["second"].to_numpy()
         units = np.unique(both, return_inverse=True)[1] if len(both) else both
-        table = self.pairs.assign(**named, unit=units)
+        table = self.pairs.assign(**columns, unit=units)
         return table.drop_duplicates(["unit", "annotator"], ignore_index=True)
 
 
 def judged_pairs(ranking: Ranking) -> dict[tuple[str, str], int]:
-    """Return what one ranking says of each pair of completion ids, in order of id: 1, 0 or -1 as in `Judgements`."""
+    """Return a ranking's judgement of each pair of completion ids, ids in order: 1, 0 or -1 as in `Judgements`."""
     levels = dict(sorted(_levels(ranking).items()))
     return {pair: _sign(levels[pair[1]] - levels[pair[0]]) for pair in combinations(levels, 2)}
 
@@ -73,7 +77,8 @@ def _sign(number: int) -> int:
 def _levels(ranking: Ranking) -> dict[str, int]:
     """Return the level of each completion that was judged, 0 best.
 
-    All bad says nothing about which is better or that none is; indistinguishable says that all are tied.
+    "All bad" judges no pair: it says neither which completion is better nor that they are tied. "Indistinguishable"
+    ties all of them.
     """
     if ranking.outcome == "indistinguishable":
         return dict.fromkeys(ranking.shown, 0)
@@ -83,10 +88,32 @@ def _levels(ranking: Ranking) -> dict[str, int]:
 def judgements(groups: Iterable[Group]) -> Judgements:
     """Return the tables of these groups, in one pass.
 
-    Left out, and counted: pairs of completions equal but for white space, of which nobody can prefer one; rankings by
-    a judge model, since all of this is about people.
+    Left out, and counted: pairs of completions that are equal but for white space, since nobody can prefer either; and
+    rankings by a judge model, since the measures are about people.
     """
     return _Tables().filled(groups)
+
+
+RANKING_COLUMNS = (
+    "prompt",
+    "annotator",
+    "category",
+    "outcome",
+    "seconds",
+    "submitted",
+    "characters",
+    "shown",
+    "order_is_known",
+    "pattern",
+    "chance",
+    "unchanged",
+    "submission",
+)
+PAIR_COLUMNS = ("ranking", "first", "second", "judgement", "first_place", "second_place")
+
+
+def _integers() -> "array[int]":
+    return array("i")
 
 
 @dataclass(slots=True)
@@ -96,90 +123,99 @@ class _Tables:
     prompts: dict[str, int] = field(default_factory=dict)
     completions: list[tuple[str, str, int, int]] = field(default_factory=list)
     rankings: list[tuple[object, ...]] = field(default_factory=list)
-    placed: array = field(default_factory=lambda: array("i"))
-    """Rows of completions, by ranking, ascending; `level` and `place` beside them, `sizes` how many a ranking has."""
-    level: array = field(default_factory=lambda: array("i"))
-    place: array = field(default_factory=lambda: array("i"))
-    sizes: array = field(default_factory=lambda: array("i"))
-    twin: array = field(default_factory=lambda: array("i"))
-    """For each completion the first one of its group with the same text."""
+    placed: "array[int]" = field(default_factory=_integers)
+    """Rows of the completions that each ranking judges, ascending; `level` and `place` are parallel to it."""
+    level: "array[int]" = field(default_factory=_integers)
+    place: "array[int]" = field(default_factory=_integers)
+    sizes: "array[int]" = field(default_factory=_integers)
+    """How many completions each ranking judges."""
+    first_equal: "array[int]" = field(default_factory=_integers)
+    """For each completion, the first completion of its group with an equal text."""
     patterns: dict[tuple[int, ...], tuple[str, float, bool]] = field(default_factory=dict)
-    left_out: Counter[str] = field(default_factory=Counter)
+    left_out: Counter[Sentence] = field(default_factory=Counter)
 
     def filled(self, groups: Iterable[Group]) -> Judgements:
         for group in groups:
             if group.rankings:
                 self._add(group)
         pairs = self._pairs()
-        twins = np.frombuffer(self.twin, dtype=np.int32)
-        same = twins[pairs["first"].to_numpy()] == twins[pairs["second"].to_numpy()]
-        self.left_out["pairs of completions with equal texts"] += int(same.sum())
+        first_equal = np.frombuffer(self.first_equal, dtype=np.int32)
+        is_equal = first_equal[pairs["first"].to_numpy()] == first_equal[pairs["second"].to_numpy()]
+        self.left_out[say("label_data.quality.equal_texts")] += int(is_equal.sum())
         columns = ["id", "policy", "characters", "markup"]
         completions = pd.DataFrame(self.completions, columns=columns).astype({"policy": "category"})
-        names = (
-            "prompt annotator category outcome seconds submitted characters shown order_is_known pattern chance "
-            "unchanged submission"
-        )
-        rankings = pd.DataFrame(self.rankings, columns=names.split())
         kinds = dict.fromkeys(("annotator", "category", "outcome", "pattern"), "category")
-        rankings = rankings.astype(
-            {**kinds, "seconds": float, "submitted": float, "prompt": int, "order_is_known": bool}
+        rankings = pd.DataFrame(self.rankings, columns=list(RANKING_COLUMNS)).astype(
+            {**kinds, "seconds": "float", "submitted": "float", "prompt": "int", "order_is_known": "bool"}
         )
-        return Judgements(completions, rankings, pairs[~same].reset_index(drop=True), +self.left_out)
+        return Judgements(completions, rankings, pairs[~is_equal].reset_index(drop=True), +self.left_out)
 
     def _add(self, group: Group) -> None:
         prompt = self.prompts.setdefault(group.prompt.first_turn, len(self.prompts))
-        row, length, first_of = {}, {}, {}
+        rows: dict[str, int] = {}
+        lengths: dict[str, int] = {}
+        first_of: dict[str, int] = {}
         for completion in group.completions:
-            row[completion.id] = len(self.completions)
-            length[completion.id] = len(completion.text)
-            self.twin.append(first_of.setdefault(completion.folded, len(self.completions)))
+            rows[completion.id] = len(self.completions)
+            lengths[completion.id] = len(completion.text)
+            self.first_equal.append(first_of.setdefault(completion.folded, len(self.completions)))
             self.completions.append(_measured(completion))
-        asked = sum(len(message.content) for message in group.prompt.messages)
+        prompt_length = sum(len(message.content) for message in group.prompt.messages)
         for ranking in group.rankings:
             if ranking.source == "model":
-                self.left_out["rankings by a judge model"] += 1
-                continue
-            levels = _levels(ranking)
-            known = ranking.order_is_known
-            place = {id: at if known else -1 for at, id in enumerate(ranking.shown)}
-            placed = sorted((row[id], level, place[id]) for id, level in levels.items())
-            for column, values in zip((self.placed, self.level, self.place), zip(*placed, strict=True), strict=False):
-                column.extend(values)
-            self.sizes.append(len(placed))
-            last, tells = len(ranking.order), known and len(set(levels.values())) > 1
-            of_places = tuple(levels.get(id, last) for id in ranking.shown) if tells else ()
-            read = asked + sum(length[id] for id in ranking.shown)
-            about = ranking.annotator, group.prompt.category, ranking.outcome, ranking.seconds, ranking.submitted
-            pattern = self._pattern(of_places)
-            self.rankings.append((prompt, *about, read, len(ranking.shown), known, *pattern, ranking.submission))
+                self.left_out[say("label_data.quality.judge_model")] += 1
+            else:
+                self._add_ranking(ranking, prompt, group.prompt.category, prompt_length, rows, lengths)
+
+    def _add_ranking(
+        self,
+        ranking: Ranking,
+        prompt: int,
+        category: str,
+        prompt_length: int,
+        rows: dict[str, int],
+        lengths: dict[str, int],
+    ) -> None:
+        levels, known = _levels(ranking), ranking.order_is_known
+        places = {id: place if known else -1 for place, id in enumerate(ranking.shown)}
+        for row, level, place in sorted((rows[id], level, places[id]) for id, level in levels.items()):
+            self.placed.append(row)
+            self.level.append(level)
+            self.place.append(place)
+        self.sizes.append(len(levels))
+        has_pattern = known and len(set(levels.values())) > 1
+        by_place = tuple(levels.get(id, len(ranking.order)) for id in ranking.shown) if has_pattern else ()
+        characters = prompt_length + sum(lengths[id] for id in ranking.shown)
+        about = prompt, ranking.annotator, category, ranking.outcome, ranking.seconds, ranking.submitted
+        self.rankings.append(
+            (*about, characters, len(ranking.shown), known, *self._pattern(by_place), ranking.submission)
+        )
 
     def _pattern(self, levels: tuple[int, ...]) -> tuple[str, float, bool]:
+        """Return the pattern of these levels by place, its probability by chance, and whether nothing was moved."""
         if levels not in self.patterns:
             ways = factorial(len(levels)) / prod(factorial(times) for times in Counter(levels).values())
             self.patterns[levels] = "".join(map(str, levels)), 1 / ways, bool(levels) and list(levels) == sorted(levels)
         return self.patterns[levels]
 
     def _pairs(self) -> pd.DataFrame:
-        """Return the pairs of all rankings: those that place equally many completions are worked out at once."""
+        """Return the pairs of all rankings; rankings of equally many completions are computed together."""
         sizes = np.frombuffer(self.sizes, dtype=np.int32)
         starts = np.cumsum(sizes) - sizes
         placed, level, place = (
             np.frombuffer(column, dtype=np.int32) for column in (self.placed, self.level, self.place)
         )
-        names = ("ranking", "first", "second", "judgement", "first_place", "second_place")
-        found: list[tuple[np.ndarray, ...]] = [(np.empty(0, dtype=np.int32),) * len(names)]
+        parts: list[tuple[np.ndarray, ...]] = [(np.empty(0, dtype=np.int32),) * len(PAIR_COLUMNS)]
         for size in np.unique(sizes[sizes > 1]):
             rankings = np.flatnonzero(sizes == size)
-            at = starts[rankings, None] + np.arange(size)
-            one, other = np.triu_indices(size, 1)
-            judged = np.sign(level[at[:, other]] - level[at[:, one]])
-            columns = (placed[at[:, one]], placed[at[:, other]], judged, place[at[:, one]], place[at[:, other]])
-            numbers = np.repeat(rankings.astype(np.int32), len(one))
-            found.append((numbers, *(column.ravel().astype(np.int32) for column in columns)))
-        table = pd.DataFrame(
-            {name: np.concatenate(part) for name, part in zip(names, zip(*found, strict=True), strict=True)}
-        )
+            rows = starts[rankings, None] + np.arange(size)
+            first, second = (rows[:, side] for side in np.triu_indices(size, 1))
+            judged = np.sign(level[second] - level[first])
+            columns = (placed[first], placed[second], judged, place[first], place[second])
+            numbers = np.repeat(rankings.astype(np.int32), first.shape[1])
+            parts.append((numbers, *(column.ravel().astype(np.int32) for column in columns)))
+        joined = [np.concatenate(column) for column in zip(*parts, strict=True)]
+        table = pd.DataFrame(dict(zip(PAIR_COLUMNS, joined, strict=True)))
         small = dict.fromkeys(("judgement", "first_place", "second_place"), np.int8)
         return table.astype(small).sort_values("ranking", kind="stable", ignore_index=True)
 

@@ -1,182 +1,249 @@
-"""A quality report for people: what to do first, then the plots, and the tables behind them."""
+"""Show a quality report: recommendations first, then the plots, and the tables behind them."""
 
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from html import escape
+from math import isnan
 from pathlib import Path
 
 from label_data.files.whole import check_ending, replacing
 from label_data.intervals import Estimate
 from label_data.quality.agreement import Agreement
-from label_data.quality.bias import Leanings
+from label_data.quality.bias import BiasByAnnotator
+from label_data.quality.findings import decimal
 from label_data.quality.plots import write_plots
 from label_data.quality.report import Quality
+from label_data.sentences import Sentence, say
 
-EVERYBODY = "all together"
 ENDINGS = (".html", ".json")
+Cell = str | Sentence
+"""A name or number, which is the same in every language, or a sentence."""
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A titled table, its cells as text."""
+    """A titled table."""
 
-    title: str
-    head: tuple[str, ...]
-    rows: list[tuple[str, ...]]
+    title: Sentence
+    head: tuple[Cell, ...]
+    rows: list[tuple[Cell, ...]]
 
 
-def write_report(found: Quality, out: Path) -> list[Path]:
-    """Write the report to a .html file, its plots in a folder beside it, or to a .json file; return the files.
+def write_report(report: Quality, out: Path) -> list[Path]:
+    """Write the report to a .html file, with its plots in a folder beside it, or to a .json file; return the files.
 
     Each file is replaced as a whole, the page itself last.
 
     Raises:
-        InputError: if the name ends otherwise, or the disk or the folder's permissions are in the way.
+        InputError: if the file has another ending, or cannot be written.
     """
     check_ending(out, ENDINGS)
     out.parent.mkdir(parents=True, exist_ok=True)
-    is_page = out.suffix == ".html"
-    plots = write_plots(found, out.with_suffix(".plots")) if is_page else []
-    text = _html(found, [(title, path.relative_to(out.parent)) for title, path in plots]) if is_page else _pretty(found)
+    if out.suffix == ".html":
+        plots = write_plots(report, out.with_suffix(".plots"))
+        text = _html(report, [(title, path.relative_to(out.parent)) for title, path in plots])
+    else:
+        plots = []
+        text = json.dumps(report.as_dict(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     with replacing(out) as file:
         file.write(text.encode())
     return [out, *(path for _, path in plots)]
 
 
-def _pretty(found: Quality) -> str:
-    return json.dumps(found.as_dict(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+def headline(report: Quality) -> list[Sentence]:
+    """Return the report in a few sentences."""
+    counts, agreement = report.counts, report.agreement
+    decided = agreement.decided
+    names = ("prompts", "rankings", "annotators")
+    totals = {name: counts[name] for name in names} | {"pairs": counts["judged pairs"], "tied": counts["tied pairs"]}
+    sentences = [say("label_data.quality.counts", **totals)]
+    if report.unknown_order is not None:
+        sentences.append(report.unknown_order)
+    if decided.count:
+        alpha = {"count": agreement.alpha.count, "prompts": agreement.alpha.prompts}
+        ends = {"low": report.ceiling.low, "high": report.ceiling.high}
+        sentences += [
+            say("label_data.quality.alpha", alpha=decimal(agreement.alpha), **alpha),
+            say("label_data.quality.pairwise_agreement", share=decimal(decided), count=decided.count),
+            say("label_data.quality.no_ceiling" if isnan(ends["high"]) else "label_data.quality.human_ceiling", **ends),
+        ]
+    repeats, gold = report.self_consistency[""].decided, report.gold[""]
+    if repeats.count:
+        sentences.append(say("label_data.quality.self_agreement", share=decimal(repeats), count=repeats.count))
+    if gold.count:
+        sentences.append(say("label_data.quality.gold_accuracy", share=decimal(gold), count=gold.count))
+    for reason, count in report.left_out.most_common():
+        sentences.append(say("label_data.quality.left_out", reason=reason, count=count))
+    return sentences
+
+
+def about(annotator: str) -> Cell:
+    """Return who a finding or a row is about: the annotator, or all annotators together if the name is empty."""
+    return annotator or say("label_data.quality.all_annotators")
 
 
 # The tables
 
 
-def tables(found: Quality) -> Iterator[Table]:
+def tables(report: Quality) -> Iterator[Table]:
     """Yield every table of the report that has rows, in the order of the page."""
-    for table in _all_tables(found):
+    for table in _all_tables(report):
         if table.rows:
             yield table
 
 
-def _all_tables(found: Quality) -> Iterator[Table]:
-    all_of = {"": found.agreement}
-    yield _agreements("Agreement", {**all_of, **found.by_annotator})
-    yield _agreements("Agreement of every two annotators", {" / ".join(two): one for two, one in found.by_two.items()})
-    yield _agreements("Agreement by category", found.by_category)
-    yield _agreements("Agreement by policy", found.by_policy)
-    again = {name: one for name, one in found.self_consistency.items() if one.same.count}
-    yield _agreements("Agreement with oneself, asked again", again)
-    right = {name: one for name, one in found.gold.items() if one.count}
-    yield _estimates("Gold comparisons ordered rightly", right)
-    triples = found.transitivity
-    if triples.intransitive.count:
-        cells = _cells(triples.intransitive)
-        yield Table("Triples that fit no order", ("", *VALUE, "by chance"), [("", *cells, f"{triples.by_chance:.3f}")])
+def _all_tables(report: Quality) -> Iterator[Table]:
+    yield _agreements(say("label_data.quality.table_agreement"), {"": report.agreement, **report.by_annotator})
+    by_two = {" / ".join(two): agreement for two, agreement in report.by_two.items()}
+    yield _agreements(say("label_data.quality.table_by_two"), by_two)
+    yield _agreements(say("label_data.quality.table_by_category"), report.by_category)
+    yield _agreements(say("label_data.quality.table_by_policy"), report.by_policy)
+    repeated = {name: own for name, own in report.self_consistency.items() if own.same.count}
+    yield _agreements(say("label_data.quality.table_self_agreement"), repeated)
+    gold = {name: accuracy for name, accuracy in report.gold.items() if accuracy.count}
+    yield _estimates(say("label_data.quality.table_gold"), gold)
+    yield _transitivity(report)
+    yield _reliability(report)
+    yield _biases(say("label_data.quality.table_position"), report.position)
     yield Table(
-        "Reliability: probability of the right side",
-        ("annotator", *VALUE, "ties a true preference", "ties a true tie", "weight"),
+        say("label_data.quality.table_places"),
+        ("", *VALUE),
         [
-            (name, *_cells(one.right), _number(one.tie), _number(one.true_tie), f"{found.weights[name]:.2f}")
-            for name, one in found.reliability.items()
+            (say("label_data.quality.place", place=place, shown=shown), *_cells(mean))
+            for (shown, place), mean in report.places.items()
         ],
     )
-    yield _leanings("The completion shown earlier wins", found.position)
-    yield _estimates(
-        "Mean rank by place (0 best, 1 worst)", {f"place {p} of {k}": one for (k, p), one in found.places.items()}
+    yield _biases(say("label_data.quality.table_length"), report.length)
+    yield _biases(say("label_data.quality.table_markup"), report.markup)
+    effects = (
+        (say("label_data.quality.twice_as_long"), report.pull.length),
+        (say("label_data.quality.twice_the_marks"), report.pull.markup),
+        (say("label_data.quality.shown_earlier"), report.pull.shown_first),
     )
-    yield _leanings("The longer completion wins", found.length)
-    yield _leanings("The completion with more markdown wins", found.markup)
-    pulls = {
-        "twice as long": found.pull.length,
-        "twice the marks": found.pull.markup,
-        "shown earlier": found.pull.shown_first,
-    }
-    yield _estimates(
-        "Log-odds of winning, the others held equal", {name: one for name, one in pulls.items() if one.count}
+    rows = [(name, *_cells(effect)) for name, effect in effects if effect.count]
+    yield Table(say("label_data.quality.table_effects"), ("", *VALUE), rows)
+    timed = {name: speed for name, speed in report.speeds.items() if speed.seconds.count}
+    yield _estimates(say("label_data.quality.table_speed"), {name: speed.seconds for name, speed in timed.items()})
+    yield _estimates(say("label_data.quality.table_too_fast"), {name: speed.too_fast for name, speed in timed.items()})
+    yield _straight_lining(report)
+    outcomes = report.outcomes
+    ties = {name: own.ties for name, own in outcomes.items() if own.ties.count}
+    yield _estimates(say("label_data.quality.table_ties"), ties)
+    yield _estimates(say("label_data.quality.table_no_order"), {name: own.no_order for name, own in outcomes.items()})
+    yield from _leaderboard(report)
+
+
+VALUE = (
+    say("label_data.quality.head_value"),
+    say("label_data.quality.head_interval"),
+    say("label_data.quality.head_count"),
+    say("label_data.quality.head_prompts"),
+)
+"""Headings of the cells of an estimate."""
+
+
+def _number(value: float) -> Cell:
+    return say("label_data.quality.no_data") if isnan(value) else f"{value:.3f}"
+
+
+def _cells(estimate: Estimate) -> tuple[Cell, Cell, Cell, Cell]:
+    if isnan(estimate.low):
+        interval = say("label_data.quality.too_few_prompts")
+    else:
+        interval = say("label_data.quality.interval", low=estimate.low, high=estimate.high)
+    return _number(estimate.value), interval, f"{estimate.count:,}", f"{estimate.prompts:,}"
+
+
+def _estimates(title: Sentence, rows: Mapping[str, Estimate]) -> Table:
+    return Table(title, ("", *VALUE), [(about(name), *_cells(estimate)) for name, estimate in rows.items()])
+
+
+def _agreements(title: Sentence, rows: Mapping[str, Agreement]) -> Table:
+    head = (
+        "",
+        "alpha",
+        say("label_data.quality.head_alpha_ordered"),
+        say("label_data.quality.head_same_answer"),
+        say("label_data.quality.head_agreement"),
+        "tau-b",
+        say("label_data.quality.head_meetings"),
+        say("label_data.quality.head_prompts"),
     )
-    timed = {name: one for name, one in found.speeds.items() if one.seconds.count}
-    yield _estimates("Seconds for 1,000 characters", {name: one.seconds for name, one in timed.items()})
-    yield _estimates("Rankings judged too fast", {name: one.too_fast for name, one in timed.items()})
-    yield Table(
-        "Rankings left as they were shown",
-        ("annotator", *VALUE, "expected", "p", "longest run of a pattern", "p of the run"),
-        [
-            (
-                name,
-                *_cells(one.unchanged),
-                _number(one.expected),
-                f"{one.p:.2g}",
-                str(one.longest_run),
-                f"{one.run_p:.2g}",
-            )
-            for name, one in found.straight_lines.items()
-        ],
-    )
-    yield _estimates("Pairs tied", {name: one.ties for name, one in found.outcomes.items() if one.ties.count})
-    yield _estimates("Rankings without an order", {name: one.no_order for name, one in found.outcomes.items()})
-    board = found.leaderboard
-    yield Table(
-        "Policies",
-        ("policy", *VALUE, "preferred to the average", "share won", "share tied"),
-        [
-            (one.policy, *_cells(one.strength), _number(one.against_average), str(one.wins), str(one.ties))
-            for one in board.standings
-        ],
-    )
-    names = [one.policy for one in board.standings]
-    yield Table(
-        "Wins / ties of the row against the column",
-        ("", *names),
-        [
-            (
-                name,
-                *(
-                    "" if row == at else f"{board.wins[row, at]:,.0f} / {board.ties[row, at]:,.0f}"
-                    for at in range(len(names))
-                ),
-            )
-            for row, name in enumerate(names)
-        ],
-    )
-
-
-VALUE = ("value", "95 % interval", "count", "prompts")
-
-
-def _number(value: float) -> str:
-    return "no data" if value != value else f"{value:.3f}"
-
-
-def _cells(one: Estimate) -> tuple[str, str, str, str]:
-    ends = "too few prompts" if one.low != one.low else f"{one.low:.3f} to {one.high:.3f}"
-    return _number(one.value), ends, f"{one.count:,}", f"{one.prompts:,}"
-
-
-def _estimates(title: str, rows: Mapping[str, Estimate]) -> Table:
-    return Table(title, ("", *VALUE), [(name or EVERYBODY, *_cells(one)) for name, one in rows.items()])
-
-
-def _agreements(title: str, rows: Mapping[str, Agreement]) -> Table:
-    head = ("", "alpha", "alpha, ordered", "same answer", "same side", "tau-b", "meetings", "prompts")
-    cells = [
-        (
-            name or EVERYBODY,
-            *map(str, (one.alpha, one.alpha_ordered, one.same, one.decided, one.tau)),
-            f"{one.same.count:,}",
-            f"{one.same.prompts:,}",
-        )
-        for name, one in rows.items()
-    ]
+    cells = []
+    for name, row in rows.items():
+        numbers = (decimal(estimate) for estimate in (row.alpha, row.alpha_ordered, row.same, row.decided, row.tau))
+        cells.append((about(name), *numbers, f"{row.same.count:,}", f"{row.same.prompts:,}"))
     return Table(title, head, cells)
 
 
-def _leanings(title: str, found: Leanings) -> Table:
-    rows = {"": found.overall, **found.by_annotator} if found.overall.rate.count else {}
+def _biases(title: Sentence, biases: BiasByAnnotator) -> Table:
+    rows = {"": biases.overall, **biases.by_annotator} if biases.overall.rate.count else {}
     return Table(
         title,
-        ("", *VALUE, "p if nothing leans"),
-        [(name or EVERYBODY, *_cells(one.rate), f"{one.p:.2g}") for name, one in rows.items()],
+        ("", *VALUE, say("label_data.quality.head_p_no_bias")),
+        [(about(name), *_cells(bias.rate), f"{bias.p:.2g}") for name, bias in rows.items()],
     )
+
+
+def _transitivity(report: Quality) -> Table:
+    triples = report.transitivity
+    head = ("", *VALUE, say("label_data.quality.head_by_chance"))
+    row = ("", *_cells(triples.intransitive), f"{triples.by_chance:.3f}")
+    return Table(say("label_data.quality.table_intransitive"), head, [row] if triples.intransitive.count else [])
+
+
+def _reliability(report: Quality) -> Table:
+    head = (
+        say("label_data.quality.head_annotator"),
+        *VALUE,
+        say("label_data.quality.head_tie"),
+        say("label_data.quality.head_true_tie"),
+        say("label_data.quality.head_weight"),
+    )
+    rows = []
+    for name, own in report.reliability.items():
+        rows.append((name, *_cells(own.right), _number(own.tie), _number(own.true_tie), f"{report.weights[name]:.2f}"))
+    return Table(say("label_data.quality.table_reliability"), head, rows)
+
+
+def _straight_lining(report: Quality) -> Table:
+    head = (
+        say("label_data.quality.head_annotator"),
+        *VALUE,
+        say("label_data.quality.head_expected"),
+        "p",
+        say("label_data.quality.head_longest_run"),
+        say("label_data.quality.head_run_p"),
+    )
+    rows = []
+    for name, own in report.straight_lines.items():
+        tests = f"{own.p:.2g}", str(own.longest_run), f"{own.run_p:.2g}"
+        rows.append((name, *_cells(own.unchanged), _number(own.expected), *tests))
+    return Table(say("label_data.quality.table_unchanged"), head, rows)
+
+
+def _leaderboard(report: Quality) -> Iterator[Table]:
+    board = report.leaderboard
+    names = [standing.policy for standing in board.standings]
+    head = (
+        say("label_data.quality.head_policy"),
+        *VALUE,
+        say("label_data.quality.head_against_average"),
+        say("label_data.quality.head_won"),
+        say("label_data.quality.head_tied"),
+    )
+    rows: list[tuple[Cell, ...]] = [
+        (row.policy, *_cells(row.strength), _number(row.against_average), decimal(row.wins), decimal(row.ties))
+        for row in board.standings
+    ]
+    yield Table(say("label_data.quality.table_policies"), head, rows)
+    matrix: list[tuple[Cell, ...]] = []
+    for row, name in enumerate(names):
+        cells = [f"{board.wins[row, column]:,.0f} / {board.ties[row, column]:,.0f}" for column in range(len(names))]
+        cells[row] = ""
+        matrix.append((name, *cells))
+    yield Table(say("label_data.quality.table_wins"), ("", *names), matrix)
 
 
 # The page
@@ -192,51 +259,32 @@ img { max-width: 100% }
 """
 
 
-def headline(found: Quality) -> list[str]:
-    """Return the report in a few sentences."""
-    counts, decided = found.counts, found.agreement.decided
-    said = [
-        f"{counts['rankings']:,} rankings of {counts['prompts']:,} prompts by {counts['annotators']:,} annotators: "
-        f"{counts['judged pairs']:,} judged pairs, {counts['tied pairs']:,} of them tied."
-    ]
-    said += [found.unknown_order] if found.unknown_order else []
-    if decided.count:
-        said += [
-            f"Krippendorff's alpha of the judged pairs is {found.agreement.alpha}, from "
-            f"{found.agreement.alpha.count:,} meetings of two annotators on {found.agreement.alpha.prompts:,} prompts.",
-            f"Where two both prefer a side it is the same one in {decided} of {decided.count:,} meetings. The accuracy "
-            f"of the best possible model, against one of them, lies within {found.ceiling}.",
-        ]
-    again, right = found.self_consistency[""].decided, found.gold[""]
-    if again.count:
-        said.append(f"Asked again, annotators prefer the same side in {again} of {again.count:,} comparisons.")
-    if right.count:
-        said.append(f"Of {right.count:,} gold comparisons annotators order {right} rightly.")
-    said += [f"Left out, {times:,} x: {reason}." for reason, times in found.left_out.most_common()]
-    return said
+def _text(cell: Cell) -> str:
+    """Return the cell in English, escaped for HTML."""
+    return escape(str(cell))
 
 
-def _html(found: Quality, plots: list[tuple[str, Path]]) -> str:
-    parts = ["<!doctype html>", '<html lang="en">', '<meta charset="utf-8">', "<title>How much to believe</title>"]
-    parts += [f"<style>{CSS}</style>", "<h1>How much to believe</h1>"]
-    parts += [f"<p>{escape(sentence)}</p>" for sentence in headline(found)]
-    parts += ["<h2>What to do</h2>", "<ul>" if found.findings else "<p>Nothing stands out.</p>"]
-    parts += [
-        f"<li><b>{escape(one.about or EVERYBODY)}</b>: {escape(one.what)} <i>{escape(one.todo)}</i></li>"
-        for one in found.findings
-    ]
-    parts += ["</ul>"] if found.findings else []
-    parts += [
-        f"<figure><figcaption>{escape(title)}</figcaption>"
-        f'<img src="{escape(path.as_posix())}" alt="{escape(title)}"></figure>'
-        for title, path in plots
-    ]
-    parts += ["<h2>Tables</h2>", "<p>Every interval is 95 % and resamples prompts.</p>"]
-    for table in tables(found):
-        head = "".join(f"<th>{escape(cell)}</th>" for cell in table.head)
-        rows = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in table.rows)
+def _html(report: Quality, plots: list[tuple[Sentence, Path]]) -> str:
+    title = _text(say("label_data.quality.title"))
+    parts = ["<!doctype html>", '<html lang="en">', '<meta charset="utf-8">', f"<title>{title}</title>"]
+    parts += [f"<style>{CSS}</style>", f"<h1>{title}</h1>"]
+    parts += [f"<p>{_text(sentence)}</p>" for sentence in headline(report)]
+    parts.append(f"<h2>{_text(say('label_data.quality.recommendations'))}</h2>")
+    parts.append("<ul>" if report.findings else f"<p>{_text(say('label_data.quality.no_findings'))}</p>")
+    for finding in report.findings:
+        sentences = f"{_text(finding.what)} <i>{_text(finding.todo)}</i>"
+        parts.append(f"<li><b>{_text(about(finding.about))}</b>: {sentences}</li>")
+    parts += ["</ul>"] if report.findings else []
+    for caption, path in plots:
+        image = f'<img src="{escape(path.as_posix())}" alt="{_text(caption)}">'
+        parts.append(f"<figure><figcaption>{_text(caption)}</figcaption>{image}</figure>")
+    parts.append(f"<h2>{_text(say('label_data.quality.tables'))}</h2>")
+    parts.append(f"<p>{_text(say('label_data.quality.intervals'))}</p>")
+    for table in tables(report):
+        head = "".join(f"<th>{_text(cell)}</th>" for cell in table.head)
+        rows = "".join("<tr>" + "".join(f"<td>{_text(cell)}</td>" for cell in row) + "</tr>" for row in table.rows)
         parts.append(
-            f'<details><summary>{escape(table.title)}</summary><div class="wide"><table><thead><tr>{head}</tr></thead>'
+            f'<details><summary>{_text(table.title)}</summary><div class="wide"><table><thead><tr>{head}</tr></thead>'
             f"<tbody>{rows}</tbody></table></div></details>"
         )
     return "\n".join([*parts, "</html>"]) + "\n"

@@ -1,4 +1,4 @@
-"""How much to believe what people said: every measure of a store's rankings in one report."""
+"""The quality report: every measure of a store's rankings, and the findings that call for action."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -22,36 +22,40 @@ from label_data.quality.agreement import (
     meetings,
 )
 from label_data.quality.bias import (
-    Leanings,
-    Pull,
-    length_leanings,
-    markup_leanings,
-    place_ranks,
-    position_leanings,
-    pull,
+    BiasByAnnotator,
+    FeatureEffects,
+    feature_effects,
+    length_bias,
+    markup_bias,
+    mean_rank_by_place,
+    position_bias,
 )
-from label_data.quality.consistency import Transitivity, gathering_tests, gold_accuracy, self_consistency, transitivity
-from label_data.quality.effort import Outcomes, Speed, StraightLine, outcomes, speeds, straight_lines
+from label_data.quality.consistency import Transitivity, collect_tests, gold_accuracy, self_agreement, transitivity
+from label_data.quality.effort import Outcomes, Speed, StraightLining, outcomes, speeds, straight_lining
 from label_data.quality.findings import Finding
 from label_data.quality.judgements import Judgements, judgements
 from label_data.quality.leaderboard import Leaderboard, leaderboard
 from label_data.quality.reliability import Reliability, annotator_weights, dawid_skene
 from label_data.records import Group, Ranking
+from label_data.sentences import Sentence, say
 
 FORMAT = 1
-"""Raised when the JSON changes so that old readers would misread it."""
+"""Increased when the JSON changes in a way that old readers would misread."""
 
 
 @dataclass(frozen=True, slots=True)
 class Quality:
-    """The report. Under "" stands what is said of all annotators together."""
+    """The report. In mappings by annotator, "" stands for all annotators together.
+
+    The names of the fields, here and in the records below, are the keys of the JSON report.
+    """
 
     counts: Mapping[str, int]
-    left_out: Counter[str]
+    left_out: Counter[Sentence]
     findings: tuple[Finding, ...]
     agreement: Agreement
     ceiling: Ceiling
-    """Between what the accuracy of the best model lies, against these annotators."""
+    """Bounds on the accuracy of the best possible model against one of these annotators."""
     by_annotator: Mapping[str, Agreement]
     by_two: Mapping[tuple[str, str], Agreement]
     by_category: Mapping[str, Agreement]
@@ -61,42 +65,37 @@ class Quality:
     transitivity: Transitivity
     reliability: Mapping[str, Reliability]
     weights: Mapping[str, float]
-    position: Leanings
+    position: BiasByAnnotator
     places: Mapping[tuple[int, int], Estimate]
-    length: Leanings
-    markup: Leanings
-    pull: Pull
+    length: BiasByAnnotator
+    markup: BiasByAnnotator
+    pull: FeatureEffects
     speeds: Mapping[str, Speed]
-    straight_lines: Mapping[str, StraightLine]
+    straight_lines: Mapping[str, StraightLining]
     outcomes: Mapping[str, Outcomes]
     leaderboard: Leaderboard
 
     @property
-    def unknown_order(self) -> str:
-        """Of how many rankings nobody knows in which order the completions were seen; empty if it is known of all."""
+    def unknown_order(self) -> Sentence | None:
+        """How many rankings have an unknown display order, and what that means; None if it is known for all."""
         unknown, rankings = self.counts["rankings of no known order shown"], self.counts["rankings"]
-        return (
-            f"In which order the completions were seen is not known of {unknown:,} of {rankings:,} rankings; they have "
-            "no part in what is said of places and of rankings left as shown."
-            if unknown
-            else ""
-        )
+        return say("label_data.quality.unknown_order", unknown=unknown, rankings=rankings) if unknown else None
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the report as JSON values; what has no data is null."""
+        """Return the report as JSON values, sentences in English; a measure without data is null."""
         return {"format": FORMAT, **_json(self)}
 
 
 def quality(groups: Iterable[Group], seed: int = 0) -> Quality:
-    """Return the report on the rankings of these groups, hidden repeats and gold answers among them included.
+    """Return the report on the rankings of these groups, hidden repeats and gold rankings included.
 
     Args:
-        groups: read once, texts not kept.
+        groups: read once; texts are not kept.
         seed: decides the resamples of every interval.
     """
     repeats: list[tuple[Ranking, Ranking]] = []
     gold: list[tuple[Ranking, Ranking]] = []
-    return quality_of(judgements(gathering_tests(groups, repeats, gold)), repeats, gold, seed)
+    return quality_of(judgements(collect_tests(groups, repeats, gold)), repeats, gold, seed)
 
 
 def quality_of(
@@ -105,63 +104,61 @@ def quality_of(
     gold: Iterable[tuple[Ranking, Ranking]] = (),
     seed: int = 0,
 ) -> Quality:
-    """As `quality`, of tables and of tests of annotators (`consistency.gathering_tests`) found already."""
+    """As `quality`, from tables and from the tests of annotators that `consistency.collect_tests` collected."""
     met = meetings(judged)
     overall, by_annotator = agreement(met, seed), agreement_by_annotator(met, seed)
     annotators = dawid_skene(judged, seed=seed).annotators
-    position, length, markup = (
-        leanings(judged, seed) for leanings in (position_leanings, length_leanings, markup_leanings)
-    )
-    pace, lines, ends = speeds(judged, seed), straight_lines(judged, seed), outcomes(judged, seed)
-    again, right = self_consistency(repeats, seed), gold_accuracy(gold, seed)
+    position, length, markup = (bias(judged, seed) for bias in (position_bias, length_bias, markup_bias))
+    pace, lines, shares = speeds(judged, seed), straight_lining(judged, seed), outcomes(judged, seed)
+    own_agreement, accuracy = self_agreement(repeats, seed), gold_accuracy(gold, seed)
     triples = transitivity(judged, seed)
-    found = (
-        *findings.about_agreement(overall, by_annotator),
-        *findings.about_reliability(annotators),
-        *findings.about_consistency(again, right, triples),
-        *findings.about_place(position),
-        *findings.about_effort(pace, lines),
-        *findings.about_outcomes(ends),
-        *findings.about_feature(length, "longer"),
-        *findings.about_feature(markup, "more marked-up"),
-    )
     board = leaderboard(judged, seed)
     return Quality(
         counts=_counts(judged, len(met)),
         left_out=judged.left_out + board.left_out,
-        findings=found,
+        findings=(
+            *findings.agreement_findings(overall, by_annotator),
+            *findings.reliability_findings(annotators),
+            *findings.consistency_findings(own_agreement, accuracy, triples),
+            *findings.position_findings(position),
+            *findings.effort_findings(pace, lines),
+            *findings.outcome_findings(shares),
+            *findings.feature_findings(length, say("label_data.quality.longer")),
+            *findings.feature_findings(markup, say("label_data.quality.more_markdown")),
+        ),
         agreement=overall,
         ceiling=human_ceiling(overall.decided.value),
         by_annotator=by_annotator,
         by_two=agreement_by_two(met, seed),
         by_category=agreement_by_category(met, seed),
         by_policy=agreement_by_policy(met, judged, seed),
-        self_consistency=again,
-        gold=right,
+        self_consistency=own_agreement,
+        gold=accuracy,
         transitivity=triples,
         reliability=annotators,
         weights=annotator_weights(annotators),
         position=position,
-        places=place_ranks(judged, seed),
+        places=mean_rank_by_place(judged, seed),
         length=length,
         markup=markup,
-        pull=pull(judged),
+        pull=feature_effects(judged),
         speeds=pace,
         straight_lines=lines,
-        outcomes=ends,
+        outcomes=shares,
         leaderboard=board,
     )
 
 
 def _counts(judged: Judgements, met: int) -> dict[str, int]:
-    said = judged.pairs["judgement"]
+    """Return the counts of the report; their names are keys of the JSON report."""
+    judgement = judged.pairs["judgement"]
     return {
         "prompts": int(judged.rankings["prompt"].nunique()),
         "rankings": len(judged.rankings),
         "rankings of no known order shown": int((~judged.rankings["order_is_known"]).sum()),
         "annotators": int(judged.rankings["annotator"].nunique()),
-        "judged pairs": len(said),
-        "tied pairs": int((said == 0).sum()),
+        "judged pairs": len(judgement),
+        "tied pairs": int((judgement == 0).sum()),
         "meetings of two annotators on a pair": met,
     }
 
@@ -169,14 +166,16 @@ def _counts(judged: Judgements, met: int) -> dict[str, int]:
 def _json(value: Any) -> Any:
     if isinstance(value, Estimate):
         return value.as_dict()
+    if isinstance(value, Sentence):
+        return str(value)
     if is_dataclass(value):
         return {field.name: _json(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, Mapping):
-        return {_key(key): _json(one) for key, one in value.items()}
+        return {_key(key): _json(inner) for key, inner in value.items()}
     if isinstance(value, np.ndarray):
         return value.tolist()
     if isinstance(value, tuple | list):
-        return [_json(one) for one in value]
+        return [_json(inner) for inner in value]
     return None if isinstance(value, float) and not isfinite(value) else value
 
 

@@ -246,7 +246,7 @@ def _weak(measured: Quality) -> str:
     lines += [f"- {measured.unknown_order}"] if measured.unknown_order else []
     for one in measured.findings:
         who = f"annotator {pseudonym(one.about)}" if one.about else "all together"
-        lines.append(f"- {who}: {plain(one.what, None)} {plain(one.todo, None)}")
+        lines.append(f"- {who}: {plain(str(one.what), None)} {plain(str(one.todo), None)}")
     return "\n".join(["Known biases, and what stands out:", "", *lines])
 
 

@@ -19,7 +19,7 @@ from label_data.comparisons import is_held_out
 from label_data.database import schema
 from label_data.database.engine import Store, reading, writing
 from label_data.errors import InputError
-from label_data.quality.consistency import gathering_tests
+from label_data.quality.consistency import collect_tests
 from label_data.quality.judgements import judgements
 from label_data.quality.reliability import annotator_weights, dawid_skene
 from label_data.quality.report import quality_of
@@ -90,7 +90,7 @@ def make_version(
 
         repeats: list[tuple[Ranking, Ranking]] = []
         gold: list[tuple[Ranking, Ranking]] = []
-        judged = judgements(gathering_tests(kept(), repeats, gold))
+        judged = judgements(collect_tests(kept(), repeats, gold))
         selection.check_seen()
         split = _split(connection, recipe, prompts)
         voices = None

@@ -42,7 +42,7 @@ def suspects(
         with stoppable(None), progress_bar() as show:
             found = find_suspects(opened, of_project, share, backbone, seed, show)
         for one in found.suspects:
-            probability, said = exp(-one.disagreement), f"{one.contradicted} of {one.comparisons} comparisons"
+            probability, said = exp(-one.log_loss), f"{one.opposed} of {one.comparisons} comparisons"
             typer.echo(
                 f"{one.submission}  prompt {one.prompt_id}, {one.annotator}: contradicts {said} ({probability:.0%})"
             )

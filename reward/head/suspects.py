@@ -10,7 +10,7 @@ from sklearn.model_selection import GroupKFold
 
 from label_data.database.engine import Store
 from label_data.errors import InputError
-from label_data.quality.suspects import SHARE, Suspect, suspects, to_relabel
+from label_data.quality.suspects import SHARE, Suspect, rank_suspects, to_relabel
 from label_data.records import Group
 from label_data.sentences import say
 from label_data.settings import PACKAGED_MODEL
@@ -39,7 +39,7 @@ class SuspectReport:
 
     def as_dict(self) -> dict[str, Any]:  # Any: values of JSON
         """Return the report as JSON values."""
-        return asdict(self) | {"suspects": [asdict(suspect) for suspect in self.suspects]}
+        return asdict(self) | {"suspects": [suspect.as_dict() for suspect in self.suspects]}
 
 
 def find_suspects(
@@ -70,7 +70,7 @@ def find_suspects(
     on_progress(0, 0, say("reward.head.fitting_folds", count=FOLDS))
     rewards, accuracy = cross_validated_rewards(data.groups, features, seed)
     rankings = [ranking for group in data.groups for ranking in group.rankings if not ranking.tests_annotator]
-    listed = suspects(rankings, rewards)
+    listed = rank_suspects(rankings, rewards)
     return SuspectReport(len(listed), len(data.comparisons), accuracy, tuple(to_relabel(listed, share)))
 
 

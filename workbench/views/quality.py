@@ -13,13 +13,14 @@ import streamlit as st
 
 from label_data.intervals import Estimate
 from label_data.quality.agreement import Ceiling
-from label_data.quality.bias import Leanings
+from label_data.quality.bias import BiasByAnnotator
 from label_data.quality.leaderboard import Leaderboard
-from label_data.quality.page import EVERYBODY, tables
+from label_data.quality.page import Cell, about, tables
 from label_data.quality.report import Quality
+from label_data.sentences import Sentence, say
 from workbench.rendering import literal
 from workbench.views.export import show_left_out
-from workbench.web.session import localised, words
+from workbench.web.session import language, localised, words
 from workbench.wording import filled
 
 MOST_ROWS = 40
@@ -43,12 +44,12 @@ def show_quality(report: Quality, names: Names, model: Estimate | None = None) -
     """
     says = words("quality")
     show_key_figures(report)
-    st.subheader(says["recommendations"])
+    st.subheader(_text(say("label_data.quality.recommendations")))
     if not report.findings:
-        st.success(says["no_findings"])
+        st.success(_text(say("label_data.quality.no_findings")))
     for finding in report.findings:
-        about = literal(names.get(finding.about, finding.about)) if finding.about else says["everybody"]
-        st.markdown(f"- **{about}**: {localised(finding.what)} **{localised(finding.todo)}**")
+        who = literal(_named(about(finding.about), names))
+        st.markdown(f"- **{who}**: {localised(finding.what)} **{localised(finding.todo)}**")
     plots = annotator_plots(report, names)
     if model is not None:
         plots.insert(0, (says["plot_titles"]["model"], model_plot(report.ceiling, model)))
@@ -78,8 +79,8 @@ def show_key_figures(report: Quality) -> None:
     fourth.metric(says["ceiling"], ceiling_text, border=True, help=says["ceiling_help"])
     numbers = {name: f"{counts[key]:,}" for name, key in COUNTS.items()}
     st.caption(filled(says["counts"], **numbers))
-    if unseen := counts["rankings of no known order shown"]:
-        st.caption(filled(says["unseen_order"], unseen=f"{unseen:,}", rankings=f"{counts['rankings']:,}"))
+    if report.unknown_order is not None:
+        st.caption(localised(report.unknown_order))
     if decided.count:
         intervals = {"same": interval(decided, "%"), "alpha": interval(alpha), "count": f"{decided.count:,}"}
         st.caption(filled(says["intervals"], **intervals, prompts=f"{decided.prompts:,}"))
@@ -112,7 +113,7 @@ def _unknown() -> str:
 def interval(estimate: Estimate, unit: str = "") -> str:
     """Return the ends of an interval, or that there are too few prompts for an interval."""
     if math.isnan(estimate.low):
-        return str(words("quality")["cells"]["too few prompts"])
+        return _text(say("label_data.quality.too_few_prompts"))
     low, high = (f"{end:.0%}" if unit else f"{end:.2f}" for end in (estimate.low, estimate.high))
     return filled(words("quality")["to"], low=low, high=high)
 
@@ -127,22 +128,24 @@ def annotator_plots(report: Quality, names: Names) -> list[tuple[str, alt.Chart 
     def people(rows: Mapping[str, Estimate]) -> dict[str, Estimate]:
         return {names.get(name, name): estimate for name, estimate in rows.items() if name}
 
-    def rates(leanings: Leanings) -> dict[str, Estimate]:
-        return people({name: row.rate for name, row in leanings.by_annotator.items()})
+    def rates(biases: BiasByAnnotator) -> dict[str, Estimate]:
+        return people({name: row.rate for name, row in biases.by_annotator.items()})
 
     agreement = people({name: row.alpha for name, row in report.by_annotator.items()})
     self_agreement = people({name: row.decided for name, row in report.self_consistency.items()})
     reliability = {name: row.right for name, row in report.reliability.items()}
     pace = people({name: row.seconds for name, row in report.speeds.items()})
     usual = report.speeds[""].seconds.value if "" in report.speeds else math.nan
+    alpha, preferred = _text(say("label_data.quality.axis_alpha")), _text(say("label_data.quality.axis_share"))
+    seconds = _text(say("label_data.quality.axis_seconds"))
     return [
-        (titles["agreement"], forest(agreement, axes["alpha"], report.agreement.alpha.value)),
+        (_text(say("label_data.quality.plot_agreement")), forest(agreement, alpha, report.agreement.alpha.value)),
         (titles["reliability"], forest(people(reliability), axes["right"], 0.5, SHARE)),
-        (titles["position"], forest(rates(report.position), axes["share"], 0.5, SHARE)),
-        (titles["places"], positions_plot(report.places)),
-        (titles["length"], forest(rates(report.length), axes["share"], 0.5, SHARE)),
-        (titles["markup"], forest(rates(report.markup), axes["share"], 0.5, SHARE)),
-        (titles["speed"], forest(pace, axes["seconds"], usual, alt.Scale(type="log"))),
+        (_text(say("label_data.quality.plot_position")), forest(rates(report.position), preferred, 0.5, SHARE)),
+        (_text(say("label_data.quality.plot_places")), positions_plot(report.places)),
+        (_text(say("label_data.quality.plot_length")), forest(rates(report.length), preferred, 0.5, SHARE)),
+        (titles["markup"], forest(rates(report.markup), preferred, 0.5, SHARE)),
+        (_text(say("label_data.quality.plot_speed")), forest(pace, seconds, usual, alt.Scale(type="log"))),
         (titles["again"], forest(self_agreement, axes["same"], 0.5, SHARE)),
         (titles["gold"], forest(people(report.gold), axes["right"], 0.5, SHARE)),
     ]
@@ -254,11 +257,11 @@ def positions_plot(ranks: Mapping[tuple[int, int], Estimate]) -> alt.LayerChart 
     if frame.empty:
         return None
     base = alt.Chart(frame, height=ROW * 6 + AXIS).encode(
-        x=alt.X("position:O", title=says["axes"]["position"], axis=alt.Axis(labelAngle=0)),
+        x=alt.X("position:O", title=_text(say("label_data.quality.axis_place")), axis=alt.Axis(labelAngle=0)),
         color=alt.Color("shown:N", title=says["axes"]["shown"]),
     )
     spans = base.mark_rule(size=3, opacity=0.4, aria=False).encode(
-        y=alt.Y("low:Q", title=says["axes"]["rank"], scale=SHARE), y2="high:Q"
+        y=alt.Y("low:Q", title=_text(say("label_data.quality.axis_rank")), scale=SHARE), y2="high:Q"
     )
     tooltip = ["position", "shown", alt.Tooltip("value:Q", format=".3f"), "count"]
     points = base.mark_line(point=True).encode(y="value:Q", tooltip=tooltip)
@@ -281,7 +284,7 @@ def show_leaderboard(board: Leaderboard) -> None:
     with strengths:
         st.markdown(says["strengths"])
         strengths_by_policy = {standing.policy: standing.strength for standing in board.standings}
-        plot = forest(strengths_by_policy, says["axes"]["strength"], 0.0)
+        plot = forest(strengths_by_policy, _text(say("label_data.quality.axis_strength")), 0.0)
         if plot is not None:
             st.altair_chart(plot, width="stretch")
     with matrix:
@@ -339,20 +342,23 @@ def win_matrix(board: Leaderboard) -> alt.LayerChart:
 
 def show_tables(report: Quality, names: Names) -> None:
     """Show every table of the report, collapsed: each number with its interval and its count."""
-    says = words("quality")
-    cells = says["cells"]
     for table in tables(report):
-        with st.expander(says["table_titles"][table.title]):
-            head = [says["heads"].get(name, name) or " " for name in table.head]
-            rows = [[_named(row[0], names, cells), *(cells.get(cell, cell) for cell in row[1:])] for row in table.rows]
+        with st.expander(_text(table.title)):
+            head = [_text(cell) or " " for cell in table.head]
+            rows = [[_named(row[0], names), *map(_text, row[1:])] for row in table.rows]
             frame = pd.DataFrame(rows, columns=pd.Index(_distinct(head)))
             st.dataframe(frame, hide_index=True, width="stretch")
 
 
-def _named(cell: str, names: Names, cells: Mapping[str, str]) -> str:
-    """Return the first cell of a row for readers: an annotator's name, two names, or words of the report."""
-    if cell == EVERYBODY or cell in cells:
-        return cells[cell]
+def _text(cell: Cell) -> str:
+    """Return the cell in the language of the page."""
+    return cell.render(language()) if isinstance(cell, Sentence) else cell
+
+
+def _named(cell: Cell, names: Names) -> str:
+    """Return a cell that names annotators, with the names to show instead of their ids."""
+    if isinstance(cell, Sentence):
+        return _text(cell)
     return " / ".join(names.get(part, part) for part in cell.split(" / "))
 
 

@@ -8,7 +8,7 @@ from label_data.assignment.relabelling import relabelling_progress, request_rela
 from label_data.database.engine import reading
 from label_data.errors import InputError
 from label_data.oversight.browsing import annotator_names, history
-from label_data.quality.suspects import Suspect
+from label_data.quality.suspects import Suspect, suspect_from
 from label_data.store.jobs import DONE
 from label_data.store.stored_groups import groups_in
 from workbench.jobs.scheduling import request_job
@@ -39,7 +39,7 @@ def show_suspects(project: str) -> None:
         st.rerun()
     if job is None or job.state != DONE:
         return
-    suspects = [Suspect(**row) for row in job.result["suspects"]]
+    suspects = [suspect_from(row) for row in job.result["suspects"]]
     accuracy = f"{job.result['accuracy']:.1%}"
     counts = {name: f"{job.result[name]:,}" for name in ("rankings", "comparisons")}
     st.write(filled(says["found"], suspects=f"{len(suspects):,}", accuracy=accuracy, **counts))
@@ -88,8 +88,8 @@ def _rows(suspects: list[Suspect]) -> list[dict[str, str]]:
             {
                 columns["prompt"]: visible(text[:EXCERPT]),
                 columns["annotator"]: visible(names.get(suspect.annotator, suspect.annotator)),
-                columns["contradicted"]: f"{suspect.contradicted} / {suspect.comparisons}",
-                columns["probability"]: f"{exp(-suspect.disagreement):.0%}",
+                columns["contradicted"]: f"{suspect.opposed} / {suspect.comparisons}",
+                columns["probability"]: f"{exp(-suspect.log_loss):.0%}",
             }
         )
     return rows

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from label_data.quality.bias import length_leanings, markup_leanings, place_ranks, position_leanings, pull
+from label_data.quality.bias import feature_effects, length_bias, markup_bias, mean_rank_by_place, position_bias
 from label_data.quality.judgements import judgements
 from label_data.records import Completion, Group, Ranking, user_prompt
 from planted_people import careful, coin, judged, longwinded, planted, upwards
@@ -14,7 +14,7 @@ from planted_people import careful, coin, judged, longwinded, planted, upwards
 
 def test_the_first_shown_wins_as_often_as_it_is_counted_by_hand():
     """Shown a, b: a wins two, b wins one, the tie says nothing."""
-    found = position_leanings(
+    found = position_bias(
         judgements([judged(f"q{n}", {"ana": said}) for n, said in enumerate(["a>b", "a>b", "b>a", "a=b"])])
     )
     assert found.overall.rate.value == pytest.approx(2 / 3) and found.overall.rate.count == 3
@@ -23,13 +23,13 @@ def test_the_first_shown_wins_as_often_as_it_is_counted_by_hand():
 def test_of_more_than_two_every_pair_counts_and_each_place_has_its_mean_rank():
     """Shown c, a, b and ranked a > b > c: the earlier wins only once. a never loses, b to one of two, c twice."""
     found = judgements([judged("q", {"ana": "a>b>c"}, shown="cab")])
-    assert position_leanings(found).overall.rate.value == pytest.approx(1 / 3)
-    assert {place: one.value for place, one in place_ranks(found).items()} == {(3, 1): 1, (3, 2): 0, (3, 3): 0.5}
+    assert position_bias(found).overall.rate.value == pytest.approx(1 / 3)
+    assert {place: one.value for place, one in mean_rank_by_place(found).items()} == {(3, 1): 1, (3, 2): 0, (3, 3): 0.5}
 
 
 def test_a_planted_leaning_to_the_top_is_found_in_the_annotator_who_has_it_alone():
     people = {"ana": careful(), "ben": careful(), "cem": upwards(1.0)}
-    found = position_leanings(judgements(planted(people, prompts=150, completions=3)))
+    found = position_bias(judgements(planted(people, prompts=150, completions=3)))
     assert found.by_annotator["cem"].rate.low > 0.6 and found.by_annotator["cem"].p < 1e-6
     assert all(found.by_annotator[name].p > 0.01 for name in ("ana", "ben"))
     assert found.by_annotator["cem"].unlike_others < 1e-4
@@ -40,7 +40,7 @@ def test_without_any_leaning_one_annotator_in_twenty_seems_to_have_one():
     found = [
         one.p < 0.05
         for seed in range(17)
-        for one in position_leanings(
+        for one in position_bias(
             judgements(planted({"ana": coin(), "ben": coin(), "cem": coin()}, prompts=40, seed=seed))
         ).by_annotator.values()
     ]
@@ -48,23 +48,23 @@ def test_without_any_leaning_one_annotator_in_twenty_seems_to_have_one():
 
 
 def test_trap_18_places_without_bias_have_a_half_within_their_intervals():
-    found = place_ranks(judgements(planted({"ana": careful(), "ben": careful()}, prompts=200, completions=4)))
+    found = mean_rank_by_place(judgements(planted({"ana": careful(), "ben": careful()}, prompts=200, completions=4)))
     assert [place for _, place in found] == [1, 2, 3, 4]
     assert sum(one.low <= 0.5 <= one.high for one in found.values()) >= 3
 
 
 def test_a_planted_liking_for_length_is_found_and_place_is_not_blamed_for_it():
     found = judgements(planted({"ana": longwinded(1.0), "ben": longwinded(1.0)}, prompts=200))
-    assert length_leanings(found).overall.rate.low > 0.6
-    assert pull(found).length.low > 0.5
-    assert pull(found).shown_first.low < 0 < pull(found).shown_first.high
+    assert length_bias(found).overall.rate.low > 0.6
+    assert feature_effects(found).length.low > 0.5
+    assert feature_effects(found).shown_first.low < 0 < feature_effects(found).shown_first.high
 
 
 def test_length_does_not_matter_to_who_judges_quality():
     """Twenty stores: their 95 % intervals hold 0 in about nineteen."""
     found = [judgements(planted({"ana": careful()}, prompts=60, seed=seed)) for seed in range(20)]
-    assert sum(pull(one).length.low < 0 < pull(one).length.high for one in found) >= 17
-    assert sum(length_leanings(one).overall.p < 0.05 for one in found) <= 3
+    assert sum(feature_effects(one).length.low < 0 < feature_effects(one).length.high for one in found) >= 17
+    assert sum(length_bias(one).overall.p < 0.05 for one in found) <= 3
 
 
 def marked(number, winner_marked, shown_first=False, question="q"):
@@ -79,13 +79,13 @@ def marked(number, winner_marked, shown_first=False, question="q"):
 def test_markdown_is_counted_where_the_two_differ_in_it():
     """Six of eight bold ones win; of equal length, so no length leaning at all."""
     found = judgements([marked(number, number < 6) for number in range(8)])
-    assert markup_leanings(found).overall.rate.value == 0.75
-    assert length_leanings(found).overall.rate.count == 0 and math.isnan(pull(found).length.value)
+    assert markup_bias(found).overall.rate.value == 0.75
+    assert length_bias(found).overall.rate.count == 0 and math.isnan(feature_effects(found).length.value)
 
 
 def test_the_pull_of_markdown_is_the_log_odds_worked_out_by_hand():
     """One mark against none is one doubling of marks plus one; shown second half the time, three of four win: log 3."""
-    found = pull(judgements([marked(number, number % 4 != 0, number // 4 % 2) for number in range(16)]))
+    found = feature_effects(judgements([marked(number, number % 4 != 0, number // 4 % 2) for number in range(16)]))
     assert found.markup.value == pytest.approx(math.log(3)) and found.markup.count == 16
     assert found.shown_first.value == pytest.approx(0, abs=1e-9)
 
@@ -95,19 +95,19 @@ def test_a_prompt_that_is_there_twice_makes_no_pull_surer():
     once, again = (
         [marked(number, number % 4 != 0, number // 4 % 2, question) for number in range(16)] for question in "qQ"
     )
-    single, double = (pull(judgements(groups)).markup for groups in (once, [*once, *again]))
+    single, double = (feature_effects(judgements(groups)).markup for groups in (once, [*once, *again]))
     assert (double.value, double.low, double.high) == pytest.approx((single.value, single.low, single.high))
     assert single.high - single.low > 1
 
 
 def test_a_feature_that_decides_everything_has_no_number_rather_than_a_huge_one():
-    assert math.isnan(pull(judgements([marked(number, True) for number in range(8)])).markup.value)
+    assert math.isnan(feature_effects(judgements([marked(number, True) for number in range(8)])).markup.value)
 
 
 def test_nothing_judged_leans_nowhere():
     found = judgements([])
-    assert math.isnan(position_leanings(found).overall.rate.value) and place_ranks(found) == {}
-    assert math.isnan(pull(found).length.value)
+    assert math.isnan(position_bias(found).overall.rate.value) and mean_rank_by_place(found) == {}
+    assert math.isnan(feature_effects(found).length.value)
 
 
 def imported(group, tells):
@@ -121,13 +121,15 @@ def test_of_rankings_whose_order_on_the_screen_nobody_knows_no_place_wins():
     """Twenty imported pairs in order of id: no number for places, while length is measured as ever."""
     groups = [imported(longer_wins(number), tells=False) for number in range(20)]
     found = judgements(groups)
-    assert math.isnan(position_leanings(found).overall.rate.value) and position_leanings(found).by_annotator == {}
-    assert place_ranks(found) == {} and math.isnan(pull(found).shown_first.value)
-    assert length_leanings(found).overall.rate.value == 0.5 and length_leanings(found).overall.rate.count == 20
+    assert math.isnan(position_bias(found).overall.rate.value) and position_bias(found).by_annotator == {}
+    assert mean_rank_by_place(found) == {} and math.isnan(feature_effects(found).shown_first.value)
+    assert length_bias(found).overall.rate.value == 0.5 and length_bias(found).overall.rate.count == 20
 
 
 def test_where_no_feature_ever_differs_nothing_pulls():
-    found = pull(judgements([imported(judged(f"q{number}", {"ana": "a>b"}), tells=False) for number in range(6)]))
+    found = feature_effects(
+        judgements([imported(judged(f"q{number}", {"ana": "a>b"}), tells=False) for number in range(6)])
+    )
     assert math.isnan(found.length.value) and math.isnan(found.markup.value) and math.isnan(found.shown_first.value)
 
 
@@ -136,9 +138,11 @@ def test_places_are_measured_on_the_rankings_that_tell_their_order_alone():
     groups = [imported(longer_wins(number), tells=number < 10) for number in range(20)]
     found = judgements(groups)
     told = judgements(groups[:10])
-    assert position_leanings(found).overall.rate.count == 10
-    assert repr(position_leanings(found)) == repr(position_leanings(told))
-    assert repr(place_ranks(found)) == repr(place_ranks(told)) and [size for size, _ in place_ranks(found)] == [2, 2]
+    assert position_bias(found).overall.rate.count == 10
+    assert repr(position_bias(found)) == repr(position_bias(told))
+    assert repr(mean_rank_by_place(found)) == repr(mean_rank_by_place(told)) and [
+        size for size, _ in mean_rank_by_place(found)
+    ] == [2, 2]
 
 
 def longer_wins(number):
@@ -156,5 +160,5 @@ def test_turning_every_order_and_every_screen_round_turns_nothing():
     renamed = judgements(
         [judged(f"q{n}", {"ana": said.translate(swap)}, shown="bac") for n, said in enumerate(answers)]
     )
-    assert repr(position_leanings(plain)) == repr(position_leanings(renamed))
-    assert np.isfinite(position_leanings(plain).overall.rate.value)
+    assert repr(position_bias(plain)) == repr(position_bias(renamed))
+    assert np.isfinite(position_bias(plain).overall.rate.value)

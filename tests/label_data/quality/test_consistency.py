@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from label_data.quality.consistency import (
-    FITTING,
-    gathering_tests,
+    TRANSITIVE,
+    collect_tests,
     gold_accuracy,
     intransitive_by_chance,
-    self_consistency,
+    self_agreement,
     transitivity,
 )
 from label_data.quality.judgements import judgements
@@ -37,7 +37,7 @@ def test_repeats_and_gold_answers_are_found_by_their_purpose():
     lost = with_purposes(judged("s", {"ana": "a>b", "ben": "a>b"}), "repeat", "gold")
     repeats, gold = [], []
     groups = [repeated, golden, lost]
-    assert list(gathering_tests(groups, repeats, gold)) == groups
+    assert list(collect_tests(groups, repeats, gold)) == groups
     assert repeats == [repeated.rankings[1:]]
     ben, cem, ana = golden.rankings
     assert gold == [(cem, ben), (cem, ana)]
@@ -48,13 +48,13 @@ def test_a_repeat_is_held_against_what_was_said_for_the_same_project():
     rankings = replace(first, project="p"), replace(other, project="o"), replace(again, project="p", purpose="repeat")
     repeats = []
     group = replace(judged("q", {"ana": "a>b"}), rankings=rankings)
-    list(gathering_tests([group], repeats, []))
+    list(collect_tests([group], repeats, []))
     assert repeats == [(rankings[0], rankings[2])]
 
 
-def test_self_consistency_is_the_share_of_pairs_judged_alike_both_times():
+def test_self_agreement_is_the_share_of_pairs_judged_alike_both_times():
     """Three of three pairs alike, then one of three: 4 of 6, 3 of 6 taking the same side of 5 that take one twice."""
-    found = self_consistency([two("q", "a>b>c", "a>b>c"), two("r", "a>b=c", "b>c>a")])
+    found = self_agreement([two("q", "a>b>c", "a>b>c"), two("r", "a>b=c", "b>c>a")])
     assert found["ana"].same.value == pytest.approx(3 / 6)
     assert (found[""].same.count, found[""].decided.count) == (6, 5)
     assert found[""].decided.value == pytest.approx(3 / 5)
@@ -63,13 +63,13 @@ def test_self_consistency_is_the_share_of_pairs_judged_alike_both_times():
 def test_who_never_changes_their_mind_is_perfectly_consistent_and_everyone_has_a_number():
     alike = [two(f"q{number}", "a>b" if number % 2 else "b>a", "a>b" if number % 2 else "b>a") for number in range(8)]
     wavering = [two(f"q{number}", "a>b", "b>a", "ben") for number in range(8)]
-    found = self_consistency([*alike, *wavering])
+    found = self_agreement([*alike, *wavering])
     assert found["ana"].alpha.value == 1 and found["ben"].same.value == 0
     assert found[""].same.value == 0.5 and found[""].same.count == 16
 
 
 def test_no_repeats_give_no_number():
-    assert math.isnan(self_consistency([])[""].same.value) and math.isnan(gold_accuracy([])[""].value)
+    assert math.isnan(self_agreement([])[""].same.value) and math.isnan(gold_accuracy([])[""].value)
 
 
 def test_gold_accuracy_counts_a_tie_half_and_leaves_out_what_gold_ties():
@@ -86,7 +86,7 @@ def test_thirteen_of_the_twenty_seven_triples_are_orders_of_three_with_ties():
     orders = {
         tuple(int(np.sign(level[j] - level[i])) for i, j in ((0, 1), (1, 2), (0, 2))) for level in np.ndindex(3, 3, 3)
     }
-    assert {triple for triple, fits in FITTING.items() if fits} == orders and len(orders) == 13
+    assert {triple for triple, fits in TRANSITIVE.items() if fits} == orders and len(orders) == 13
 
 
 def test_chance_alone_makes_a_quarter_of_triples_go_round_in_a_circle():

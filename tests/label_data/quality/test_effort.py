@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from label_data.quality.effort import TOO_FAST, longest_run, outcomes, robust_z, speeds, straight_lines, too_fast
+from label_data.quality.effort import TOO_FAST, longest_run, outcomes, robust_z, speeds, straight_lining, too_fast
 from label_data.quality.judgements import judgements
 from label_data.records import Group
 from planted_people import careful, coin, judged, planted
@@ -52,13 +52,13 @@ def test_rankings_without_a_time_have_no_pace():
 
 def test_leaving_everything_as_shown_is_found():
     people = {"ana": careful(), "ben": first_always()}
-    found = straight_lines(judgements(planted(people, prompts=40, completions=3)))
+    found = straight_lining(judgements(planted(people, prompts=40, completions=3)))
     assert found["ben"].unchanged.value == 1 and found["ben"].expected == pytest.approx(1 / 6)
     assert found["ben"].p < 1e-6 and found["ben"].longest_run == 40 and found["ben"].run_p < 1e-6
     assert found["ana"].p > 0.01 and found["ana"].run_p > 0.01
 
 
-def test_nobody_draws_straight_lines_where_the_order_on_the_screen_is_not_known():
+def test_nobody_draws_straight_lining_where_the_order_on_the_screen_is_not_known():
     """Each group is imported with its completions in order of id, and ranked in that order."""
     groups = []
     for number in range(40):
@@ -66,9 +66,9 @@ def test_nobody_draws_straight_lines_where_the_order_on_the_screen_is_not_known(
         shown = tuple(sorted(group.rankings[0].shown))
         told = replace(group.rankings[0], shown=shown, order=tuple((one,) for one in shown), source="import")
         groups.append(replace(group, rankings=(told,)))
-    assert straight_lines(judgements(groups)) == {}
+    assert straight_lining(judgements(groups)) == {}
     here = [replace(one, rankings=(replace(one.rankings[0], source="person"),)) for one in groups]
-    assert straight_lines(judgements(here))["ana"].unchanged.value == 1
+    assert straight_lining(judgements(here))["ana"].unchanged.value == 1
 
 
 def test_a_run_is_as_probable_as_its_members_after_the_first():
@@ -78,11 +78,11 @@ def test_a_run_is_as_probable_as_its_members_after_the_first():
     assert longest_run(np.array([]), np.array([])) == (0, 1.0)
 
 
-def test_by_chance_few_annotators_seem_to_draw_straight_lines():
+def test_by_chance_few_annotators_seem_to_draw_straight_lining():
     found = [
         one
         for seed in range(15)
-        for one in straight_lines(judgements(planted({"ana": coin(), "ben": coin()}, prompts=40, seed=seed))).values()
+        for one in straight_lining(judgements(planted({"ana": coin(), "ben": coin()}, prompts=40, seed=seed))).values()
     ]
     assert len(found) == 30
     assert sum(one.p < 0.05 for one in found) <= 5 and sum(one.run_p < 0.05 for one in found) <= 4

@@ -7,6 +7,7 @@ import pytest
 
 from label_data.quality.judgements import MARKUP, judged_pairs, judgements
 from label_data.records import Completion, Group, Ranking, user_prompt
+from label_data.sentences import say
 from planted_people import careful, judged, order_untold, planted
 
 
@@ -59,14 +60,14 @@ def test_completions_with_equal_texts_are_no_pair_and_counted():
     twins = (Completion(prompt.id, "same  text", "one"), Completion(prompt.id, "same text", "two"))
     ids = tuple(twin.id for twin in twins)
     found = judgements([Group(prompt, twins, (Ranking(prompt.id, "ana", ids, ((ids[0],), (ids[1],))),))])
-    assert rows(found) == [] and dict(found.left_out) == {"pairs of completions with equal texts": 1}
+    assert rows(found) == [] and dict(found.left_out) == {say("label_data.quality.equal_texts"): 1}
 
 
 def test_rankings_by_a_judge_model_are_left_out_and_counted():
     group = judged("q", {"ana": "a>b", "judge": "b>a"})
     judge = replace(group.rankings[1], source="model")
     found = judgements([replace(group, rankings=(group.rankings[0], judge))])
-    assert rows(found) == [[0, 1, 1]] and dict(found.left_out) == {"rankings by a judge model": 1}
+    assert rows(found) == [[0, 1, 1]] and dict(found.left_out) == {say("label_data.quality.judge_model"): 1}
 
 
 def test_the_second_time_the_same_annotator_judges_a_pair_is_left_to_self_consistency():

@@ -20,7 +20,7 @@ def test_of_very_many_annotators_those_with_the_most_judgements_are_drawn_and_it
     people = {f"annotator {number}": "a>b" for number in range(MOST_ROWS + 5)}
     write_plots(quality([judged(f"q{number}", people) for number in range(2)]), tmp_path)
     assert (
-        f"<!-- {MOST_ROWS} of {MOST_ROWS + 5}: those with the most judgements -->"
+        f"<!-- The {MOST_ROWS} of {MOST_ROWS + 5} with the most judgements -->"
         in (tmp_path / "position.svg").read_text()
     )
 

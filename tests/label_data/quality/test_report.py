@@ -39,10 +39,10 @@ def test_the_report_counts_what_it_rests_on(found):
 
 def test_the_report_counts_the_rankings_whose_order_on_the_screen_is_not_known(found):
     """Ten of thirty prompts are ranked here, by two people each; nothing but places is lost on the imported ones."""
-    assert found.counts["rankings of no known order shown"] == 0 and found.unknown_order == ""
+    assert found.counts["rankings of no known order shown"] == 0 and found.unknown_order is None
     groups = planted({"ana": careful(), "ben": careful()}, prompts=30)
     mixed = quality([*groups[:10], *map(order_untold, groups[10:])])
-    assert mixed.unknown_order.startswith("In which order the completions were seen is not known of 40 of 60 rankings;")
+    assert str(mixed.unknown_order).startswith("Display order is unknown for 40 of 60 rankings,")
     assert repr(mixed.position) == repr(quality(groups[:10]).position)
     assert repr((mixed.agreement, mixed.length)) == repr((quality(groups).agreement, quality(groups).length))
 
