@@ -16,6 +16,7 @@ import nh3
 from latex2mathml.converter import convert
 from markdown_it import MarkdownIt
 from markdown_it.renderer import RendererHTML
+from markdown_it.ruler import RuleOptionsType
 from markdown_it.rules_block import StateBlock
 from markdown_it.rules_inline import StateInline
 from markdown_it.token import Token
@@ -132,7 +133,8 @@ def _highlighted(code: str, language: str, _attributes: str) -> str:
     if not language or len(code) > LONGEST_HIGHLIGHTED:
         return ""
     try:
-        return highlight(code, get_lexer_by_name(language), HtmlFormatter(nowrap=True))
+        html: str = highlight(code, get_lexer_by_name(language), HtmlFormatter(nowrap=True))
+        return html
     except ClassNotFound:
         return ""
 
@@ -197,7 +199,7 @@ def _markdown() -> MarkdownIt:
     markdown.enable(["table", "strikethrough"])
     markdown.use(dollarmath_plugin, allow_labels=False, allow_space=False, allow_digits=False, double_inline=True)
     markdown.inline.ruler.before("escape", "backslash_formula", _backslash_formula)
-    stops_a_paragraph = {"alt": ["paragraph", "blockquote", "list"]}
+    stops_a_paragraph: RuleOptionsType = {"alt": ["paragraph", "blockquote", "list"]}
     markdown.block.ruler.before("fence", "backslash_block", _backslash_block, stops_a_paragraph)
     for kind in ("math_inline", "math_inline_double", "math_block"):
         markdown.add_render_rule(kind, _formula)

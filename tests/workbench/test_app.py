@@ -1,4 +1,4 @@
-"""The app as a process: what it loads, what it answers, how it stops."""
+"""The app as a process: what it loads, what it serves, and how it stops."""
 
 import json
 import os
@@ -24,7 +24,7 @@ def port():
 
 @pytest.fixture(params=["the store in the data folder", "the store elsewhere"])
 def workbench(request, tmp_path, port):
-    """Start the workbench as its user does, the first time on a machine: there is no folder yet."""
+    """Start the workbench as on a new machine: the data folder does not exist yet."""
     elsewhere = {"WORKBENCH_STORE": str(tmp_path / "stores" / "one.db")} if "elsewhere" in request.param else {}
     process = subprocess.Popen(
         [sys.executable, "-m", "workbench", "run", "--port", str(port)],
@@ -48,7 +48,7 @@ def _is_part_of(process, tmp_path):
         return False
 
 
-def test_it_prints_the_line_that_the_readme_shows_logs_json_and_ctrl_c_stops_app_and_worker(workbench, port, tmp_path):
+def test_it_prints_the_line_in_the_readme_logs_json_and_ctrl_c_stops_app_and_worker(workbench, port, tmp_path):
     shown = next(line for line in (ROOT / "README.md").read_text().splitlines() if "http://127.0.0.1" in line)
     line = workbench.stdout.readline().rstrip()
     assert line == shown.replace("8501", str(port)).replace("data/", f"{tmp_path / 'data'}/")
@@ -71,7 +71,7 @@ def test_it_prints_the_line_that_the_readme_shows_logs_json_and_ctrl_c_stops_app
     assert not any(part.is_running() and part.status() != psutil.STATUS_ZOMBIE for part in parts)
 
 
-def test_a_data_folder_that_cannot_be_made_is_said_in_one_sentence(tmp_path):
+def test_a_data_folder_that_cannot_be_created_gives_one_message(tmp_path):
     (tmp_path / "data").write_text("")
     run = subprocess.run(
         [sys.executable, "-m", "workbench"],
@@ -86,7 +86,7 @@ def test_a_data_folder_that_cannot_be_made_is_said_in_one_sentence(tmp_path):
     )
 
 
-def test_a_port_that_is_taken_is_said_in_one_sentence(tmp_path):
+def test_a_port_in_use_gives_one_message(tmp_path):
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
@@ -99,14 +99,12 @@ def test_a_port_that_is_taken_is_said_in_one_sentence(tmp_path):
             text=True,
         )
     assert run.returncode == 1
-    assert (
-        run.stderr == f"Port {port} is taken: is the workbench running already? Else start it with PORT={port + 1}.\n"
-    )
+    assert run.stderr == f"Port {port} is in use. If it is not the workbench, start with PORT={port + 1}.\n"
 
 
 @pytest.mark.parametrize("command", [[], ["run"]])
-def test_the_port_is_moved_by_the_environment_whether_a_command_is_named_or_not(tmp_path, command):
-    """As `PORT=8601 make run` does: a port that is taken is named in the refusal."""
+def test_the_environment_sets_the_port_with_and_without_a_command(tmp_path, command):
+    """As with `PORT=8601 make run`: the message names the port in use."""
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
@@ -119,11 +117,11 @@ def test_the_port_is_moved_by_the_environment_whether_a_command_is_named_or_not(
             text=True,
             timeout=PATIENCE,
         )
-    assert run.stderr.startswith(f"Port {port} is taken")
+    assert run.stderr.startswith(f"Port {port} is in use")
 
 
 def test_no_page_loads_torch_transformers_or_datasets(tmp_path):
-    """Run every page's script in one process, as the app does, and look at what was imported; two runs are compared."""
+    """Run every page in one process, as the app does, with two runs to compare; then list what was imported."""
     for day in (1, 2):
         add_run(tmp_path, name=f"2026010{day}-030405-abcdabcd")
     script = """
@@ -145,8 +143,8 @@ print(sorted({name.partition(".")[0] for name in sys.modules} & {"torch", "trans
     assert run.stdout.strip() == "[]", run.stderr[-2000:]
 
 
-def test_the_readme_names_the_files_that_there_are():
-    """Every path in the README's tree is there."""
+def test_the_readme_names_only_files_that_exist():
+    """Every path in the README's tree exists."""
     readme = (ROOT / "README.md").read_text()
     tree = readme.split("```text\n")[1].split("```")[0]
     folder = ""

@@ -1,4 +1,4 @@
-"""What a browser shows of whole pages that a page's script alone does not tell: what hides what, what stays open."""
+"""Whole pages in a real browser: what covers what, and what stays open or selected."""
 
 import pytest
 from playwright.sync_api import expect
@@ -25,7 +25,7 @@ def bottom_of_header(page):
     return box["y"] + box["height"]
 
 
-def test_the_header_hides_nothing_of_a_page_that_is_loaded_again(data, app_address, page):
+def test_the_header_covers_nothing_of_a_page_after_a_reload(data, app_address, page):
     page.goto(app_address)
     asked = page.get_by_role("heading", name="What’s your name?")
     expect(asked).to_be_visible()
@@ -37,7 +37,7 @@ def test_the_header_hides_nothing_of_a_page_that_is_loaded_again(data, app_addre
     assert first.bounding_box()["y"] >= bottom_of_header(page)
 
 
-def test_a_job_that_was_opened_stays_open_while_its_seconds_and_its_progress_go_on(data, app_address, page):
+def test_an_open_job_stays_open_while_its_progress_changes(data, app_address, page):
     with store_at(data / "workbench.db") as store:
         job = add_job(store, "features")
         start_job(store, job)
@@ -54,10 +54,8 @@ def test_a_job_that_was_opened_stays_open_while_its_seconds_and_its_progress_go_
     expect(page.get_by_role("button", name="Stop", exact=True)).to_be_visible()
 
 
-def test_the_prompt_that_was_marked_is_freed_though_the_table_has_moved_on_and_then_none_is_marked(
-    tmp_path, app_address, page
-):
-    """Ann, Bo and Cy have a task each; Bo's is marked, Ann submits hers, and then the marked one is freed."""
+def test_the_selected_task_is_released_even_if_its_row_has_moved_and_then_none_is_selected(tmp_path, app_address, page):
+    """Ann, Bo and Cy have a task each. Bo's is selected, Ann submits hers, and then the selected task is released."""
     fill(tmp_path / "workbench.db", "First?", "Second?", "Third?")
     with store_at(tmp_path / "workbench.db") as store:
         people = [find_or_add_annotator(store, name).id for name in ("Ann", "Bo", "Cy")]
@@ -75,7 +73,7 @@ def test_the_prompt_that_was_marked_is_freed_though_the_table_has_moved_on_and_t
         expect(free).to_have_text("Release selected: 0")
 
 
-def test_a_ranking_under_way_goes_with_its_project_and_is_there_when_that_is_chosen_again(tmp_path, app_address, page):
+def test_an_unfinished_ranking_disappears_with_its_project_and_comes_back_with_it(tmp_path, app_address, page):
     fill(tmp_path / "workbench.db", "Which?")
     with store_at(tmp_path / "workbench.db") as store:
         add_project(store, "Other")

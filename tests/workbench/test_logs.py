@@ -1,4 +1,4 @@
-"""Logs: a JSON object a line, with frames and no text of a person or a model."""
+"""Logs have one JSON object per line, with stack frames but without texts of people or models."""
 
 import json
 import logging
@@ -14,7 +14,7 @@ def line_of(**values):
     return json.loads(JsonLines().format(logging.makeLogRecord({"created": 1_767_323_045.678} | values)))
 
 
-def test_a_line_says_when_how_bad_who_and_what():
+def test_a_line_has_time_level_logger_and_event():
     assert line_of(levelname="WARNING", name="workbench.worker", msg="%d jobs", args=(3,)) == {
         "time": "2026-01-02T03:04:05.678Z",
         "level": "WARNING",
@@ -23,17 +23,17 @@ def test_a_line_says_when_how_bad_who_and_what():
     }
 
 
-def test_what_is_said_beside_the_event_is_a_field_of_its_own():
+def test_extra_values_are_fields_of_their_own():
     line = line_of(msg="job started", job="5f", kind="sample")
     assert (line["event"], line["job"], line["kind"]) == ("job started", "5f", "sample")
 
 
-def test_an_event_of_several_lines_is_one_line_of_the_log():
+def test_an_event_with_line_breaks_is_one_line_of_the_log():
     assert "\n" not in JsonLines().format(logging.makeLogRecord({"msg": "one\ntwo"}))
 
 
-def test_an_error_is_its_kind_and_its_frames_without_what_it_says():
-    """SQLAlchemy's errors hold the values of the statement, json's the text that was no JSON."""
+def test_an_error_is_logged_as_type_and_frames_without_its_message():
+    """SQLAlchemy's messages hold the values of a statement, json's the text that could not be parsed."""
     text = "a private text"
     try:
         raise ValueError(f"could not insert\n[parameters: ({text!r},)]")
@@ -41,12 +41,12 @@ def test_an_error_is_its_kind_and_its_frames_without_what_it_says():
         record = logging.makeLogRecord({"msg": "job failed", "exc_info": sys.exc_info()})
     line = json.loads(JsonLines().format(record))
     assert line["error"] == "ValueError"
-    assert "test_an_error_is_its_kind" in line["frames"][0]
+    assert "test_an_error_is_logged" in line["frames"][0]
     assert text not in json.dumps(line)
 
 
-def test_every_logger_of_a_process_writes_such_lines_streamlits_too():
-    """Which has handlers of its own, that write an error with all that it says."""
+def test_every_logger_of_a_process_writes_json_lines_including_streamlits():
+    """Streamlit's loggers have handlers of their own, which write errors in full."""
     program = """
 import logging, streamlit.logger
 from workbench.logs import log_as_json
@@ -69,7 +69,7 @@ except KeyError as error:
     assert "private" not in ran.stderr
 
 
-def test_no_library_draws_a_bar_between_the_lines():
+def test_no_library_draws_a_progress_bar_into_the_log():
     program = """
 from workbench.logs import log_as_json
 log_as_json()
@@ -87,11 +87,11 @@ def log(tmp_path, monkeypatch):
     return tmp_path / "worker.log"
 
 
-def test_of_a_worker_that_logs_elsewhere_nothing_is_known(log):
+def test_without_a_log_a_job_has_no_lines(log):
     assert job_lines("a") == []
 
 
-def test_the_lines_of_a_job_are_found_among_others_and_what_is_no_json_is_left_out(log):
+def test_the_lines_of_a_job_are_selected_and_lines_that_are_not_json_are_skipped(log):
     lines = [json.dumps({"event": number, "job": "ab"[number % 2]}) for number in range(6)]
     log.write_text("\n".join(["Traceback (most recent call last):", *lines, "[1, 2]", '{"event": 9, "jo']))
     assert [line["event"] for line in job_lines("a")] == [0, 2, 4]

@@ -1,4 +1,4 @@
-"""Model text becomes HTML that shows what was written and holds nothing that acts."""
+"""Model text becomes HTML that shows the text and contains nothing active."""
 
 from html.parser import HTMLParser
 
@@ -66,7 +66,7 @@ class Elements(HTMLParser):
 
 
 @pytest.mark.parametrize("text", HOSTILE)
-def test_hostile_text_becomes_elements_that_neither_act_nor_load(text):
+def test_hostile_text_becomes_elements_that_run_and_load_nothing(text):
     for tag, attributes in Elements(rendered(text.replace("BEACON", "http://beacon.example"))).found:
         assert tag in INERT_TAGS
         assert attributes.keys() <= INERT_ATTRIBUTES
@@ -75,7 +75,7 @@ def test_hostile_text_becomes_elements_that_neither_act_nor_load(text):
             assert attributes["href"].startswith(("http://", "https://", "mailto:"))
 
 
-def test_html_is_shown_as_it_was_written():
+def test_html_is_shown_as_text():
     text = "<script>alert(1)</script> and <b>bold</b>"
     assert Elements(rendered(text)).text.strip() == text
 
@@ -84,7 +84,7 @@ def test_an_image_is_shown_as_its_description_and_address():
     assert "image: a leaf (http://example.org/leaf.png)" in rendered("![a leaf](http://example.org/leaf.png)")
 
 
-def test_a_link_opens_elsewhere_and_tells_that_place_nothing():
+def test_a_link_opens_a_new_tab_without_a_referrer():
     ((_, paragraph), (tag, link)) = Elements(rendered("[page](https://example.org/a)")).found
     assert (paragraph, tag) == ({}, "a")
     assert link == {"href": "https://example.org/a", "target": "_blank", "rel": "noopener noreferrer nofollow"}
@@ -101,7 +101,7 @@ def test_a_link_opens_elsewhere_and_tells_that_place_nothing():
         (r"no end \( here", "<p>no end ( here</p>"),
     ],
 )
-def test_markdown_reads_as_people_expect(text, html):
+def test_markdown_is_rendered_as_people_expect(text, html):
     assert rendered(text).strip() == html
 
 
@@ -116,7 +116,7 @@ X_SQUARED = "<mrow><msup><mi>x</mi><mn>2</mn></msup></mrow></math>"
 
 
 @pytest.mark.parametrize("text", ["$x^2$", r"\(x^2\)", r"so \(x^2\), then"])
-def test_maths_in_a_line_becomes_mathml(text):
+def test_inline_maths_becomes_mathml(text):
     assert f'<span class="formula"><math display="inline">{X_SQUARED}</span>' in rendered(text)
 
 
@@ -127,12 +127,12 @@ def test_displayed_maths_becomes_mathml(text):
     assert f'<span class="display"><math display="block">{X_SQUARED}</span>' in rendered(text)
 
 
-def test_two_displayed_formulas_on_a_line_are_two():
+def test_two_displayed_formulas_on_one_line_are_kept_apart():
     assert rendered(r"\[ x^2 \] and \[ x^2 \]").count(X_SQUARED) == 2
 
 
 @pytest.mark.parametrize("source", [r"\frac{1}{", r"\text{a<b>c</b>}", "x^" * LONGEST_FORMULA])
-def test_a_formula_that_cannot_be_drawn_is_shown_as_code(source):
+def test_an_invalid_formula_is_shown_as_code(source):
     page = Elements(rendered(f"${source}$"))
     assert [tag for tag, _ in page.found] == ["p", "span", "code"]
     assert page.text.strip() == source
@@ -143,14 +143,14 @@ def test_code_is_highlighted_by_classes_and_unknown_languages_are_left_plain():
     assert rendered("```klingon\nx < y\n```").strip() == "<pre><code>x &lt; y\n</code></pre>"
 
 
-def test_characters_that_force_a_direction_are_shown_by_their_number():
+def test_characters_that_override_the_direction_are_shown_by_their_code_point():
     """U+202E would make "exe.txt" of "txt.exe"; ordinary marks of Hebrew and Arabic stay."""
     assert visible("a\u202etxt.exe") == "a⟨U+202E⟩txt.exe"
     assert "\u202e" not in rendered("a\u202etxt.exe")
     assert visible("\u200fשלום") == "\u200fשלום"
 
 
-def test_a_text_too_long_to_parse_is_shown_as_it_was_written():
+def test_a_text_too_long_to_parse_is_shown_unformatted():
     text = "**<b>** " * (LONGEST_MARKDOWN // 8 + 1)
     page = Elements(rendered(text))
     assert [tag for tag, _ in page.found] == ["pre"]
@@ -158,7 +158,7 @@ def test_a_text_too_long_to_parse_is_shown_as_it_was_written():
 
 
 @pytest.mark.parametrize("unit", ["\\[\n", "\\(", "[", "$a", "*a "])
-def test_text_made_to_be_slow_is_rendered_whole(unit):
+def test_text_crafted_to_be_slow_is_rendered_in_full(unit):
     """A rule that looked for the missing end from each beginning took three minutes for the first of these."""
     text = (unit * LONGEST_MARKDOWN)[:LONGEST_MARKDOWN]
     assert len(Elements(rendered(text)).text) > LONGEST_MARKDOWN / 4

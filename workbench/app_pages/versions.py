@@ -18,7 +18,7 @@ from label_data.versions.export import export_version
 from label_data.versions.making import make_version
 from label_data.versions.near_duplicates import THRESHOLD
 from label_data.versions.recipes import Aggregate, Recipe, Ties, Weights
-from label_data.versions.version import HELD_OUT, TRAIN, Version, frozen_rows, models_of, versions, withdrawn_rankings
+from label_data.versions.version import Side, Version, frozen_rows, models_of, versions, withdrawn_rankings
 from workbench.rendering import literal, rendered
 from workbench.views.export import offer_export
 from workbench.web.session import filter_choices, project, show_problem, store, when, words
@@ -30,6 +30,8 @@ MARGINS = (0.3, 0.6, 1.0)
 """Initial values of the margin fields."""
 CREATED = "created version"
 """Key of the session state: the name of the version that was just created."""
+SIDES: dict[str, Side | None] = {"": None, "train": "train", "held_out": "held_out"}
+"""Choices of what to export: both sides of the split, or one."""
 CARD_STYLE = """<style>
   .card { max-width: 60rem; line-height: 1.5; overflow-x: auto; overflow-wrap: anywhere }
   .card table { border-collapse: collapse; font-size: .875rem; margin: .5rem 0 1rem }
@@ -72,14 +74,14 @@ def show_list(all_versions: Sequence[Version]) -> None:
     with st.expander(says["export"]):
         side = st.segmented_control(
             says["side"],
-            ["", TRAIN, HELD_OUT],
+            list(SIDES),
             format_func=lambda side: says["sides"][side],
             default="",
             required=True,
         )
 
         def write(path: Path, format_: str, margin: bool) -> Exported:
-            return export_version(store(), selected, path, format_, margin, side or None)
+            return export_version(store(), selected, path, format_, margin, SIDES[side])
 
         offer_export(write, f"version-{selected.number}", disabled=bool(withdrawn[name]))
     with st.expander(says["card"], expanded=True):

@@ -32,7 +32,8 @@ def offer_export(write: Callable[[Path, str, bool], Exported], key: str, disable
     name = st.selectbox(says["format"], formats, format_func=lambda name: says["formats"][name], key=f"{key}-format")
     st.caption(filled(says["lacks"], what=says["lacking"][name]) if name in LACKS else says["lacks_nothing"])
     endings = FILE_ENDINGS[name]
-    suffix = st.segmented_control(says["file"], endings, default=endings[0], required=True, key=f"{key}-{name}-ending")
+    ending_key = f"{key}-{name}-ending"
+    suffix: str = st.segmented_control(says["file"], endings, default=endings[0], required=True, key=ending_key)
     margin = name in WITH_MARGIN and st.checkbox(says["margin"], help=says["margin_help"], key=f"{key}-margin")
     if not st.button(says["prepare"], type="primary", disabled=disabled, key=f"{key}-prepare"):
         return
@@ -51,7 +52,7 @@ def offer_export(write: Callable[[Path, str, bool], Exported], key: str, disable
         )
 
 
-def show_left_out(left_out: Mapping[Sentence | str, int]) -> None:
+def show_left_out(left_out: Mapping[Sentence, int] | Mapping[str, int]) -> None:
     """Say what was left out and how often, most often first."""
     says = words("export")
     for reason, count in sorted(left_out.items(), key=lambda item: -item[1]):

@@ -193,9 +193,9 @@ def forest(
     )
     dots = base.mark_point(filled=True, size=80, opacity=1).encode(x="value:Q", tooltip=tooltip)
     if math.isnan(line):
-        return alt.layer(span, dots)
+        return alt.LayerChart(layer=[span, dots])
     rule = alt.Chart(pd.DataFrame({"x": [line]})).mark_rule(strokeDash=[4, 4], opacity=0.6, aria=False).encode(x="x:Q")
-    return alt.layer(rule, span, dots)
+    return alt.LayerChart(layer=[rule, span, dots])
 
 
 def model_plot(ceiling: Ceiling, model: Estimate) -> alt.LayerChart | None:
@@ -234,7 +234,7 @@ def model_plot(ceiling: Ceiling, model: Estimate) -> alt.LayerChart | None:
         .encode(x="value:Q", tooltip=tooltip)
     )
     chance = alt.Chart(pd.DataFrame({"x": [0.5]})).mark_rule(strokeDash=[4, 4], opacity=0.6, aria=False).encode(x="x:Q")
-    return alt.layer(chance, span, dots)
+    return alt.LayerChart(layer=[chance, span, dots])
 
 
 def positions_plot(ranks: Mapping[tuple[int, int], Estimate]) -> alt.LayerChart | None:
@@ -266,7 +266,7 @@ def positions_plot(ranks: Mapping[tuple[int, int], Estimate]) -> alt.LayerChart 
     tooltip = ["position", "shown", alt.Tooltip("value:Q", format=".3f"), "count"]
     points = base.mark_line(point=True).encode(y="value:Q", tooltip=tooltip)
     middle = alt.Chart(pd.DataFrame({"y": [0.5]})).mark_rule(strokeDash=[4, 4], opacity=0.6, aria=False).encode(y="y:Q")
-    return alt.layer(middle, spans, points)
+    return alt.LayerChart(layer=[middle, spans, points])
 
 
 # Policies
@@ -334,7 +334,9 @@ def win_matrix(board: Leaderboard) -> alt.LayerChart:
     ]
     squares = base.mark_rect().encode(color=colour, tooltip=tooltip)
     text_colour = alt.condition("datum.won > 0.8 || datum.won < 0.2", alt.value("white"), alt.value("black"))
-    return alt.layer(squares, base.mark_text(fontSize=11, aria=False).encode(text="shown:N", color=text_colour))
+    return alt.LayerChart(
+        layer=[squares, base.mark_text(fontSize=11, aria=False).encode(text="shown:N", color=text_colour)]
+    )
 
 
 # Tables

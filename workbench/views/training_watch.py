@@ -63,7 +63,7 @@ def curves_chart(log: list[dict[str, Any]], says: dict[str, Any]) -> alt.LayerCh
         ],
     )
     validation = base.transform_filter(alt.datum.curve == says["validation"])
-    return alt.layer(base.mark_line(opacity=0.8), validation.mark_point(filled=True, size=80, opacity=1))
+    return alt.LayerChart(layer=[base.mark_line(opacity=0.8), validation.mark_point(filled=True, size=80, opacity=1)])
 
 
 def show_training_curves(run: Run) -> None:

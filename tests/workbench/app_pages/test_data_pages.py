@@ -1,4 +1,4 @@
-"""The pages on the data, used as a person uses them: what goes in, what is found, what comes out, how good it is."""
+"""The pages Data, Versions and Quality, used as a person uses them."""
 
 import json
 from math import nan
@@ -56,7 +56,7 @@ def said(app):
 # Import
 
 
-def test_an_uploaded_file_is_recognised_and_previewed_before_anything_is_stored(app):
+def test_an_uploaded_file_is_previewed_before_anything_is_stored(app):
     open_page(app, "data")
     app.file_uploader[0].upload("mine.jsonl", PAIRS, "application/jsonl").run()
     assert not app.exception
@@ -77,7 +77,7 @@ def test_an_uploaded_file_is_recognised_and_previewed_before_anything_is_stored(
     assert app.metric[0].value == "1"
 
 
-def test_what_is_left_out_of_a_file_is_counted_before_it_is_stored(app):
+def test_the_preview_counts_what_the_import_leaves_out(app):
     open_page(app, "data")
     row = {"prompt": "Can pigs fly?", "chosen": "No.", "rejected": "Yes.", "mood": "good"}
     app.file_uploader[0].upload("mine.jsonl", json.dumps(row).encode(), "application/jsonl").run()
@@ -93,7 +93,7 @@ def test_what_is_left_out_of_a_file_is_counted_before_it_is_stored(app):
         ("mine.parquet", b"PAR1", "mine.parquet"),
     ],
 )
-def test_a_bad_file_is_refused_in_one_message_by_its_own_name_and_nothing_is_stored(app, name, content, why):
+def test_an_invalid_file_gives_one_message_with_its_own_name_and_stores_nothing(app, name, content, why):
     open_page(app, "data")
     app.file_uploader[0].upload(name, content, "application/octet-stream").run()
     assert not app.exception
@@ -103,7 +103,7 @@ def test_a_bad_file_is_refused_in_one_message_by_its_own_name_and_nothing_is_sto
     assert store_counts(open_store(default_store())).prompts == 0
 
 
-def test_a_table_with_other_names_of_columns_is_read_when_they_are_named(app):
+def test_a_table_with_other_column_names_is_imported_with_a_field_mapping(app):
     open_page(app, "data")
     next(field for field in app.text_input if field.label == "Field mapping").input("chosen=better, rejected=worse")
     app.file_uploader[0].upload("mine.csv", b"prompt,better,worse\nCan pigs fly?,No.,Yes.\n", "text/csv").run()
@@ -113,7 +113,7 @@ def test_a_table_with_other_names_of_columns_is_read_when_they_are_named(app):
     assert [one.text for one in group.completions] == ["No.", "Yes."]
 
 
-def test_a_licence_and_names_of_fields_said_of_one_file_are_not_taken_for_the_next(app):
+def test_the_licence_and_mapping_of_one_file_are_not_applied_to_the_next(app):
     def field(label):
         return next(field for field in app.text_input if field.label == label)
 
@@ -133,7 +133,7 @@ def test_a_licence_and_names_of_fields_said_of_one_file_are_not_taken_for_the_ne
 # Browse
 
 
-def test_a_search_lists_what_fits_and_an_empty_one_pages_through_all(app):
+def test_a_search_lists_the_matches_and_without_one_all_prompts_are_paged(app):
     store = open_store(default_store())
     add_prompts(store, [user_prompt(f"prompt {number}") for number in range(25)])
     open_page(app, "data")
@@ -147,7 +147,7 @@ def test_a_search_lists_what_fits_and_an_empty_one_pages_through_all(app):
     assert "No prompts match these filters. Remove one and try again." in said(app)
 
 
-def test_a_prompts_history_has_who_said_what_when_and_what_became_of_it(app):
+def test_a_prompts_history_shows_every_ranking_with_its_annotator_time_and_status(app):
     store = open_store(default_store())
     prompt = add_ready_prompt(store, "Which?", "one", "two")
     ann = find_or_add_annotator(store, "Ann").id
@@ -174,7 +174,7 @@ def test_a_prompts_history_has_who_said_what_when_and_what_became_of_it(app):
     assert any(shown(one).startswith(f"In versions: v1 ({on_side}, made 20") for one in app.caption)
 
 
-def test_a_prompt_that_is_not_there_is_said_so(app):
+def test_an_unknown_prompt_gives_a_message(app):
     add_ready_prompt(open_store(default_store()), "Which?", "one", "two")
     open_page(app, "data")
     app.query_params["prompt"] = "nothing"
@@ -186,8 +186,8 @@ def test_a_prompt_that_is_not_there_is_said_so(app):
 # Export
 
 
-def test_every_format_is_offered_with_what_it_cannot_carry():
-    """The sentences of the catalogues are those that the formats say of themselves."""
+def test_every_format_is_offered_with_what_it_leaves_out():
+    """The English texts are those of the formats themselves."""
     for language in ("en", "zh", "ja"):
         words = page_texts(language)["export"]
         assert words["formats"].keys() == WRITERS.keys()
@@ -196,7 +196,7 @@ def test_every_format_is_offered_with_what_it_cannot_carry():
 
 
 @pytest.mark.parametrize("kind", ["trl", "spreadsheet", "nemo-rl"])
-def test_a_file_in_the_chosen_format_is_prepared(app, kind):
+def test_an_export_is_prepared_in_the_selected_format(app, kind):
     store = open_store(default_store())
     add_ready_prompt(store, "Which?", "one", "two")
     ann = find_or_add_annotator(store, "Ann").id
@@ -215,13 +215,13 @@ def test_a_file_in_the_chosen_format_is_prepared(app, kind):
 
 @pytest.fixture
 def judged(app):
-    """Return the app over a store of sixty prompts that two careful people and one who prefers the later judged."""
+    """The app over a store of sixty prompts, ranked by two careful annotators and one who prefers later completions."""
     people = {"ana": careful(), "ben": careful(), "cem *x*": upwards(2.0)}
     add_groups(open_store(default_store()), planted(people, prompts=60, completions=3, ties=0.5))
     return app
 
 
-def test_a_version_is_made_as_it_was_asked_for_and_shown_with_its_card(judged):
+def test_a_version_is_created_with_the_chosen_settings_and_shown_with_its_card(judged):
     open_page(judged, "versions")
     fields = {field.label: field for field in [*judged.selectbox, *judged.checkbox, *judged.multiselect]}
     fields["Ties"].set_value("half")
@@ -238,7 +238,7 @@ def test_a_version_is_made_as_it_was_asked_for_and_shown_with_its_card(judged):
     assert any("Data card: v1" in html.value for html in judged.html)
 
 
-def test_a_version_that_cannot_be_made_is_refused_in_a_sentence(judged):
+def test_an_invalid_recipe_gives_a_message_and_no_version(judged):
     open_page(judged, "versions")
     next(field for field in judged.text_area).input("language=de")
     button(judged, "Create version").click().run()
@@ -247,8 +247,8 @@ def test_a_version_that_cannot_be_made_is_refused_in_a_sentence(judged):
     assert versions(open_store(default_store())) == []
 
 
-def test_two_versions_are_compared_and_a_side_of_one_is_exported(judged):
-    """The two differ in their ties alone, of which the second makes comparisons: none is gone, some came."""
+def test_two_versions_are_compared_and_a_version_is_exported(judged):
+    """The versions differ only in their ties, which are comparisons in the second: comparisons are added, none removed."""
     store = open_store(default_store())
     for name, ties in (("one", "drop"), ("two", "half")):
         make_version(store, name, Recipe("default", ties=ties))
@@ -266,7 +266,7 @@ def test_two_versions_are_compared_and_a_side_of_one_is_exported(judged):
     assert judged.success
 
 
-def test_the_models_that_learned_from_a_version_are_listed_with_it(judged):
+def test_a_version_lists_the_models_trained_on_it(judged):
     store = open_store(default_store())
     record_model(store, make_version(store, "one", Recipe("default")), "runs/a", "0" * 64, {"accuracy": 0.7})
     open_page(judged, "versions")
@@ -274,7 +274,7 @@ def test_the_models_that_learned_from_a_version_are_listed_with_it(judged):
     assert judged.dataframe[1].value.iloc[0][["Folder", "Method and accuracy"]].tolist() == ["runs/a", "accuracy 0.7"]
 
 
-def test_the_quality_report_is_computed_when_asked_and_says_what_to_do_before_the_tables(judged):
+def test_the_quality_report_is_computed_on_request_with_recommendations_and_tables(judged):
     open_page(judged, "quality")
     assert not judged.metric
     button(judged, "Compute report").click().run()
@@ -289,8 +289,8 @@ def test_the_quality_report_is_computed_when_asked_and_says_what_to_do_before_th
     assert all(expander.dataframe for expander in judged.expander)
 
 
-def test_the_report_says_of_how_many_rankings_the_order_on_the_screen_is_not_known(judged):
-    """Of 183 rankings three were imported from a file that does not tell."""
+def test_the_report_counts_the_rankings_of_unknown_display_order(judged):
+    """Of 183 rankings, three were imported from a file without display orders."""
     untold = "Display order is unknown for"
     open_page(judged, "quality")
     button(judged, "Compute report").click().run()
@@ -304,7 +304,7 @@ def test_the_report_says_of_how_many_rankings_the_order_on_the_screen_is_not_kno
     assert sentence.startswith(f"{untold} 3 of 183 rankings, which were imported.")
 
 
-def test_the_current_reward_models_accuracy_stands_beside_what_people_allow(judged, tmp_path):
+def test_the_current_reward_model_is_shown_beside_the_human_ceiling(judged, tmp_path):
     title = "**Current reward model and human ceiling (line: chance)**"
     open_page(judged, "quality")
     button(judged, "Compute report").click().run()
@@ -319,8 +319,8 @@ def test_the_current_reward_models_accuracy_stands_beside_what_people_allow(judg
     assert model_plot(Ceiling(nan, nan), model) is None
 
 
-def test_doubted_rankings_are_listed_with_their_history_and_asked_for_again_once(judged):
-    """Two of cem's and one of another's are doubted; each of the two prompts has three, and a fourth is asked for."""
+def test_suspect_rankings_are_listed_and_sent_for_relabelling_once(judged):
+    """Three suspect rankings, of two prompts: each prompt has three rankings, and a fourth is requested."""
     store = open_store(default_store())
     first, second = list(groups(store))[:2]
     doubted = [first.rankings[2], second.rankings[2], first.rankings[1]]
@@ -343,7 +343,7 @@ def test_doubted_rankings_are_listed_with_their_history_and_asked_for_again_once
     assert relabelling_progress(store) == (2, 0)
 
 
-def test_a_ranking_that_came_since_makes_the_report_old(judged):
+def test_a_new_ranking_makes_the_report_out_of_date(judged):
     open_page(judged, "quality")
     button(judged, "Compute report").click().run()
     assert button(judged, "Compute report").disabled
@@ -357,7 +357,7 @@ def test_a_ranking_that_came_since_makes_the_report_old(judged):
     assert not button(judged, "Compute report").disabled
 
 
-def test_every_heading_and_word_of_the_reports_tables_is_in_the_catalogues():
+def test_every_heading_of_the_reports_tables_is_in_the_catalogues():
     people = {"ana": careful(), "ben": careful(), "cem": upwards(2.0)}
     found = list(tables(quality(planted(people, prompts=60, completions=3, ties=0.5))))
     policies = {name for table in found for name in table.head if table.title.key.endswith("table_wins")}
@@ -368,7 +368,7 @@ def test_every_heading_and_word_of_the_reports_tables_is_in_the_catalogues():
         assert english.isdisjoint(sentence.render(language) for sentence in sentences)
 
 
-def test_without_rankings_there_is_no_report_and_no_version(app):
+def test_without_rankings_neither_a_report_nor_a_version_can_be_created(app):
     open_page(app, "quality")
     assert "No rankings yet, so there is nothing to report." in said(app)
     app.switch_page("app_pages/versions.py").run()
@@ -378,7 +378,7 @@ def test_without_rankings_there_is_no_report_and_no_version(app):
 
 
 def policy_rows(**wins):
-    """Return twelve prompts on which two policies meet, the first of which wins the first `wins` of them."""
+    """Return twelve prompts with a completion of each of two policies; the first policy wins `wins` of them."""
     rows = []
     for number in range(12):
         prompt = user_prompt(f"prompt {number}")
@@ -390,8 +390,8 @@ def policy_rows(**wins):
     return rows
 
 
-def test_policies_are_shown_with_their_strength_wins_and_ties(app):
-    """Of twelve meetings the first policy wins eight, the second three, and one is tied: 8.5 of 12 are 71 %."""
+def test_policies_are_listed_with_their_strength_wins_and_ties(app):
+    """Of twelve pairs the first policy wins eight, the second three, and one is tied: 8.5 of 12 are 71%."""
     add_groups(open_store(default_store()), policy_rows(one=8))
     open_page(app, "quality")
     button(app, "Compute report").click().run()

@@ -1,4 +1,4 @@
-"""The Reward model page and what hangs on it: which run is current, how runs compare, where people disagree."""
+"""The Reward models page: training, the current run, comparisons of runs, and disagreements."""
 
 import json
 from dataclasses import replace
@@ -59,7 +59,7 @@ def labelled(elements, label):
     return next(found for found in elements if found.label == label)
 
 
-def test_every_method_can_be_asked_for_and_its_cost_is_said(ranked):
+def test_every_training_method_is_offered(ranked):
     open_page(ranked, "train")
     methods = labelled(ranked.radio, "Method")
     assert methods.options == ["linear head", "last layers", "LoRA", "full fine-tuning"]
@@ -70,7 +70,7 @@ def test_every_method_can_be_asked_for_and_its_cost_is_said(ranked):
     assert (job.arguments["method"], job.project, job.state) == ("lora", "default", "queued")
 
 
-def test_a_version_of_the_data_is_trained_on_instead_of_what_there_is_now(ranked, tmp_path):
+def test_a_model_can_be_trained_on_a_version_instead_of_the_latest_rankings(ranked, tmp_path):
     open_page(ranked, "train")
     assert not any(box.label == "Training data" for box in ranked.selectbox)
     make_version(open_store(default_store()), "frozen", Recipe("default"))
@@ -86,7 +86,7 @@ def test_a_version_of_the_data_is_trained_on_instead_of_what_there_is_now(ranked
     assert ", linear head, version frozen, " in labelled(ranked.selectbox, "Runs").options[0]
 
 
-def test_how_often_a_project_trains_by_itself_is_set_on_its_page_and_asked_with_every_ranking(ranked):
+def test_automatic_retraining_is_set_in_the_project_settings(ranked):
     open_page(ranked, "project")
     labelled(ranked.number_input, "Retrain after this many new rankings").set_value(1)
     button(ranked, "Save").click().run()
@@ -96,7 +96,7 @@ def test_how_often_a_project_trains_by_itself_is_set_on_its_page_and_asked_with_
     assert "after every 1 new rankings" in " ".join(shown(text) for text in ranked.caption)
 
 
-def test_the_newest_good_run_is_current_until_a_person_makes_another_the_current_one(ranked, tmp_path):
+def test_the_newest_good_run_is_current_until_a_person_chooses_another(ranked, tmp_path):
     good, newer = add_run(tmp_path, name=FIRST), add_run(tmp_path, NO_BETTER, SECOND)
     open_page(ranked, "train")
     choice = labelled(ranked.selectbox, "Runs")
@@ -114,7 +114,7 @@ def test_the_newest_good_run_is_current_until_a_person_makes_another_the_current
     assert chosen_run("default") is None
 
 
-def test_a_page_that_shows_the_current_run_follows_to_the_next_one_and_leaves_any_other_run_open(ranked, tmp_path):
+def test_a_page_that_shows_the_current_run_switches_to_a_new_one_but_keeps_any_other_run(ranked, tmp_path):
     first = add_run(tmp_path, name=FIRST)
     open_page(ranked, "train")
     second = add_run(tmp_path, name=SECOND)
@@ -129,7 +129,7 @@ def test_a_page_that_shows_the_current_run_follows_to_the_next_one_and_leaves_an
     assert not ranked.exception and labelled(ranked.selectbox, "Runs").value == third.name
 
 
-def test_two_runs_are_compared_on_what_both_were_judged_by(ranked, tmp_path):
+def test_two_runs_are_compared_on_their_shared_held_out_comparisons(ranked, tmp_path):
     """Eight prompts in common: the newer is right on all, the older on none. p = 2 / 2^8 = 0.0078, both current first.
 
     The comparison that only the older one was judged by counts for nothing.
@@ -147,14 +147,14 @@ def test_two_runs_are_compared_on_what_both_were_judged_by(ranked, tmp_path):
     ]
 
 
-def test_runs_with_nothing_in_common_are_not_ranked(ranked, tmp_path):
+def test_runs_without_shared_comparisons_are_not_compared(ranked, tmp_path):
     add_run(tmp_path, name=FIRST, rows=rows(1.0))
     add_run(tmp_path, name=SECOND, rows=rows(1.0, prefix="q"))
     open_page(ranked, "train")
     assert "A and B share no held-out comparisons" in " ".join(text.value for text in ranked.markdown)
 
 
-def test_a_fine_tuned_run_says_how_it_was_made_and_shows_its_curves(ranked, tmp_path):
+def test_a_fine_tuned_run_shows_its_settings_and_its_curves(ranked, tmp_path):
     run = add_run(tmp_path, TUNED)
     (run / "log.jsonl").write_text(json.dumps({"step": 60, "validation_log_loss": 0.61, "validation_accuracy": 0.7}))
     with (run / "log.jsonl").open("a") as file:
@@ -165,7 +165,7 @@ def test_a_fine_tuned_run_says_how_it_was_made_and_shows_its_curves(ranked, tmp_
     assert "Step 60: validation log loss 0.610, accuracy 0.700" in " ".join(text.value for text in ranked.caption)
 
 
-def test_the_curves_of_a_training_under_way_are_read_from_its_log(ranked):
+def test_a_running_training_shows_its_curves_and_can_be_resumed_after_a_stop(ranked):
     store = open_store(default_store())
     job = add_job(store, "train", {"method": "top"}, "default")
     start_job(store, job)
@@ -185,7 +185,7 @@ def test_the_curves_of_a_training_under_way_are_read_from_its_log(ranked):
     assert (again.arguments["continues"], again.arguments["method"]) == (job, "top")
 
 
-def test_the_plot_of_a_training_names_the_curves_it_has():
+def test_the_training_plot_names_only_the_curves_that_it_has():
     def named(*lines):
         chart = curves_chart(list(lines), page_texts("en")["tuning"]).to_dict()
         return chart["layer"][0]["encoding"]["color"]["scale"]["domain"]
@@ -200,7 +200,7 @@ def contradicted(submission, prompt="Which *one*?"):
     return HeldOutSuspect("p", turns, "one *bold*", "two", -1.0, 1.0, "Ann", submission)
 
 
-def test_what_unfinished_runs_left_is_removed_when_a_person_says_so_and_not_while_one_is_under_way(ranked):
+def test_unfinished_runs_can_be_deleted_but_not_during_a_training(ranked):
     folders = {}
     for name, project in (("mine", "default"), ("other", "another")):
         folders[name] = new_run(name).with_name(f"{name}.unfinished")
@@ -222,8 +222,8 @@ def test_what_unfinished_runs_left_is_removed_when_a_person_says_so_and_not_whil
     assert "Delete unfinished runs" not in [one.label for one in ranked.button]
 
 
-def test_a_disagreement_opens_ones_own_ranking_on_my_work(ranked, tmp_path):
-    """Margin -2: the model gives 1 / (1 + e^2) = 11.9 % to what Ann chose."""
+def test_a_disagreement_opens_the_readers_own_ranking_on_my_work(ranked, tmp_path):
+    """Margin -2: the model gives 1 / (1 + e^2) = 11.9% to Ann's choice."""
     add_run(tmp_path, contradicted=[contradicted("of-ann")])
     store = open_store(default_store())
     ann = find_or_add_annotator(store, "Ann")
@@ -239,7 +239,7 @@ def test_a_disagreement_opens_ones_own_ranking_on_my_work(ranked, tmp_path):
     assert ranked.title[0].value == "My work"
 
 
-def test_a_disagreement_shows_the_record_of_somebody_elses_ranking(ranked, tmp_path):
+def test_a_disagreement_shows_another_annotators_ranking(ranked, tmp_path):
     add_run(tmp_path, contradicted=[contradicted("of-ann"), contradicted("nowhere")])
     open_page(ranked, "train")
     first, second = [one for one in ranked.button if one.label == "Open the ranking"]
@@ -252,7 +252,7 @@ def test_a_disagreement_shows_the_record_of_somebody_elses_ranking(ranked, tmp_p
     assert item_counts(open_store(default_store()))["ranked"] == 1
 
 
-def test_a_run_that_kept_no_disagreements_says_so_and_one_without_any_too(ranked, tmp_path):
+def test_a_run_without_disagreements_and_one_that_recorded_none_say_so(ranked, tmp_path):
     run = add_run(tmp_path)
     open_page(ranked, "train")
     assert "No disagreements" in " ".join(info.value for info in ranked.info)

@@ -1,4 +1,4 @@
-"""Changing what was ranked, in a real Chromium: the last one by Backspace, any earlier one in My work."""
+"""Editing rankings in a real Chromium: the last ranking with Backspace, any earlier ranking in My work."""
 
 import re
 
@@ -42,7 +42,7 @@ def chains(store):
     return found
 
 
-def test_backspace_opens_the_last_ranking_and_submitting_again_stores_a_revision(page, app_address, stored):
+def test_backspace_opens_the_last_ranking_and_submitting_stores_a_revision(page, app_address, stored):
     open_app(page, app_address)
     press(page, "2", "1", "g", "w")
     page.keyboard.type("since")
@@ -72,7 +72,7 @@ def test_backspace_opens_the_last_ranking_and_submitting_again_stores_a_revision
     assert list(problems(stored)) == []
 
 
-def test_my_work_lists_what_i_ranked_and_a_change_there_is_a_revision(page, app_address, stored):
+def test_my_work_lists_own_rankings_and_an_edit_there_is_a_revision(page, app_address, stored):
     ann = find_or_add_annotator(stored, "Ann").id
     for submission in ("s-1", "s-2"):
         task = next_tasks(stored, ann)[0]
@@ -108,7 +108,7 @@ def test_my_work_lists_what_i_ranked_and_a_change_there_is_a_revision(page, app_
     expect(page.get_by_text("ranked, edited")).to_be_visible()
 
 
-def test_a_second_tab_is_told_that_what_it_says_of_a_ranked_prompt_is_not_kept(page, window, app_address, stored):
+def test_a_second_tab_is_told_that_its_ranking_of_a_ranked_prompt_is_not_stored(page, window, app_address, stored):
     open_app(page, app_address)
     other = window.new_page()
     open_app(other, app_address)
@@ -120,7 +120,7 @@ def test_a_second_tab_is_told_that_what_it_says_of_a_ranked_prompt_is_not_kept(p
     assert store_counts(stored).rankings == 1
 
 
-def test_two_tabs_that_change_one_ranking_make_no_fork_and_the_second_is_told(page, window, app_address, stored):
+def test_of_two_tabs_that_edit_the_same_ranking_the_second_is_refused(page, window, app_address, stored):
     open_app(page, app_address)
     press(page, "1", "2", "Enter")
     expect(page.locator(".saving")).to_have_text("Saved")

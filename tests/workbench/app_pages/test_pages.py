@@ -1,4 +1,4 @@
-"""Each page, used as a person uses it, the store read afterwards."""
+"""The pages, used as a person uses them; tests read the store afterwards."""
 
 import json
 
@@ -18,7 +18,7 @@ from page_fixtures import add_run
 from store_fixtures import add_ready_prompt, let_leases_run_out
 
 
-def test_an_empty_store_offers_the_starter_prompts_and_one_click_adds_sixty(app):
+def test_an_empty_store_offers_sixty_starter_prompts(app):
     app.run()
     app.text_input[0].input("Ann")
     button(app, "Start ranking").click().run()
@@ -29,13 +29,13 @@ def test_an_empty_store_offers_the_starter_prompts_and_one_click_adds_sixty(app)
     assert latest_job(store, "sample").state == "queued"
 
 
-def test_an_empty_name_is_refused_with_a_sentence(app):
+def test_an_empty_name_is_refused(app):
     app.run()
     button(app, "Start ranking").click().run()
     assert app.error[0].value.startswith("The name is empty")
 
 
-def test_pasted_prompts_wait_to_be_sampled_and_are_added_once(app):
+def test_pasted_prompts_are_added_once_and_wait_for_sampling(app):
     open_page(app, "prompts")
     app.text_area[0].input("Why is the sky blue?\n\nWrite a haiku.\nWhy is the sky blue?")
     app.text_input[0].input("nature")
@@ -50,7 +50,7 @@ def test_pasted_prompts_wait_to_be_sampled_and_are_added_once(app):
     assert app.metric[0].value == "2"
 
 
-def test_a_file_of_prompts_is_added_with_its_column(app):
+def test_prompts_are_added_from_a_column_of_a_file(app):
     open_page(app, "prompts")
     app.file_uploader[0].upload("mine.csv", b"id,question\n1,How far is the moon?\n", "text/csv")
     next(field for field in app.text_input if "column" in field.label).input("question")
@@ -60,7 +60,7 @@ def test_a_file_of_prompts_is_added_with_its_column(app):
     assert (prompt.messages[0].content, prompt.source) == ("How far is the moon?", "mine.csv")
 
 
-def test_a_bad_file_is_refused_by_name_and_line_and_nothing_is_added(app):
+def test_an_invalid_file_is_refused_by_name_and_line_and_adds_nothing(app):
     open_page(app, "prompts")
     app.file_uploader[0].upload("mine.jsonl", b'{"prompt": "fine"}\n{"question": "not"}\n', "application/jsonl")
     [found for found in app.button if found.label == "Add prompts"][1].click().run()
@@ -79,7 +79,7 @@ def test_saved_settings_are_a_new_revision(app):
     assert settings.policies == ProjectSettings().policies
 
 
-def test_what_annotators_are_asked_and_told_beside_the_order_is_set_on_the_project_page(app):
+def test_what_annotators_may_and_must_give_is_set_in_the_project_settings(app):
     open_page(app, "project")
     for box in app.checkbox:
         assert not box.value
@@ -91,7 +91,7 @@ def test_what_annotators_are_asked_and_told_beside_the_order_is_set_on_the_proje
     assert settings.mark_spans and settings.demonstrations_join and settings.reveal_policies
 
 
-def test_settings_that_cannot_work_are_refused_and_not_saved(app):
+def test_invalid_settings_are_refused_and_not_saved(app):
     open_page(app, "project")
     app.text_input[0].input(" ")
     button(app, "Save").click().run()
@@ -99,7 +99,7 @@ def test_settings_that_cannot_work_are_refused_and_not_saved(app):
     assert project_settings(open_store(default_store()))[1] == 0
 
 
-def test_the_rank_page_hands_out_a_task_that_names_no_policy(app):
+def test_the_rank_page_shows_no_policy(app):
     add_ready_prompt(open_store(default_store()), "Which?", "one", "two")
     app.run()
     app.text_input[0].input("Ann")
@@ -108,13 +108,13 @@ def test_the_rank_page_hands_out_a_task_that_names_no_policy(app):
     assert not any("tiny" in str(block) for block in app.main)
 
 
-def test_without_a_reward_model_the_score_page_says_what_to_do(app):
+def test_without_a_reward_model_the_score_page_links_to_training(app):
     open_page(app, "score")
     assert "train one" in app.info[0].value
 
 
-def test_the_best_of_n_is_asked_for_and_shown_best_first(app, tmp_path):
-    """What the worker does in between is test_jobs.py's."""
+def test_best_of_n_is_requested_and_shown_best_first(app, tmp_path):
+    """What the worker does in between is tested in test_execution.py."""
     folder = add_run(tmp_path)
     open_page(app, "score")
     next(area for area in app.text_area if area.key == "fresh-prompt").input("Why is the sky blue?")
@@ -137,7 +137,7 @@ def test_the_best_of_n_is_asked_for_and_shown_best_first(app, tmp_path):
     assert next(text.value for text in app.markdown if "reward" in text.value) == "**1.** reward +2.000"
 
 
-def test_an_empty_prompt_is_not_sampled_for(app, tmp_path):
+def test_an_empty_prompt_is_refused(app, tmp_path):
     add_run(tmp_path)
     open_page(app, "score")
     button(app, "Sample and score").click().run()
@@ -145,7 +145,7 @@ def test_an_empty_prompt_is_not_sampled_for(app, tmp_path):
     assert latest_job(open_store(default_store()), "best_of_n") is None
 
 
-def test_the_data_page_prepares_a_file_of_what_there_is(app):
+def test_the_data_page_prepares_an_export(app):
     add_ready_prompt(open_store(default_store()), "Which?", "one", "two")
     open_page(app, "data")
     button(app, "Prepare export").click().run()
@@ -153,7 +153,7 @@ def test_the_data_page_prepares_a_file_of_what_there_is(app):
     assert app.success
 
 
-def test_a_second_project_is_added_chosen_and_has_settings_and_prompts_of_its_own(app):
+def test_a_second_project_is_created_and_selected_with_its_own_settings_and_prompts(app):
     open_page(app, "project")
     next(field for field in app.text_input if field.label == "Project name").input("Safety")
     button(app, "Create project").click().run()
@@ -172,7 +172,7 @@ def test_a_second_project_is_added_chosen_and_has_settings_and_prompts_of_its_ow
     assert waiting_prompts(store, 9) == []
 
 
-def test_how_work_is_handed_out_is_set_on_the_project_page(app):
+def test_the_order_of_tasks_is_set_in_the_project_settings(app):
     open_page(app, "project")
     fields = {field.label: field for field in [*app.number_input, *app.text_area, *app.selectbox]}
     fields["Task order"].set_value("fewest")
@@ -187,7 +187,7 @@ def test_how_work_is_handed_out_is_set_on_the_project_page(app):
     assert (settings.gold_share, settings.criteria) == (0.05, ("true", "helpful"))
 
 
-def test_the_overview_shows_who_has_what_and_frees_a_prompt_that_an_annotator_left(app):
+def test_the_overview_shows_open_tasks_and_releases_expired_ones(app):
     store = open_store(default_store())
     add_ready_prompt(store, "Which?", "one", "two")
     ann, bob = (find_or_add_annotator(store, name).id for name in ("Ann", "Bob"))
@@ -214,7 +214,7 @@ def test_the_overview_plots_the_rankings_of_each_day(app):
     assert app.dataframe[0].value.iloc[0][["Progress", "Rankings", "Target"]].tolist() == [1, 1, 1]
 
 
-def test_a_job_that_failed_is_done_again_and_one_under_way_is_stopped_on_the_overview(app):
+def test_the_overview_retries_a_failed_job_and_stops_a_running_one(app):
     store = open_store(default_store())
     failed = add_job(store, "train", {}, "default")
     start_job(store, failed)
@@ -229,7 +229,7 @@ def test_a_job_that_failed_is_done_again_and_one_under_way_is_stopped_on_the_ove
     assert job_with_id(store, again.id).stop_asked
 
 
-def test_the_overview_shows_what_the_workers_log_says_of_a_job(app, tmp_path):
+def test_the_overview_shows_the_log_lines_of_a_job(app, tmp_path):
     store = open_store(default_store())
     job = add_job(store, "features")
     line = {"time": "2026-01-02T03:04:05Z", "level": "ERROR", "event": "job failed", "job": job, "error": "KeyError"}
@@ -238,7 +238,7 @@ def test_the_overview_shows_what_the_workers_log_says_of_a_job(app, tmp_path):
     assert [code.value for code in app.code] == ["2026-01-02T03:04:05Z ERROR job failed KeyError\n    in _score"]
 
 
-def test_prompts_whose_sampling_gave_nothing_are_sampled_again_from_the_overview(app):
+def test_the_overview_resamples_prompts_whose_sampling_failed(app):
     store = open_store(default_store())
     add_ready_prompt(store, "Which?", "same", "same")
     open_page(app, "overview")

@@ -1,4 +1,4 @@
-"""What pages ask of the worker and what the worker makes of it, in this process and in worker processes."""
+"""Jobs: requested by pages, executed in this process and in worker processes."""
 
 import contextlib
 import json
@@ -105,7 +105,7 @@ def nothing(after_failure):
     """Do no job: these tests look at the messages alone."""
 
 
-def test_a_queued_message_is_json_and_names_only_the_task(work_store):
+def test_a_queued_message_is_json_and_holds_only_a_name(work_store):
     wake()
     with sqlite3.connect(data_folder() / "queue.db") as connection:
         ((data,),) = connection.execute("SELECT data FROM task").fetchall()
@@ -116,7 +116,7 @@ def test_a_queued_message_is_json_and_names_only_the_task(work_store):
     assert worker_queue(nothing).dequeue().id == message["id"]
 
 
-def test_every_periodic_look_goes_through_the_queue_with_its_times(work_store):
+def test_periodic_messages_keep_their_times_in_the_queue(work_store):
     """Sent at most once a minute and void after 50 seconds, so each carries the time when it expires."""
     queue = worker_queue(nothing)
     looks = queue._registry.periodic_tasks
@@ -130,7 +130,7 @@ def test_every_periodic_look_goes_through_the_queue_with_its_times(work_store):
     assert all(look.expires_resolved for look in received)
 
 
-def test_asking_loads_no_network_library(work_store):
+def test_requesting_jobs_loads_no_network_library(work_store):
     program = """
 import sys
 from label_data.data_folder import data_folder, default_store
@@ -144,7 +144,7 @@ print(sorted({"torch", "transformers", "datasets", "sklearn", "openai"} & sys.mo
     assert done.stdout == "[]\n"
 
 
-def test_sampling_is_asked_for_once_while_prompts_wait_and_too_few_are_ready(work_store):
+def test_sampling_is_requested_once_while_too_few_prompts_are_ready(work_store):
     """Four are to be ready ahead and five wait: the job samples four, and the fifth is not needed."""
     assert sample_if_needed(work_store)
     assert sample_if_needed(work_store) is None
@@ -156,7 +156,7 @@ def test_sampling_is_asked_for_once_while_prompts_wait_and_too_few_are_ready(wor
     assert sample_if_needed(work_store) is None
 
 
-def test_the_first_prompt_is_sampled_alone_so_that_it_is_soon_there(work_store, chat_server):
+def test_the_first_prompt_is_sampled_alone_so_that_it_is_ready_soon(work_store, chat_server):
     """Batches of 1, then as many as are ready: 1, 2. So the first three requests are of one prompt."""
     sample_if_needed(work_store)
     do(work_store, "sample")
@@ -165,14 +165,14 @@ def test_the_first_prompt_is_sampled_alone_so_that_it_is_soon_there(work_store, 
     assert sorted(asked[6:]) == ["Question 2?"] * 3 + ["Question 3?"] * 3
 
 
-def test_what_was_sampled_gets_its_features_next(work_store):
+def test_features_of_sampled_completions_are_computed_next(work_store):
     sample_if_needed(work_store)
     do(work_store, "sample")
     job = next_job(work_store)
     assert (job.kind, job.arguments) == ("features", {"prompts": [prompt.id for prompt in PROMPTS[:4]]})
 
 
-def test_a_stop_ends_sampling_amid_a_batch_and_holds_until_somebody_starts_it(work_store, chat_server):
+def test_a_stop_ends_sampling_within_a_batch_until_a_person_starts_it_again(work_store, chat_server):
     """The server never answers, so only the stop can end the job."""
 
     def stop(body):
@@ -192,7 +192,7 @@ def test_a_stop_ends_sampling_amid_a_batch_and_holds_until_somebody_starts_it(wo
     assert not sampling_is_stopped(work_store)
 
 
-def test_a_policy_that_can_not_be_used_costs_no_prompt_and_is_not_asked_by_every_submission(work_store, chat_server):
+def test_an_unusable_policy_loses_no_prompt_and_is_not_retried_after_every_submission(work_store, chat_server):
     chat_server.answer = lambda body: Answer(404, {})
     sample_if_needed(work_store)
     do(work_store, "sample")
@@ -211,7 +211,7 @@ def test_a_policy_that_can_not_be_used_costs_no_prompt_and_is_not_asked_by_every
     assert latest_job(work_store, "sample").state == DONE
 
 
-def test_of_many_that_find_too_few_prompts_ready_at_the_same_moment_one_asks_for_sampling(work_store):
+def test_of_many_processes_that_need_sampling_at_once_one_requests_it(work_store):
     start, asked = threading.Barrier(8), []
 
     def find():
@@ -226,7 +226,7 @@ def test_of_many_that_find_too_few_prompts_ready_at_the_same_moment_one_asks_for
     assert [job.id for job in unfinished_jobs(work_store)] == [job for job in asked if job]
 
 
-def test_a_second_worker_samples_only_when_the_first_one_does_not_any_more(work_store):
+def test_a_second_worker_samples_only_after_the_first_has_ended(work_store):
     """Sampling that was stopped is still ending when somebody starts it again."""
     first = sample_if_needed(work_store)
     start_job(work_store, first, "a")
@@ -239,7 +239,7 @@ def test_a_second_worker_samples_only_when_the_first_one_does_not_any_more(work_
     assert next_job(work_store).id == second
 
 
-def test_a_worker_that_was_taken_for_gone_drops_its_job_and_saves_no_prompt_twice(work_store, chat_server, caplog):
+def test_a_worker_that_lost_its_job_drops_it_and_saves_no_prompt_twice(work_store, chat_server, caplog):
     """While its server answers, the job is queued again and another worker samples all there is to sample."""
     done = []
 
@@ -260,7 +260,7 @@ def test_a_worker_that_was_taken_for_gone_drops_its_job_and_saves_no_prompt_twic
     assert [len(group.completions) for group in groups(work_store)] == [3, 3, 3, 3, 0]
 
 
-def test_an_urgent_job_is_done_while_the_server_still_thinks_about_a_sample(work_store, chat_server):
+def test_an_urgent_job_runs_while_sampling_waits_for_the_server(work_store, chat_server):
     """The server answers only when the score job has ended. That one fails, for it names no folder: it was done."""
     asked = []
 
@@ -277,7 +277,7 @@ def test_an_urgent_job_is_done_while_the_server_still_thinks_about_a_sample(work
     assert latest_job(work_store, "sample").state == DONE
 
 
-def test_the_most_urgent_job_is_done_first_and_of_those_the_oldest(work_store):
+def test_the_oldest_of_the_most_urgent_jobs_runs_first(work_store):
     jobs = {kind: add_job(work_store, kind) for kind in ("features", "sample", "train", "score", "best_of_n")}
     order = []
     while job := next_job(work_store):
@@ -286,7 +286,7 @@ def test_the_most_urgent_job_is_done_first_and_of_those_the_oldest(work_store):
     assert order == ["score", "best_of_n", "train", "sample", "features"]
 
 
-def test_a_fault_of_the_program_fails_the_job_and_the_log_holds_frames_but_no_text(work_store, caplog):
+def test_an_unexpected_error_fails_the_job_and_logs_frames_but_no_texts(work_store, caplog):
     """The arguments lack "messages"; a KeyError is nobody's input."""
     job = request_job(work_store, "score", folder="x", completions=["a private text"])
     with caplog.at_level(logging.ERROR):
@@ -301,14 +301,14 @@ def test_a_fault_of_the_program_fails_the_job_and_the_log_holds_frames_but_no_te
     assert "a private text" not in JsonLines().format(record)
 
 
-def test_a_score_job_for_a_folder_that_is_not_there_says_so(work_store):
+def test_a_score_job_names_a_missing_model_folder(work_store):
     job = request_job(work_store, "score", folder="nowhere", messages=PROMPTS[0].as_dicts, completions=["a"])
     do(work_store, "score")
     assert job_with_id(work_store, job).state == FAILED
     assert "nowhere" in str(job_with_id(work_store, job).message)
 
 
-def test_training_scoring_and_best_of_n_give_what_the_pages_show(work_store, chat_server, small_model):
+def test_training_scoring_and_best_of_n_return_what_the_pages_show(work_store, chat_server, small_model):
     """Sixteen rankings train a model; the second completion is scored as if it were alone; best of 3 are in order."""
     prompts = [user_prompt(f"Name a thing that is {word}.") for word in "abcdefghijklmnop"]
     add_groups(work_store, [ranked_group(prompt) for prompt in prompts])
@@ -341,13 +341,13 @@ def test_training_scoring_and_best_of_n_give_what_the_pages_show(work_store, cha
     assert found["rewards"] == sorted(found["rewards"], reverse=True)
 
 
-def test_best_of_n_of_a_policy_that_the_project_has_not_names_those_it_has(work_store):
+def test_best_of_n_with_an_unknown_policy_names_the_known_ones(work_store):
     job = request_job(work_store, "best_of_n", folder="x", messages=PROMPTS[0].as_dicts, n=2, policy="q")
     do(work_store, "best_of_n")
     assert job_with_id(work_store, job).message == say("workbench.jobs.unknown_policy", name="q", names="p")
 
 
-def test_a_worker_that_is_to_end_queues_its_job_again(work_store, chat_server, monkeypatch):
+def test_a_worker_that_is_stopped_queues_its_job_again(work_store, chat_server, monkeypatch):
     def end(body):
         execution.stopping.set()
         return chat_server.hang(body)
@@ -360,7 +360,7 @@ def test_a_worker_that_is_to_end_queues_its_job_again(work_store, chat_server, m
     assert latest_job(work_store, "sample").state == QUEUED
 
 
-def test_the_jobs_of_a_worker_that_was_killed_are_queued_when_the_next_one_starts(work_store):
+def test_the_jobs_of_a_killed_worker_are_queued_when_the_next_worker_starts(work_store):
     running, queued = add_job(work_store, "train"), add_job(work_store, "score")
     execution.start_job(work_store, running)
     execution.resume_jobs(work_store)
@@ -383,7 +383,7 @@ def end(store, job):
     end_job(store, job, DONE, "Trained.")
 
 
-def test_a_project_trains_by_itself_after_so_many_new_rankings_and_not_before(work_store, chat_server):
+def test_a_project_retrains_after_the_set_number_of_new_rankings(work_store, chat_server):
     """Every 3: at 5, for none was before; then at 8, and not at 10, where a skip and a repeat come; but at 11."""
     rank(work_store, 5)
     assert retrain_if_due(work_store) is None  # as it is set at first, never
@@ -403,7 +403,7 @@ def test_a_project_trains_by_itself_after_so_many_new_rankings_and_not_before(wo
     assert retrain_if_due(work_store, "default") not in (first, second, None)
 
 
-def test_what_is_asked_for_already_is_not_asked_for_twice(work_store):
+def test_a_queued_job_is_not_requested_twice(work_store):
     """Done again by pressing twice, and the features of everything by a worker that was started and ended twice."""
     failed = request_job(work_store, "doubts", "default")
     end_job(work_store, start_job(work_store, failed).id, FAILED, "No.")
@@ -416,7 +416,7 @@ def test_what_is_asked_for_already_is_not_asked_for_twice(work_store):
     assert [job.kind for job in unfinished_jobs(work_store)] == ["doubts", "features"]
 
 
-def test_doubted_rankings_are_looked_for_and_too_few_are_a_sentence(work_store, small_model):
+def test_suspect_rankings_are_found_and_too_few_prompts_give_a_message(work_store, small_model):
     few = request_job(work_store, "doubts", "default")
     do(work_store, "doubts")
     assert job_with_id(work_store, few).state == FAILED
@@ -429,14 +429,14 @@ def test_doubted_rankings_are_looked_for_and_too_few_are_a_sentence(work_store, 
     assert (found.result["rankings"], found.result["comparisons"]) == (40, 120)
 
 
-def test_training_that_a_person_asked_for_starts_the_count_anew(work_store, chat_server):
+def test_training_requested_by_a_person_restarts_the_count(work_store, chat_server):
     save_settings(work_store, settings_for(chat_server, retrain_every=2))
     rank(work_store, 2)
     end(work_store, request_job(work_store, "train", "default", method="head"))
     assert retrain_if_due(work_store) is None
 
 
-def test_of_many_that_find_training_due_at_the_same_moment_one_asks(work_store, chat_server):
+def test_of_many_processes_that_find_training_due_at_once_one_requests_it(work_store, chat_server):
     save_settings(work_store, settings_for(chat_server, retrain_every=2))
     rank(work_store, 2)
     together, asked = threading.Barrier(8), []
@@ -454,7 +454,7 @@ def test_of_many_that_find_training_due_at_the_same_moment_one_asks(work_store, 
     assert [one for one in asked if one] == [job.id]
 
 
-def test_fine_tuning_goes_on_where_a_restarted_worker_or_a_person_cut_it_off(work_store, small_model, monkeypatch):
+def test_fine_tuning_resumes_where_a_worker_restart_or_a_person_interrupted_it(work_store, small_model, monkeypatch):
     """Of four steps, two an epoch, the worker ends where it reports the second; the next is stopped at the third.
 
     A job of its own goes on with what that left, and takes the fourth alone.
@@ -522,7 +522,7 @@ def start_worker(work_store):
         process.stderr.close()
 
 
-def test_a_worker_killed_amid_a_batch_loses_nothing_and_the_next_samples_nothing_twice(
+def test_a_worker_killed_within_a_batch_loses_nothing_and_nothing_is_sampled_twice(
     work_store, chat_server, start_worker, small_model
 ):
     """The server stalls at the eighth request, amid the third batch; the worker is killed there, and another started.

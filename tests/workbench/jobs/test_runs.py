@@ -1,4 +1,4 @@
-"""The trained models of a data folder, and which one a project uses."""
+"""The runs of a data folder, and which of them a project uses."""
 
 import json
 from dataclasses import replace
@@ -26,7 +26,7 @@ def add(data, day: int, report: Report = REPORT, project: str | None = "default"
     return add_run(data, report, f"202601{day:02}-030405-abcdabcd", project)
 
 
-def test_runs_are_listed_newest_first_and_those_of_another_project_are_not(data):
+def test_runs_are_listed_newest_first_without_those_of_other_projects(data):
     old, new = add(data, 1, project=None), add(data, 3)
     add(data, 2, project="safety")
     assert [run.folder for run in runs("default")] == [new, old]
@@ -36,12 +36,12 @@ def test_runs_are_listed_newest_first_and_those_of_another_project_are_not(data)
     ]
 
 
-def test_a_folder_that_somebody_named_is_called_by_its_name(data):
+def test_a_run_with_a_custom_folder_name_is_listed_by_it(data):
     add_run(data, name="mine-2")
     assert [run.when for run in runs("default")] == ["mine-2"]
 
 
-def test_the_newest_that_beats_its_baselines_is_current_and_the_newest_of_all_if_none_does(data):
+def test_the_newest_run_that_beats_its_baselines_is_current_or_else_the_newest(data):
     assert current_run("default", runs("default")) is None
     add(data, 1, UNKNOWN)
     newest = add(data, 2, NO_BETTER)
@@ -51,21 +51,21 @@ def test_the_newest_that_beats_its_baselines_is_current_and_the_newest_of_all_if
     assert current_run("default", runs("default")).folder == good
 
 
-def test_a_choice_holds_for_its_project_alone_until_it_is_taken_back_or_its_folder_is_gone(data):
+def test_a_choice_holds_for_its_project_until_it_is_reset_or_its_folder_is_gone(data):
     first, second = add(data, 1, project=None), add(data, 2, project=None)
     made = runs("default")
     choose_run("default", made[1])
     assert chosen_run("default") == first.name
     assert current_run("default", made).folder == first
     assert current_run("safety", made).folder == second
-    assert [run.folder for run in runs("default")] == [second, first]  # what keeps the choice is no run
+    assert [run.folder for run in runs("default")] == [second, first]  # the file with the choice is no run
     assert current_run("default", made[:1]).folder == second
     choose_run("default", None)
     assert current_run("default", made).folder == second
     assert chosen_run("default") is None
 
 
-def test_a_choice_that_the_disk_did_not_take_leaves_the_one_before(disk, monkeypatch):
+def test_a_choice_that_does_not_fit_on_the_disk_leaves_the_previous_one(disk, monkeypatch):
     monkeypatch.setenv("WORKBENCH_DATA", str(disk.folder))
     first, second = add(disk.folder, 1), add(disk.folder, 2)
     made = {run.folder: run for run in runs("default")}
@@ -77,7 +77,7 @@ def test_a_choice_that_the_disk_did_not_take_leaves_the_one_before(disk, monkeyp
     assert [path.name for path in (first.parent / "current").iterdir()] == ["default"]
 
 
-def test_what_a_job_left_half_done_is_found_by_its_id_and_so_is_its_log(data):
+def test_an_unfinished_run_and_its_log_are_found_by_the_jobs_id(data):
     job = "0123456789abcdef"
     folder = new_run(job)
     assert unfinished_run(job) is None

@@ -1,4 +1,4 @@
-"""Nothing that the browser receives tells which policy wrote what, how it scored, or in which order it was sampled."""
+"""Nothing that the browser receives reveals policies, rewards or the order of sampling."""
 
 import json
 import re
@@ -86,7 +86,7 @@ def sequences(traffic):
     return [tuple(word.decode() for word in words[at : at + 9]) for at in range(0, len(words) - 8, 9)]
 
 
-def test_nothing_that_the_browser_receives_tells_who_wrote_what(page, app_address, stored):
+def test_nothing_that_the_browser_receives_reveals_policies(page, app_address, stored):
     """Of 9! = 362,880 orders one is that of sampling: that none of the three prompts shows it is no accident."""
     traffic = Traffic(page)
     open_app(page, app_address)
@@ -111,7 +111,7 @@ def test_nothing_that_the_browser_receives_tells_who_wrote_what(page, app_addres
     assert all(order != tuple(TEXTS) and sorted(order) == sorted(TEXTS) for order in shown)
 
 
-def test_each_text_is_sent_once_and_again_to_a_page_that_was_reloaded(page, app_address, stored):
+def test_each_text_is_sent_once_and_again_after_a_reload(page, app_address, stored):
     traffic = Traffic(page)
     open_app(page, app_address)
     press(page, "1", "2")
@@ -148,7 +148,7 @@ def test_a_task_costs_less_than_25_kilobytes_of_messages(page, app_address, tmp_
         assert 4 * 1_200 < sum(map(len, traffic.messages)) < 25_000
 
 
-def test_nothing_on_the_page_differs_between_completions_but_their_place_and_text(page, app_address, stored):
+def test_completions_differ_on_the_page_only_in_place_and_text(page, app_address, stored):
     """With place and text taken out, the nine cards are one and the same piece of HTML."""
     open_app(page, app_address)
     cards = page.locator(".card").evaluate_all("cards => cards.map((card) => card.outerHTML)")
@@ -157,7 +157,7 @@ def test_nothing_on_the_page_differs_between_completions_but_their_place_and_tex
     assert len(plain) == 1
 
 
-def test_policies_are_named_once_a_ranking_is_stored_and_only_where_the_project_says_so(page, app_address, stored):
+def test_policies_are_revealed_after_a_ranking_is_stored_if_the_project_says_so(page, app_address, stored):
     policies = tuple(PolicySettings(name) for name in POLICIES)
     save_settings(stored, ProjectSettings(policies=policies, allow_partial=True, reveal_policies=True))
     traffic = Traffic(page)

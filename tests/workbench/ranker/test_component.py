@@ -1,4 +1,4 @@
-"""The ranking screen in a real Chromium: what a person does on it, and what the store then holds."""
+"""The ranking screen in a real Chromium: what an annotator does, and what the store then holds."""
 
 import json
 import threading
@@ -59,14 +59,14 @@ def test_a_ranking_with_a_tie_is_made_from_the_keyboard_alone(page, server, path
     assert 0 <= ranking.seconds < 60
 
 
-def test_the_last_place_fills_itself_and_its_number_then_does_nothing(page, server, path):
+def test_the_last_rank_is_filled_automatically_and_its_number_then_does_nothing(page, server, path):
     fill(path)
     open_ranking(page, server, path)
     press(page, "2", "1", "4")
     assert tray(page) == "2›1›4›3"
     press(page, "3")
     assert tray(page) == "2›1›4›3"
-    press(page, "1")  # taken back, and with it the one that had filled itself
+    press(page, "1")  # removed, and with it the automatic one
     assert tray(page).rstrip("›") == "2›4"
     press(page, "u")
     assert tray(page) == "2›1›4›3"
@@ -87,8 +87,8 @@ def test_two_to_nine_completions_are_ranked_in_one_sitting(page, server, path):
     assert [order for order, *_ in rankings(path)] == best_last
 
 
-def test_the_tab_key_walks_the_screen_in_reading_order_and_every_stop_has_a_name(page, server, path):
-    """The completions, then their order, then what to do with it: as a screen reader's user meets them."""
+def test_the_tab_key_follows_the_reading_order_and_every_stop_has_a_name(page, server, path):
+    """First the completions, then their order, then its buttons: the order in which a screen reader reads them."""
     fill(path, count=2)
     open_ranking(page, server, path)
     press(page, "1", "2")
@@ -99,15 +99,18 @@ def test_the_tab_key_walks_the_screen_in_reading_order_and_every_stop_has_a_name
         stops.append(" ".join(page.evaluate(NAME_IN_FOCUS).split()))
         assert len(stops) < 40, stops
     assert stops == [
-        *(f"Ranking {view}" for view in ("Guidelines H", "Plain text P", "Compare D", "One at a time Z", "Keys ?")),
-        "Completion 1 is 1st; take it back 1",
+        *(
+            f"Ranking {view}"
+            for view in ("Guidelines H", "Plain text P", "Compare texts D", "One at a time Z", "Keys ?")
+        ),
+        "Remove completion 1 (1st) from the ranking 1",
         "Flag completion 1 Flag",
-        "Completion 2 is 2nd; take it back 2",
+        "Remove completion 2 (2nd) from the ranking 2",
         "Flag completion 2 Flag",
         "Ranking",  # why, in one's own words; its label is beside it
-        *(f"Instead of a ranking {words}" for words in ("Write E", "Can’t tell =", "All bad B", "Skip S")),
+        *(f"Other answers {words}" for words in ("Write an answer E", "Can’t tell =", "All bad B", "Skip S")),
         "Completion 1, 1st. Arrow keys move it, T ties it. 1",
-        "Completion 2, 2nd, filled by itself. Arrow keys move it, T ties it. 2",
+        "Completion 2, 2nd, placed automatically. Arrow keys move it, T ties it. 2",
         *(f"Ranking {words}" for words in ("Tie T", "Undo U", "Submit Enter")),
     ]
 
@@ -121,7 +124,7 @@ def test_two_completions_can_be_tied(page, server, path, keys):
     assert the_ranking(path)[0] == [sorted(TEXTS[:2])]
 
 
-def test_nothing_is_submitted_that_the_person_did_not_place(page, server, path):
+def test_an_incomplete_ranking_is_not_submitted(page, server, path):
     fill(path)
     open_ranking(page, server, path)
     expect(page.locator(".submit")).to_be_disabled()
@@ -133,7 +136,7 @@ def test_nothing_is_submitted_that_the_person_did_not_place(page, server, path):
     assert rankings(path) == []
 
 
-def test_a_project_may_allow_to_place_only_some(page, server, path):
+def test_a_project_may_allow_partial_rankings(page, server, path):
     fill(path, allow_partial=True)
     open_ranking(page, server, path)
     texts = shown(page)
@@ -187,7 +190,7 @@ def test_chips_move_by_arrow_keys_and_tie_by_t(page, server, path):
         (("s", "2"), "skipped", "The prompt makes no sense"),
     ],
 )
-def test_instead_of_a_ranking_one_can_say_why_there_is_none(page, server, path, keys, outcome, reason):
+def test_an_annotator_can_give_another_outcome_than_a_ranking(page, server, path, keys, outcome, reason):
     fill(path)
     open_ranking(page, server, path)
     press(page, *keys)
@@ -213,7 +216,7 @@ def test_flags_strength_and_a_reason_go_with_the_ranking(page, server, path):
     assert ranking.reason == "1 is rude, 3 is false"
 
 
-def test_the_next_prompt_is_there_at_once_and_a_double_enter_gives_one_ranking(page, server, path):
+def test_the_next_prompt_appears_at_once_and_a_double_enter_gives_one_ranking(page, server, path):
     fill(path, "First?", "Second?", "Third?")
     open_ranking(page, server, path)
     press(page, "1", "2", "3", "Enter", "Enter")
@@ -262,7 +265,7 @@ class Line:
 
 
 @pytest.mark.parametrize("lost", ["the answer", "the acknowledgement"])
-def test_what_is_lost_on_the_way_is_sent_again_and_stored_once(page, server, path, lost):
+def test_lost_messages_are_sent_again_and_stored_once(page, server, path, lost):
     fill(path, "First?", "Second?")
     line = Line(page)
     open_ranking(page, server, path)
@@ -270,14 +273,14 @@ def test_what_is_lost_on_the_way_is_sent_again_and_stored_once(page, server, pat
     press(page, "1", "2", "3", "Enter")
     expect(page.locator(".saving")).to_have_text("Not saved yet, retrying")
     press(page, "2", "3", "4", "Enter")  # one prompt ahead and no more
-    expect(page.locator(".saving")).to_contain_text("The last ranking is not saved yet")
+    expect(page.locator(".saving")).to_contain_text("Still saving the last ranking")
     assert page.locator(".prompt .text").inner_text() == "Second?"
     line.to_server = line.to_page = True
     expect(page.get_by_text("Every prompt is ranked.")).to_be_visible()  # the one that waited followed by itself
     assert [len(order) for order, *_ in rankings(path)] == [4, 4]
 
 
-def test_a_slow_server_is_asked_less_and_less_often(page, server, path):
+def test_retries_become_rarer_with_a_slow_server(page, server, path):
     """Each message stops the server's work on the one before. In 8 s by the page's clock: at 0, 2 and 2 + 4 s."""
     page.add_init_script("window.clock = 1; performance.now = () => clock;")
     fill(path, "First?", "Second?")
@@ -293,7 +296,7 @@ def test_a_slow_server_is_asked_less_and_less_often(page, server, path):
         assert line.answers == sent
 
 
-def test_a_server_that_is_killed_loses_no_ranking(page, path, tmp_path):
+def test_killing_the_server_loses_no_ranking(page, path, tmp_path):
     fill(path, "First?", "Second?")
     port, log = free_port(), tmp_path / "log"
     with ranking_server(port, log) as address:
@@ -308,7 +311,7 @@ def test_a_server_that_is_killed_loses_no_ranking(page, path, tmp_path):
     assert len(rankings(path)) == 1
 
 
-def test_a_refusal_is_shown_and_the_ranking_stays_to_be_put_right(page, server, path):
+def test_a_refusal_is_shown_and_the_ranking_can_be_corrected(page, server, path):
     fill(path, "First?", "Second?", allow_partial=True)
     open_ranking(page, server, path)
     press(page, "3", "1")
@@ -324,7 +327,7 @@ def test_a_refusal_is_shown_and_the_ranking_stays_to_be_put_right(page, server, 
     assert [len(order) for order, *_ in rankings(path)] == [4]
 
 
-def test_idle_time_over_a_minute_does_not_count(page, server, path):
+def test_a_pause_counts_for_one_minute_at_most(page, server, path):
     """Ten minutes pass without a sign of the person: one of them counts, and the moments that the test itself takes."""
     page.add_init_script(
         "const real = performance.now.bind(performance); window.later = 0; performance.now = () => real() + later;"
@@ -338,7 +341,7 @@ def test_idle_time_over_a_minute_does_not_count(page, server, path):
     assert 60 <= the_ranking(path)[1].seconds < 120
 
 
-def test_nothing_sent_to_the_page_tells_who_wrote_what(page, server, path):
+def test_nothing_sent_to_the_page_reveals_policies(page, server, path):
     fill(path, "First?", "Second?")
     received = []
     page.on("websocket", lambda socket: socket.on("framereceived", lambda frame: received.append(frame)))
@@ -368,11 +371,11 @@ def test_a_conversation_is_a_chat_with_its_system_prompt_folded(page, server, pa
     expect(page.locator(".message.assistant .text")).to_have_text("Hi, **what** now?")
 
 
-def test_every_key_is_on_the_help_overlay_and_none_ranks_behind_it(page, server, path):
+def test_the_help_lists_the_keys_and_no_key_ranks_while_it_is_open(page, server, path):
     fill(path)
     open_ranking(page, server, path)
     press(page, "?")
-    expect(page.locator("dialog")).to_contain_text("Place that completion next best")
+    expect(page.locator("dialog")).to_contain_text("Place that completion next")
     press(page, "1", "2", "3", "Escape")
     expect(page.locator("dialog")).to_be_hidden()
     expect(page.locator(".chip")).to_have_count(0)
@@ -423,7 +426,7 @@ def beacon():
         thread.join()
 
 
-def test_hostile_prompts_completions_and_guidelines_run_nothing_and_reach_nothing(page, server, path, beacon):
+def test_hostile_texts_run_no_script_and_reach_no_server(page, server, path, beacon):
     address, asked = beacon
     texts = [text.replace("BEACON", address) for text in HOSTILE]
     everything = "\n\n".join(texts)
@@ -530,12 +533,12 @@ def test_the_browsers_message_becomes_an_answer():
         {"holds": ["t" * 201]},
     ],
 )
-def test_a_message_that_the_screen_never_sends_is_refused(change):
+def test_an_invalid_message_is_refused(change):
     with pytest.raises(InputError):
         answer_from(GOOD | change)
 
 
 @pytest.mark.parametrize("value", [None, [], "answer", {}, {key: GOOD[key] for key in GOOD if key != "reason"}])
-def test_a_message_without_all_its_fields_is_refused(value):
+def test_a_message_with_missing_fields_is_refused(value):
     with pytest.raises(InputError, match="Reload the page"):
         answer_from(value)

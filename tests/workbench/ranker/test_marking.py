@@ -22,13 +22,13 @@ def marked(path):
     return [(text[span.completion], text[span.completion][span.start : span.end], span.kind) for span in ranking.spans]
 
 
-def test_each_completion_is_rated_from_1_to_7_where_the_project_asks_for_it(page, server, path):
+def test_completions_are_rated_from_1_to_7_if_the_project_asks_for_it(page, server, path):
     fill(path, count=3, ask_ratings=True)
     open_ranking(page, server, path)
     press(page, "1", "v", "6", "2")
     page.locator(".card").nth(1).get_by_role("radio", name="3").click()
     page.locator(".card").nth(2).get_by_role("radio", name="2").click()
-    page.locator(".card").nth(2).get_by_role("radio", name="2").click()  # again: taken back
+    page.locator(".card").nth(2).get_by_role("radio", name="2").click()  # again: removed
     expect(page.locator(".card").first.get_by_role("radio", name="6")).to_be_checked()
     submit_and_wait(page)
     ranking = the_ranking(path)[1]
@@ -36,7 +36,7 @@ def test_each_completion_is_rated_from_1_to_7_where_the_project_asks_for_it(page
     assert [len(group) for group in ranking.order] == [1, 1, 1]
 
 
-def test_a_project_that_asks_for_no_ratings_and_marks_shows_neither(page, server, path):
+def test_ratings_and_marks_are_hidden_unless_the_project_asks_for_them(page, server, path):
     fill(path)
     open_ranking(page, server, path)
     expect(page.locator(".rating:visible, .marking:visible")).to_have_count(0)
@@ -51,7 +51,7 @@ def test_words_are_selected_with_arrow_keys_and_marked_by_a_letter(page, server,
     place = page.locator(".card .text").all_inner_texts().index("one two three four")
     press(page, *["ArrowRight"] * (place + 1), "m", "ArrowRight", "Shift+ArrowRight", "u")
     expect(page.locator(".marked button")).to_have_text("“two three”: untrue ✕")
-    press(page, "m", "h", "u", "m", "h")  # one mark, taken back, and made again
+    press(page, "m", "h", "u", "m", "h")  # a mark, removed and made again
     press(page, "1", "2")
     submit_and_wait(page)
     text = "one two three four"
@@ -59,7 +59,7 @@ def test_words_are_selected_with_arrow_keys_and_marked_by_a_letter(page, server,
 
 
 @pytest.mark.parametrize("view", ["formatted", "plain"])
-def test_text_selected_with_the_mouse_is_marked_where_it_stands_in_what_was_written(page, server, path, view):
+def test_text_selected_with_the_mouse_is_marked_at_its_position_in_the_original(page, server, path, view):
     fill(path, texts=[FORMATTED, "Other."], mark_spans=True)
     open_ranking(page, server, path)
     if view == "plain":
@@ -91,7 +91,7 @@ def test_text_selected_with_the_mouse_is_marked_where_it_stands_in_what_was_writ
     assert marked(path) == [(FORMATTED, "fly said", "untrue")]
 
 
-def test_marks_come_back_after_a_reload_and_can_be_taken_away(page, server, path):
+def test_marks_survive_a_reload_and_can_be_removed(page, server, path):
     fill(path, texts=["one two", "a b"], mark_spans=True)
     open_ranking(page, server, path)
     press(page, "ArrowRight", "m", "Shift+ArrowRight", "o", "m", "h")

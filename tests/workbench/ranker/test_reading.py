@@ -1,4 +1,4 @@
-"""Reading completions: compared, one at a time, long, code, several turns, and scripts from right to left."""
+"""Reading completions: comparison, one at a time, long texts, code, and scripts from right to left."""
 
 import pytest
 from playwright.sync_api import expect
@@ -19,7 +19,7 @@ def parts(page, place, kind):
     return page.locator(".card .text").nth(place).locator(kind).all_inner_texts()
 
 
-def test_words_that_differ_from_the_chosen_completion_are_told(page, server, path):
+def test_words_that_differ_from_the_selected_completion_are_shown(page, server, path):
     fill(path, texts=["The sky is blue today.", "The sky is green, 今天很好."])
     open_ranking(page, server, path)
     blue = page.locator(".card .text").all_inner_texts().index("The sky is blue today.")
@@ -38,7 +38,7 @@ def test_words_that_differ_from_the_chosen_completion_are_told(page, server, pat
     assert len(rankings(path)) == 1
 
 
-def test_one_completion_at_a_time_is_shown_and_ranked_like_all(page, server, path):
+def test_completions_can_be_shown_and_ranked_one_at_a_time(page, server, path):
     fill(path)
     open_ranking(page, server, path)
     press(page, "z")
@@ -56,7 +56,7 @@ def heights(page):
     return [box.bounding_box()["height"] for box in page.locator(".card .text").all()]
 
 
-def test_long_completions_have_one_height_scroll_together_and_open_to_their_whole(page, server, path):
+def test_long_completions_have_equal_height_scroll_together_and_can_be_shown_in_full(page, server, path):
     fill(path, texts=[*LONG, "short"])
     open_ranking(page, server, path)
     assert max(heights(page)) < 620
@@ -94,7 +94,7 @@ def test_code_is_copied_as_it_was_written(page, window, server, path):
 ARABIC, HEBREW = "السماء زرقاء بسبب تشتت الضوء.", "השמיים כחולים בגלל פיזור האור."
 
 
-def test_arabic_and_hebrew_run_from_right_to_left_and_latin_beside_them_does_not(page, server, path):
+def test_arabic_and_hebrew_run_from_right_to_left_and_latin_does_not(page, server, path):
     fill(path, user_prompt("لماذا السماء زرقاء؟"), texts=[ARABIC, f"{HEBREW}\n\nIn English: scattering.", "Light."])
     open_ranking(page, server, path)
     direction = "element => getComputedStyle(element).direction"
@@ -112,7 +112,7 @@ def test_arabic_and_hebrew_run_from_right_to_left_and_latin_beside_them_does_not
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
-def test_active_minutes_and_todays_count_are_told_and_a_break_is_suggested_after_a_long_stretch(page, server, path):
+def test_active_minutes_are_shown_and_a_break_is_suggested_after_50_minutes(page, server, path):
     """51 signs of the person a minute apart: 51 minutes without a break. Ten minutes of nothing then count as one."""
     page.add_init_script(
         "const real = performance.now.bind(performance); window.later = 0; performance.now = () => real() + later;"
@@ -124,7 +124,7 @@ def test_active_minutes_and_todays_count_are_told_and_a_break_is_suggested_after
     for _ in range(51):
         page.evaluate("window.later += 60e3")
         press(page, "1")
-    expect(today).to_contain_text("3 ranked today · 51 min · A short break would do you good")
+    expect(today).to_contain_text("3 ranked today · 51 min · Time for a short break?")
     page.evaluate("window.later += 600e3")
     press(page, "1")
     expect(today).to_have_text("3 ranked today · 52 min")

@@ -1,4 +1,4 @@
-"""The ranking screen's script: loaded once by an address that names its content, and replaced when that changes."""
+"""The ranking screen's script: loaded once from an address that is a hash of its content, and replaced by updates."""
 
 import hashlib
 import re
@@ -25,7 +25,7 @@ def get(name):
         return client.get(f"/ranker/{name}")
 
 
-def test_the_script_has_the_name_of_its_content_and_a_browser_may_keep_it_for_a_year():
+def test_the_script_is_named_by_its_hash_and_cached_for_a_year():
     answer = get(NAME)
     assert answer.status_code == 200
     assert f"{hashlib.sha256(answer.content).hexdigest()[:20]}.js" == NAME
@@ -34,12 +34,12 @@ def test_the_script_has_the_name_of_its_content_and_a_browser_may_keep_it_for_a_
 
 
 @pytest.mark.parametrize("name", ["0" * 20 + ".js", "screen.js", "ranker.css", "__init__.py"])
-def test_any_other_name_is_not_found_and_nothing_keeps_that(name):
+def test_any_other_name_is_not_found_and_not_cached(name):
     answer = get(name)
     assert (answer.status_code, answer.headers["cache-control"]) == (404, "no-store")
 
 
-def test_what_streamlit_sends_with_each_run_is_a_few_lines_that_name_the_script():
+def test_streamlit_sends_only_a_few_lines_that_name_the_script():
     assert f"/ranker/{NAME}" in MOUNT
     assert len(MOUNT) < 1_000
 
@@ -55,7 +55,7 @@ def test_the_script_is_loaded_once_for_all_reloads(page, server, tmp_path):
     assert asked[1].request.sizes()["responseBodySize"] < 1_000  # from the browser's own store
 
 
-def test_a_script_that_does_not_come_is_asked_for_again(page, server, tmp_path):
+def test_loading_the_script_is_retried(page, server, tmp_path):
     fill(tmp_path / "store.db")
     failed = []
 
@@ -72,7 +72,7 @@ def test_a_script_that_does_not_come_is_asked_for_again(page, server, tmp_path):
     assert tray(page).startswith("2›1")
 
 
-def test_an_open_page_gets_the_new_screen_with_its_next_ranking_when_the_server_was_updated(page, tmp_path):
+def test_an_open_page_gets_the_new_screen_with_its_next_ranking_after_an_update(page, tmp_path):
     """The new version's style is another. Nothing is lost, and each ranking is sent under one name."""
     store = open_store(tmp_path / "workbench.db")
     for question in ("First?", "Second?"):

@@ -1,4 +1,4 @@
-"""The answer that the annotator would have wanted, written or made from a completion: a demonstration in the store."""
+"""Ideal answers, written from scratch or edited from a completion: demonstrations in the store."""
 
 import pytest
 from playwright.sync_api import expect
@@ -21,7 +21,7 @@ def demonstrations(path):
     return [(one.text, text[one.edited_from]) for one in group.demonstrations]
 
 
-def test_the_answer_one_would_have_wanted_is_written_from_nothing(page, server, path):
+def test_an_ideal_answer_is_written_from_scratch(page, server, path):
     fill(path, count=2)
     open_ranking(page, server, path)
     press(page, "e")
@@ -33,7 +33,7 @@ def test_the_answer_one_would_have_wanted_is_written_from_nothing(page, server, 
     assert demonstrations(path) == [("Light of short waves, 1 and 2, is scattered most.", None)]
 
 
-def test_a_completion_is_made_better_and_what_it_was_is_kept_with_it(page, server, path):
+def test_an_edited_completion_is_stored_with_its_original(page, server, path):
     fill(path, texts=["Scattering.", "**Sea** mirrors."])
     open_ranking(page, server, path)
     place = page.locator(".card .text").all_inner_texts().index("Sea mirrors.")
@@ -47,7 +47,7 @@ def test_a_completion_is_made_better_and_what_it_was_is_kept_with_it(page, serve
     assert demonstrations(path) == [("**Sea** mirrors. No.", "**Sea** mirrors.")]
 
 
-def test_a_completion_that_was_opened_and_left_as_it_was_is_no_demonstration(page, server, path):
+def test_an_unchanged_completion_is_no_demonstration(page, server, path):
     fill(path, count=2)
     open_ranking(page, server, path)
     press(page, "ArrowRight", "e", "Enter", "Escape", "1", "2")
@@ -55,7 +55,7 @@ def test_a_completion_that_was_opened_and_left_as_it_was_is_no_demonstration(pag
     assert demonstrations(path) == []
 
 
-def test_what_was_begun_can_be_started_afresh_and_put_away(page, server, path):
+def test_an_answer_can_be_cleared_and_closed(page, server, path):
     fill(path, count=2)
     open_ranking(page, server, path)
     page.get_by_role("button", name="Write an answer").click()

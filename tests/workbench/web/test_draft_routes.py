@@ -1,4 +1,4 @@
-"""POST /api/draft: half-done rankings come back elsewhere; nobody but the workbench's own pages may send one."""
+"""POST /api/draft and /api/leave: drafts continue in other browsers, and only the workbench's pages may send them."""
 
 import json
 import sqlite3
@@ -50,7 +50,7 @@ def send(ann, body, headers=SAME):
         return client.post("/api/draft", content=body, headers=headers)
 
 
-def test_a_draft_is_kept_for_the_annotator_whom_the_cookie_names(stored, ann):
+def test_a_draft_is_saved_for_the_annotator_of_the_cookie(stored, ann):
     (task,) = next_tasks(stored, ann)
     draft = {"at": 5, "revises": None, "ranking": {"groups": [[1]]}}
     assert send(ann, json.dumps({"token": task.token, "draft": draft})).json() == {"kept": True}
@@ -69,21 +69,21 @@ def test_a_draft_is_kept_for_the_annotator_whom_the_cookie_names(stored, ann):
         ({"origin": "http://testserver"}, 400),
     ],
 )
-def test_other_sites_may_not_send_one(stored, ann, headers, status):
+def test_other_sites_may_not_send_drafts(stored, ann, headers, status):
     assert send(ann, "{}", headers).status_code == status
 
 
 @pytest.mark.parametrize("body", ["", "[]", "{", '{"token": 1, "draft": {}}', '{"token": "t"}', "[" * 100_000, b"\xff"])
-def test_what_is_no_draft_is_refused_in_a_sentence(stored, ann, body):
+def test_an_invalid_draft_is_refused(stored, ann, body):
     answer = send(ann, body)
     assert (answer.status_code, "The body is not" in answer.json()["error"]) == (400, True)
 
 
-def test_a_body_without_end_is_not_read_to_it(stored, ann):
+def test_an_oversized_body_is_not_read_to_its_end(stored, ann):
     assert send(ann, b"x" * (LONGEST_BODY + 1)).status_code == 413
 
 
-def test_whoever_leaves_lets_go_of_tasks_and_only_our_own_pages_may_say_so(stored, ann):
+def test_leaving_shortens_leases_and_only_the_workbenchs_pages_may_report_it(stored, ann):
     next_tasks(stored, ann)
     with TestClient(Starlette(routes=ROUTES), cookies={"annotator": ann}) as client:
         assert client.post("/api/leave", headers={"sec-fetch-site": "cross-site"}).status_code == 403
@@ -99,7 +99,7 @@ def seconds_left(file):
     return until / 1e6 - time.time()
 
 
-def test_a_page_that_is_left_lets_go_and_one_that_is_loaded_again_takes_up_the_same(page, app_address, tmp_path):
+def test_leaving_a_page_shortens_the_lease_and_a_reload_renews_it(page, app_address, tmp_path):
     file = tmp_path / "workbench.db"
     store = open_store(file)
     add_ready_prompt(store, "Which?", "one", "two", "three")
@@ -118,7 +118,7 @@ def test_a_page_that_is_left_lets_go_and_one_that_is_loaded_again_takes_up_the_s
     store.dispose()
 
 
-def test_a_half_done_ranking_comes_back_in_another_browser_and_after_the_server_was_killed(browser, stored, folder):
+def test_a_draft_continues_in_another_browser_after_the_server_was_killed(browser, stored, folder):
     """The second browser has nothing stored: what it shows came from the server, which was killed in between."""
     port = free_port()
     here, elsewhere = browser.new_context(), browser.new_context()
@@ -147,7 +147,7 @@ def test_a_half_done_ranking_comes_back_in_another_browser_and_after_the_server_
     elsewhere.close()
 
 
-def test_typing_sends_no_message_to_the_script_and_one_draft_when_it_pauses(page, app_address, tmp_path):
+def test_typing_sends_one_draft_when_it_pauses_and_no_message_to_the_script(page, app_address, tmp_path):
     store = open_store(tmp_path / "workbench.db")
     add_ready_prompt(store, "Which?", "one", "two", "three")
     store.dispose()

@@ -1,4 +1,4 @@
-"""What one tab remembers from run to run."""
+"""What a tab remembers from one run to the next."""
 
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -26,7 +26,7 @@ def keep_and_take(sent, project):
         (None, "default", []),
     ],
 )
-def test_tasks_leased_with_an_answer_are_for_its_own_run_and_project_and_taken_once(sent, project, found):
+def test_tasks_leased_with_an_answer_are_used_once_in_its_own_run_and_project(sent, project, found):
     page = AppTest.from_function(keep_and_take, kwargs={"sent": sent, "project": project}).run()
     assert not page.exception
     assert page.session_state.found == [found, []]
