@@ -248,7 +248,7 @@ def test_an_invalid_recipe_gives_a_message_and_no_version(judged):
 
 
 def test_two_versions_are_compared_and_a_version_is_exported(judged):
-    """The versions differ only in their ties, which are comparisons in the second: comparisons are added, none removed."""
+    """The versions differ only in their ties, which are comparisons in the second: some are added, none removed."""
     store = open_store(default_store())
     for name, ties in (("one", "drop"), ("two", "half")):
         make_version(store, name, Recipe("default", ties=ties))
