@@ -1,1 +1,1 @@
-"""Keeps what people said: prompts, completions, rankings, and the comparisons they imply."""
+"""Human preferences: prompts, completions, rankings, and the comparisons that rankings imply. Needs no model."""

@@ -1,4 +1,4 @@
-"""python -m label_data: the store from a terminal: data in and out, versions, projects, quality, checks, copies."""
+"""python -m label_data: import and export data, manage versions and projects, check quality, check and copy a store."""
 
 import typer
 
@@ -9,7 +9,11 @@ from label_data.commands.upkeep import backup, check, copy_command, restore_comm
 from label_data.commands.versions import app as versions_app
 from label_data.commands.versions import snapshot
 
-app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help="The store: data in and out, and checks.")
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Import, export, version, check and copy the data of a store.",
+)
 app.command()(snapshot)
 app.add_typer(versions_app, name="versions")
 app.command("import")(import_command)

@@ -1,4 +1,4 @@
-"""One JSON text for a value on every machine, and the ids that are hashes of it."""
+"""Canonical JSON, which is the same on every machine, and ids that are hashes of it."""
 
 import hashlib
 import json
@@ -7,34 +7,34 @@ from typing import Any
 import orjson
 
 _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-"""Kept, because json.dumps makes one at each call, which takes as long as encoding a record."""
+"""Created once: json.dumps creates an encoder for each call, which takes as long as encoding a record."""
 
 
-_EMPTY = {dict: "{}", list: "[]", tuple: "[]"}
-"""Half of what records hold is one of these."""
+_EMPTY: dict[type, str] = {dict: "{}", list: "[]", tuple: "[]"}
+"""Texts of empty values, which are half of the values in records."""
 
 
 def canonical(value: Any) -> str:
-    """Return the one JSON text that stands for this value on every machine."""
+    """Return the canonical JSON text of the value."""
     return _CANONICAL.encode(value) if value or type(value) not in _EMPTY else _EMPTY[type(value)]
 
 
 def canonical_bytes(value: Any) -> bytes:
-    """Return canonical(value) in UTF-8, ten times as fast, of what holds no float: texts, whole numbers, lists of them.
+    """Return canonical(value) in UTF-8, ten times as fast. The value must not contain floats.
 
-    (The two encoders write floats with an exponent differently, and all else alike.)
+    The two encoders write floats with an exponent differently, and everything else the same.
     """
     try:
         return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
-    except TypeError:  # a whole number of more than 64 bits, or what neither encoder takes
+    except TypeError:  # an integer of more than 64 bits, or a value that neither encoder accepts
         return canonical(value).encode()
 
 
 def content_id(*parts: Any) -> str:
-    """Return 32 hexadecimal digits (128 bits of sha256) that name this content."""
+    """Return the id of this content: 32 hexadecimal digits (128 bits) of its sha256."""
     return hashlib.sha256(canonical(parts).encode()).hexdigest()[:32]
 
 
 def fast_content_id(*parts: Any) -> str:
-    """Return the same as `content_id`, of parts without a float."""
+    """Return the same as `content_id`, faster. The parts must not contain floats."""
     return hashlib.sha256(canonical_bytes(parts)).hexdigest()[:32]

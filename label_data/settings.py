@@ -1,4 +1,4 @@
-"""A project's settings: one record with revisions, and every ranking carries the revision it was made under."""
+"""A project's settings: a record with numbered revisions. Every ranking names the revision under which it was made."""
 
 import math
 from collections.abc import Mapping
@@ -7,63 +7,68 @@ from typing import Any, Literal, get_args
 
 from label_data.errors import InputError
 from label_data.records import FEWEST_COMPLETIONS, MOST_COMPLETIONS, check_text
+from label_data.sentences import Sentence, say
 
 Kind = Literal["transformers", "openai"]
 Order = Literal["added", "random", "fewest"]
 UNACCEPTABLE = "unacceptable"
-"""The flag that every project has, whatever its settings name."""
+"""The flag that every project has in addition to those in its settings."""
 PACKAGED_MODEL = "packaged:SmolLM2-135M-Instruct"
 
 MOST_TESTS = 0.5
-"""Share of an annotator's tasks that may be repeats and gold prompts together."""
+"""Maximum share of an annotator's tasks that are repeats and gold prompts together."""
 
 
-def _in_range(value: Any, low: float, high: float, what: str) -> None:
-    number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    if not number or not low <= value <= high:
-        raise InputError(f"{what} is {value!r}; give a number from {low:,g} to {high:,g}.")
+def _check_range(value: Any, low: float, high: float, what: Sentence) -> None:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if not is_number or not low <= value <= high:
+        raise InputError("label_data.settings.out_of_range", what=what, value=value, low=low, high=high)
 
 
 @dataclass(frozen=True, slots=True)
 class PolicySettings:
-    """A model to sample from, and how."""
+    """A model to sample from, and its sampling parameters."""
 
     name: str
     kind: Kind = "transformers"
     model: str = PACKAGED_MODEL
     """transformers: "packaged:…", a hub name or a local folder. openai: the server's name for the model."""
     base_url: str = ""
-    """openai only: where the server answers, for example http://127.0.0.1:8000/v1."""
+    """openai only: URL of the server's API, for example http://127.0.0.1:8000/v1."""
     key_name: str = ""
-    """openai only: the environment variable that holds the key; the key itself is never stored."""
+    """openai only: name of the environment variable with the API key. The key itself is never stored."""
     system_prompt: str = ""
     temperature: float = 0.8
     top_p: float = 0.95
     max_tokens: int = 200
 
     def __post_init__(self) -> None:
-        what = f"Policy {self.name!r}"
-        if not check_text(self.name, "A policy's name", 100).strip():
-            raise InputError("A policy has no name. Give it one, so that rankings can be traced to it.")
+        policy = say("label_data.settings.policy", name=self.name)
+        if not check_text(self.name, say("label_data.settings.policy_name"), 100).strip():
+            raise InputError("label_data.settings.policy_unnamed")
         if self.kind not in get_args(Kind):
-            raise InputError(f"{what} is of kind {self.kind!r}; use one of {', '.join(get_args(Kind))}.")
-        for name in ("model", "base_url", "key_name"):
-            check_text(getattr(self, name), f"{what}: {name}", 1_000)
-        check_text(self.system_prompt, f"{what}: the system prompt", 20_000)
+            kinds = ", ".join(get_args(Kind))
+            raise InputError("label_data.settings.policy_kind", policy=policy, kind=self.kind, kinds=kinds)
+        check_text(self.model, _part(policy, say("label_data.settings.model")), 1_000)
+        check_text(self.base_url, _part(policy, say("label_data.settings.base_url")), 1_000)
+        check_text(self.key_name, _part(policy, say("label_data.settings.key_name")), 1_000)
+        check_text(self.system_prompt, _part(policy, say("label_data.settings.system_prompt")), 20_000)
         if not self.model.strip():
-            raise InputError(
-                f"{what} names no model. Write {PACKAGED_MODEL}, a hub name, a folder or a server's model."
-            )
+            raise InputError("label_data.settings.policy_model", policy=policy, packaged=PACKAGED_MODEL)
         if self.kind == "openai" and not self.base_url.startswith(("http://", "https://")):
-            raise InputError(f"{what} has base URL {self.base_url!r}; write it as http://host:port/v1.")
-        _in_range(self.temperature, 0, 5, f"{what}: temperature")
-        _in_range(self.top_p, 0.01, 1, f"{what}: top_p")
-        _in_range(self.max_tokens, 1, 8_192, f"{what}: max_tokens")
+            raise InputError("label_data.settings.policy_url", policy=policy, url=self.base_url)
+        _check_range(self.temperature, 0, 5, _part(policy, say("label_data.settings.temperature")))
+        _check_range(self.top_p, 0.01, 1, _part(policy, say("label_data.settings.top_p")))
+        _check_range(self.max_tokens, 1, 8_192, _part(policy, say("label_data.settings.max_tokens")))
+
+
+def _part(policy: Sentence, part: Sentence) -> Sentence:
+    return say("label_data.settings.policy_part", policy=policy, part=part)
 
 
 @dataclass(frozen=True, slots=True)
 class ProjectSettings:
-    """What a project asks of its policies and its annotators."""
+    """A project's settings for sampling, ranking and training."""
 
     name: str = "default"
     guidelines: str = (
@@ -74,74 +79,72 @@ class ProjectSettings:
     policies: tuple[PolicySettings, ...] = (PolicySettings("SmolLM2-135M"),)
     seed: int = 0
     ready_ahead: int = 12
-    """Prompts that the worker keeps sampled ahead of the annotators."""
+    """Number of sampled prompts that the worker keeps ready for annotators."""
     annotators_per_prompt: int = 1
     lease_minutes: int = 30
-    """How long a task stays with one annotator before another may get it."""
+    """Time after which a task expires and goes to another annotator."""
     order_of_work: Order = "added"
-    """added: first added first, so that prompts are finished one after another. random: each annotator draws from the
-    next prompts there are. fewest: a prompt handed out goes to the end, so that all get one ranking before two."""
+    """Task order. added: oldest prompt first, so that prompts are finished one after another. random: each annotator
+    draws from the next prompts in the queue. fewest: an assigned prompt goes to the end, so that every prompt gets one
+    ranking before any gets two."""
     repeat_share: float = 0
-    """Share of an annotator's tasks that are prompts they ranked before, to see whether they say the same again."""
+    """Share of an annotator's tasks that repeat an earlier one, unannounced, to measure self-agreement."""
     repeat_gap: int = 20
-    """Tasks that lie between the two at least."""
+    """Minimum number of tasks before a prompt is repeated."""
     gold_share: float = 0
-    """Share of an annotator's tasks whose ranking is known, as long as there are any."""
+    """Share of an annotator's tasks that are gold prompts, while there are gold prompts left for them."""
     criteria: tuple[str, ...] = ()
-    """What to judge by, most important first; shown with the guidelines."""
+    """Criteria for ranking, most important first; shown with the guidelines."""
     flags: tuple[str, ...] = ("untrue", "harmful", "off-task", "broken")
     allow_partial: bool = False
-    """May an annotator submit with some completions not placed?"""
+    """Whether an annotator may leave completions unplaced."""
     ask_strength: bool = False
-    """Ask how much better each group is than the next?"""
+    """Whether to ask how much better each group is than the next."""
     ask_ratings: bool = False
-    """Ask for a rating from 1 to 7 of each completion?"""
+    """Whether to ask for a rating of each completion from 1 to 7."""
     mark_spans: bool = False
-    """May annotators mark parts of a completion with the flags?"""
+    """Whether annotators may mark parts of a completion with the flags."""
     demonstrations_join: bool = False
-    """Does an answer that an annotator wrote join the completions that others rank?"""
+    """Whether an answer written by an annotator joins the completions that others rank."""
     reveal_policies: bool = False
-    """Tell an annotator, once a ranking is stored, which policy wrote what?"""
+    """Whether to show an annotator, after each ranking, which policy wrote each completion."""
     retrain_every: int = 0
-    """New rankings after which a reward model is trained by itself; 0: never."""
+    """Number of new rankings after which a reward model is trained automatically; 0 turns this off."""
 
     def __post_init__(self) -> None:
-        if not check_text(self.name, "The project's name", 100).strip():
-            raise InputError("The project has no name. Give it one.")
-        check_text(self.guidelines, "The guidelines", 50_000)
-        k = "Completions per prompt"
-        _in_range(self.completions_per_prompt, FEWEST_COMPLETIONS, MOST_COMPLETIONS, k)
-        _in_range(self.seed, 0, 2**31 - 1, "The seed")
-        _in_range(self.ready_ahead, 1, 100_000, "Prompts ready ahead")
-        _in_range(self.annotators_per_prompt, 1, 100, "Annotators per prompt")
-        _in_range(self.lease_minutes, 1, 24 * 60, "Lease minutes")
+        if not check_text(self.name, say("label_data.settings.project_name"), 100).strip():
+            raise InputError("label_data.settings.project_unnamed")
+        check_text(self.guidelines, say("label_data.settings.guidelines"), 50_000)
+        completions = say("label_data.settings.completions")
+        _check_range(self.completions_per_prompt, FEWEST_COMPLETIONS, MOST_COMPLETIONS, completions)
+        _check_range(self.seed, 0, 2**31 - 1, say("label_data.settings.seed"))
+        _check_range(self.ready_ahead, 1, 100_000, say("label_data.settings.ready_ahead"))
+        _check_range(self.annotators_per_prompt, 1, 100, say("label_data.settings.annotators"))
+        _check_range(self.lease_minutes, 1, 24 * 60, say("label_data.settings.lease"))
         if self.order_of_work not in get_args(Order):
             orders = ", ".join(get_args(Order))
-            raise InputError(f"The order of work is {self.order_of_work!r}; use one of {orders}.")
-        _in_range(self.repeat_share, 0, MOST_TESTS, "The share of repeats")
-        _in_range(self.repeat_gap, 1, 100_000, "Tasks before a repeat")
-        _in_range(self.gold_share, 0, MOST_TESTS, "The share of gold prompts")
+            raise InputError("label_data.settings.order", order=self.order_of_work, orders=orders)
+        _check_range(self.repeat_share, 0, MOST_TESTS, say("label_data.settings.repeat_share"))
+        _check_range(self.repeat_gap, 1, 100_000, say("label_data.settings.repeat_gap"))
+        _check_range(self.gold_share, 0, MOST_TESTS, say("label_data.settings.gold_share"))
         if self.repeat_share + self.gold_share > MOST_TESTS:
-            raise InputError(
-                f"Repeats and gold prompts are {self.repeat_share + self.gold_share:g} of the tasks together; at most "
-                f"half may be. Lower one of the shares."
-            )
-        _in_range(self.retrain_every, 0, 1_000_000, "Rankings between two trainings")
+            share = self.repeat_share + self.gold_share
+            raise InputError("label_data.settings.many_tests", share=share, most=MOST_TESTS)
+        _check_range(self.retrain_every, 0, 1_000_000, say("label_data.settings.retrain_every"))
         for criterion in self.criteria:
-            if not check_text(criterion, "A criterion", 200).strip():
-                raise InputError("A criterion is empty. Write each in a few words.")
+            if not check_text(criterion, say("label_data.settings.criterion"), 200).strip():
+                raise InputError("label_data.settings.criterion_empty")
         for flag in self.flags:
-            if not check_text(flag, "A flag", 40).strip():
-                raise InputError("A flag is empty. Write each flag as a word or two.")
+            if not check_text(flag, say("label_data.settings.flag"), 40).strip():
+                raise InputError("label_data.settings.flag_empty")
         if not self.policies:
-            raise InputError("The project has no policy to sample from. Add at least one.")
+            raise InputError("label_data.settings.no_policies")
         names = [policy.name for policy in self.policies]
         if len(set(names)) != len(names):
-            raise InputError(f"Two policies share a name among {', '.join(names)}. Name each differently.")
+            raise InputError("label_data.settings.equal_policies", names=", ".join(names))
         if len(names) > self.completions_per_prompt:
             raise InputError(
-                f"{len(names)} policies share {self.completions_per_prompt} completions per prompt. "
-                "Ask for at least one completion from each policy."
+                "label_data.settings.many_policies", count=len(names), completions=self.completions_per_prompt
             )
 
     def as_dict(self) -> dict[str, Any]:
@@ -150,14 +153,14 @@ class ProjectSettings:
 
 
 def settings_from(value: Mapping[str, Any]) -> ProjectSettings:
-    """Return the settings that `as_dict` wrote; an unknown field is an error, a missing one its default."""
+    """Return the settings that `as_dict` wrote. A missing field has its default; an unknown field is an InputError."""
     unknown = value.keys() - {field.name for field in fields(ProjectSettings)}
     if unknown:
-        raise InputError(f"The project's settings hold unknown fields: {', '.join(sorted(unknown))}.")
-    read = dict(value)
-    if "policies" in read:
-        read["policies"] = tuple(PolicySettings(**policy) for policy in read["policies"])
+        raise InputError("label_data.settings.unknown", names=", ".join(sorted(unknown)))
+    values = dict(value)
+    if "policies" in values:
+        values["policies"] = tuple(PolicySettings(**policy) for policy in values["policies"])
     for name in ("flags", "criteria"):
-        if name in read:
-            read[name] = tuple(read[name])
-    return ProjectSettings(**read)
+        if name in values:
+            values[name] = tuple(values[name])
+    return ProjectSettings(**values)

@@ -1,1 +1,1 @@
-"""Who ranks which prompt next, and what they answered."""
+"""Assign prompts to annotators as tasks, and store their rankings."""

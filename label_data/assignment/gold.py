@@ -1,8 +1,8 @@
-"""Gold prompts: their ranking is known, so that what annotators answer can be held against it.
+"""Gold prompts: prompts with a known ranking, used to check annotators.
 
-A researcher ranks them like any other, and then says that these rankings are the known ones; or a file of the groups
-format does, by the purpose "key". From then on such a prompt is handed out as a test alone, to every annotator in time,
-in place of the share of tasks that the project's settings say, and nothing shows which it is.
+A researcher ranks a prompt like any other and then marks the ranking as known; or a file of the groups format marks it
+with the purpose "key". From then on the prompt is assigned only as a test. Over time every annotator gets it, in the
+share of tasks that the project's settings give, and nothing shows that it is a test.
 """
 
 from sqlalchemy import Connection, select, update
@@ -11,19 +11,16 @@ from label_data.database import schema
 from label_data.database.engine import Store, reading, writing
 from label_data.errors import InputError
 from label_data.store.counting import LOCKED_ITEM, recount_item
+from label_data.store.current_rankings import is_current
 from label_data.store.projects import PROJECT, current_settings
 
-_rankings, _later = schema.rankings, schema.rankings.alias("later")
-IS_CURRENT = ~select(_later.c.number).where(_later.c.revises == _rankings.c.submission).exists() & (
-    _rankings.c.submission.not_in(select(schema.retractions.c.submission))
-)
-"""Was the ranking neither changed nor withdrawn since?"""
+_rankings = schema.rankings
 
 
 def mark_gold(store: Store, submission: str) -> bool:
-    """Make the prompt of this ranking a gold one, and the ranking the known one; return False if it is that already.
+    """Make this ranking the known ranking of its prompt, which becomes a gold prompt; return False if it is already.
 
-    Raises InputError if there is no such ranking, it was changed or withdrawn since, or it is a skip or a test itself.
+    Raises InputError if the ranking does not exist, was edited or withdrawn, is a skip, or is itself a test.
     """
     with writing(store) as connection:
         return _mark(connection, submission)
@@ -32,15 +29,13 @@ def mark_gold(store: Store, submission: str) -> bool:
 def _mark(connection: Connection, submission: str) -> bool:
     row = connection.execute(
         select(_rankings.c.item, _rankings.c.outcome, _rankings.c.purpose).where(
-            _rankings.c.submission == submission, IS_CURRENT
+            _rankings.c.submission == submission, is_current()
         )
     ).first()
     if row is None or row.item is None:
-        raise InputError(f"Ranking {submission!r} is not stored, or was changed or withdrawn since. Choose another.")
+        raise InputError("label_data.assignment.gold_unavailable", ranking=submission)
     if row.outcome == "skipped" or row.purpose:
-        raise InputError(
-            f"Ranking {submission!r} is a skip or a test of an annotator. Choose one that says what is right."
-        )
+        raise InputError("label_data.assignment.gold_without_order", ranking=submission)
     item = connection.execute(LOCKED_ITEM, {"item_number": row.item}).one()
     if item.gold == submission:
         return False
@@ -50,12 +45,12 @@ def _mark(connection: Connection, submission: str) -> bool:
 
 
 def mark_all_gold(store: Store, annotator: str, project: str = PROJECT) -> int:
-    """Make every prompt that the annotator ranked in the project a gold one, skips aside; return how many are new."""
+    """Make every prompt that the annotator ranked in the project a gold prompt; return how many are new."""
     items = schema.items
     ranked = (
         select(_rankings.c.submission)
         .join(items, items.c.number == _rankings.c.item)
-        .where(items.c.project == project, _rankings.c.annotator == annotator, IS_CURRENT)
+        .where(items.c.project == project, _rankings.c.annotator == annotator, is_current())
         .where(_rankings.c.outcome != "skipped", _rankings.c.purpose == "")
         .order_by(_rankings.c.number)
     )
@@ -64,7 +59,7 @@ def mark_all_gold(store: Store, annotator: str, project: str = PROJECT) -> int:
 
 
 def unmark_gold(store: Store, submission: str) -> bool:
-    """Make the gold prompt of this ranking an ordinary one again; return False if it is none."""
+    """Make the gold prompt of this ranking an ordinary prompt again; return False if it is not gold."""
     items = schema.items
     with writing(store) as connection:
         number = connection.scalar(select(items.c.number).where(items.c.gold == submission))
@@ -78,7 +73,7 @@ def unmark_gold(store: Store, submission: str) -> bool:
 
 
 def gold_prompts(store: Store, project: str = PROJECT) -> int:
-    """Return how many gold prompts the project has."""
+    """Return the number of gold prompts of the project."""
     items = schema.items
     with reading(store) as connection:
         gold = select(items.c.number).where(items.c.project == project, items.c.gold.is_not(None))

@@ -1,53 +1,51 @@
-"""Leases: which items an annotator gets next, for how long, and how they come back.
+"""Lease tasks to annotators and release expired ones.
 
-A lease ends by the database's clock, never by a browser's. What lapses goes back to the queue when anybody next asks
-for work, a few at a time; until then, and as long as nobody else was given it, it is still its annotator's.
+A lease expires by the database's clock, never by a browser's. Expired tasks go back to the queue when another annotator
+asks for tasks, a few at a time. Until then, and until another annotator gets the prompt, the annotator keeps the task.
 """
 
 from collections.abc import Sequence
-from typing import Any
 
-from sqlalchemy import BigInteger, Connection, Row, Update, bindparam, or_, select, update
+from sqlalchemy import BigInteger, BindParameter, Connection, Update, bindparam, or_, select, update
 
 from label_data.database import schema
-from label_data.database.engine import Store, writing
+from label_data.database.engine import AnyRow, Store, writing
 from label_data.settings import ProjectSettings
 from label_data.store.counting import LOCKED_ITEM, recount_item
 from label_data.store.projects import current_settings
 
 SECOND = 1_000_000
 GRACE = 60 * SECOND
-"""Microseconds that tasks stay with an annotator who left the page: a reload is back by then."""
+"""Microseconds for which an annotator who left the page keeps open tasks, so that a reload finds them."""
 LONGEST_LEASE = 24 * 3600 * SECOND
-"""A lease that ends later was given when the clock was wrong."""
-AT_ONCE = 20
-"""Lapsed leases taken back by one call."""
+"""The longest lease in the settings, in microseconds; a later end shows that the clock was wrong."""
+MOST_RELEASED = 20
+"""Maximum number of expired tasks that one call releases."""
 
 _items, _tasks, _cursors = schema.items, schema.tasks, schema.cursors
-_who = bindparam("who")
-_of = bindparam("of_project")
+_who: BindParameter[str] = bindparam("who")
 
-# Lapsed leases
+# Expired leases
 
-_now = select(schema.now_us()).scalar_subquery()  # once; PostgreSQL's clock, which moves, it would ask at every row
-_lapsed_how = (_tasks.c.expires_us <= _now, _tasks.c.expires_us > _now + 2 * LONGEST_LEASE)
-_has_lapsed = schema.is_open & or_(*_lapsed_how)
+_now = select(schema.now_us()).scalar_subquery()  # evaluated once; PostgreSQL would read its moving clock at every row
+_expired = (_tasks.c.expires_us <= _now, _tasks.c.expires_us > _now + 2 * LONGEST_LEASE)
+_is_expired = schema.is_open & or_(*_expired)
 _of_others = _tasks.c.annotator != _who
-OTHERS_LAPSED = or_(  # either is one look at the index; for both together SQLite goes through all open tasks
-    *(select(_tasks.c.number).where(schema.is_open, how, _of_others).exists() for how in _lapsed_how)
+OTHERS_EXPIRED = or_(  # each is one index look-up; with both in one query SQLite scans all open tasks
+    *(select(_tasks.c.number).where(schema.is_open, condition, _of_others).exists() for condition in _expired)
 )
-_LAPSED = (
+_EXPIRED_TASKS = (
     select(_tasks.c.number, _tasks.c.item, _tasks.c.purpose, _tasks.c.project)
-    .where(_has_lapsed, _of_others)
-    .limit(AT_ONCE)
+    .where(_is_expired, _of_others)
+    .limit(MOST_RELEASED)
 )
 _LOCK_IF_FREE = (
     select(_items.c.number)
     .where(_items.c.number == bindparam("item_number"))
     .with_for_update(key_share=True, skip_locked=True)
 )
-_TAKE_BACK = update(_tasks).where(_tasks.c.number == bindparam("task_number")).values(state=schema.EXPIRED)
-_TAKE_BACK_LAPSED, _TAKE_BACK_OPEN = _TAKE_BACK.where(_has_lapsed), _TAKE_BACK.where(schema.is_open)
+_RELEASE = update(_tasks).where(_tasks.c.number == bindparam("task_number")).values(state=schema.EXPIRED)
+_RELEASE_EXPIRED, _RELEASE_OPEN = _RELEASE.where(_is_expired), _RELEASE.where(schema.is_open)
 _FREE = update(_items).where(_items.c.number == bindparam("item_number")).values(leased=_items.c.leased - 1, place=None)
 _OF_TOKENS = (
     select(_tasks.c.number, _tasks.c.item, _tasks.c.purpose, _tasks.c.project)
@@ -56,39 +54,41 @@ _OF_TOKENS = (
 )
 
 
-def release_expired(store: Store, but_of: str) -> None:
-    """Take back tasks whose lease ran out, those of one annotator aside, so that others get their prompts.
+def release_expired(store: Store, except_of: str) -> None:
+    """Release expired tasks, except those of one annotator, so that others get their prompts.
 
-    In a transaction of its own: it locks items before cursors, so one that holds its cursor can't do it.
+    It needs its own transaction: it locks items first, and cursors come before items in the order of locks.
     """
     with writing(store, concurrently=True) as connection:
-        lapsed = sorted(connection.execute(_LAPSED, {"who": but_of}).all(), key=lambda task: task.number)
-        # One whose item is locked is just being submitted, or taken back.
-        free = [task for task in lapsed if connection.execute(_LOCK_IF_FREE, {"item_number": task.item}).first()]
-        _take_back(connection, free, _TAKE_BACK_LAPSED)
+        expired = sorted(connection.execute(_EXPIRED_TASKS, {"who": except_of}).all(), key=lambda task: task.number)
+        # A task whose item is locked is just being submitted or released.
+        free = [task for task in expired if connection.execute(_LOCK_IF_FREE, {"item_number": task.item}).first()]
+        _release(connection, free, _RELEASE_EXPIRED)
 
 
 def release_tasks(store: Store, tokens: Sequence[str]) -> int:
-    """Take these tasks back from their annotators, so that others get the prompts at once; return how many those were.
+    """Release these tasks, so that other annotators get the prompts at once; return how many were open.
 
-    For whoever runs the project. What their annotators still send is kept, as that of any lease that ran out.
+    For the person who runs the project. Rankings that the annotators still submit are stored, as after any expired
+    lease.
     """
     with writing(store, concurrently=True) as connection:
-        found = connection.execute(_OF_TOKENS, {"tokens": list(tokens)}).all()
-        for task in found:
+        tasks = connection.execute(_OF_TOKENS, {"tokens": list(tokens)}).all()
+        for task in tasks:
             connection.execute(LOCKED_ITEM, {"item_number": task.item}).one()
-        return _take_back(connection, sorted(found, key=lambda task: task.number), _TAKE_BACK_OPEN)
+        return _release(connection, sorted(tasks, key=lambda task: task.number), _RELEASE_OPEN)
 
 
-def _take_back(connection: Connection, tasks: Sequence[Row[Any]], take: Update) -> int:
-    """Take back those of the tasks, whose items are locked, that `take` still fits; return how many.
+def _release(connection: Connection, tasks: Sequence[AnyRow], statement: Update) -> int:
+    """Release the tasks that `statement` still matches; their items are locked. Return how many were released.
 
-    A ranking that came late to one of their prompts, and had found its place taken, counts now.
+    Late rankings of their prompts, which had found no free place, then count.
     """
-    taken, freed = 0, set()
+    released = 0
+    freed: set[tuple[str, int]] = set()
     for task in tasks:
-        if connection.execute(take, {"task_number": task.number}).rowcount:
-            taken += 1
+        if connection.execute(statement, {"task_number": task.number}).rowcount:
+            released += 1
             if not task.purpose:
                 connection.execute(_FREE, {"item_number": task.item})
                 freed.add((task.project, task.item))
@@ -96,10 +96,7 @@ def _take_back(connection: Connection, tasks: Sequence[Row[Any]], take: Update) 
         settings, _ = current_settings(connection, project)
         item = connection.execute(LOCKED_ITEM, {"item_number": number}).one()
         recount_item(connection, item, settings.annotators_per_prompt)
-    return taken
-
-
-# The next items for an annotator
+    return released
 
 
 LOCK_OPEN = (
@@ -108,7 +105,7 @@ LOCK_OPEN = (
     .order_by(_tasks.c.number)
     .with_for_update(key_share=True)
 )
-"""Before several tasks are changed by one statement, which would lock them in any order."""
+"""Locks tasks in order, before one statement changes several, which would lock them in any order."""
 EXPIRES = schema.now_us() + bindparam("lease", type_=BigInteger)
 
 
@@ -129,9 +126,9 @@ _RENEW_ONE = update(_tasks).where(_tasks.c.token == bindparam("of_token"), schem
 
 
 def shorten_leases(store: Store, annotator: str) -> int:
-    """Leave the annotator's open tasks a minute more, those with a draft aside; return how many those are.
+    """Shorten the annotator's open leases to one minute, except tasks with a draft; return how many were shortened.
 
-    Not at once: a page that is loaded again leaves too, and must find the same task.
+    They do not expire at once, because a page that is reloaded also calls this, and must find the same task.
     """
     with writing(store, concurrently=True) as connection:
         connection.execute(_LOCK_CURSORS.with_for_update(key_share=True), {"who": annotator})
@@ -140,5 +137,5 @@ def shorten_leases(store: Store, annotator: str) -> int:
 
 
 def renew(connection: Connection, token: str, settings: ProjectSettings) -> None:
-    """Let the lease of an open task start anew."""
+    """Restart the lease of an open task."""
     connection.execute(_RENEW_ONE, {"of_token": token, "lease": settings.lease_minutes * 60 * SECOND})

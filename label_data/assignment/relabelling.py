@@ -1,8 +1,8 @@
-"""Rankings that are doubted, sent to somebody else: one more annotator is asked for their prompt, blind.
+"""Send suspect rankings to one more annotator for blind relabelling.
 
-The prompt comes back into its project's queue and is given to whoever has not ranked it, as any other prompt is: in an
-order drawn anew, with nothing of what was said before and nothing that tells why. Both rankings stay and both count;
-what is right is for whoever reads them, not for the model that doubted one.
+The prompt returns to its project's queue and goes to an annotator who has not ranked it, like any other prompt: in a
+new random order, without the earlier ranking or the reason. Both rankings are kept and both count. People decide which
+is right, not the model that flagged one.
 """
 
 from collections.abc import Iterable
@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 from sqlalchemy import func, select, update
 
-from label_data.assignment.gold import IS_CURRENT
 from label_data.database import schema
 from label_data.database.engine import Store, reading, writing
 from label_data.store.counting import LOCKED_ITEM, recount_item
+from label_data.store.current_rankings import is_current
 from label_data.store.projects import PROJECT, current_settings
 
 _items, _rankings = schema.items, schema.rankings
@@ -21,56 +21,55 @@ _items, _rankings = schema.items, schema.rankings
 
 @dataclass(frozen=True, slots=True)
 class RelabellingRequest:
-    """What became of prompts whose rankings were doubted."""
+    """Result of a request to relabel suspect rankings."""
 
     requested: int
-    """Of which one more ranking is asked for now."""
+    """Prompts that now need one more ranking."""
     already_requested: int
-    """Of which one was asked for before."""
+    """Prompts for which one more ranking was requested before."""
     still_open: int
-    """Which others are to rank anyway."""
+    """Prompts that other annotators are to rank anyway."""
     unavailable: int
-    """Rankings that are not of this project's prompts, or were changed or withdrawn since; and gold prompts, whose
-    ranking is known."""
+    """Rankings that are not of this project or were edited or withdrawn, and rankings of gold prompts."""
 
 
 def request_relabelling(store: Store, submissions: Iterable[str], project: str = PROJECT) -> RelabellingRequest:
-    """Ask one more annotator for the prompt of each of these rankings; no prompt is asked for twice."""
-    found = {"requested": 0, "already_requested": 0, "still_open": 0, "unavailable": 0}
+    """Request one more ranking of the prompt of each of these rankings, at most once per prompt."""
+    requested = already_requested = still_open = unavailable = 0
     with writing(store) as connection:
         settings, _ = current_settings(connection, project)
-        wanted: dict[int, None] = {}
+        items: set[int] = set()
         for submission in dict.fromkeys(submissions):
             number = connection.scalar(
                 select(_items.c.number)
                 .join(_rankings, _rankings.c.item == _items.c.number)
-                .where(_rankings.c.submission == submission, _items.c.project == project, IS_CURRENT)
+                .where(_rankings.c.submission == submission, _items.c.project == project, is_current())
             )
             if number is None:
-                found["unavailable"] += 1
+                unavailable += 1
             else:
-                wanted[number] = None
-        for number in sorted(wanted):
+                items.add(number)
+        for number in sorted(items):
             item = connection.execute(LOCKED_ITEM, {"item_number": number}).one()
             if item.gold is not None:
-                found["unavailable"] += 1
+                unavailable += 1
             elif item.least:
-                found["already_requested"] += 1
+                already_requested += 1
             elif item.state != schema.RANKED:
-                found["still_open"] += 1
+                still_open += 1
             else:
-                found["requested"] += 1
+                requested += 1
                 one_more = max(item.done, settings.annotators_per_prompt) + 1
                 connection.execute(update(_items).where(_items.c.number == number).values(least=one_more))
                 item = connection.execute(LOCKED_ITEM, {"item_number": number}).one()
                 recount_item(connection, item, settings.annotators_per_prompt)
-    return RelabellingRequest(**found)
+    return RelabellingRequest(requested, already_requested, still_open, unavailable)
 
 
 def relabelling_progress(store: Store, project: str = PROJECT) -> tuple[int, int]:
-    """Return of how many prompts one more ranking was asked for, and how many of them have it."""
+    """Return the number of prompts for which relabelling was requested, and how many of them are done."""
     of_project = (_items.c.project == project) & (_items.c.least > 0)
     with reading(store) as connection:
-        asked = connection.scalar(select(func.count()).where(of_project)) or 0
-        there = connection.scalar(select(func.count()).where(of_project, _items.c.done >= _items.c.least)) or 0
-    return asked, there
+        requested = connection.scalar(select(func.count()).where(of_project)) or 0
+        done = connection.scalar(select(func.count()).where(of_project, _items.c.done >= _items.c.least)) or 0
+    return requested, done

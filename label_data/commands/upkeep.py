@@ -15,7 +15,7 @@ from tqdm import tqdm
 from label_data.assignment.gold import gold_prompts
 from label_data.commands.options import ProjectOption, StoreOption, input_errors, opened_store
 from label_data.comparisons import group_comparisons
-from label_data.database.engine import Store, shown
+from label_data.database.engine import Store, displayed_address
 from label_data.oversight.check import (
     WAL_RESET,
     database_version,
@@ -64,7 +64,7 @@ def check(
     """Look for damage: the file, references, triggers, counters, ids and hashes. Ends with status 1 if there is any."""
     with input_errors(), opened_store(store) as opened:
         version = database_version(opened)
-        print(f"{shown(opened.url)} on {version}, tables at {store_revision(opened)}")
+        print(f"{displayed_address(opened.url)} on {version}, tables at {store_revision(opened)}")
         if opened.dialect.name == "sqlite" and has_wal_reset_fault(sqlite3.sqlite_version_info):
             print(f"Know this: {WAL_RESET}")
         if mend:
@@ -101,7 +101,7 @@ def restore_command(
     """Copy a backup into a store that is new; one in use is refused: move its file away, or name another database."""
     with input_errors(), opened_store(store, create=True) as target, _progress() as advance:
         copied = restore(file, target, advance)
-    _print_copied(copied, f"{file} and {shown(target.url)} export")
+    _print_copied(copied, f"{file} and {displayed_address(target.url)} export")
 
 
 @contextmanager

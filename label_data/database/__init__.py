@@ -1,1 +1,1 @@
-"""The database: engine, tables, migrations, turns of writers."""
+"""The database: engine, tables, migrations, and turns of writers."""

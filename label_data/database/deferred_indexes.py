@@ -1,4 +1,4 @@
-"""Indexes that are made after many rows, once, instead of growing with each."""
+"""Drop some indexes during a large import and create them once at its end."""
 
 from sqlalchemy import Connection, Index, func, select
 
@@ -6,9 +6,9 @@ from label_data.database import schema
 from label_data.database.engine import large_cache
 
 FEWEST_PROMPTS = 20_000
-"""That an import must have added: before, there is nothing to be gained."""
+"""Prompts that an import must have added before dropping the indexes saves time."""
 SORTING_KIB = 16_000
-"""What SQLite may keep in memory of an index that it sorts, beside the pages that it has kept already."""
+"""Memory for sorting an index in SQLite, in KiB, in addition to the pages already cached."""
 _BY_PROMPT = tuple(
     index
     for table in (schema.completions, schema.rankings, schema.demonstrations)
@@ -19,41 +19,42 @@ _LAST_PROMPT = select(func.max(schema.prompts.c.number))
 
 
 class DeferredIndexes:
-    """The indexes by prompt, left out from when an import turns out to be a large one until it is over.
+    """The indexes by prompt, which are dropped once an import turns out to be large and created at its end.
 
-    Prompts are named by hashes, which fall anywhere in an index: SQLite has to find, and mostly to read and write, a
-    page of it for every row, whereas it makes a whole index by sorting. These are the only such ones that an import
-    can do without: the others keep ids unique. An import that adds more than the store held sorts for the most part
-    what it added itself. All of it happens in the transaction, so that whatever ends that leaves the indexes as they
-    were. PostgreSQL keeps its indexes: it would let nobody read meanwhile.
+    Prompt ids are hashes and so are spread over the whole index: for every row SQLite has to find, and mostly read and
+    write, another page. Creating an index at once needs only a sort. No other indexes can be dropped, because they keep
+    ids unique. Dropping pays once an import adds more prompts than the store had, since the sort then mostly covers new
+    rows. Everything happens in the import's transaction, so an error leaves the indexes as they were. PostgreSQL keeps
+    its indexes, because dropping one blocks all readers.
     """
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._missing = max(FEWEST_PROMPTS, connection.scalar(_LAST_PROMPT) or 0)
-        """Prompts that are still to be added before it pays."""
-        self._may_leave_out = connection.dialect.name == "sqlite"
-        self._left_out: list[str] = []
-        """The statements that make them, as the file had them."""
+        """Number of prompts still to be added before dropping the indexes pays."""
+        self._may_drop = connection.dialect.name == "sqlite"
+        self._dropped: list[str] = []
+        """The statements that create the dropped indexes, as the file had them."""
 
     def grow(self, prompts: int) -> None:
-        """Hear that so many prompts were added; once it pays, drop the indexes, but never a second time."""
+        """Count prompts that were added, and drop the indexes once that pays. They are dropped at most once."""
         self._missing -= prompts
-        if self._may_leave_out and self._missing <= 0:
-            self._may_leave_out = False
-            self._left_out = [_dropped(self._connection, index) for index in _BY_PROMPT]
+        if self._may_drop and self._missing <= 0:
+            self._may_drop = False
+            self._dropped = [_drop(self._connection, index) for index in _BY_PROMPT]
 
-    def make(self) -> None:
-        """Make those that were left out again; none of them is left out any more."""
-        left_out, self._left_out = self._left_out, []
-        if left_out:
+    def create(self) -> None:
+        """Create the dropped indexes again; they are not dropped a second time."""
+        statements, self._dropped = self._dropped, []
+        if statements:
             with large_cache(self._connection, SORTING_KIB):
-                for statement in left_out:
+                for statement in statements:
                     self._connection.exec_driver_sql(statement)
 
 
-def _dropped(connection: Connection, index: Index) -> str:
+def _drop(connection: Connection, index: Index) -> str:
+    """Drop the index and return the statement that creates it."""
     query = "SELECT sql FROM sqlite_master WHERE type = 'index' AND name = ?"
-    statement = connection.exec_driver_sql(query, (index.name,)).scalar_one()
+    statement: str = connection.exec_driver_sql(query, (index.name,)).scalar_one()
     connection.exec_driver_sql(f"DROP INDEX {index.name}")
     return statement

@@ -1,14 +1,15 @@
-"""Opening the store: one engine a process, migrated to this version before it is handed out.
+"""Open the store: one engine per process, with its tables migrated to this version.
 
-A store is a SQLite file or a PostgreSQL database; whatever reads or writes it goes through `reading` and `writing`.
+A store is a SQLite file or a PostgreSQL database. All code that reads or writes it uses `reading` and `writing`.
 
-SQLite has one writer at a time. Its transactions begin with BEGIN IMMEDIATE (a deferred one that turns into a writer
-fails with "database is locked" as soon as two processes write), after waiting in a first-come, first-served `Gate`
-that is held over the commit: so no two connections ever write and checkpoint at once either, which versions of SQLite
-up to 3.51.2 do not survive for certain.
+SQLite has one writer at a time. Transactions start with BEGIN IMMEDIATE, because a deferred transaction that turns into
+a writer fails with "database is locked" as soon as two processes write. Before that they wait in a `Gate`, first come,
+first served, and hold it until after the commit. So no two connections write and checkpoint at the same time, which
+can damage the file with SQLite up to 3.51.2.
 
-On PostgreSQL a transaction writes alone too, unless it asks to write beside others: then it has to lock the rows that
-it decides by, in the order that everybody keeps. An advisory lock tells the two apart, and its queue is fair as well.
+On PostgreSQL a transaction also writes alone, unless it asks to write concurrently. A concurrent transaction must lock
+the rows on which it bases decisions, in the order that all code follows (`label_data.store.queue`). An advisory lock,
+taken exclusively or shared, separates the two kinds; PostgreSQL serves it in order of arrival too.
 """
 
 import sqlite3
@@ -33,6 +34,8 @@ from sqlalchemy import (
     Engine,
     ExceptionContext,
     Insert,
+    Row,
+    Select,
     Update,
     create_engine,
     event,
@@ -48,39 +51,43 @@ from label_data.files.full_disk import is_full
 from label_data.files.whole import flush
 
 Store = Engine
-"""What every function of this package that reads or writes takes first."""
+"""The first argument of every function of this package that reads or writes."""
+AnyRow = Row[*tuple[Any, ...]]
+"""A row whose columns are read by name: SQLAlchemy's types know the columns of a `Row` by position only."""
+AnySelect = Select[*tuple[Any, ...]]
+"""A query for such rows."""
 MIGRATIONS = Path(__file__).with_name("migrations")
 WRITERS = 8
-"""Transactions that one process may have open for writing on PostgreSQL; further ones wait in the gate."""
+"""Maximum number of write transactions that a process has open on PostgreSQL; others wait in the gate."""
 READERS = 24
-"""Connections that one process may open besides, to read."""
+"""Additional connections that a process may open for reading."""
 CONNECT_SECONDS = 10
-ROOMY_KIB = 128_000
-"""Of a SQLite file, kept in memory by a connection that adds very much; others keep 2,000."""
-_WRITERS_KEY = 0x776F726B  # any number that no other program locks in this database
+LARGE_CACHE_KIB = 128_000
+"""Page cache of a SQLite connection that imports a lot of data, in KiB; other connections have 2,000."""
+_WRITERS_KEY = 0x776F726B  # arbitrary; no other program may lock it in this database
 _ALONE = select(func.pg_advisory_xact_lock(_WRITERS_KEY))
 _SHARED = select(
     func.pg_advisory_xact_lock_shared(_WRITERS_KEY), func.set_config("plan_cache_mode", "force_generic_plan", True)
 )
-"""In this transaction PostgreSQL plans a prepared statement once, not for its values each time: with those of a ranking
-it spent a third of its time on that."""
+"""Shared lock of a concurrent transaction. The setting makes PostgreSQL plan a prepared statement once instead of for
+each set of values, which took a third of the time of storing a ranking."""
 
 
 def open_store(address: str | Path, create: bool = True) -> Store:
-    """Return the store at a file path or database URL, created or upgraded to this version's tables.
+    """Return the store at a file path or database URL; create it or upgrade its tables if needed.
 
-    Before an upgrade the old file is copied to FILE.before-REVISION. Raises InputError if there is no store to be
-    opened: the file or database is none, cannot be reached, a newer version wrote it, or it is not there and `create`
-    is false.
+    Before an upgrade, a SQLite file is copied to FILE.before-REVISION. Raises InputError if the store cannot be opened:
+    the file is not a database, the database cannot be reached, a newer version wrote it, or it does not exist and
+    `create` is false.
     """
     url = store_url(address)
     if url.get_backend_name() == "sqlite":
-        path = Path(url.database or "")
-        engine = _sqlite(url, path, create)
+        path: Path | None = Path(url.database or "")
+        engine = _sqlite(url, Path(url.database or ""), create)
     else:
         path = None
         engine = _postgresql(url)
-    event.listen(engine, "handle_error", _say_that_the_disk_is_full)
+    event.listen(engine, "handle_error", _refuse_on_full_disk)
     try:
         _upgrade(engine, path, create)
     except (DBAPIError, InputError) as error:
@@ -88,39 +95,37 @@ def open_store(address: str | Path, create: bool = True) -> Store:
         if isinstance(error, InputError):
             raise
         raise InputError(
-            f"{shown(url)}: this is not a store that can be opened ({_one_line(error.orig)}). Name another."
+            "label_data.database.not_a_store", address=displayed_address(url), problem=_one_line(error.orig or error)
         ) from None
     return engine
 
 
 def store_url(address: str | Path) -> URL:
-    """Return the URL of a file path or URL, psycopg named as the driver of PostgreSQL."""
+    """Return the URL for a file path or URL, with psycopg as the driver of PostgreSQL."""
     text = str(address)
     if "://" not in text:
         return URL.create("sqlite", database=text)
     try:
         url = make_url(text)
     except (ArgumentError, ValueError):
-        raise InputError(
-            "The store's address is no URL. Write postgresql://USER:PASSWORD@HOST/DATABASE, or the path of a file."
-        ) from None
+        raise InputError("label_data.database.bad_address") from None
     if url.drivername in ("postgresql", "postgres", "postgresql+psycopg"):
         return url.set(drivername="postgresql+psycopg")
     if url.drivername == "sqlite" and url.database and url.database != ":memory:":
         return url
-    raise InputError(f"{shown(url)}: a store is a SQLite file or a PostgreSQL database (postgresql://…).")
+    raise InputError("label_data.database.other_database", address=displayed_address(url))
 
 
 def postgresql_address(address: str | Path) -> str | None:
-    """Return the URL that PostgreSQL's own programs and psycopg take, password included; None for a SQLite file."""
+    """Return the URL, with its password, for psycopg and PostgreSQL's own programs; None for a SQLite file."""
     url = store_url(address)
     if url.get_backend_name() == "sqlite":
         return None
     return url.set(drivername="postgresql").render_as_string(hide_password=False)
 
 
-def shown(url: URL) -> str:
-    """Return the address as a person knows it: a file's path, or a URL without its password."""
+def displayed_address(url: URL) -> str:
+    """Return the address for people: the path of a file, or a URL without its password."""
     if url.get_backend_name() == "sqlite":
         return str(url.database)
     return url.set(drivername=url.get_backend_name()).render_as_string(hide_password=True)
@@ -128,21 +133,26 @@ def shown(url: URL) -> str:
 
 def _sqlite(url: URL, path: Path, create: bool) -> Store:
     if not create and not path.exists():
-        raise InputError(f"{path}: there is no store. Start the app once, or import a file into it.")
+        raise InputError("label_data.database.no_store", address=str(path))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         gate = Gate(1, path.with_name(f"{path.name}.queue"), path.with_name(f"{path.name}.lock"))
     except OSError as error:
-        raise InputError(f"{path.parent}: the folder for the store can't be made ({error.strerror}).") from None
-    # Readers wait for nobody; writers wait in the gate, and so never for a connection.
-    options = {"pool_size": READERS, "max_overflow": -1, "pool_use_lifo": True, "connect_args": {"timeout": 30}}
-    engine = create_engine(url, execution_options={"gate": gate}, **options)
+        raise InputError("label_data.database.no_folder", folder=str(path.parent), problem=error.strerror) from None
+    engine = create_engine(
+        url,
+        execution_options={"gate": gate},
+        pool_size=READERS,
+        max_overflow=-1,  # readers never wait; writers wait in the gate, so never for a connection
+        pool_use_lifo=True,
+        connect_args={"timeout": 30},
+    )
     event.listen(engine, "connect", _prepare_sqlite)
     return engine
 
 
-def _prepare_sqlite(connection: Any, _record: Any) -> None:
-    connection.isolation_level = None  # `reading` and `writing` begin transactions, not the driver
+def _prepare_sqlite(connection: Any, _record: Any) -> None:  # SQLAlchemy gives events untyped driver connections
+    connection.isolation_level = None  # `reading` and `writing` start transactions, not the driver
     for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "trusted_schema=OFF"):
         connection.execute(f"PRAGMA {pragma}").fetchall()
 
@@ -153,27 +163,27 @@ def _postgresql(url: URL) -> Store:
         execution_options={"gate": Gate(WRITERS)},
         pool_size=WRITERS,
         max_overflow=READERS,
-        pool_use_lifo=True,  # the connection that was used last has its statements prepared
+        pool_use_lifo=True,  # the connection used last has its statements prepared
         connect_args={"connect_timeout": CONNECT_SECONDS, "application_name": "workbench"},
     )
     event.listen(engine, "connect", _prepare_postgresql)
-    event.listen(engine, "checkout", _see_that_it_is_open)
+    event.listen(engine, "checkout", _check_that_it_is_open)
     return engine
 
 
 def _prepare_postgresql(connection: Any, _record: Any) -> None:
-    """See that a commit that was acknowledged is on the disk, whatever the database is set to."""
+    """Make sure that an acknowledged commit is on the disk, even if the database is set to asynchronous commits."""
     connection.execute(
         "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"
     )
     connection.commit()
 
 
-def _see_that_it_is_open(connection: Any, _record: Any, _proxy: Any) -> None:
-    """See that a server which was restarted is found again without an error.
+def _check_that_it_is_open(connection: Any, _record: Any, _proxy: Any) -> None:
+    """Reconnect after a server restart, without an error.
 
-    A server that hangs up leaves something to be read. Only then it is asked: to ask each time, as the pool would, is
-    one more way there and back for every transaction.
+    A server that closes a connection leaves data to read on it, and only then does this ask the server. Asking every
+    time, as the pool's own check does, costs one more round trip per transaction.
     """
     waiting = poll()
     try:
@@ -182,16 +192,14 @@ def _see_that_it_is_open(connection: Any, _record: Any, _proxy: Any) -> None:
             connection.execute("SELECT 1")
             connection.rollback()
     except psycopg.Error:
-        raise InvalidatePoolError from None  # every other connection that was opened before is as bad
+        raise InvalidatePoolError from None  # all other connections opened before are closed too
 
 
-def _say_that_the_disk_is_full(context: ExceptionContext) -> None:
+def _refuse_on_full_disk(context: ExceptionContext) -> None:
     error = context.original_exception
     if is_full(error) and context.engine is not None:
-        raise InputError(
-            f"{shown(context.engine.url)}: the disk took no more ({_one_line(error)}). This was not stored, all else "
-            "is as it was. Free some space, and do it again."
-        )
+        address = displayed_address(context.engine.url)
+        raise InputError("label_data.database.disk_full", address=address, problem=_one_line(error))
 
 
 def _one_line(error: BaseException) -> str:
@@ -200,9 +208,11 @@ def _one_line(error: BaseException) -> str:
 
 @contextmanager
 def reading(store: Store) -> Iterator[Connection]:
-    """Open a transaction that sees one moment of the store and waits for no writer."""
+    """Open a transaction that reads a consistent snapshot of the store and never waits for a writer."""
     is_sqlite = store.dialect.name == "sqlite"
-    options = {} if is_sqlite else {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+    options: dict[str, Any] = {}  # values of several types, by the name of the option
+    if not is_sqlite:
+        options = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
     with store.connect().execution_options(**options) as connection:
         if is_sqlite:
             connection.exec_driver_sql("BEGIN")
@@ -210,8 +220,8 @@ def reading(store: Store) -> Iterator[Connection]:
 
 
 @contextmanager
-def large_cache(connection: Connection, kib: int = ROOMY_KIB) -> Iterator[None]:
-    """Keep so much of a SQLite file in memory inside the block, for when much is added to all parts of the indexes."""
+def large_cache(connection: Connection, kib: int = LARGE_CACHE_KIB) -> Iterator[None]:
+    """Give a SQLite connection a larger page cache inside the block, for large imports, which touch all index pages."""
     if connection.dialect.name != "sqlite":
         yield
         return
@@ -225,10 +235,10 @@ def large_cache(connection: Connection, kib: int = ROOMY_KIB) -> Iterator[None]:
 
 @contextmanager
 def writing(store: Store, concurrently: bool = False) -> Iterator[Connection]:
-    """Open a transaction in its turn, and commit it unless an error leaves it.
+    """Wait for a turn, open a write transaction, and commit it unless the block raises.
 
-    It is the only one that writes, so what it reads stays true until it ends. `concurrently`: on PostgreSQL those
-    that say so too may write at the same time, so it locks what it reads before it decides by it.
+    No other transaction writes, so what it reads stays true until it ends. With `concurrently`, other transactions
+    opened with `concurrently` may write at the same time on PostgreSQL, so it must lock rows before deciding by them.
     """
     gate: Gate = store.get_execution_options()["gate"]
     with gate.turn(), store.begin() as connection:
@@ -244,24 +254,28 @@ def _take_turn(connection: Connection, concurrently: bool) -> None:
 
 
 def change(connection: Connection, statement: Insert | Update | Delete, **values: Any) -> CursorResult[Any]:
-    """Execute a statement that changes rows, kept in a constant, whose text is made once for each database.
+    """Execute a constant statement that changes rows, compiled to SQL text once per database.
 
-    For what every ranking does: on SQLite it takes a third of the time of `connection.execute`, which works out the
-    text's values anew for each execution. What the statement returns comes as the driver gives it.
+    Use it for statements that every ranking executes: on SQLite this takes a third of the time of
+    `connection.execute`, which processes the parameters anew for each execution. Returned rows hold the driver's own
+    values.
     """
-    text, always, places = _text_of(statement, connection.dialect, tuple(values))
-    values = always | values
-    return connection.exec_driver_sql(text, values if places is None else tuple(values[name] for name in places))
+    text, constants, positions = _compiled(statement, connection.dialect, tuple(values))
+    values = constants | values
+    parameters = values if positions is None else tuple(values[name] for name in positions)
+    return connection.exec_driver_sql(text, parameters)
 
 
 @lru_cache(256)
-def _text_of(
+def _compiled(
     statement: Insert | Update | Delete, dialect: Dialect, names: tuple[str, ...]
 ) -> tuple[str, dict[str, Any], tuple[str, ...] | None]:
-    """Return the statement's text, its constant values, and the order of all values if they have places, not names."""
+    """Return the SQL text, the constant parameters, and the order of all parameters (None: they have names)."""
     compiled = statement.compile(dialect=dialect, column_keys=list(names))
-    places = None if compiled.positiontup is None else tuple(compiled.positiontup)
-    return str(compiled), {name: value for name, value in compiled.params.items() if name not in names}, places
+    # `positiontup` is an attribute of the compiler for SQL, not of its base class.
+    order: list[str] | None = getattr(compiled, "positiontup", None)
+    constants = {name: value for name, value in compiled.params.items() if name not in names}
+    return str(compiled), constants, None if order is None else tuple(order)
 
 
 # Upgrading
@@ -272,40 +286,37 @@ def _upgrade(engine: Engine, path: Path | None, create: bool) -> None:
     with reading(engine) as connection:
         current = MigrationContext.configure(connection).get_current_revision()
         if path is None and (encoding := connection.exec_driver_sql("SHOW server_encoding").scalar()) != "UTF8":
-            raise InputError(f"{shown(engine.url)}: its encoding is {encoding}. Create the database with UTF8.")
+            address = displayed_address(engine.url)
+            raise InputError("label_data.database.encoding", address=address, encoding=encoding)
     if current == newest:
         return
     if current is None and not create and path is None:
-        raise InputError(f"{shown(engine.url)}: there is no store. Start the app once, or import a file into it.")
+        raise InputError("label_data.database.no_store", address=displayed_address(engine.url))
     if current is not None and current not in known:
-        raise InputError(
-            f"{shown(engine.url)}: a newer version of the workbench wrote this store "
-            f"(its tables are at {current}, this version knows {newest}). Update the workbench."
-        )
+        address = displayed_address(engine.url)
+        raise InputError("label_data.database.newer", address=address, revision=current, newest=newest)
     gate: Gate = engine.get_execution_options()["gate"]
     with gate.turn():
         if path is not None and current is not None:
-            _keep_as_it_was(engine, path, path.with_name(f"{path.name}.before-{newest}"))
+            _copy_before_upgrade(engine, path, path.with_name(f"{path.name}.before-{newest}"))
         _migrate(engine, current, path)
     engine.dispose()
 
 
-def _keep_as_it_was(engine: Engine, path: Path, backup: Path) -> None:
-    """Copy the file before it is upgraded; the copy is there whole or not at all."""
-    made = backup.with_name(f".{backup.name}")
-    made.unlink(missing_ok=True)
+def _copy_before_upgrade(engine: Engine, path: Path, backup: Path) -> None:
+    """Copy the file before an upgrade. The copy is complete, or there is none."""
+    unfinished = backup.with_name(f".{backup.name}")
+    unfinished.unlink(missing_ok=True)
     try:
         with engine.connect() as connection:  # the driver's own call: SQLAlchemy would begin a transaction first
-            connection.connection.driver_connection.execute("VACUUM INTO ?", (str(made),))
-        flush(made)
-        made.replace(backup)
+            driver: Any = connection.connection.driver_connection  # untyped in SQLAlchemy
+            driver.execute("VACUUM INTO ?", (str(unfinished),))
+        flush(unfinished)
+        unfinished.replace(backup)
         flush(path.parent)
     except (sqlite3.Error, OSError) as error:
-        made.unlink(missing_ok=True)
-        raise InputError(
-            f"{backup}: the store can't be copied there before it is upgraded ({_one_line(error)}), and so is left as "
-            "it was. Free some space, and open it again."
-        ) from None
+        unfinished.unlink(missing_ok=True)
+        raise InputError("label_data.database.no_copy", file=str(backup), problem=_one_line(error)) from None
 
 
 def _config() -> Config:
@@ -316,21 +327,22 @@ def _config() -> Config:
 
 @cache
 def _revisions() -> tuple[str | None, frozenset[str]]:
-    """Return the newest revision and all there are; reading their files takes longer than opening a store."""
+    """Return the newest revision and all revisions. Cached: reading their files takes longer than opening a store."""
     script = ScriptDirectory.from_config(_config())
     return script.get_current_head(), frozenset(revision.revision for revision in script.walk_revisions())
 
 
 def _migrate(engine: Engine, current: str | None, path: Path | None) -> None:
-    """Run the revisions that follow `current` in one transaction, unless another process just did."""
+    """Run the revisions after `current` in one transaction, unless another process already did."""
     config = _config()
     with engine.connect() as connection:
-        if path is not None:  # foreign keys can only be switched outside a transaction
-            connection.connection.driver_connection.execute("PRAGMA foreign_keys=OFF")
+        if path is not None:  # foreign keys can only be switched off outside a transaction
+            driver: Any = connection.connection.driver_connection  # untyped in SQLAlchemy
+            driver.execute("PRAGMA foreign_keys=OFF")
         with connection.begin():
             _take_turn(connection, concurrently=False)
             if MigrationContext.configure(connection).get_current_revision() == current:
                 config.attributes["connection"] = connection
                 command.upgrade(config, "head")
                 if path is not None and connection.exec_driver_sql("PRAGMA foreign_key_check").first():
-                    raise InputError(f"{path}: the upgrade would break references; the store is left as it was.")
+                    raise InputError("label_data.database.broken_references", address=str(path))

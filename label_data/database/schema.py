@@ -1,8 +1,8 @@
-"""The tables. Rankings, demonstrations, retractions and versions are append-only, by trigger; the rest can be rebuilt
-from them or is bookkeeping.
+"""The tables. Triggers make rankings, demonstrations, retractions and versions append-only; the other tables can be
+rebuilt from them or are bookkeeping.
 
-Times are integers: microseconds since 1970, UTC, from the database's own clock. JSON columns hold canonical text.
-A change here goes with a numbered revision in migrations/versions; a test compares the two.
+Times are integers: microseconds since 1970, UTC, by the database's own clock. JSON columns hold canonical text.
+A change of a table needs a numbered revision in migrations/versions; a test compares the two.
 """
 
 from typing import Any
@@ -34,10 +34,10 @@ metadata = MetaData(
     }
 )
 Counter = BigInteger().with_variant(Integer, "sqlite")
-"""A row number; SQLite counts up by itself only in a column declared INTEGER."""
+"""A row number. SQLite numbers rows by itself only in a column declared INTEGER."""
 
 
-class now_us(FunctionElement[int]):  # noqa: N801 - reads as the SQL function it stands for
+class now_us(FunctionElement[int]):  # noqa: N801 - named like the SQL function it stands for
     """The database's clock, in microseconds since 1970, UTC."""
 
     type = BigInteger()
@@ -61,7 +61,7 @@ projects = Table(
     Column("added_us", BigInteger, nullable=False),
     Column("next_place", BigInteger, nullable=False),
 )
-"""`next_place`: the place that the next item to enter the project's queue gets; see `label_data.store.queue`."""
+"""`next_place`: the place of the next item that enters the project's queue; see `label_data.store.queue`."""
 
 project_revisions = Table(
     "project_revisions",
@@ -109,8 +109,8 @@ completions = Table(
 )
 
 WAITING, READY, RANKED, FAILED = "waiting", "ready", "ranked", "failed"
-"""States of an item: to be sampled; to be ranked; ranked by as many as asked, or a gold prompt, whose ranking is known;
-its completions were all alike."""
+"""States of an item: awaiting completions; to be ranked; ranked by as many annotators as requested, or a gold prompt;
+sampling failed because all completions were equal."""
 
 items = Table(
     "items",
@@ -129,10 +129,10 @@ items = Table(
     Index("ix_items_project_state_number", "project", "state", "number"),
     Index("ix_items_project_state_place", "project", "state", "place"),
 )
-"""One prompt of one project. `done`, `leased`, `skipped`: how many rankings count, tasks are open, annotators skipped
-it. `place`: in the project's queue (`label_data.store.queue`). `gold`: submission of the ranking that is known to be
-right; such a prompt is handed out as a test of annotators alone. `least`: so many rankings are asked for, or as many as
-the project asks for where that is more; above 0 where a ranking was doubted (`label_data.assignment.relabelling`)."""
+"""A prompt in a project. `done`: number of rankings that count. `leased`: number of open tasks. `skipped`: number of
+annotators who skipped it. `place`: place in the project's queue (`label_data.store.queue`). `gold`: submission of the
+known ranking of a gold prompt, which is given to annotators only as a test. `least`: minimum number of rankings
+requested, if the project's own number is lower; above 0 after a relabelling (`label_data.assignment.relabelling`)."""
 Index(
     "ix_items_project_gold",
     items.c.project,
@@ -142,8 +142,8 @@ Index(
 )
 
 OPEN, DONE, EXPIRED, SKIPPED, RETRACTED = "open", "done", "expired", "skipped", "retracted"
-"""States of a task: with its annotator; ranked; taken back because its lease ran out; skipped, which is a ranking of
-that outcome; its ranking was withdrawn."""
+"""States of a task: leased to its annotator; ranked; lease expired or released; skipped, which is a ranking with that
+outcome; its ranking was withdrawn."""
 
 tasks = Table(
     "tasks",
@@ -164,15 +164,15 @@ tasks = Table(
     Index("ix_tasks_annotator_state", "annotator", "state"),
     Index("ix_tasks_annotator_project_turn", "annotator", "project", "turn"),
 )
-"""An item leased to an annotator. `project`: the item's. `purpose`: as `Ranking.purpose`. `counted`: is its ranking one
-of those that the item's `done` counts? `turn`: which of this annotator's tasks in this project it is, from 1."""
+"""An item leased to an annotator. `project`: the item's project. `purpose`: as `Ranking.purpose`. `counted`: 1 if the
+item's `done` counts its ranking. `turn`: its number among the annotator's tasks in the project, from 1."""
 
 
 def task_is(state: str) -> ColumnElement[bool]:
-    """Is the task in this state?
+    """Return the condition that a task is in this state.
 
-    A literal: for a bound value SQLite finds no partial index, and looks for one again whenever the statement is run,
-    which takes several times as long as running it.
+    The state is a literal: with a bound value SQLite does not use a partial index, and plans the statement again for
+    every execution, which takes several times as long as the execution.
     """
     return tasks.c.state == literal_column(f"'{state}'", String)
 
@@ -188,7 +188,7 @@ cursors = Table(
     Column("place", BigInteger, nullable=False),
     Column("turn", Integer, nullable=False),
 )
-"""How far an annotator has walked along a project's queue, and how many tasks they were given there."""
+"""How far an annotator has advanced in a project's queue, and how many tasks of the project they were given."""
 
 rankings = Table(
     "rankings",
@@ -220,7 +220,7 @@ rankings = Table(
     Column("purpose", String(10), nullable=False, server_default=""),
     Index("ix_rankings_annotator_stored_us", "annotator", "stored_us"),
 )
-"""`item`: the item of the project for which it was made or imported."""
+"""`item`: the item of the project for which the ranking was made or imported."""
 Index(
     "uq_rankings_task",
     rankings.c.task,
@@ -252,7 +252,7 @@ retractions = Table(
     Column("submission", String(200), ForeignKey("rankings.submission"), primary_key=True),
     Column("retracted_us", BigInteger, nullable=False),
 )
-"""Rankings that their annotator withdrew, every revision of one by itself."""
+"""Rankings withdrawn by their annotator. Every revision of a withdrawn ranking has a row."""
 
 versions = Table(
     "versions",
@@ -276,7 +276,7 @@ version_rows = Table(
     Column("side", String(10), nullable=False),
     Column("content", Text, nullable=False),
 )
-"""A prompt of a version, and what the version holds of it, by id: no text is there twice."""
+"""A prompt of a version, with the ids of its records in that version; texts are not stored again."""
 
 version_models = Table(
     "version_models",
@@ -288,10 +288,10 @@ version_models = Table(
     Column("summary", Text, nullable=False),
     Column("trained_us", BigInteger, nullable=False),
 )
-"""Reward models that were trained on a version."""
+"""Reward models trained on a version."""
 
 APPEND_ONLY = (rankings, demonstrations, retractions, versions, version_rows, version_models)
-"""Tables whose rows triggers keep from being changed or deleted."""
+"""Tables whose rows cannot be changed or deleted, by trigger."""
 
 drafts = Table(
     "drafts",
@@ -300,7 +300,7 @@ drafts = Table(
     Column("content", Text, nullable=False),
     Column("edited_us", BigInteger, nullable=False),
 )
-"""Rankings not submitted yet, one a task, as the browser wrote them."""
+"""Drafts: rankings not submitted yet, one per task, as the browser wrote them."""
 
 jobs = Table(
     "jobs",
@@ -321,7 +321,7 @@ jobs = Table(
     Column("project", String(100), nullable=False, server_default=""),
     Column("worker", String(32)),
 )
-"""`project`: whose prompts it samples or whose rankings it trains on; empty if it is nobody's."""
+"""`project`: the project that the job works on; empty if it belongs to none."""
 
 workers = Table(
     "workers",
@@ -331,4 +331,4 @@ workers = Table(
     Column("started_us", BigInteger, nullable=False),
     Column("seen_us", BigInteger, nullable=False),
 )
-"""Worker processes that run, each seen again every few seconds. One that is not is gone, and its jobs are others'."""
+"""Running worker processes. Each reports every few seconds; one that stops reporting is gone and loses its jobs."""

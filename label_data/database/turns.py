@@ -1,7 +1,7 @@
-"""Writers take turns, first come, first served.
+"""Let writers take turns, first come, first served.
 
-A lock of `threading`, SQLite's busy handler and a connection pool all let whoever runs overtake whoever waits: of
-eight annotators at once, one got 346 tasks in the time in which another got one.
+A lock of `threading`, SQLite's busy handler and a connection pool all let a running thread overtake a waiting one: of
+eight concurrent annotators, one got 346 tasks while another got one.
 """
 
 import fcntl
@@ -14,18 +14,18 @@ from pathlib import Path
 
 
 class Gate:
-    """Lets `places` holders in at a time, in the order in which they came.
+    """Admits up to `places` holders at a time, in order of arrival.
 
-    With files, which takes one place, one holder among all processes that name the same two. Whoever waits for
-    `lock` holds `queue`, so whoever leaves and comes again at once stands behind them: without it one process
-    keeps the others out for seconds.
+    With the two files, which requires one place, there is one holder among all processes that use the same files. A
+    process that waits for `lock` holds `queue`, so a process that leaves and returns at once is next in line after it.
+    Without `queue` one process keeps the others out for seconds.
     """
 
     def __init__(self, places: int, queue: Path | None = None, lock: Path | None = None) -> None:
         self._free = places
         self._waiting: deque[threading.Lock] = deque()
         self._counting = threading.Lock()
-        self._queue, self._lock = (_opened(path) if path else None for path in (queue, lock))
+        self._queue, self._lock = (_open(path) if path else None for path in (queue, lock))
 
     def __del__(self) -> None:
         for descriptor in (self._queue, self._lock):
@@ -34,7 +34,7 @@ class Gate:
 
     @contextmanager
     def turn(self) -> Iterator[None]:
-        """Wait for a place, and hold it for as long as the block takes."""
+        """Wait for a place and hold it during the block."""
         with ExitStack() as stack:
             self._enter()
             stack.callback(self._leave)
@@ -52,18 +52,18 @@ class Gate:
             if self._free:
                 self._free -= 1
                 return
-            mine = threading.Lock()
-            mine.acquire()
-            self._waiting.append(mine)
-        mine.acquire()
+            own = threading.Lock()
+            own.acquire()
+            self._waiting.append(own)
+        own.acquire()  # blocks until `_leave` releases it
 
     def _leave(self) -> None:
         with self._counting:
             if self._waiting:
-                self._waiting.popleft().release()  # the place goes from hand to hand: nobody can come between
+                self._waiting.popleft().release()  # the place is handed over, so no newcomer can take it
             else:
                 self._free += 1
 
 
-def _opened(path: Path) -> int:
+def _open(path: Path) -> int:
     return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)

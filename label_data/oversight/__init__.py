@@ -1,1 +1,1 @@
-"""What those who run a project look at: progress, records, checks, copies."""
+"""Oversee a project: progress, browsing, checks and copies of the store."""

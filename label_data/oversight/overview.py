@@ -1,31 +1,34 @@
-"""What somebody who runs a project wants to see: how far each project is, who works on it, and what is stuck."""
+"""Overview for the person who runs a project: progress, annotators, open tasks and rankings per day."""
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
 
-from sqlalchemy import bindparam, case, func, select
+from sqlalchemy import BindParameter, bindparam, case, func, select
 
 from label_data.database import schema
-from label_data.database.engine import Store, reading
+from label_data.database.engine import AnyRow, Store, reading
 from label_data.oversight.progress import WORKING_DAY
+from label_data.settings import ProjectSettings
+from label_data.store.current_rankings import is_new_work
 from label_data.store.projects import Project, current_settings, projects
 from label_data.store.stored_groups import messages_from_json
 
 SECOND = 1_000_000
 DAY = 86_400 * SECOND
 ACTIVE = 10 * 60
-"""Seconds without a sign of life after which an annotator is not at work any more."""
+"""Seconds without activity after which an annotator no longer counts as active."""
 OFTEN_SKIPPED = 3
-"""Annotators who skipped a prompt, from which on it is worth a look."""
+"""Number of annotators who skipped a prompt from which it is worth checking."""
 
 _items, _tasks, _rankings, _drafts = schema.items, schema.tasks, schema.rankings, schema.drafts
-_project = bindparam("project")
+_project: BindParameter[str] = bindparam("project")
 
 
 @dataclass(frozen=True, slots=True)
 class ProjectProgress:
-    """How far one project is."""
+    """Progress of a project."""
 
     project: Project
     waiting: int
@@ -33,67 +36,65 @@ class ProjectProgress:
     ranked: int
     failed: int
     counted: int
-    """Rankings that count."""
+    """Number of rankings that count."""
     requested: int
-    """Rankings that the project asks for: so many annotators for each prompt that is not failed or gold, and one more
-    where a ranking was doubted."""
+    """Number of rankings requested: the annotators per prompt, for each prompt that is not failed or gold, and more for
+    prompts sent for relabelling."""
     share: float | None
-    """How much of what is asked for is there, 1 for all; None if nothing is asked for. A prompt that has more than was
-    asked, from a file, makes up for no other."""
+    """Share of the requested rankings that are done, up to 1; None if none are requested. Extra rankings of a prompt,
+    from a file, do not make up for another prompt."""
     open: int
-    """Prompts with annotators now."""
+    """Number of open tasks."""
     often_skipped: int
-    """Prompts that `OFTEN_SKIPPED` annotators or more skipped."""
+    """Number of prompts that at least `OFTEN_SKIPPED` annotators skipped."""
 
 
 @dataclass(frozen=True, slots=True)
 class AnnotatorProgress:
-    """What one annotator did for one project."""
+    """Progress of an annotator in a project."""
 
     id: str
     name: str
     ranked: int
     today: int
-    """Of the last sixteen hours, skips aside: a working day."""
+    """Number of prompts ranked in the last sixteen hours, a working day; skips do not count."""
     skipped: int
     withdrawn: int
     open: int
     last_seen: int | None
-    """Microseconds since 1970 when they last ranked, wrote a draft or asked for work; None if never."""
+    """When they last ranked, wrote a draft or asked for tasks, in microseconds since 1970; None if never."""
     is_active: bool
-    """Seen in the last ten minutes?"""
+    """Whether they were seen in the last ten minutes."""
 
 
 @dataclass(frozen=True, slots=True)
 class OpenTask:
-    """One prompt that is with an annotator."""
+    """An open task."""
 
     token: str
     name: str
-    """The annotator's."""
+    """The annotator's name."""
     prompt: str
-    """Its last message."""
+    """The prompt's last message."""
     assigned: int
-    """Microseconds since 1970, when it was given out."""
+    """When it was assigned, in microseconds since 1970."""
     expires: int
-    """Microseconds since 1970, when it goes to another."""
+    """When it expires, in microseconds since 1970."""
     has_draft: bool
     has_expired: bool
-    """Past that; it is taken back when somebody next asks for work."""
+    """Whether it has expired. It is released when another annotator next asks for tasks."""
 
 
 @dataclass(frozen=True, slots=True)
 class DayCount:
-    """Rankings that were submitted on one day, UTC."""
+    """Number of rankings that an annotator submitted on a day, UTC."""
 
     day: date
     annotator: str
-    """The name."""
+    """The annotator's name."""
     rankings: int
 
 
-STATES = (schema.WAITING, schema.READY, schema.RANKED, schema.FAILED)
-"""In the order of the work, and of the fields of `ProjectProgress`."""
 _COUNTS = (
     select(
         _items.c.project,
@@ -111,30 +112,39 @@ _COUNTS = (
 
 
 def project_progress(store: Store) -> list[ProjectProgress]:
-    """Return how far every project of the store is, first added first."""
-    every = projects(store)
+    """Return the progress of every project of the store, oldest project first."""
+    all_projects = projects(store)
     with reading(store) as connection:
         rows = connection.execute(_COUNTS).all()
-        asked = {project.id: current_settings(connection, project.id)[0].annotators_per_prompt for project in every}
-    found = []
-    for project in every:
-        mine = [row for row in rows if row.project == project.id]
-        wanted = [row for row in mine if row.state != schema.FAILED]
-        each = asked[project.id]
-        in_all = sum(int(row.no_gold) * max(row.least, each) for row in wanted)
-        there = sum(int(row.no_gold) * min(row.done, max(row.least, each)) for row in wanted)
-        found.append(
-            ProjectProgress(
-                project,
-                *(sum(row.prompts for row in mine if row.state == state) for state in STATES),
-                counted=sum(row.prompts * row.done for row in mine),
-                requested=in_all,
-                share=there / in_all if in_all else None,
-                open=sum(int(row.leased) for row in mine),
-                often_skipped=sum(int(row.often_skipped) for row in mine),
-            )
-        )
-    return found
+        settings = {project.id: current_settings(connection, project.id)[0] for project in all_projects}
+    return [
+        _progress(project, [row for row in rows if row.project == project.id], settings[project.id])
+        for project in all_projects
+    ]
+
+
+def _progress(project: Project, rows: Sequence[AnyRow], settings: ProjectSettings) -> ProjectProgress:
+    """Return the progress of a project from its rows of `_COUNTS`."""
+    prompts = Counter[str]()
+    requested = done = 0
+    for row in rows:
+        prompts[row.state] += row.prompts
+        if row.state != schema.FAILED:
+            per_prompt = max(row.least, settings.annotators_per_prompt)
+            requested += int(row.no_gold) * per_prompt
+            done += int(row.no_gold) * min(row.done, per_prompt)
+    return ProjectProgress(
+        project,
+        waiting=prompts[schema.WAITING],
+        ready=prompts[schema.READY],
+        ranked=prompts[schema.RANKED],
+        failed=prompts[schema.FAILED],
+        counted=sum(row.prompts * row.done for row in rows),
+        requested=requested,
+        share=done / requested if requested else None,
+        open=sum(int(row.leased) for row in rows),
+        often_skipped=sum(int(row.often_skipped) for row in rows),
+    )
 
 
 _BY_ANNOTATOR = (
@@ -143,16 +153,14 @@ _BY_ANNOTATOR = (
     .where(_tasks.c.project == _project)
     .group_by(_tasks.c.annotator, schema.annotators.c.name, _tasks.c.state)
 )
-_since = bindparam("since")
 _RECENT = (
     select(_rankings.c.annotator, func.count().label("rankings"), func.max(_rankings.c.stored_us).label("last"))
     .join(_items, _items.c.number == _rankings.c.item)
     .where(
         _items.c.project == _project,
         _rankings.c.annotator == bindparam("who"),
-        _rankings.c.stored_us > schema.now_us() - _since,
-        func.coalesce(_rankings.c.revises, "") == "",
-        _rankings.c.outcome != "skipped",
+        _rankings.c.stored_us > schema.now_us() - bindparam("since"),
+        is_new_work,
     )
     .group_by(_rankings.c.annotator)
 )
@@ -163,22 +171,22 @@ _LAST_LEASE = select(func.max(_tasks.c.assigned_us), func.max(_tasks.c.expires_u
 
 
 def annotator_progress(store: Store, project: str) -> list[AnnotatorProgress]:
-    """Return what each annotator did for the project, those seen last first; imported rankings are nobody's here."""
+    """Return the progress of each annotator in the project, last seen first. Imported rankings are not included."""
     with reading(store) as connection:
         now = connection.scalar(select(schema.now_us())) or 0
         lease = current_settings(connection, project)[0].lease_minutes * 60 * SECOND
         states: dict[tuple[str, str], dict[str, int]] = {}
         for row in connection.execute(_BY_ANNOTATOR, {"project": project}):
             states.setdefault((row.annotator, row.name), {})[row.state] = row.tasks
-        found = []
+        annotators = []
         for (annotator, name), tasks in states.items():
-            who: dict[str, Any] = {"who": annotator, "project": project, "since": WORKING_DAY}
-            recent = connection.execute(_RECENT, who).first()
-            given, until = connection.execute(_LAST_LEASE, who).one()
-            # A lease starts anew with every draft, and, once a minute of it is gone, when its annotator asks for work.
-            signs = [connection.scalar(_LAST_RANKING, who), given, until and min(now, until - lease)]
-            seen = max((sign for sign in signs if sign is not None), default=None)
-            found.append(
+            parameters: dict[str, str | int] = {"who": annotator, "project": project, "since": WORKING_DAY}
+            recent = connection.execute(_RECENT, parameters).first()
+            assigned, expires = connection.execute(_LAST_LEASE, parameters).one()
+            # A lease restarts with every draft, and when its annotator asks for tasks after a minute of it has passed.
+            times = [connection.scalar(_LAST_RANKING, parameters), assigned, expires and min(now, expires - lease)]
+            seen = max((time for time in times if time is not None), default=None)
+            annotators.append(
                 AnnotatorProgress(
                     annotator,
                     name,
@@ -191,14 +199,14 @@ def annotator_progress(store: Store, project: str) -> list[AnnotatorProgress]:
                     is_active=seen is not None and seen > now - ACTIVE * SECOND,
                 )
             )
-    return sorted(found, key=lambda one: (-(one.last_seen or 0), one.name))
+    return sorted(annotators, key=lambda annotator: (-(annotator.last_seen or 0), annotator.name))
 
 
 _OPEN = (
     select(
-        _tasks.c["token", "assigned_us", "expires_us"],
+        *_tasks.c["token", "assigned_us", "expires_us"],
         schema.annotators.c.name,
-        schema.prompts.c["messages", "category", "source", "licence"],
+        schema.prompts.c.messages,
         _drafts.c.task.is_not(None).label("has_draft"),
         (_tasks.c.expires_us <= schema.now_us()).label("has_expired"),
     )
@@ -212,9 +220,9 @@ _OPEN = (
 
 
 def open_tasks(store: Store, project: str) -> list[OpenTask]:
-    """Return the tasks that are with annotators, those that go to another soonest first.
+    """Return the open tasks, first to expire first.
 
-    Which of them test their annotator is not told: whoever sees this may be one.
+    The result does not show which tasks test their annotator, because the person who sees it may be an annotator.
     """
     with reading(store) as connection:
         return [
@@ -239,8 +247,7 @@ _BY_DAY = (
         _items.c.project == _project,
         _rankings.c.task.is_not(None),
         _rankings.c.stored_us >= bindparam("first_us"),
-        func.coalesce(_rankings.c.revises, "") == "",
-        _rankings.c.outcome != "skipped",
+        is_new_work,
     )
     .group_by("day", schema.annotators.c.name)
     .order_by("day", schema.annotators.c.name)
@@ -248,7 +255,7 @@ _BY_DAY = (
 
 
 def rankings_by_day(store: Store, project: str, days: int = 30) -> list[DayCount]:
-    """Return how many rankings each annotator submitted on each of the last days, UTC; revisions and skips aside."""
+    """Return how many prompts each annotator ranked on each of the last days, UTC; revisions and skips do not count."""
     with reading(store) as connection:
         today = datetime.fromtimestamp((connection.scalar(select(schema.now_us())) or 0) / SECOND, UTC).date()
         first = datetime.combine(today - timedelta(days=days - 1), datetime.min.time(), UTC)

@@ -1,4 +1,4 @@
-"""How far the work is: counts, and what was added last."""
+"""Progress counts of a project, its newest prompts, and counts of the whole store."""
 
 from collections import Counter
 
@@ -8,24 +8,26 @@ from label_data.database import schema
 from label_data.database.engine import Store, reading
 from label_data.records import Prompt
 from label_data.store.adding import Added
+from label_data.store.current_rankings import is_new_work
 from label_data.store.projects import PROJECT
 from label_data.store.stored_groups import prompt_from_row
 
 WORKING_DAY = 16 * 3600 * 1_000_000
-"""Microseconds; no time zone is known of an annotator, and no day is longer."""
+"""Sixteen hours, in microseconds: the time zone of an annotator is unknown, and no working day is longer."""
 
 
 def item_counts(store: Store, project: str = PROJECT) -> dict[str, int]:
-    """Return how many prompts are waiting, ready, ranked and failed."""
+    """Return the number of prompts in each state: waiting, ready, ranked, failed."""
     items = schema.items
     query = select(items.c.state, func.count()).where(items.c.project == project).group_by(items.c.state)
     states = (schema.WAITING, schema.READY, schema.RANKED, schema.FAILED)
     with reading(store) as connection:
-        return dict.fromkeys(states, 0) | dict(connection.execute(query).all())
+        counts = {row[0]: row[1] for row in connection.execute(query)}
+    return dict.fromkeys(states, 0) | counts
 
 
 def untouched_ready(store: Store, project: str = PROJECT) -> int:
-    """Return how many prompts are ready, and neither ranked or skipped nor with an annotator: what is ahead of them."""
+    """Return how many ready prompts no annotator has ranked, skipped or open: the supply ahead of the annotators."""
     items = schema.items
     untouched = items.c.done + items.c.leased + items.c.skipped == 0
     free = (items.c.project == project) & (items.c.state == schema.READY) & untouched
@@ -37,44 +39,42 @@ def newest_prompts(store: Store, limit: int, project: str = PROJECT) -> list[tup
     """Return the project's newest prompts with their states, newest first."""
     items, prompts = schema.items, schema.prompts
     query = select(prompts, items.c.state).join(items, items.c.prompt_id == prompts.c.id)
-    mine = query.where(items.c.project == project).order_by(items.c.number.desc()).limit(limit)
+    newest = query.where(items.c.project == project).order_by(items.c.number.desc()).limit(limit)
     with reading(store) as connection:
-        return [(prompt_from_row(row), row.state) for row in connection.execute(mine)]
+        return [(prompt_from_row(row), row.state) for row in connection.execute(newest)]
 
 
 def origins(store: Store, project: str | None = None) -> Counter[tuple[str, str]]:
-    """Return how many prompts of the store, or of one project, came from which (source, licence)."""
+    """Return the number of prompts of the store, or of a project, by (source, licence)."""
     items, prompts = schema.items, schema.prompts
     query = select(prompts.c.source, prompts.c.licence, func.count()).group_by(prompts.c.source, prompts.c.licence)
     if project is not None:
         query = query.where(prompts.c.id.in_(select(items.c.prompt_id).where(items.c.project == project)))
     with reading(store) as connection:
-        return Counter({(source, licence): number for source, licence, number in connection.execute(query)})
+        return Counter({(source, licence): count for source, licence, count in connection.execute(query)})
 
 
 _rankings = schema.rankings
 _TODAY = select(func.count()).where(
     _rankings.c.annotator == bindparam("who"),
     _rankings.c.stored_us > schema.now_us() - WORKING_DAY,
-    func.coalesce(_rankings.c.revises, "") == "",  # SQLite takes the index on `revises` for IS NULL: nearly all rows
-    _rankings.c.outcome != "skipped",
+    is_new_work,
 )
 
 
 def rankings_today(store: Store, annotator: str) -> int:
-    """Return how many rankings, skips aside, the annotator sent in the last sixteen hours: a working day."""
+    """Return how many prompts the annotator ranked in the last sixteen hours, a working day; skips do not count."""
     with reading(store) as connection:
         return connection.scalar(_TODAY, {"who": annotator}) or 0
 
 
-_SAID_SINCE = (
+_NEW_WORK_AFTER = (
     select(_rankings.c.number)
     .join(schema.items, schema.items.c.number == _rankings.c.item)
     .where(
         _rankings.c.number > bindparam("after"),
         schema.items.c.project == bindparam("project"),
-        func.coalesce(_rankings.c.revises, "") == "",
-        _rankings.c.outcome != "skipped",
+        is_new_work,
         _rankings.c.purpose == "",
     )
     .limit(bindparam("most"))
@@ -82,37 +82,32 @@ _SAID_SINCE = (
 
 
 def newest_ranking(store: Store) -> int:
-    """Return the number of the ranking that was stored last, of whatever project; 0 before the first."""
+    """Return the number of the newest ranking of any project; 0 if there is none."""
     with reading(store) as connection:
         return connection.scalar(select(func.max(_rankings.c.number))) or 0
 
 
 def rankings_after(store: Store, number: int, project: str, most: int) -> int:
-    """Return how many rankings the project has after the one of this number, counting to `most` and no further.
+    """Return how many rankings the project has after this number, counting at most `most`.
 
-    Skips, changes of earlier rankings, and tests of annotators are not among them. One walk along the key from there.
+    Skips, revisions and tests of annotators do not count. The query scans the primary key from that number.
     """
     with reading(store) as connection:
-        found = connection.execute(_SAID_SINCE, {"after": number, "project": project, "most": most})
-        return len(found.all())
+        rows = connection.execute(_NEW_WORK_AFTER, {"after": number, "project": project, "most": most})
+        return len(rows.all())
 
 
 def store_counts(store: Store, project: str | None = None) -> Added:
-    """Return how many prompts, completions and rankings the store, or one project of it, holds.
+    """Return how many prompts, completions and rankings the store, or a project, has.
 
-    Rankings that were revised or withdrawn are among them.
+    Revised and withdrawn rankings are included.
     """
     prompts, completions, rankings, items = schema.prompts, schema.completions, schema.rankings, schema.items
-    mine = select(items.c.prompt_id).where(items.c.project == project)
-    numbers = select(items.c.number).where(items.c.project == project)
+    queries = [select(func.count()).select_from(table) for table in (prompts, completions, rankings)]
+    if project is not None:
+        ids = select(items.c.prompt_id).where(items.c.project == project)
+        numbers = select(items.c.number).where(items.c.project == project)
+        conditions = (prompts.c.id.in_(ids), completions.c.prompt_id.in_(ids), rankings.c.item.in_(numbers))
+        queries = [query.where(condition) for query, condition in zip(queries, conditions, strict=True)]
     with reading(store) as connection:
-        return Added(
-            *(
-                connection.scalar(query if project is None else query.where(column.in_(of_project))) or 0
-                for query, column, of_project in (
-                    (select(func.count()).select_from(prompts), prompts.c.id, mine),
-                    (select(func.count()).select_from(completions), completions.c.prompt_id, mine),
-                    (select(func.count()).select_from(rankings), rankings.c.item, numbers),
-                )
-            )
-        )
+        return Added(*(connection.scalar(query) or 0 for query in queries))

@@ -1,1 +1,1 @@
-"""Rows in and out of the store: projects, annotators, prompts, rankings, jobs."""
+"""Read and write the store: projects, annotators, prompts, rankings, jobs."""

@@ -1,11 +1,11 @@
-"""Groups with no more than a file for a trainer needs of them, straight from the store's rows.
+"""Groups with only the fields that exports for trainers need, made directly from the store's rows.
 
-They have the names of the records' fields that the formats use, so a format takes either. They take less time to make:
-a prompt's messages stay the JSON text that the store has, and what is empty is not parsed.
+Their fields have the names of the records' fields, so a format accepts either. They are faster to make: the messages of
+a prompt stay the JSON text that the store has, and empty values are not parsed.
 """
 
 from collections.abc import Iterator, Set
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from label_data.database.engine import Store, reading
 from label_data.errors import InputError
@@ -24,7 +24,7 @@ COLUMNS = Columns(
 
 
 class BarePrompt(NamedTuple):
-    """As `Prompt`."""
+    """The fields of a `Prompt` that exports need."""
 
     number: int
     id: str
@@ -32,7 +32,7 @@ class BarePrompt(NamedTuple):
 
 
 class BareCompletion(NamedTuple):
-    """As `Completion`."""
+    """The fields of a `Completion` that exports need."""
 
     prompt_id: str
     id: str
@@ -40,14 +40,14 @@ class BareCompletion(NamedTuple):
 
 
 class BareDemonstration(NamedTuple):
-    """As `Demonstration`."""
+    """The fields of a `Demonstration` that exports need."""
 
     prompt_id: str
     text: str
 
 
 class BareRanking(NamedTuple):
-    """As `Ranking`."""
+    """The fields of a `Ranking` that exports need."""
 
     outcome: Outcome
     purpose: Purpose
@@ -57,7 +57,8 @@ class BareRanking(NamedTuple):
     strength: list[int | None]
     flags: dict[str, list[str]]
     ratings: dict[str, int]
-    spans: list[list[Any]]
+    spans: list[list[str | int]]
+    """[completion, start, end, kind]; see `Span`."""
 
     @property
     def tests_annotator(self) -> bool:
@@ -66,7 +67,7 @@ class BareRanking(NamedTuple):
 
 
 class BareGroup(NamedTuple):
-    """As `Group`."""
+    """A prompt with its completions, rankings and demonstrations, as `Group`."""
 
     prompt: BarePrompt
     completions: list[BareCompletion]
@@ -82,16 +83,18 @@ def bare_groups(store: Store, project: str | None = None) -> Iterator[BareGroup]
 
 
 def _group(prompt: BarePrompt, rows: GroupRows) -> BareGroup:
-    completions = [BareCompletion._make(one) for one in rows.completions.get(prompt.id, ())]
-    rankings = [_ranking(*one, keys=rows.keys) for one in rows.rankings.get(prompt.id, ())]
+    completions = [BareCompletion._make(row) for row in rows.completions.get(prompt.id, ())]
+    rankings = [_ranking(*row, keys=rows.keys) for row in rows.rankings.get(prompt.id, ())]
     ids = {completion.id for completion in completions}
     if not all(ids.issuperset(ranking.shown) for ranking in rankings):
-        raise InputError(f"A ranking of prompt {prompt.id} orders completions that are not in its group.")
-    written = [BareDemonstration._make(one) for one in rows.demonstrations.get(prompt.id, ())]
-    return BareGroup(prompt, completions, rankings, written)
+        raise InputError("label_data.store.bare_ranking", prompt=prompt.id)
+    demonstrations = [BareDemonstration._make(row) for row in rows.demonstrations.get(prompt.id, ())]
+    return BareGroup(prompt, completions, rankings, demonstrations)
 
 
 def _ranking(
     _prompt_id: str, submission: str, outcome: Outcome, purpose: Purpose, reason: str, *lists: str, keys: Set[str]
 ) -> BareRanking:
-    return BareRanking(outcome, "key" if submission in keys else purpose, reason, *map(json_value, lists))
+    purpose = "key" if submission in keys else purpose
+    shown, order, strength, flags, ratings, spans = map(json_value, lists)
+    return BareRanking(outcome, purpose, reason, shown, order, strength, flags, ratings, spans)

@@ -1,22 +1,21 @@
-"""A project's queue: every item that is ready has a place in it, and each annotator walks along it with a cursor.
+"""A project's queue: every ready item has a place in it, and each annotator advances along it with a cursor.
 
-An item that becomes available again, because a lease ran out, a ranking was withdrawn or more annotators are asked
-for, goes to the end. So whatever lies behind an annotator's cursor is nothing for that annotator: the next task is
-found by one look at the index, whether ten prompts are behind it or fifty thousand. Places are given out under a lock
-that is held until they are committed; else a cursor could pass one that another connection had not committed yet.
+An item that becomes available again (a lease expired, a ranking was withdrawn, more annotators are requested) goes to
+the end. So no item behind an annotator's cursor is available to that annotator, and the next task takes one index
+look-up, however many prompts are behind the cursor. Places are assigned under a lock that is held until the commit;
+otherwise a cursor could pass a place that another connection had not committed yet.
 
-Locks are taken in one order everywhere: cursor, item, task, draft, project; of several tasks that of the lowest number
-first. Who goes on to further items with a task locked (`assignment.tasks.submit_then_next`) takes those alone that
-nobody has locked.
+All code takes locks in the same order: cursor, item, task, draft, project; several tasks by ascending number. Code that
+goes on to other items while it has a task locked (`assignment.answers.submit_then_next`) takes only unlocked items.
 """
 
-from sqlalchemy import Connection, bindparam, func, select, update
+from sqlalchemy import BindParameter, Connection, bindparam, func, select, update
 
 from label_data.database import schema
 from label_data.errors import InputError
 
 _items, _projects = schema.items, schema.projects
-_project = bindparam("of_project")
+_project: BindParameter[str] = bindparam("of_project")
 _NEXT_PLACE = select(_projects.c.next_place).where(_projects.c.id == _project)
 _LOCK = _NEXT_PLACE.with_for_update(key_share=True)
 _waiting = (
@@ -33,13 +32,13 @@ _ADVANCE = update(_projects).where(_projects.c.id == _project).values(next_place
 
 
 def enqueue(connection: Connection, project: str) -> None:
-    """Give every item of the project that is ready and has no place one at the end, first added first.
+    """Put every ready item of the project without a place at the end of the queue, oldest first.
 
-    To send an item to the end, set its place to NULL before. Raises InputError if there is no such project.
+    To move an item to the end, set its place to NULL first. Raises InputError if there is no such project.
     """
     first = connection.scalar(_LOCK, {"of_project": project})
     if first is None:
-        raise InputError(f"There is no project {project!r} in this store. Add it on the Project page.")
+        raise InputError("label_data.store.project_missing", project=project)
     placed = connection.execute(_PLACE, {"of_project": project, "first_place": first}).rowcount
     if placed:
         connection.execute(_ADVANCE, {"of_project": project, "place_after": first + placed})

@@ -1,4 +1,4 @@
-"""Prompts that wait for completions, and what was sampled for them."""
+"""Prompts that await completions, and the completions sampled for them."""
 
 from collections.abc import Sequence
 
@@ -14,7 +14,7 @@ from label_data.store.stored_groups import prompt_from_row
 
 
 def waiting_prompts(store: Store, limit: int, project: str = PROJECT) -> list[Prompt]:
-    """Return up to `limit` prompts that have no completions to rank yet, first added first."""
+    """Return up to `limit` prompts that await completions, oldest first."""
     items, prompts = schema.items, schema.prompts
     query = (
         select(prompts)
@@ -28,29 +28,29 @@ def waiting_prompts(store: Store, limit: int, project: str = PROJECT) -> list[Pr
 
 
 def save_samples(store: Store, prompt: Prompt, completions: Sequence[Completion], project: str = PROJECT) -> str:
-    """Keep what was sampled for one prompt, in one transaction, and return the prompt's state then.
+    """Store the completions sampled for a prompt, in one transaction, and return the prompt's new state.
 
-    "ready" with two different completions or more, else "failed": a policy that always says the same gives nothing
-    to rank, and asking it again would not help. A prompt that does not wait any more stays as it is: another worker
-    sampled it, and what this one has is dropped.
+    The state is "ready" with at least two different completions, otherwise "failed": equal completions cannot be
+    ranked, and sampling again would not help. If the prompt no longer awaits completions, another worker has sampled
+    it; it stays as it is and these completions are dropped.
     """
     items = schema.items
-    mine = (items.c.project == project) & (items.c.prompt_id == prompt.id)
+    is_item = (items.c.project == project) & (items.c.prompt_id == prompt.id)
     with writing(store) as connection:
-        before = connection.scalar(select(items.c.state).where(mine))
+        before = connection.scalar(select(items.c.state).where(is_item))
         if before != schema.WAITING:
             return before or schema.FAILED
         for completion in completions:
             add_completion(connection, completion)
         texts = {completion.folded for completion in completions}
         state = schema.READY if len(texts) >= 2 else schema.FAILED
-        connection.execute(update(items).where(mine).values(state=state))
+        connection.execute(update(items).where(is_item).values(state=state))
         enqueue(connection, project)
     return state
 
 
 def retry_failed(store: Store, project: str = PROJECT) -> int:
-    """Put the prompts whose sampling gave nothing to rank back to waiting; return how many."""
+    """Set the prompts whose sampling failed back to waiting; return how many."""
     items = schema.items
     failed = (items.c.project == project) & (items.c.state == schema.FAILED)
     with writing(store) as connection:

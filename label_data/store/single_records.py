@@ -1,6 +1,6 @@
-"""One prompt's completion, demonstration or ranking at a time, kept once; many at once are `adding`."""
+"""Add a single completion, demonstration or ranking to the store, once; `adding` adds many. Turn records into rows."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Table, bindparam, select
@@ -12,27 +12,29 @@ from label_data.database.engine import Store, change, writing
 from label_data.errors import InputError
 from label_data.records import Completion, Demonstration, Prompt, Ranking
 from label_data.store.counting import LOCKED_ITEM, settle_task
+from label_data.store.current_rankings import is_newest, is_withdrawn
 from label_data.store.projects import current_settings
 
-UPSERT = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
+UPSERT: dict[str, Callable[[Table], sqlite.Insert | postgresql.Insert]] = {
+    "sqlite": sqlite.insert,
+    "postgresql": postgresql.insert,
+}
+"""Dialect -> its INSERT, which can handle conflicts."""
 
 # Statements are built once: building them for each call took half the time.
 _completions, _demonstrations = schema.completions, schema.demonstrations
-_rankings, _later, _retractions = schema.rankings, schema.rankings.alias("later"), schema.retractions
+_rankings = schema.rankings
 _APPEND_UNLESS_STORED = {
-    dialect: new(_rankings).values(stored_us=schema.now_us()).on_conflict_do_nothing().returning(_rankings.c.number)
-    for dialect, new in UPSERT.items()
+    dialect: insert(_rankings).values(stored_us=schema.now_us()).on_conflict_do_nothing().returning(_rankings.c.number)
+    for dialect, insert in UPSERT.items()
 }
 _APPEND_NOW_UNLESS_STORED = {
     dialect: append.values(submitted_us=schema.now_us()) for dialect, append in _APPEND_UNLESS_STORED.items()
 }
 _STORED = select(_rankings.c.judgement_sha256).where(_rankings.c.submission == bindparam("of_submission"))
-_REVISED = (
-    select(_rankings.c.task, _rankings.c.item, _later.c.number.label("later"), _retractions.c.retracted_us)
-    .join(_later, _later.c.revises == _rankings.c.submission, isouter=True)
-    .join(_retractions, _retractions.c.submission == _rankings.c.submission, isouter=True)
-    .where(_rankings.c.submission == bindparam("of_submission"))
-)
+_REVISED = select(
+    _rankings.c.task, _rankings.c.item, is_newest().label("is_newest"), is_withdrawn().label("is_withdrawn")
+).where(_rankings.c.submission == bindparam("of_submission"))
 _TASK_OF = (
     select(schema.tasks)
     .join(_rankings, _rankings.c.task == schema.tasks.c.token)
@@ -41,7 +43,7 @@ _TASK_OF = (
 
 
 def prompt_row(prompt: Prompt) -> dict[str, Any]:
-    """Return the prompt as a row, without when it was added."""
+    """Return the prompt as a row, without its time."""
     return {
         "id": prompt.id,
         "messages": canonical_bytes(prompt.as_dicts).decode(),
@@ -52,12 +54,12 @@ def prompt_row(prompt: Prompt) -> dict[str, Any]:
 
 
 def add_completion(connection: Connection, completion: Completion) -> int:
-    """Add inside a transaction that is open already; return 1, or 0 if it is there."""
+    """Add the completion within an open transaction; return 1, or 0 if it is stored already."""
     return insert_new(connection, _completions, **completion_row(completion), added_us=schema.now_us())
 
 
 def completion_row(completion: Completion) -> dict[str, Any]:
-    """Return the completion as a row, without when it was added."""
+    """Return the completion as a row, without its time."""
     return {
         "id": completion.id,
         "prompt_id": completion.prompt_id,
@@ -71,12 +73,12 @@ def completion_row(completion: Completion) -> dict[str, Any]:
 
 
 def add_demonstration(connection: Connection, demonstration: Demonstration) -> int:
-    """Append inside a transaction that is open already; return 1, or 0 if it is there."""
+    """Append the demonstration within an open transaction; return 1, or 0 if it is stored already."""
     return insert_new(connection, _demonstrations, **demonstration_row(demonstration), stored_us=schema.now_us())
 
 
 def demonstration_row(demonstration: Demonstration) -> dict[str, Any]:
-    """Return the demonstration as a row, without when it was stored."""
+    """Return the demonstration as a row, without its time."""
     return {
         "id": demonstration.id,
         "prompt_id": demonstration.prompt_id,
@@ -92,14 +94,14 @@ def demonstration_row(demonstration: Demonstration) -> dict[str, Any]:
 
 
 def insert_new(connection: Connection, table: Table, key: Sequence[str] = ("id",), **values: Any) -> int:
-    """Insert the row unless one with its key is there; return 1 or 0."""
-    new = UPSERT[connection.dialect.name](table).values(**values)
-    told = new.on_conflict_do_nothing(index_elements=list(key)).returning(table.c[key[0]])
-    return len(connection.execute(told).all())
+    """Insert the row unless there is one with its key; return 1 or 0."""
+    insert = UPSERT[connection.dialect.name](table).values(**values)
+    statement = insert.on_conflict_do_nothing(index_elements=list(key)).returning(table.c[key[0]])
+    return len(connection.execute(statement).all())
 
 
 def save_ranking(store: Store, ranking: Ranking) -> str:
-    """Append the ranking; return "saved", or "repeat" if this submission is already stored with the same content.
+    """Append the ranking and return "saved", or "repeat" if its submission is stored already with the same content.
 
     Raises InputError if the submission is stored with other content, or the ranking it revises was revised already.
     """
@@ -111,28 +113,32 @@ def save_ranking(store: Store, ranking: Ranking) -> str:
 
 
 def add_ranking(connection: Connection, ranking: Ranking, task: str | None = None, item: int | None = None) -> str:
-    """Append inside a transaction that is open already; see `save_ranking`.
+    """Append the ranking within an open transaction, as `save_ranking` does.
 
-    Return "ranked already", too: the task has another first ranking.
+    Returns "ranked already" if the task already has a first ranking with another submission.
 
-    `task`: token of the task that it answers just now; `item`: number of the item, and so the project, to which it
-    belongs. One that revises another belongs to the task and item of that one.
+    Args:
+        connection: the open transaction.
+        ranking: the ranking.
+        task: token of the task that the ranking answers now; None for an imported ranking.
+        item: number of the item, and so of the project, to which the ranking belongs. A revision belongs to the task
+            and item of the ranking that it revises.
     """
-    is_now = task is not None
+    is_submitted_now = task is not None
     digest = ranking.judgement_sha256
     if ranking.revises is not None:
         if _is_stored(connection, ranking, digest):
             return "repeat"
         revised = connection.execute(_REVISED, {"of_submission": ranking.revises}).first()
         if revised is None:
-            raise InputError(f"Ranking {ranking.revises} is not stored, so it can't be revised. Reload the page.")
-        if revised.later is not None:
-            raise InputError(f"Ranking {ranking.revises} was revised already. Reload, and change the newest one.")
-        if revised.retracted_us is not None:
-            raise InputError(f"Ranking {ranking.revises} was withdrawn, so it can't be revised. Reload the page.")
+            raise InputError("label_data.store.revised_missing", ranking=ranking.revises)
+        if not revised.is_newest:
+            raise InputError("label_data.store.revised_twice", ranking=ranking.revises)
+        if revised.is_withdrawn:
+            raise InputError("label_data.store.revised_withdrawn", ranking=ranking.revises)
         task, item = revised.task, revised.item
     values = ranking_row(ranking, digest, task, item)
-    if is_now:
+    if is_submitted_now:
         append = _APPEND_NOW_UNLESS_STORED[connection.dialect.name]
         del values["submitted_us"]
     else:
@@ -143,18 +149,15 @@ def add_ranking(connection: Connection, ranking: Ranking, task: str | None = Non
 
 
 def _is_stored(connection: Connection, ranking: Ranking, digest: str) -> bool:
-    """Say whether the submission is stored with the same content; InputError if it is with another one."""
+    """Return whether the submission is stored with the same content. Raises InputError if with other content."""
     stored = connection.scalar(_STORED, {"of_submission": ranking.submission})
     if stored not in (None, digest):
-        raise InputError(
-            f"Submission {ranking.submission} is stored already with another judgement. "
-            "Nothing was changed; reload the page and rank again."
-        )
+        raise InputError("label_data.store.other_content", submission=ranking.submission)
     return stored is not None
 
 
 def ranking_row(ranking: Ranking, digest: str, task: str | None, item: int | None) -> dict[str, Any]:
-    """Return the ranking, whose judgement has this sha256, as a row, without when it was stored."""
+    """Return the ranking as a row, without the time when it was stored. `digest` is its `judgement_sha256`."""
     return {
         "submission": ranking.submission,
         "judgement_sha256": digest,
@@ -162,7 +165,7 @@ def ranking_row(ranking: Ranking, digest: str, task: str | None, item: int | Non
         "annotator": ranking.annotator,
         "task": task,
         "item": item,
-        "purpose": ranking.purpose if ranking.tests_annotator else "",  # which is the key, the item says
+        "purpose": ranking.purpose if ranking.tests_annotator else "",  # the item names its known ranking
         "revises": ranking.revises,
         "shown": canonical_bytes(ranking.shown).decode(),
         "order": canonical_bytes(ranking.order).decode(),
@@ -183,7 +186,7 @@ def ranking_row(ranking: Ranking, digest: str, task: str | None, item: int | Non
 
 
 def recount_revision(connection: Connection, ranking: Ranking) -> None:
-    """Count anew the task whose ranking this one, which came in a file, revises; a skip may have become an order."""
+    """Count the task of an imported revision again: a skip may have become an order."""
     task = connection.execute(_TASK_OF, {"of_submission": ranking.submission}).first()
     if task is not None:
         item = connection.execute(LOCKED_ITEM, {"item_number": task.item}).one()

@@ -1,20 +1,29 @@
-"""What the store holds, as records: groups of one prompt with all that belongs to it.
+"""Read the store as records: groups of a prompt with its completions, rankings and demonstrations.
 
-It was checked when it was stored, so the records are made without checking them again or working out their ids: that
-took half the time of reading them. `oversight.check` does both. Only whether a group has all that its rankings name
-is looked at.
+Records were checked when they were stored, so reading neither checks them nor computes their ids, which took half the
+time; `oversight.check` does both. Reading only checks that a group has the completions that its rankings name.
 """
 
 import json
 from collections.abc import Iterator, Sequence, Set
 from operator import attrgetter
-from typing import Any
 
 import orjson
-from sqlalchemy import Connection, Row
+from sqlalchemy import Connection
 
-from label_data.database.engine import Store, reading
-from label_data.records import Completion, Demonstration, Group, Message, Prompt, Ranking, Span
+from label_data.database.engine import AnyRow, Store, reading
+from label_data.records import (
+    Completion,
+    Demonstration,
+    Group,
+    Message,
+    Outcome,
+    Prompt,
+    Purpose,
+    Ranking,
+    Source,
+    Span,
+)
 from label_data.store.group_rows import Columns, GroupRows, json_value, pages, rows_of_prompts
 from label_data.unchecked import unchecked
 
@@ -31,7 +40,7 @@ COLUMNS = Columns(
         *("project", "project_revision", "id"),
     ),
 )
-"""What the records are made of, in the order in which the functions below take it."""
+"""The columns that make the records, in the order of the parameters of the functions below."""
 _COMPLETION_COLUMNS = attrgetter(*COLUMNS.completions)
 
 
@@ -42,12 +51,14 @@ def groups(
     project: str | None = None,
     retracted: bool = False,
 ) -> Iterator[Group]:
-    """Yield prompts with their completions, current rankings and demonstrations, from one moment of the store.
+    """Yield prompts, oldest first, with completions, current rankings and demonstrations, from a consistent snapshot.
 
-    First added first. Of a ranking that was revised only the newest is current, with the demonstration sent with it;
-    `revised` yields the earlier ones too, in the order in which they were stored. `project`: only its prompts, with
-    the rankings made for it; by default those of all projects. Rankings that were withdrawn, and the demonstrations
-    sent with them, come with `retracted` alone. Reads some hundred prompts at a time.
+    Args:
+        store: the store.
+        ranked_only: yield only prompts with rankings.
+        revised: include earlier revisions of rankings and the demonstrations sent with them, in the order stored.
+        project: yield only the prompts of this project with the rankings made for it; by default, of all projects.
+        retracted: include withdrawn rankings and the demonstrations sent with them.
     """
     with reading(store) as connection:
         yield from all_groups_in(connection, ranked_only, revised, project, retracted)
@@ -60,7 +71,7 @@ def all_groups_in(
     project: str | None = None,
     retracted: bool = False,
 ) -> Iterator[Group]:
-    """Yield the same inside a transaction that is open already."""
+    """Yield the same as `groups`, within an open transaction."""
     for rows in pages(connection, COLUMNS, ranked_only, revised, project, retracted):
         yield from _groups(rows)
 
@@ -72,26 +83,26 @@ def groups_in(
     project: str | None = None,
     retracted: bool = False,
 ) -> list[Group]:
-    """Return the groups of these prompts, in this order; the prompts must be in the store.
+    """Return the groups of these prompts, in this order. The prompts must be in the store.
 
-    `revised`, `project` and `retracted` as in `groups`.
+    `revised`, `project` and `retracted` are as in `groups`.
     """
     return list(_groups(rows_of_prompts(connection, COLUMNS, prompt_ids, revised, project, retracted)))
 
 
 def _groups(rows: GroupRows) -> Iterator[Group]:
     for row in rows.prompts:
-        prompt = _prompt(*row[1:])
+        _, id, messages, category, source, licence = row
         yield Group(
-            prompt,
-            tuple(_completion(*one) for one in rows.completions.get(prompt.id, ())),
-            tuple(_ranking(*one, keys=rows.keys) for one in rows.rankings.get(prompt.id, ())),
-            tuple(unchecked(Demonstration, *one) for one in rows.demonstrations.get(prompt.id, ())),
+            _prompt(id, messages, category, source, licence),
+            tuple([_completion(*completion) for completion in rows.completions.get(id, ())]),
+            tuple([_ranking(rows.keys, *ranking) for ranking in rows.rankings.get(id, ())]),
+            tuple([unchecked(Demonstration, *values) for values in rows.demonstrations.get(id, ())]),
         )
 
 
-def prompt_from_row(row: Row[Any]) -> Prompt:
-    """Return the prompt of a row of its table."""
+def prompt_from_row(row: AnyRow) -> Prompt:
+    """Return the prompt of a row with the columns of its table."""
     return _prompt(row.id, row.messages, row.category, row.source, row.licence)
 
 
@@ -100,12 +111,12 @@ def _prompt(id: str, messages: str, category: str, source: str, licence: str) ->
 
 
 def messages_from_json(text: str) -> tuple[Message, ...]:
-    """Return the messages of a prompt, of which the store has the JSON."""
-    return tuple(unchecked(Message, one["role"], one["content"]) for one in orjson.loads(text))
+    """Return the messages of a prompt from the JSON that the store has."""
+    return tuple([unchecked(Message, turn["role"], turn["content"]) for turn in orjson.loads(text)])
 
 
-def completion_from_row(row: Row[Any]) -> Completion:
-    """Return the completion of a row that has all columns of its table."""
+def completion_from_row(row: AnyRow) -> Completion:
+    """Return the completion of a row with the columns of its table."""
     return _completion(*_COMPLETION_COLUMNS(row))
 
 
@@ -133,11 +144,12 @@ def _completion(
 
 
 def _ranking(
+    keys: Set[str],
     prompt_id: str,
     annotator: str,
     shown: str,
     order: str,
-    outcome: str,
+    outcome: Outcome,
     strength: str,
     flags: str,
     reason: str,
@@ -146,14 +158,13 @@ def _ranking(
     submitted: int | None,
     revises: str | None,
     assisted: int,
-    source: str,
+    source: Source,
     project: str,
     project_revision: int | None,
     submission: str,
     ratings: str,
     spans: str,
-    purpose: str,
-    keys: Set[str],
+    purpose: Purpose,
 ) -> Ranking:
     return unchecked(
         Ranking,
@@ -163,7 +174,7 @@ def _ranking(
         tuple(map(tuple, json_value(order))),
         outcome,
         tuple(json_value(strength)),
-        {completion: tuple(some) for completion, some in json_value(flags).items()},
+        {completion: tuple(names) for completion, names in json_value(flags).items()},
         reason,
         seconds,
         started,

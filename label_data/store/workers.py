@@ -1,7 +1,8 @@
-"""Workers: the processes that do the jobs, on one machine or several, and what becomes of the jobs of one that is gone.
+"""Workers: the processes that run jobs, on one or several machines.
 
-A worker says every few seconds that it is there, by the database's clock. One that has not for a while is gone, and its
-jobs are queued again; should it only have been asleep, it finds out when it next reports (`jobs.JobLost`).
+A worker reports to the store every few seconds, by the database's clock. A worker that has not reported for a while is
+gone, and its jobs are queued again. If it was only suspended, it notices when it next reports progress
+(`jobs.JobLost`).
 """
 
 import secrets
@@ -14,9 +15,9 @@ from label_data.database.engine import Store, reading, writing
 from label_data.store.jobs import QUEUED, REQUEUED, RUNNING
 
 SEEN_EVERY = 5.0
-"""Seconds between two signs of life."""
+"""Seconds between two reports of a worker."""
 GONE_AFTER = 30.0
-"""Seconds without one after which a worker is gone."""
+"""Seconds without a report after which a worker is gone."""
 _workers, _jobs = schema.workers, schema.jobs
 _lives = _workers.c.seen_us > schema.now_us() - int(GONE_AFTER * 1_000_000)
 _is_living = _jobs.c.worker.in_(select(_workers.c.id).where(_lives))
@@ -34,13 +35,13 @@ class Worker:
 
 
 def living_workers(store: Store) -> list[Worker]:
-    """Return the workers that are there, the longest there first."""
+    """Return the living workers, oldest first."""
     with reading(store) as connection:
         return [Worker(*row) for row in connection.execute(_LIVING)]
 
 
 def register_worker(store: Store, place: str, instead_of: str = "") -> str:
-    """Note a worker that starts, and return its id; `instead_of`: id of one that is known to be gone."""
+    """Register a worker that starts and return its id. `instead_of` is the id of a worker known to be gone."""
     worker = secrets.token_hex(16)
     with writing(store) as connection:
         connection.execute(delete(_workers).where(_workers.c.id == instead_of))
@@ -49,15 +50,15 @@ def register_worker(store: Store, place: str, instead_of: str = "") -> str:
 
 
 def report_alive(store: Store, worker: str, place: str) -> None:
-    """Note that the worker is there still."""
+    """Record that the worker is alive."""
     with writing(store) as connection:
-        mine = update(_workers).where(_workers.c.id == worker)
-        if not connection.execute(mine.values(seen_us=schema.now_us())).rowcount:  # it was taken for gone
+        report = update(_workers).where(_workers.c.id == worker).values(seen_us=schema.now_us())
+        if not connection.execute(report).rowcount:  # another worker took it for gone
             connection.execute(insert(_workers).values(id=worker, place=place, **_now()))
 
 
 def unregister_worker(store: Store, worker: str) -> None:
-    """Note that the worker ends."""
+    """Remove a worker that ends."""
     with writing(store) as connection:
         connection.execute(delete(_workers).where(_workers.c.id == worker))
 
@@ -67,13 +68,13 @@ def _now() -> dict[str, schema.now_us]:
 
 
 def requeue_orphans(store: Store) -> int:
-    """Queue the jobs again whose workers are gone, forget those workers, and return how many jobs that were."""
+    """Queue the jobs of workers that are gone again, remove those workers, and return the number of jobs."""
     with reading(store) as connection:
         if not connection.execute(_ORPHANS).first():
             return 0
     with writing(store) as connection:
         orphans = connection.scalars(_ORPHANS).all()
-        again = update(_jobs).where(_jobs.c.id.in_(orphans)).values(state=QUEUED, message=REQUEUED, worker=None)
-        connection.execute(again)
+        requeue = update(_jobs).where(_jobs.c.id.in_(orphans)).values(state=QUEUED, message=REQUEUED, worker=None)
+        connection.execute(requeue)
         connection.execute(delete(_workers).where(~_lives))
     return len(orphans)

@@ -42,20 +42,20 @@ def test_asking_for_more_annotators_opens_ranked_prompts_again(ranked_store):
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"completions_per_prompt": 1}, "Completions per prompt is 1; give a number from 2 to 9"),
+        ({"completions_per_prompt": 1}, "Completions per prompt is 1. Give a number from 2 to 9"),
         ({"completions_per_prompt": 10}, "from 2 to 9"),
         ({"policies": ()}, "no policy to sample from"),
-        ({"policies": (PolicySettings("a"), PolicySettings("a"))}, "share a name"),
-        ({"policies": tuple(map(PolicySettings, "abcde"))}, "5 policies share 4 completions"),
+        ({"policies": (PolicySettings("a"), PolicySettings("a"))}, "Two policies have the same name: a, a"),
+        ({"policies": tuple(map(PolicySettings, "abcde"))}, r"more policies \(5\) than completions per prompt \(4\)"),
         ({"name": " "}, "has no name"),
         ({"flags": ("",)}, "A flag is empty"),
         ({"criteria": ("true", " ")}, "A criterion is empty"),
-        ({"order_of_work": "last"}, "The order of work is 'last'; use one of added, random, fewest"),
-        ({"repeat_share": 0.6}, "The share of repeats is 0.6; give a number from 0 to 0.5"),
-        ({"gold_share": -0.1}, "The share of gold prompts is -0.1"),
-        ({"repeat_share": 0.3, "gold_share": 0.3}, "are 0.6 of the tasks together"),
-        ({"repeat_gap": 0}, "Tasks before a repeat is 0"),
-        ({"ready_ahead": float("nan")}, "Prompts ready ahead is nan"),
+        ({"order_of_work": "last"}, "The task order is 'last'. Use one of: added, random, fewest"),
+        ({"repeat_share": 0.6}, "Share of repeats is 0.6. Give a number from 0 to 0.5"),
+        ({"gold_share": -0.1}, "Share of gold prompts is -0.1"),
+        ({"repeat_share": 0.3, "gold_share": 0.3}, "are 60% of the tasks together"),
+        ({"repeat_gap": 0}, "Minimum tasks before a repeat is 0"),
+        ({"ready_ahead": float("nan")}, "Prompts to keep ready is nan"),
     ],
 )
 def test_settings_that_cannot_work_are_refused_with_a_sentence(change, sentence):
@@ -67,12 +67,12 @@ def test_settings_that_cannot_work_are_refused_with_a_sentence(change, sentence)
     ("change", "sentence"),
     [
         ({"name": ""}, "A policy has no name"),
-        ({"kind": "magic"}, "is of kind 'magic'"),
+        ({"kind": "magic"}, "has kind 'magic'"),
         ({"model": ""}, "names no model"),
-        ({"kind": "openai", "base_url": "ftp://somewhere"}, "write it as http://host:port/v1"),
+        ({"kind": "openai", "base_url": "ftp://somewhere"}, "Write it as http://host:port/v1"),
         ({"temperature": -1}, "temperature is -1"),
         ({"top_p": 0}, "top_p is 0"),
-        ({"max_tokens": True}, "max_tokens is True"),
+        ({"max_tokens": True}, "max tokens is True"),
     ],
 )
 def test_policies_that_cannot_work_are_refused_with_a_sentence(change, sentence):

@@ -27,7 +27,7 @@ from label_data.assignment.gold import mark_gold, unmark_gold
 from label_data.assignment.leases import shorten_leases
 from label_data.assignment.own_rankings import retract
 from label_data.assignment.relabelling import RelabellingRequest, request_relabelling
-from label_data.assignment.tasks import AHEAD, next_tasks
+from label_data.assignment.tasks import TASKS_HELD, next_tasks
 from label_data.database import schema
 from label_data.database.engine import reading
 from label_data.errors import InputError
@@ -122,13 +122,13 @@ class Assignment(RuleBasedStateMachine):
 
     def is_given(self, who, found):
         held = [task for task in self.tasks.values() if task.who == who and task.state == "open"]
-        assert len(found) <= AHEAD
+        assert len(found) <= TASKS_HELD
         tokens = [task.token for task in found]
         assert {task.token for task in held} <= set(tokens)
         new = set(tokens) - {task.token for task in held}
         for token in new:
             self.take(token, who)
-        if len(found) < AHEAD:  # a repeat or a gold prompt comes in place of a prompt that was there
+        if len(found) < TASKS_HELD:  # a repeat or a gold prompt comes in place of a prompt that was there
             tests = [token for token in new if self.tasks[token].purpose]
             assert sum(self.is_free_for(item, who) for item in self.items()) <= len(tests)
         least = min((task.expires for task in held), default=0) - self.clock.seconds
@@ -236,7 +236,7 @@ class Assignment(RuleBasedStateMachine):
         if task := self.some(pick, ("open", "expired")):
             must_ask = outcome == "skipped" or self.lapsed_but_of(task.who)
             found = self.send(task, outcome, then_next=True)
-            assert len(found) in ((0,) if must_ask else (0, AHEAD))
+            assert len(found) in ((0,) if must_ask else (0, TASKS_HELD))
             if found:
                 self.is_given(task.who, found)
             else:

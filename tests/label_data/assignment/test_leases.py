@@ -10,7 +10,7 @@ from sqlalchemy import bindparam, event, select
 
 from label_data.assignment.answers import Answer, _submitted, submit, submit_then_next
 from label_data.assignment.drafts import save_draft
-from label_data.assignment.leases import GRACE, SECOND, _lapsed_how, release_tasks, shorten_leases
+from label_data.assignment.leases import GRACE, SECOND, _expired, release_tasks, shorten_leases
 from label_data.assignment.own_rankings import retract
 from label_data.assignment.tasks import next_tasks
 from label_data.database import schema
@@ -245,7 +245,7 @@ def test_what_ran_out_comes_first_again_if_nobody_took_it(timed):
     assert next_tasks(store, ann) == mine
 
 
-@pytest.mark.parametrize("how", _lapsed_how)
+@pytest.mark.parametrize("how", _expired)
 def test_postgresql_reads_its_clock_once_to_look_for_lapsed_leases(postgres_store, how):
     """That clock moves within a statement: read for each row, it can't be looked up in the index of open leases."""
     store = open_store(postgres_store)

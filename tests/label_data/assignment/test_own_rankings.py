@@ -262,7 +262,7 @@ def test_only_the_newest_of_ones_own_rankings_can_be_withdrawn(store, ann, bob, 
     for submission, who in (("s-2", bob), ("none", ann)):
         with pytest.raises(InputError, match="not yours"):
             retract(store, submission, who)
-    with pytest.raises(InputError, match="changed this ranking since"):
+    with pytest.raises(InputError, match="edited this ranking since"):
         retract(store, "s-1", ann)
     retract(store, "s-2", ann)
     with pytest.raises(InputError, match="withdrawn"):

@@ -5,7 +5,7 @@ from sqlalchemy import event, text
 from sqlalchemy.exc import IntegrityError
 
 from label_data.assignment.answers import Answer, submit, submit_then_next
-from label_data.assignment.tasks import AHEAD, next_tasks
+from label_data.assignment.tasks import TASKS_HELD, next_tasks
 from label_data.comparisons import comparisons
 from label_data.database.engine import open_store, writing
 from label_data.errors import InputError
@@ -235,7 +235,7 @@ def test_a_skip_an_answer_for_another_project_and_leases_that_ran_out_leave_the_
     next_tasks(store, bob)
     let_leases_run_out(store)
     assert submit_then_next(store, ranked(task), ann) == ("saved", [])
-    assert len(next_tasks(store, ann)) == AHEAD
+    assert len(next_tasks(store, ann)) == TASKS_HELD
 
 
 def test_an_answer_is_stored_even_if_the_next_tasks_cannot_be_leased(sqlite_store, caplog):
@@ -248,7 +248,9 @@ def test_an_answer_is_stored_even_if_the_next_tasks_cannot_be_leased(sqlite_stor
     with writing(store) as connection:
         connection.execute(text("CREATE TRIGGER no BEFORE INSERT ON tasks BEGIN SELECT RAISE(ABORT, 'no'); END"))
     assert submit_then_next(store, ranked(task), ann) == ("saved", [])
-    assert [record.message for record in caplog.records] == ["an answer and the next tasks did not go together"]
+    assert [record.message for record in caplog.records] == [
+        "could not lease the next tasks with the answer; storing the answer alone"
+    ]
     assert store_counts(store).rankings == 1
     with pytest.raises(IntegrityError):
         next_tasks(store, ann)

@@ -169,7 +169,7 @@ def test_export_for_trl_says_what_trl_has_no_place_for(data):
     [
         (("import", "no.jsonl", "--format", "groups"), "no.jsonl: the file can't be read (No such file or directory)."),
         (("export", "--format", "trl", "--out", "a.jsonl", "--store", "no.db"), "no.db: there is no store."),
-        (("stats", "--store", "hand.jsonl"), "hand.jsonl: this is not a store that can be opened"),
+        (("stats", "--store", "hand.jsonl"), "hand.jsonl: cannot be opened as a store"),
         (("check", "--store", "no.db"), "no.db: there is no store."),
     ],
 )
@@ -251,7 +251,7 @@ def test_copy_backup_and_restore_say_what_they_copied_and_that_it_is_the_same(da
     )
     status, shown, said = run("restore", "kept.db")
     assert (status, shown) == (1, "")
-    assert said.startswith(f"{there}: this store is in use (it has prompts) and is left as it is.")
+    assert said.startswith(f"{there}: this store is in use (it has prompts) and was left unchanged.")
     assert "restore" in run("--help")[1]
 
 
@@ -283,7 +283,7 @@ def test_what_a_researcher_ranked_becomes_gold_by_name(data):
     (task,) = next_tasks(store, rae)
     submit(store, Answer(task.token, "key", "all_bad"), rae)
     assert run("gold", "rae")[1] == "1 new gold prompts, 1 in all.\n"
-    assert run("gold", "Nobody")[2].startswith("Nobody named 'Nobody' ranks in this store.")
+    assert run("gold", "Nobody")[2].startswith("No annotator named 'Nobody' in this store.")
     assert "1 gold prompts" in " ".join(run("stats")[1].split())
     store.dispose()
 

@@ -27,7 +27,7 @@ BY_PROMPT = {"ix_completions_prompt_id", "ix_demonstrations_prompt_id", "ix_rank
 def soon(monkeypatch):
     """Indexes are left out from the fourth prompt on, and groups stored two at a time."""
     monkeypatch.setattr("label_data.database.deferred_indexes.FEWEST_PROMPTS", 4)
-    monkeypatch.setattr("label_data.store.adding.GROUPS_AT_ONCE", 2)
+    monkeypatch.setattr("label_data.store.adding.BATCH_GROUPS", 2)
 
 
 def made_of(path):
@@ -111,8 +111,8 @@ from label_data.database.engine import open_store
 from label_data.store import adding
 from many_pairs import pairs
 
-indexing.FEWEST_PROMPTS, adding.GROUPS_AT_ONCE = 1_000, 500
-grow, make = indexing.DeferredIndexes.grow, indexing.DeferredIndexes.make
+indexing.FEWEST_PROMPTS, adding.BATCH_GROUPS = 1_000, 500
+grow, create = indexing.DeferredIndexes.grow, indexing.DeferredIndexes.create
 
 
 def kill(self, *prompts):
@@ -126,7 +126,7 @@ adding.add_groups(open_store({path!r}), pairs(0, 4_000))
 """
 
 
-@pytest.mark.parametrize(("name", "when"), [("grow", "self._missing <= -1_000"), ("make", "True")])
+@pytest.mark.parametrize(("name", "when"), [("grow", "self._missing <= -1_000"), ("create", "True")])
 def test_an_import_that_is_killed_leaves_rows_and_indexes_as_they_were(sqlite_store, name, when):
     """SIGKILL, once while indexes are left out and once when they are made again but nothing is committed."""
     store = open_store(sqlite_store)

@@ -134,7 +134,7 @@ def test_pages_follow_one_another_without_a_gap_and_without_a_repeat(store):
 
 def test_a_text_is_found_behind_more_rows_than_are_read_together(store, monkeypatch):
     """Every row has the sign "]" of JSON, and of seven one says it; two are read together, and one is wanted."""
-    monkeypatch.setattr(browsing, "AT_ONCE", 2)
+    monkeypatch.setattr(browsing, "SEARCH_ROWS", 2)
     add_prompts(store, [user_prompt("a list ]")] + [user_prompt(f"prompt {number}") for number in range(6)])
     assert [one.text for one in search_prompts(store, PROJECT, PromptFilter("]"), limit=1)] == ["a list ]"]
 

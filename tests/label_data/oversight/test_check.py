@@ -10,6 +10,7 @@ from damaged_stores import damage
 from label_data.database.engine import open_store, writing
 from label_data.exchange.importing import import_files
 from label_data.oversight.check import database_version, has_wal_reset_fault, problems, repair_counters
+from label_data.sentences import say
 from store_fixtures import add_ready_prompt
 
 
@@ -37,21 +38,24 @@ def test_versions_of_sqlite_without_the_wal_reset_fault_are_known(version):
     [
         (
             "UPDATE items SET done = 5",
-            "leased 0, done 5 and skipped 0 times, but has 0 open tasks, 1 rankings that count",
+            "leased 0, done 5 and skipped 0, but has open tasks: 0, rankings that count: 1",
         ),
         (
             "UPDATE items SET leased = 1",
-            "leased 1, done 1 and skipped 0 times, but has 0 open tasks, 1 rankings that count",
+            "leased 1, done 1 and skipped 0, but has open tasks: 0, rankings that count: 1",
         ),
         (
             "UPDATE tasks SET state = 'open'",
-            "leased 0, done 1 and skipped 0 times, but has 1 open tasks, 1 rankings that count",
+            "leased 0, done 1 and skipped 0, but has open tasks: 1, rankings that count: 1",
         ),
-        ("UPDATE items SET skipped = 1", "skipped 1 times, but has 0 open tasks, 1 rankings that count and 0 skips"),
-        ("UPDATE tasks SET state = 'skipped'", "is skipped and counted 1 times, but its rankings say done"),
-        ("UPDATE tasks SET purpose = 'gold'", "is done and counted 1 times, but its rankings say done"),
-        ("INSERT INTO retractions VALUES ('first-submission', 0)", "is done and counted 1 times, but its rankings say"),
-        ("UPDATE items SET place = 1", "has no place in its project's queue, or one it should not have"),
+        ("UPDATE items SET skipped = 1", "skipped 1, but has open tasks: 0, rankings that count: 1, skips: 0"),
+        ("UPDATE tasks SET state = 'skipped'", "has state skipped and counted 1, but its rankings give state done"),
+        ("UPDATE tasks SET purpose = 'gold'", "has state done and counted 1, but its rankings give state done"),
+        (
+            "INSERT INTO retractions VALUES ('first-submission', 0)",
+            "has state done and counted 1, but its rankings give",
+        ),
+        ("UPDATE items SET place = 1", "has no place in its project's queue, or has a place that it should not have"),
         ("UPDATE items SET state = 'ready'", "has no place in its project's queue"),
         ("UPDATE items SET project = 'another'", "has no place in its project's queue"),
         (
@@ -61,30 +65,26 @@ def test_versions_of_sqlite_without_the_wal_reset_fault_are_known(version):
         ("UPDATE completions SET text = 'other' WHERE text = 'first'", "A record can't be read: InputError"),
         ('UPDATE prompts SET messages = \'[{"role":"user","content":"Other?"}]\'', "A record can't be read"),
         ("UPDATE prompts SET messages = '['", "A record can't be read: JSONDecodeError"),
-        ("DELETE FROM prompts", "refers to a row of prompts that is not there."),
+        ("DELETE FROM prompts", "refers to a row of prompts that does not exist."),
     ],
 )
 def test_each_kind_of_damage_is_said(ranked_store, statement, said):
     damage(ranked_store, statement)
-    assert said in "\n".join(problems(ranked_store))
+    assert said in "\n".join(map(str, problems(ranked_store)))
 
 
 @pytest.mark.parametrize("table", ["rankings", "demonstrations"])
 def test_a_store_whose_triggers_are_gone_is_told_from_one_that_keeps_its_rankings(ranked_store, table):
     with writing(ranked_store) as connection:
         drop_triggers(connection, table)
-    assert list(problems(ranked_store)) == [
-        f"{table}: nothing keeps its rows from being changed; the triggers that did are gone."
-    ]
+    assert list(problems(ranked_store)) == [say("label_data.oversight.no_triggers", table=table)]
 
 
 def test_a_judgement_changed_behind_the_programs_back_is_found(ranked_store):
     with writing(ranked_store) as connection:
         drop_triggers(connection, "rankings")
         connection.exec_driver_sql("UPDATE rankings SET reason = 'because'")
-    assert list(problems(ranked_store))[1:] == [
-        "Ranking first-submission: its judgement is not the one that was stored."
-    ]
+    assert list(problems(ranked_store))[1:] == [say("label_data.oversight.wrong_digest", ranking="first-submission")]
 
 
 def drop_triggers(connection, table):
@@ -109,7 +109,7 @@ def test_an_unranked_completion_under_another_content_than_its_id_is_found(store
     add_ready_prompt(store, "Why?", "one", "two")
     damage(store, "UPDATE completions SET text = 'three' WHERE text = 'one'")
     (found,) = problems(store)
-    assert re.fullmatch("completions: [0-9a-f]{32} is not the hash of what is stored under it.", found)
+    assert re.fullmatch("completions: [0-9a-f]{32} is not the hash of the content stored under it.", str(found))
 
 
 def steps_of_a_check(folder, pairs):

@@ -5,7 +5,7 @@ from itertools import islice
 from label_data.records import Completion, Group, Ranking, user_prompt
 from label_data.store.adding import add_groups
 from label_data.store.bare_groups import bare_groups
-from label_data.store.group_rows import AT_ONCE
+from label_data.store.group_rows import PAGE_SIZE
 from label_data.store.projects import add_project
 from label_data.store.stored_groups import groups
 
@@ -18,7 +18,7 @@ def ranked(number):
 
 
 def test_all_pages_together_are_the_store_in_the_order_in_which_it_was_filled(store):
-    made = [ranked(number) for number in range(2 * AT_ONCE + 1)]
+    made = [ranked(number) for number in range(2 * PAGE_SIZE + 1)]
     add_groups(store, made)
     assert list(groups(store)) == made
     assert [group.prompt.as_json for group in bare_groups(store)] == [group.prompt.as_json for group in made]
@@ -50,8 +50,8 @@ def test_of_prompts_without_a_gap_that_two_projects_have_only_the_rankings_for_o
 
 
 def test_what_is_added_while_the_store_is_read_is_not_seen(store):
-    add_groups(store, [ranked(number) for number in range(AT_ONCE + 1)])
+    add_groups(store, [ranked(number) for number in range(PAGE_SIZE + 1)])
     reading = bare_groups(store)
-    assert len(list(islice(reading, AT_ONCE))) == AT_ONCE
+    assert len(list(islice(reading, PAGE_SIZE))) == PAGE_SIZE
     add_groups(store, [ranked("new")])
     assert len(list(reading)) == 1

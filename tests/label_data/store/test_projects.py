@@ -58,7 +58,7 @@ def test_a_project_begins_with_settings_as_revision_1(store, safety):
 
 
 @pytest.mark.parametrize(
-    ("name", "sentence"), [("", "has no name"), ("DEFAULT", "There is a project 'default' already"), ("\0", "NUL")]
+    ("name", "sentence"), [("", "has no name"), ("DEFAULT", "A project named 'default' already exists"), ("\0", "NUL")]
 )
 def test_names_that_cannot_be_told_apart_are_refused(store, name, sentence):
     with pytest.raises(InputError, match=sentence):
@@ -75,14 +75,14 @@ def test_a_project_is_found_by_name_or_id_and_a_store_with_one_needs_neither(sto
     assert project_named(store).id == "default"
     other = add_project(store, "Other work")
     assert project_named(store, "other  WORK") == project_named(store, "other-work") == other
-    with pytest.raises(InputError, match="It has 'default', 'Other work'"):
+    with pytest.raises(InputError, match="it has 'default', 'Other work'"):
         project_named(store, "none")
     with pytest.raises(InputError, match="The store has 2 projects"):
         project_named(store)
 
 
 def test_prompts_of_a_project_that_is_not_there_are_refused(store):
-    with pytest.raises(InputError, match="no project 'typo'"):
+    with pytest.raises(InputError, match="No project 'typo'"):
         add_prompts(store, [user_prompt("Why?")], "typo")
     assert store_counts(store) == Added()
 

@@ -130,8 +130,8 @@ def test_a_submission_that_comes_again_for_another_prompt_is_refused_with_the_gr
 
 
 def test_imports_larger_than_what_is_looked_up_at_once_are_whole(store, monkeypatch):
-    monkeypatch.setattr("label_data.store.adding.GROUPS_AT_ONCE", 3)
-    monkeypatch.setattr("label_data.store.adding.VALUES_AT_ONCE", 2)
+    monkeypatch.setattr("label_data.store.adding.BATCH_GROUPS", 3)
+    monkeypatch.setattr("label_data.store.adding.MOST_VALUES", 2)
     many = [imported_group(f"{number}?") for number in range(7)]
     assert add_groups(store, many) == Added(7, 14, 7)
     assert add_groups(store, [*many, imported_group("new?")]) == Added(1, 2, 1)
@@ -160,7 +160,7 @@ def test_an_error_half_way_leaves_the_store_as_it_was(store):
 
 @pytest.mark.parametrize("error", [InputError, KeyboardInterrupt])
 def test_an_error_while_earlier_groups_are_being_stored_leaves_the_store_as_it_was_and_open(store, monkeypatch, error):
-    monkeypatch.setattr("label_data.store.adding.GROUPS_AT_ONCE", 2)
+    monkeypatch.setattr("label_data.store.adding.BATCH_GROUPS", 2)
 
     def broken():
         yield from (imported_group(f"{number}?") for number in range(5))
@@ -173,7 +173,7 @@ def test_an_error_while_earlier_groups_are_being_stored_leaves_the_store_as_it_w
 
 
 def test_of_two_faults_the_first_is_told_though_the_next_groups_are_read_while_it_is_met(store, monkeypatch):
-    monkeypatch.setattr("label_data.store.adding.GROUPS_AT_ONCE", 1)
+    monkeypatch.setattr("label_data.store.adding.BATCH_GROUPS", 1)
     first, second = imported_group("1?", submission="s-1"), imported_group("2?", submission="s-1")
 
     def broken():
@@ -188,7 +188,7 @@ def test_of_two_faults_the_first_is_told_though_the_next_groups_are_read_while_i
 
 def test_long_texts_are_stored_before_there_are_many_of_them(store, monkeypatch):
     """Each group has 2 + 8 + 3 characters, so two reach 16 and are looked up together: five groups in three goes."""
-    monkeypatch.setattr("label_data.store.adding.CHARACTERS_AT_ONCE", 16)
+    monkeypatch.setattr("label_data.store.adding.BATCH_CHARACTERS", 16)
     statements = []
     event.listen(store, "before_cursor_execute", lambda *about: statements.append(about[2]))
     assert add_groups(store, [imported_group(f"{number}?") for number in range(5)]).prompts == 5
@@ -230,7 +230,7 @@ def test_a_ranking_can_be_revised_once_so_that_two_tabs_cannot_fork_it(store):
     add_groups(store, [group])
     shown, order = group.rankings[0].shown, group.rankings[0].order
     save_ranking(store, Ranking(group.prompt.id, "file", shown, order, revises="s-1", submission="s-2"))
-    with pytest.raises(InputError, match="revised already"):
+    with pytest.raises(InputError, match="edited already"):
         save_ranking(store, Ranking(group.prompt.id, "file", shown, order[::-1], revises="s-1", submission="s-3"))
 
 
@@ -238,7 +238,7 @@ def test_only_what_is_stored_can_be_revised(store):
     group = imported_group()
     add_groups(store, [group])
     lost = Ranking(group.prompt.id, "file", group.rankings[0].shown, outcome="all_bad", revises="nothing")
-    with pytest.raises(InputError, match="is not stored, so it can't be revised"):
+    with pytest.raises(InputError, match="is not stored, so it can't be edited"):
         save_ranking(store, lost)
 
 

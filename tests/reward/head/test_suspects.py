@@ -67,7 +67,7 @@ def test_the_command_lists_them_and_asks_once_more_for_their_prompts(spoilt, fou
     assert done.exit_code == 0, done.output
     for one in found.suspects:
         assert f"{one.submission}  prompt {one.prompt_id}, ann: contradicts" in done.stdout
-    assert f"One more ranking is asked for of prompts: {PLANTED}." in done.stdout
+    assert f"Prompts sent for relabelling: {PLANTED}." in done.stdout
     assert relabelling_progress(store) == (PLANTED, 0)
     tasks = next_tasks(store, find_or_add_annotator(store, "Bob").id, count=2 * PLANTED)
     assert {task.prompt.id for task in tasks} == {one.prompt_id for one in found.suspects}

@@ -65,7 +65,7 @@ def findings(store: Store, calls: Sequence[Call], asked: int, before: Set[str] =
         *places_taken_twice(store, asked),
         *(Finding(OVER, f"item {item} counts {people} annotators") for item, _, people in counted if people > asked),
         *(Finding(TWICE, f"item {item} counts one twice") for item, number, people in counted if number > people),
-        *(Finding(DRIFT, problem) for problem in problems(store)),
+        *(Finding(DRIFT, str(problem)) for problem in problems(store)),
     ]
 
 

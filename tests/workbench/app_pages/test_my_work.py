@@ -131,6 +131,6 @@ def test_of_two_tabs_that_edit_the_same_ranking_the_second_is_refused(page, wind
     press(page, "Backspace", "b", "Enter")
     expect(page.locator(".saving")).to_have_text("Saved")
     press(other, "=", "Enter")
-    expect(other.locator(".problem")).to_contain_text("was revised already")
+    expect(other.locator(".problem")).to_contain_text("was edited already")
     other.close()
     assert store_counts(stored).rankings == 2

@@ -32,7 +32,7 @@ def test_an_empty_store_offers_sixty_starter_prompts(app):
 def test_an_empty_name_is_refused(app):
     app.run()
     button(app, "Start ranking").click().run()
-    assert app.error[0].value.startswith("The name is empty")
+    assert app.error[0].value.startswith("Enter your name.")
 
 
 def test_pasted_prompts_are_added_once_and_wait_for_sampling(app):
