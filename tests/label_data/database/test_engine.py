@@ -127,7 +127,7 @@ def test_an_address_names_psycopg_as_the_driver_and_shows_no_password():
         ("postgresql://ann:secret@db.example:port/labels", "The store's address is not a URL."),
         (
             "postgresql://ann:secret@/labels?host=%2Fnowhere",
-            r"postgresql://ann:\*\*\*@/labels.*: cannot be opened as a store",
+            r"postgresql://ann:\*\*\*@/labels.*: cannot be opened",
         ),
     ],
 )
