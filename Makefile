@@ -29,9 +29,9 @@ check: $(VENV)/installed-for-tests
 	$(PYTEST) -m "not (browser or server or postgres or model or slow)"
 
 test: $(VENV)/installed-for-tests
-	@tests/support/find_chromium.sh --install
-	@tests/support/find_postgres.sh --install
-	@tests/support/find_strace.sh --install
+	@tests/support/programs/find_chromium.sh --install
+	@tests/support/programs/find_postgres.sh --install
+	@tests/support/programs/find_strace.sh --install
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy

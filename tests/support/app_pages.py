@@ -1,4 +1,4 @@
-"""Open a page of the app in a test, and find what is on it."""
+"""Open a page of the app in a test and find elements on it."""
 
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -11,7 +11,7 @@ APP = ROOT / "workbench" / "app.py"
 
 @pytest.fixture
 def app(tmp_path, monkeypatch):
-    """Return the app at its first page, over an empty store of its own."""
+    """Return the app at its first page, with its own empty store."""
     monkeypatch.setenv("WORKBENCH_DATA", str(tmp_path))
     shared_store.clear()
     yield AppTest.from_file(str(APP), default_timeout=120)
@@ -26,9 +26,9 @@ def open_page(app, name):
 
 
 def button(app, label):
-    return next(found for found in app.button if found.label == label)
+    return next(candidate for candidate in app.button if candidate.label == label)
 
 
 def shown(element):
-    """Return the text that markdown shows where every sign is escaped."""
+    """Return the text that Markdown shows for an element whose characters are all escaped."""
     return element.value.replace("\\", "")

@@ -1,4 +1,4 @@
-"""A server that speaks chat completions, over real HTTP, for tests of policies behind one."""
+"""A chat-completions server over real HTTP, for tests of policies behind such a server."""
 
 import json
 import threading
@@ -12,7 +12,7 @@ import pytest
 
 @dataclass
 class Answer:
-    """What the server sends for one request."""
+    """The response to one request."""
 
     status: int = 200
     body: Any = None
@@ -20,7 +20,7 @@ class Answer:
 
 
 def says(text: str | None, finish_reason: str = "stop", **more: Any) -> Answer:
-    """Return the answer of a server whose model wrote this."""
+    """Return the response of a server whose model wrote this text."""
     choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": finish_reason}
     return Answer(
         body={"id": "1", "object": "chat.completion", "created": 0, "model": "m", "choices": [choice], **more}
@@ -28,15 +28,15 @@ def says(text: str | None, finish_reason: str = "stop", **more: Any) -> Answer:
 
 
 class ChatServer:
-    """Answers each request with what `answer(body)` returns: by default a text that the seed decides."""
+    """Responds to each request with `answer(body)`; by default a text determined by the seed."""
 
     def __init__(self) -> None:
         self.answer: Callable[[dict], Answer] = lambda body: says(f"text {body['seed']}")
         self.bodies: list[dict] = []
-        """The requests' JSON, in order of arrival."""
+        """JSON bodies of the requests, in order of arrival."""
         self.keys: list[str] = []
         self.ending = threading.Event()
-        """Set when the test is over: an `answer` that hangs waits for this."""
+        """Set when the test ends; a hanging `answer` waits for it."""
         server = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -54,21 +54,21 @@ class ChatServer:
                     self.end_headers()
                     self.wfile.write(content.encode())
                 except (BrokenPipeError, ConnectionResetError):
-                    self.close_connection = True  # the client was stopped, or gave up
+                    self.close_connection = True  # the client was stopped or gave up
 
             def log_message(self, format: str, *args: Any) -> None:
                 """Print nothing."""
 
         class Server(ThreadingHTTPServer):
             daemon_threads = True
-            request_queue_size = 128  # socketserver's 5 loses connections when many come at once
+            request_queue_size = 128  # with socketserver's 5, simultaneous connections get lost
 
         self._http = Server(("127.0.0.1", 0), Handler)
         self.base_url = f"http://127.0.0.1:{self._http.server_address[1]}/v1"
         threading.Thread(target=self._http.serve_forever, args=(0.02,), daemon=True).start()
 
     def hang(self, body: dict) -> Answer:
-        """Answer when the test is over."""
+        """Respond only when the test ends."""
         self.ending.wait()
         return Answer(500)
 

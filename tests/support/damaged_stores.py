@@ -1,10 +1,10 @@
-"""Damage a store in ways that the program cannot."""
+"""Damage a store in ways the program itself cannot."""
 
 from sqlalchemy import create_engine
 
 
 def damage(store, *statements):
-    """Change the store as nothing in the program can: past its references, on PostgreSQL past its triggers too."""
+    """Run statements without foreign key checks and, on PostgreSQL, without triggers."""
     if store.dialect.name == "postgresql":
         superuser = create_engine(store.url.set(username="postgres"))
         with superuser.begin() as connection:

@@ -1,6 +1,6 @@
-"""Disks that are full for as long as a test says: a real small one, and a limit on files, which every user may set.
+"""Disks that a test fills: a real small one, and a limit on file size, which any user may set.
 
-Only root may mount the former; anybody may become root of a world of their own:
+Only root may mount the small disk. Any user can become root in a user namespace:
 unshare --user --map-root-user python -m pytest tests/whole/test_full_disk.py
 """
 
@@ -20,21 +20,21 @@ from label_data.errors import InputError
 
 KIB = 1024
 SAID = "the disk took no more"
-"""What every refusal says, but those of exports."""
+"""Part of every refusal, except those of exports."""
 SIZE = 24 * 2**20
 NEW_MOUNTS = 0x20000
-"""CLONE_NEWNS: what this process mounts from now on is there for it and its children alone, and goes with them."""
+"""CLONE_NEWNS: later mounts are visible only to this process and its children, and vanish with them."""
 
 
 @dataclass(frozen=True, slots=True)
 class SmallDisk:
-    """A tmpfs; what is free on it is taken by one other file. Errors are those of a full disk, ENOSPC."""
+    """A tmpfs that a ballast file fills. Errors are those of a full disk, ENOSPC."""
 
     folder: Path
 
     @contextmanager
     def full(self, leaving: int = 0) -> Iterator[None]:
-        """Leave so many bytes free, for the block."""
+        """Leave only `leaving` bytes free during the block."""
         ballast = self.folder / "ballast"
         with ballast.open("wb") as file:
             free = os.statvfs(self.folder)
@@ -47,13 +47,13 @@ class SmallDisk:
 
 @dataclass(frozen=True, slots=True)
 class LimitedFiles:
-    """Any folder; no file may grow beyond a limit. Errors are those of a file that is too large, EFBIG."""
+    """Any folder, with a limit on file size. Errors are those of a file that is too large, EFBIG."""
 
     folder: Path
 
     @contextmanager
     def full(self, leaving: int = 0) -> Iterator[None]:
-        """Let no file be larger than so many bytes, for the block."""
+        """Let no file grow beyond `leaving` bytes during the block."""
         before, most = resource.getrlimit(resource.RLIMIT_FSIZE)
         resource.setrlimit(resource.RLIMIT_FSIZE, (leaving, most))
         try:
@@ -64,7 +64,7 @@ class LimitedFiles:
 
 @contextmanager
 def small_disk(folder: Path) -> Iterator[SmallDisk]:
-    """Mount a small disk at the folder; PermissionError where this user may mount nothing."""
+    """Mount a small disk at the folder; raise PermissionError if this user may not mount."""
     _mount_for_this_process_alone()
     _run("mount", "-t", "tmpfs", "-o", f"size={SIZE}", "tmpfs", str(folder))
     try:
@@ -88,7 +88,7 @@ def _run(*command: str) -> None:
 
 @pytest.fixture(params=["a small disk", "a limit on files"])
 def disk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SmallDisk | LimitedFiles]:
-    """Return a disk with a folder, each kind in its turn."""
+    """Return a disk that can be filled; the test runs once per kind."""
     folder = tmp_path / "disk"
     folder.mkdir()
     if request.param == "a limit on files":
@@ -98,13 +98,13 @@ def disk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SmallDisk |
         try:
             small = mounted.enter_context(small_disk(folder))
         except PermissionError as error:
-            pytest.skip(f"this user may mount nothing ({error})")
+            pytest.skip(f"this user may not mount ({error})")
         yield small
 
 
 def refusal(error: pytest.ExceptionInfo[InputError]) -> str:
-    """Return the error's message, which must be one sentence or two that a person can act on."""
-    said = str(error.value)
-    assert "disk" in said or "written" in said
-    assert "\n" not in said and said.endswith(".") and len(said) < 400
-    return said
+    """Return the error's message after checking that it is one or two sentences a person can act on."""
+    message = str(error.value)
+    assert "disk" in message or "written" in message
+    assert "\n" not in message and message.endswith(".") and len(message) < 400
+    return message

@@ -1,4 +1,4 @@
-"""Groups made at random, of everything that a record can hold: for laws of the formats."""
+"""Hypothesis strategies for groups with everything a record can hold, to test laws of the formats."""
 
 from hypothesis import strategies as st
 
@@ -7,7 +7,7 @@ from label_data.records import Completion, Demonstration, Group, Message, Prompt
 words = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=12) | st.sampled_from(
     ["=1+1", "'=x", "-", "\tx", "\r", "a\nb", 'say "no", twice', "שלום\u200f", "\n\nHuman: Hi", "\u2028"]
 )
-said = words.filter(lambda text: text.strip())
+visible_words = words.filter(lambda text: text.strip())
 whole = st.none() | st.integers(-(2**63), 2**63 - 1)
 jsonable = st.dictionaries(
     words,
@@ -24,11 +24,11 @@ jsonable = st.dictionaries(
 @st.composite
 def rankings(draw, prompt, lengths):
     ids = list(lengths)
-    shown = draw(st.permutations(ids).flatmap(lambda some: st.integers(2, len(some)).map(lambda k: tuple(some[:k]))))
+    shown = draw(st.permutations(ids).flatmap(lambda ids: st.integers(2, len(ids)).map(lambda k: tuple(ids[:k]))))
     outcome = draw(st.sampled_from(["ranked", "all_bad", "indistinguishable", "skipped"]))
     order = []
     if outcome == "ranked":
-        placed = draw(st.permutations(shown).flatmap(lambda some: st.integers(2, len(some)).map(lambda k: some[:k])))
+        placed = draw(st.permutations(shown).flatmap(lambda ids: st.integers(2, len(ids)).map(lambda k: ids[:k])))
         for completion in placed:
             if order and draw(st.booleans()):
                 order[-1] += (completion,)
@@ -54,8 +54,8 @@ def rankings(draw, prompt, lengths):
         draw(words),
         draw(whole),
         ratings=draw(st.dictionaries(st.sampled_from(shown), st.integers(1, 7))),
-        spans=tuple(draw(st.lists(spans([one for one in shown if lengths[one]], lengths), max_size=2)))
-        if any(lengths[one] for one in shown)
+        spans=tuple(draw(st.lists(spans([id for id in shown if lengths[id]], lengths), max_size=2)))
+        if any(lengths[id] for id in shown)
         else (),
     )
 
@@ -64,42 +64,42 @@ def rankings(draw, prompt, lengths):
 def spans(draw, shown, lengths):
     completion = draw(st.sampled_from(shown))
     start = draw(st.integers(0, lengths[completion] - 1))
-    return Span(completion, start, draw(st.integers(start + 1, lengths[completion])), draw(said))
+    return Span(completion, start, draw(st.integers(start + 1, lengths[completion])), draw(visible_words))
 
 
 @st.composite
 def any_group(draw):
     system = draw(st.lists(st.builds(Message, st.just("system"), words), max_size=1))
     before = draw(st.lists(st.builds(Message, st.sampled_from(["user", "assistant"]), words), max_size=2))
-    prompt = Prompt((*system, *before, Message("user", draw(said))), draw(words), draw(words))
+    prompt = Prompt((*system, *before, Message("user", draw(visible_words))), draw(words), draw(words))
     completion = st.builds(Completion, st.just(prompt.id), words, words, words, jsonable, whole, words)
     completions = draw(st.lists(completion, max_size=4, unique_by=lambda completion: completion.id))
     lengths = {completion.id: len(completion.text) for completion in completions}
-    some = st.lists(rankings(prompt, lengths), max_size=3, unique_by=lambda one: one.submission)
-    found = draw(some) if len(completions) > 1 else []
+    several = st.lists(rankings(prompt, lengths), max_size=3, unique_by=lambda record: record.submission)
+    chosen = draw(several) if len(completions) > 1 else []
     written = draw(
         st.lists(
             st.builds(
                 Demonstration,
                 st.just(prompt.id),
-                said,
+                visible_words,
                 words.filter(bool),
                 st.sampled_from([None, *lengths]),
-                st.sampled_from(["", *(ranking.submission for ranking in found)]),
+                st.sampled_from(["", *(ranking.submission for ranking in chosen)]),
                 whole,
                 st.sampled_from(["person", "import", "model"]),
                 words,
                 whole,
             ),
             max_size=2,
-            unique_by=lambda one: one.id,
+            unique_by=lambda record: record.id,
         )
     )
-    if found and draw(st.booleans()):
-        first = found[0]
+    if chosen and draw(st.booleans()):
+        first = chosen[0]
         changed = {"outcome": "skipped", "shown": first.shown, "revises": first.submission, "reason": draw(words)}
-        found.append(Ranking(prompt.id, first.annotator, **changed))
-    return Group(prompt, tuple(completions), tuple(found), tuple(written))
+        chosen.append(Ranking(prompt.id, first.annotator, **changed))
+    return Group(prompt, tuple(completions), tuple(chosen), tuple(written))
 
 
 some_groups = st.lists(any_group(), min_size=1, max_size=3, unique_by=lambda group: group.prompt.id)

@@ -1,6 +1,6 @@
-"""As much of the hub's HTTP API as one commit of small files needs: repositories in memory, files sent inline.
+"""The part of the hub's HTTP API that a commit of small files needs: repositories in memory, files sent inline.
 
-Large files (the hub's LFS and xet storage) are not spoken.
+The hub's storage of large files (LFS, xet) is not implemented.
 """
 
 import base64
@@ -14,7 +14,7 @@ TOKEN = "hf_of-a-test"
 
 
 class HubServer(ThreadingHTTPServer):
-    """Keeps each repository's visibility and files."""
+    """Stores each repository's visibility and files."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
@@ -32,21 +32,21 @@ class _Handler(BaseHTTPRequestHandler):
     server: HubServer
 
     def log_message(self, *arguments: object) -> None:
-        """Say nothing."""
+        """Print nothing."""
 
     def do_POST(self) -> None:
-        """Make a repository, say how each file is to be sent, or take a commit."""
+        """Create a repository, tell how to send each file, or accept a commit."""
         length = int(self.headers.get("Content-Length") or 0)
         body = self.rfile.read(length) if length else self._chunks()
         path = self.path.partition("?")[0]
         if self.headers.get("Authorization") != f"Bearer {TOKEN}":
             return self._answer(401, {"error": "Invalid username or password."})
         if path == "/api/repos/create":
-            asked = json.loads(body)
-            name = f"{asked['organization']}/{asked['name']}"
+            request = json.loads(body)
+            name = f"{request['organization']}/{request['name']}"
             if name in self.server.files:
                 return self._answer(409, {"error": "You already created this dataset repo", "url": self._repo(name)})
-            self.server.private[name], self.server.files[name] = asked.get("visibility") == "private", {}
+            self.server.private[name], self.server.files[name] = request.get("visibility") == "private", {}
             return self._answer(200, {"url": self._repo(name), "name": name, "id": "1"})
         if path == "/api/validate-yaml":
             return self._answer(200, {"errors": [], "warnings": []})
@@ -56,22 +56,22 @@ class _Handler(BaseHTTPRequestHandler):
             files = [{"path": file["path"], **inline} for file in json.loads(body)["files"]]
             return self._answer(200, {"files": files})
         for line in body.decode().splitlines():
-            one = json.loads(line)
-            if one["key"] == "file":
-                self.server.files[name][one["value"]["path"]] = base64.b64decode(one["value"]["content"])
+            entry = json.loads(line)
+            if entry["key"] == "file":
+                self.server.files[name][entry["value"]["path"]] = base64.b64decode(entry["value"]["content"])
         return self._answer(200, {"commitUrl": f"{self._repo(name)}/commit/abc", "commitOid": "abc"})
 
     def do_GET(self) -> None:
-        """Have nothing to give."""
+        """Answer that nothing was found."""
         self._answer(404, {"error": "Not found"})
 
     def _chunks(self) -> bytes:
-        found = b""
+        body = b""
         while size := int(self.rfile.readline(), 16):
-            found += self.rfile.read(size)
+            body += self.rfile.read(size)
             self.rfile.readline()
         self.rfile.readline()
-        return found
+        return body
 
     def _repo(self, name: str) -> str:
         return f"{self.server.url}/datasets/{name}"

@@ -1,6 +1,6 @@
-"""Run a module as `python -m` does, but end it when standard input ends: with the process that started it.
+"""Run a module as `python -m` does, and end it when standard input closes, which is when its parent ends.
 
-A test process that is killed closes nothing behind it; what it has started would go on for good.
+A killed test process cannot clean up: without this, servers it started would run on for ever.
 """
 
 import os
@@ -10,13 +10,13 @@ import sys
 import threading
 
 
-def await_the_end() -> None:
-    """Ask this process to end once nobody holds the other end of standard input any more."""
+def end_with_parent() -> None:
+    """Terminate this process when the other end of standard input is closed."""
     os.read(0, 1)  # nothing is ever written to it
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-threading.Thread(target=await_the_end, daemon=True).start()
+threading.Thread(target=end_with_parent, daemon=True).start()
 del sys.argv[0], sys.path[0]
 sys.path.insert(0, os.getcwd())
 runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)

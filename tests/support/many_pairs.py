@@ -4,7 +4,7 @@ from label_data.records import Completion, Group, Ranking, user_prompt
 
 
 def pairs(first, last):
-    """Yield groups of two completions and a ranking, of the prompts with these numbers."""
+    """Yield a group of two completions and a ranking for each prompt number from `first` up to `last`."""
     for number in range(first, last):
         prompt = user_prompt(f"Question {number}?")
         completions = tuple(Completion(prompt.id, f"{word} {number}") for word in ("yes", "no"))

@@ -1,4 +1,4 @@
-"""A data folder in which every page has something to show, made without a model: texts, rankings, a report, jobs."""
+"""A data folder in which every page has content, made without a model: texts, rankings, a report, jobs."""
 
 import json
 from collections.abc import Sequence
@@ -61,13 +61,13 @@ REPORT = Report(
 
 
 def conversation(text: str) -> Prompt:
-    """Return a prompt that says the text in each of its turns."""
+    """Return a prompt with the text in each of its turns."""
     turns = [Message("system", text), Message("user", text), Message("assistant", text), Message("user", text)]
     return Prompt(tuple(turns), category=text[:100], source=text[:100])
 
 
 def rank_next(store: Store, name: str, answer: Answer) -> None:
-    """Submit this answer for the first open task of the annotator of this name, whatever token it has."""
+    """Submit this answer, whatever its token, for the first open task of the named annotator."""
     me = find_or_add_annotator(store, name)
     task = next_tasks(store, me.id, count=1)[0]
     submit(store, replace(answer, token=task.token), me.id)
@@ -81,9 +81,9 @@ def add_run(
     contradicted: Sequence[HeldOutSuspect] = (),
     rows: Sequence[dict[str, Any]] = (),
 ) -> Path:
-    """Add a trained model of this report, whose network no page reads; return its folder.
+    """Add a run with this report, without network weights, which no page reads; return its folder.
 
-    `contradicted`, `rows`: the rankings that it contradicts, and the comparisons that it was judged by.
+    `contradicted`: rankings that the model contradicts. `rows`: comparisons that the model was evaluated on.
     """
     run = data / "runs" / name
     run.mkdir(parents=True)
@@ -96,13 +96,13 @@ def add_run(
 def fill_pages(
     data: Path, texts: list[str], settings: ProjectSettings, report: Report = REPORT, name: str = "Ann"
 ) -> None:
-    """Make the data folder: a prompt of every text, the first ranked by `name`, the last left to be ranked.
+    """Fill the data folder: one prompt per text, all but the last ranked by `name`.
 
     Args:
-        data: the folder; it must be there.
-        texts: at least three; each prompt has three of them as its completions.
-        settings: the project's.
-        report: of the one trained model.
+        data: an existing folder.
+        texts: at least three; each prompt has three of them as completions.
+        settings: of the project.
+        report: of the only run.
         name: of the annotator.
     """
     store = open_store(data / "workbench.db")
@@ -111,7 +111,7 @@ def fill_pages(
     add_prompts(store, prompts)
     for place, prompt in enumerate(prompts):
         shown = [texts[(place + step) % len(texts)] for step in range(3)]
-        save_samples(store, prompt, [Completion(prompt.id, one, settings.policies[0].name) for one in shown])
+        save_samples(store, prompt, [Completion(prompt.id, text, settings.policies[0].name) for text in shown])
     for place, text in enumerate(texts[:-1]):
         flag = settings.flags[place % len(settings.flags)]
         rank_next(

@@ -1,8 +1,8 @@
-"""Where the checkout and the tests' own files are."""
+"""Folders of the checkout and of the tests."""
 
 from pathlib import Path
 
 TESTS = Path(__file__).parents[1]
 ROOT = TESTS.parent
 OLD_STORES = TESTS / "label_data" / "database" / "stores"
-"""Dumps of stores as earlier versions wrote them, by the number of their newest migration."""
+"""Dumps of stores written by earlier versions, named after their newest migration."""

@@ -1,4 +1,4 @@
-"""Judgements whose truth is known: written out by hand, or by annotators with planted habits."""
+"""Rankings whose truth is known: written out by hand, or written by simulated annotators with planted habits."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -8,11 +8,11 @@ import numpy as np
 from label_data.records import Completion, Group, Ranking, user_prompt
 
 Judge = Callable[[np.random.Generator, np.ndarray, np.ndarray, np.ndarray], np.ndarray]
-"""(chance, quality, place shown from 0, characters), the last three one value a completion, to how good each seems."""
+"""(rng, quality, place shown from 0, characters) -> perceived quality; all but rng have one value per completion."""
 
 
 def judged(question: str, answers: Mapping[str, str], shown: str = "", category: str = "") -> Group:
-    """Return a group from answers such as {"ana": "a>b=c"}; completions are single letters, shown in order or `shown`.
+    """Return a group from answers such as {"ana": "a>b=c"}; completions are letters, shown in order or as `shown`.
 
     Names may end in "/2" for a second ranking by the same annotator. "skip" and "bad" give no order.
     """
@@ -28,7 +28,7 @@ def judged(question: str, answers: Mapping[str, str], shown: str = "", category:
         order = (
             ()
             if outcome != "ranked"
-            else tuple(tuple(ids[one] for one in tied.split("=")) for tied in answer.split(">"))
+            else tuple(tuple(ids[letter] for letter in tied.split("=")) for tied in answer.split(">"))
         )
         seen = tuple(ids[letter] for letter in shown or ids)
         fields = {"order": order, "outcome": outcome, "submission": f"{question} {number}"}
@@ -37,31 +37,32 @@ def judged(question: str, answers: Mapping[str, str], shown: str = "", category:
 
 
 def order_untold(group: Group) -> Group:
-    """Return the group as a reader makes it of a file that does not tell in which order its completions were seen."""
-    told = [replace(one, source="import", shown=tuple(sorted(one.shown)), submission="") for one in group.rankings]
-    return replace(group, rankings=tuple(told))
+    """Return the group as read from a file that does not record the order in which completions were shown."""
+    imported = [
+        replace(ranking, source="import", shown=tuple(sorted(ranking.shown)), submission="")
+        for ranking in group.rankings
+    ]
+    return replace(group, rankings=tuple(imported))
 
 
 def careful(noise: float = 0.5) -> Judge:
-    """Judge quality, with some noise."""
-    return lambda chance, quality, place, length: quality + noise * chance.normal(size=len(quality))
+    """Prefer higher quality, with some noise."""
+    return lambda rng, quality, place, length: quality + noise * rng.normal(size=len(quality))
 
 
 def upwards(push: float, noise: float = 0.5) -> Judge:
-    """Prefer what is shown earlier, by `push` a place."""
-    return lambda chance, quality, place, length: quality - push * place + noise * chance.normal(size=len(quality))
+    """Prefer completions shown earlier, by `push` per place."""
+    return lambda rng, quality, place, length: quality - push * place + noise * rng.normal(size=len(quality))
 
 
 def longwinded(push: float, noise: float = 0.5) -> Judge:
-    """Prefer what is longer, by `push` a doubling."""
-    return lambda chance, quality, place, length: (
-        quality + push * np.log2(length) + noise * chance.normal(size=len(quality))
-    )
+    """Prefer longer completions, by `push` per doubling of length."""
+    return lambda rng, quality, place, length: quality + push * np.log2(length) + noise * rng.normal(size=len(quality))
 
 
 def coin() -> Judge:
-    """Judge nothing at all."""
-    return lambda chance, quality, place, length: chance.normal(size=len(quality))
+    """Rank at random."""
+    return lambda rng, quality, place, length: rng.normal(size=len(quality))
 
 
 def planted(
@@ -72,29 +73,30 @@ def planted(
     ties: float = 0.0,
     seconds: Mapping[str, float] | None = None,
 ) -> list[Group]:
-    """Return groups that every judge ranks, each shown them in an order drawn anew.
+    """Return groups that every simulated annotator ranks, each in a newly drawn order of display.
 
-    Quality and length are drawn independently. Qualities that seem nearer than about `ties` are tied. Each judge takes
-    about `seconds` (30) a ranking, with a spread of a factor of two.
+    Quality and length are drawn independently. Perceived qualities closer than about `ties` are tied. Each annotator
+    takes about `seconds` (30 by default) per ranking, with a spread of a factor of two.
     """
-    chance = np.random.default_rng(seed)
-    found = []
+    rng = np.random.default_rng(seed)
+    groups = []
     for number in range(prompts):
         prompt = user_prompt(f"question {seed} {number}", f"category {number % 2}")
-        quality, length = chance.normal(size=completions), chance.integers(20, 200, size=completions)
+        quality, length = rng.normal(size=completions), rng.integers(20, 200, size=completions)
         texts = [f"{place} " + "x" * int(size) for place, size in enumerate(length)]
-        made = [Completion(prompt.id, text, f"policy {place}") for place, text in enumerate(texts)]
+        written = [Completion(prompt.id, text, f"policy {place}") for place, text in enumerate(texts)]
         rankings = []
         for name, judge in judges.items():
-            place = chance.permutation(completions)
-            seems = judge(chance, quality, place, length)
+            place = rng.permutation(completions)
+            seems = judge(rng, quality, place, length)
             level = np.round(seems / ties) if ties else seems
             order = [
-                tuple(made[at].id for at in np.flatnonzero(level == one)) for one in sorted(set(level), reverse=True)
+                tuple(written[index].id for index in np.flatnonzero(level == value))
+                for value in sorted(set(level), reverse=True)
             ]
-            shown = tuple(made[at].id for at in np.argsort(place))
-            took = float((seconds or {}).get(name, 30) * 2 ** chance.normal())
+            shown = tuple(written[index].id for index in np.argsort(place))
+            took = float((seconds or {}).get(name, 30) * 2 ** rng.normal())
             fields = {"seconds": took, "submitted": number, "submission": f"{prompt.id} {name}"}
             rankings.append(Ranking(prompt.id, name, shown, tuple(order), **fields))
-        found.append(Group(prompt, tuple(made), tuple(rankings)))
-    return found
+        groups.append(Group(prompt, tuple(written), tuple(rankings)))
+    return groups

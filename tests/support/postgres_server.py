@@ -1,4 +1,4 @@
-"""A throwaway PostgreSQL server: made for the tests that ask for it, on a socket in a folder of its own, and killed."""
+"""A throwaway PostgreSQL server on a socket in its own folder, started for tests that need it and then killed."""
 
 import ctypes
 import os
@@ -18,22 +18,22 @@ import psycopg
 import pytest
 
 ROLE = "workbench"
-"""Owns the databases and is no superuser, like the role that a store is given elsewhere."""
+"""Owns the databases without being a superuser, like the role of a real store."""
 NOT_DURABLE = ("fsync=off", "full_page_writes=off", "autovacuum=off")
 PARENT_DEATH = 1
 """PR_SET_PDEATHSIG of Linux's prctl."""
 
 
 def postgres_programs() -> Path:
-    """Return the folder of initdb and postgres; without one, fail with what is to be installed."""
-    found = subprocess.run([Path(__file__).with_name("find_postgres.sh")], capture_output=True, text=True)
+    """Return the folder of initdb and postgres; fail with what to install if there is none."""
+    found = subprocess.run([Path(__file__).with_name("programs") / "find_postgres.sh"], capture_output=True, text=True)
     if found.returncode:
         pytest.fail(found.stderr.strip(), pytrace=False)
     return Path(found.stdout.strip())
 
 
 class PostgresServer:
-    """A server's cluster in a folder; it may be stopped, killed and started again."""
+    """A database cluster in a folder, whose server can be killed and started again."""
 
     def __init__(self, folder: Path, settings: tuple[str, ...]) -> None:
         self._folder, self._settings = folder, settings
@@ -70,19 +70,19 @@ class PostgresServer:
                 time.sleep(0.02)
 
     def kill(self) -> None:
-        """End the server at once, as a crash does: SIGQUIT makes it drop everything, unwritten pages included."""
+        """Stop the server at once, as a crash does: on SIGQUIT it drops everything, unwritten pages included."""
         if self._process is not None:
             self._process.send_signal(signal.SIGQUIT)
             self._process.wait()
             self._process = None
 
     def crash(self) -> None:
-        """Kill the server and every process of it with SIGKILL: none has a chance to tidy up."""
+        """Kill the server and all its processes with SIGKILL, so that none can clean up."""
         if self._process is not None:
             parent = psutil.Process(self._process.pid)
             all_of_it = [parent, *parent.children(recursive=True)]
             for process in all_of_it:
-                process.send_signal(signal.SIGSTOP)  # else the others would end in order when the first is gone
+                process.send_signal(signal.SIGSTOP)  # otherwise the others would end in order once the first is gone
             for process in all_of_it:
                 process.kill()
             self._process.wait()
@@ -95,11 +95,11 @@ class PostgresServer:
             connection.execute(statement)
 
     def make_database(self, name: str) -> None:
-        """Make an empty database that the ordinary role owns."""
+        """Create an empty database owned by the ordinary role."""
         self.run(f"CREATE DATABASE {name} OWNER {ROLE} STRATEGY FILE_COPY")
 
     def drop_database(self, name: str) -> None:
-        """Remove a database, and whoever is connected to it."""
+        """Drop a database and disconnect its clients."""
         self.run(f"DROP DATABASE {name} WITH (FORCE)")
 
     def dsn(self, database: str, role: str = ROLE) -> str:
@@ -108,7 +108,7 @@ class PostgresServer:
 
 
 def _ordinary_user() -> dict[str, object]:
-    """Return as whom the server runs: PostgreSQL refuses to run as root."""
+    """Return the user to run the server as: PostgreSQL refuses to run as root."""
     if os.geteuid() != 0:
         return {}
     for name in ("postgres", "nobody"):
@@ -121,14 +121,14 @@ def _ordinary_user() -> dict[str, object]:
 
 
 def die_with_parent(number: signal.Signals) -> None:
-    """Let this process get the signal when the tests end, even if they are killed."""
+    """Make this process receive the signal when the tests end, even if they are killed."""
     ctypes.CDLL(None).prctl(PARENT_DEATH, number)
 
 
 @contextmanager
 def running_postgres(*settings: str) -> Iterator[PostgresServer]:
-    """Run a server with these settings, and remove all of it afterwards."""
-    folder = Path(tempfile.mkdtemp(prefix="pg-"))  # a short path: a socket's may have 107 characters
+    """Run a server with these settings, and remove it afterwards."""
+    folder = Path(tempfile.mkdtemp(prefix="pg-"))  # a short path: a socket's path has at most 107 characters
     try:
         server = PostgresServer(folder, settings)
         server.start()

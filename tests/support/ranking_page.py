@@ -1,4 +1,4 @@
-"""A page that is nothing but the ranking screen over the store that the address names: what test_ranker drives."""
+"""A page with only the ranking screen, on the store named in the query; the tests of the screen drive it."""
 
 import streamlit as st
 
@@ -25,7 +25,7 @@ settings, _ = project_settings(store)
 
 
 def take_answer() -> None:
-    """Store the answer, or remember why not."""
+    """Store the answer, or remember the reason for a refusal."""
     value = st.session_state.ranker.answer
     try:
         answer = answer_from(value)

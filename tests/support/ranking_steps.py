@@ -1,4 +1,4 @@
-"""What the tests of the ranking screen do again and again: fill a store, press keys, read what was stored."""
+"""Steps that tests of the ranking screen share: fill a store, press keys, read what was stored."""
 
 from contextlib import contextmanager
 
@@ -24,33 +24,33 @@ def store_at(path):
 
 
 def fill(path, *prompts, count=4, texts=TEXTS, **settings):
-    """Add one prompt for each text or Prompt, ready with the first `count` texts as completions."""
+    """Add a prompt for each text or Prompt, with the first `count` texts as completions."""
     with store_at(path) as store:
         if settings:
             save_settings(store, ProjectSettings(**settings))
         for prompt in prompts or ("Why is the sky blue?",):
-            made = prompt if isinstance(prompt, Prompt) else user_prompt(prompt)
-            add_prompts(store, [made])
-            answers = [Completion(made.id, text, POLICY, "revision-7", seed=11) for text in texts[:count]]
-            save_samples(store, made, answers)
+            record = prompt if isinstance(prompt, Prompt) else user_prompt(prompt)
+            add_prompts(store, [record])
+            answers = [Completion(record.id, text, POLICY, "revision-7", seed=11) for text in texts[:count]]
+            save_samples(store, record, answers)
 
 
 def rankings(path):
-    """Return what is stored, first prompt first, completions by their text."""
-    found = []
+    """Return (order, ranking, flags, shown) of each stored ranking; completions are given by their text."""
+    rows = []
     with store_at(path) as store:
         for group in groups(store, ranked_only=True):
             text = {completion.id: completion.text for completion in group.completions}
             for ranking in group.rankings:
                 order = [sorted(text[id] for id in tied) for tied in ranking.order]
                 flags = {text[id]: list(names) for id, names in ranking.flags.items()}
-                found.append((order, ranking, flags, [text[id] for id in ranking.shown]))
-    return found
+                rows.append((order, ranking, flags, [text[id] for id in ranking.shown]))
+    return rows
 
 
 def the_ranking(path):
-    (only,) = rankings(path)
-    return only
+    (ranking,) = rankings(path)
+    return ranking
 
 
 def shown(page):

@@ -1,4 +1,4 @@
-"""Reports on a few comparisons, for tests of what reports say."""
+"""Reports on a few comparisons, for tests of the wording and plots of reports."""
 
 import numpy as np
 
@@ -21,7 +21,7 @@ COUNTS = Counts(
 
 
 def measures(margins, longer, shuffled=None, weights=None, policies=None):
-    """Return the measures of comparisons, one a prompt, whose chosen text is `longer` characters longer."""
+    """Return the measures of comparisons, one per prompt, whose chosen text is `longer` characters longer."""
     margins, longer = np.asarray(margins, dtype=float), np.asarray(longer, dtype=float)
     zeros = np.zeros_like(margins)
     return held_out_measures(

@@ -1,4 +1,4 @@
-"""A backbone so small that tests of training take seconds, and a store whose rankings hide a rule."""
+"""Backbones so small that training takes seconds, and a store whose rankings follow a hidden rule."""
 
 import random
 from pathlib import Path
@@ -18,18 +18,18 @@ TEMPLATE = (
 
 @pytest.fixture(scope="session")
 def tiny_backbone_folder(tmp_path_factory) -> Path:
-    """The folder of a Llama of 6 layers with random weights, a token a byte, and its pad token set to its end token."""
+    """The folder of a Llama with 6 layers and random weights, one token per byte, padded with its end token."""
     import torch
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers
     from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
     folder = tmp_path_factory.mktemp("tiny-backbone")
     tokens = ["<|none|>", "<|start|>", "<|end|>", *sorted(pre_tokenizers.ByteLevel.alphabet())]
-    bytes_alone = Tokenizer(models.BPE(vocab={token: number for number, token in enumerate(tokens)}, merges=[]))
-    bytes_alone.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    bytes_alone.decoder = decoders.ByteLevel()
+    tokenizer_of_bytes = Tokenizer(models.BPE(vocab={token: number for number, token in enumerate(tokens)}, merges=[]))
+    tokenizer_of_bytes.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer_of_bytes.decoder = decoders.ByteLevel()
     tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=bytes_alone,
+        tokenizer_object=tokenizer_of_bytes,
         bos_token="<|start|>",
         eos_token="<|end|>",
         pad_token="<|end|>",
@@ -56,11 +56,11 @@ def tiny_backbone_folder(tmp_path_factory) -> Path:
 
 
 def planted_groups(prompts: int, seed: int = 0) -> list[Group]:
-    """Return prompts with three completions of random length: letters a to e are liked best, v to z least."""
-    chance = random.Random(seed)
+    """Return prompts with three completions of random length: of letters a to e (best), k to o, and v to z (worst)."""
+    rng = random.Random(seed)
 
     def text(letters: str) -> str:
-        return "".join(chance.choice(letters) for _ in range(chance.randint(5, 40)))
+        return "".join(rng.choice(letters) for _ in range(rng.randint(5, 40)))
 
     groups = []
     for number in range(prompts):
@@ -96,7 +96,7 @@ def trained(planted_store, tiny_backbone_folder, tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def tiny_encoder_folder(tmp_path_factory) -> Path:
-    """The folder of a BERT of 2 layers with random weights, 64 places and a token a letter, without a template."""
+    """The folder of a BERT with 2 layers, random weights, 64 positions and one token per letter, without a template."""
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
     from transformers import BertForSequenceClassification, PreTrainedTokenizerFast
 

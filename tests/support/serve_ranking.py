@@ -1,6 +1,6 @@
-"""python -m serve_ranking SCRIPT PORT: one page with the app's routes and settings, without its security policy.
+"""Serve one page with the app's routes and settings: python -m serve_ranking SCRIPT PORT
 
-What is safe here is safe without the policy.
+It has no content security policy, so tests on it show that the page is safe without one.
 """
 
 import sys

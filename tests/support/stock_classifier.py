@@ -1,4 +1,4 @@
-"""What transformers alone says of a reward model's folder."""
+"""Rewards that plain transformers computes from a reward model's folder."""
 
 import json
 import os
@@ -24,7 +24,7 @@ print(json.dumps(found))
 
 
 def stock_rewards(folder, question, completions):
-    """Return what stock transformers says in a fresh process that knows nothing of this project."""
+    """Return the rewards that plain transformers computes in a new process without this project."""
     command = [sys.executable, "-c", STOCK, str(folder), question, json.dumps(completions)]
     done = subprocess.run(command, capture_output=True, text=True, cwd=folder, check=False, env={**os.environ})
     assert done.returncode == 0, done.stderr

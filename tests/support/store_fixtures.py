@@ -1,4 +1,4 @@
-"""Stores that tests start from, on SQLite and on PostgreSQL."""
+"""Stores for tests, on SQLite and PostgreSQL."""
 
 import shutil
 from collections.abc import Callable, Iterator
@@ -20,13 +20,13 @@ from postgres_server import NOT_DURABLE, PostgresServer, running_postgres
 
 BACK_ENDS = ("sqlite", "postgresql")
 on_sqlite = pytest.mark.parametrize("address", ["sqlite"], indirect=True)
-"""For a test that uses `store`, or a fixture made from it, and whose subject is no SQL: it runs on SQLite alone."""
+"""Mark a test of `store`, or of a fixture based on it, that need not run on PostgreSQL."""
 NEWEST, TRIGGERS = "0008", 6
-"""Of a store on PostgreSQL: its version, and how many triggers it has."""
+"""Migration and number of triggers of a new store on PostgreSQL."""
 
 
 def completions_of(prompt: Prompt, *texts: str) -> list[Completion]:
-    """Return completions with these texts, as policy "tiny" would have written them."""
+    """Return completions with these texts, as if written by the policy "tiny"."""
     return [
         Completion(prompt.id, text, "tiny", "1", {"temperature": 0.8}, seed, "stop") for seed, text in enumerate(texts)
     ]
@@ -41,14 +41,14 @@ def add_ready_prompt(store: Store, question: str, *texts: str) -> Prompt:
 
 
 def let_leases_run_out(store: Store) -> None:
-    """Let the time of every open task be over."""
+    """Let the lease of every open task expire."""
     with writing(store) as connection:
         connection.exec_driver_sql("UPDATE tasks SET expires_us = 0")
 
 
 @pytest.fixture(scope="session")
 def empty_store_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the file of an empty store, to be copied: migrating one takes longer than most tests."""
+    """Return the file of an empty store to copy: migrating a new one takes longer than most tests."""
     path = tmp_path_factory.mktemp("empty") / "store.db"
     open_store(path).dispose()
     return path
@@ -56,7 +56,7 @@ def empty_store_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[PostgresServer]:
-    """Return a PostgreSQL server with an empty store in its database "empty". It survives no power cut."""
+    """Return a PostgreSQL server with an empty store in its database "empty"; nothing is synced to disk."""
     with running_postgres(*NOT_DURABLE) as server:
         server.make_database("empty")
         open_store(server.dsn("empty")).dispose()
@@ -65,7 +65,7 @@ def postgres() -> Iterator[PostgresServer]:
 
 @pytest.fixture
 def empty_database(postgres: PostgresServer) -> Iterator[str]:
-    """Return the address of a database without any table."""
+    """Return the address of a database without tables."""
     postgres.make_database("bare")
     yield postgres.dsn("bare")
     postgres.drop_database("bare")
@@ -75,18 +75,18 @@ def empty_database(postgres: PostgresServer) -> Iterator[str]:
 def postgres_store(postgres: PostgresServer) -> Iterator[str]:
     """Return the address of an empty store on PostgreSQL.
 
-    Emptying one database takes a hundredth of the time of making another; one whose triggers or version a test has
-    changed is made anew.
+    The database is emptied after the test, in a hundredth of the time that creating another takes. If the test has
+    changed its triggers or version, it is created anew.
     """
     yield postgres.dsn("empty")
     empty(postgres)
 
 
 def empty(postgres: PostgresServer) -> None:
-    """Empty the database "empty" again."""
+    """Empty the database "empty", or create it anew if its triggers or version have changed."""
     with psycopg.connect(postgres.dsn("empty", "postgres"), autocommit=True) as connection:
         connection.execute("SET lock_timeout = '20s'")
-        connection.execute("SET session_replication_role = replica")  # neither triggers nor references hold
+        connection.execute("SET session_replication_role = replica")  # disables triggers and foreign keys
         for table in metadata.sorted_tables:
             connection.execute(f"DELETE FROM {table.name}")
         connection.execute("INSERT INTO projects (id, added_us, next_place) VALUES ('default', 0, 1)")
@@ -101,7 +101,7 @@ def empty(postgres: PostgresServer) -> None:
 
 @pytest.fixture(params=BACK_ENDS)
 def new_store(request: pytest.FixtureRequest, tmp_path: Path, empty_store_file: Path) -> Iterator[Callable[[], Store]]:
-    """Return what opens a new empty store as often as it is asked, on either back end; one at a time is used."""
+    """Return a function that opens a new empty store, on either back end; use one store at a time."""
     if request.param == "sqlite":
         numbers = count()
         yield lambda: open_store(shutil.copy(empty_store_file, tmp_path / f"{next(numbers)}.db"))
@@ -137,7 +137,7 @@ def store(address: str) -> Iterator[Store]:
 
 @pytest.fixture
 def ranked_store(store: Store) -> Store:
-    """Return a store with one prompt that Ann has ranked in the order shown."""
+    """Return a store with one prompt, which Ann has ranked in the order shown."""
     add_ready_prompt(store, "Why is the sky blue?")
     ann = find_or_add_annotator(store, "Ann")
     (task,) = next_tasks(store, ann.id)

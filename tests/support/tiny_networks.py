@@ -1,4 +1,4 @@
-"""Networks of a few thousand weights with one label, and groups of random tokens with rankings for them."""
+"""Networks of a few thousand weights with one label, and groups of random tokens with rankings."""
 
 import random
 from itertools import combinations
@@ -32,7 +32,7 @@ PAD = 0
 def tiny_decoder(
     kind: str = "llama", dtype: torch.dtype = torch.float32, layers: int = 2, **options
 ) -> PreTrainedModel:
-    """Return a decoder with random weights, the same every time; large ones, so that attention does something."""
+    """Return a decoder with fixed random weights, large enough for attention to matter."""
     torch.manual_seed(0)
     config, network = DECODERS[kind]
     small = {
@@ -51,7 +51,7 @@ def tiny_decoder(
 
 
 def tiny_encoder(**options) -> PreTrainedModel:
-    """Return an encoder with random weights, the same every time."""
+    """Return an encoder with fixed random weights."""
     torch.manual_seed(0)
     return BertForSequenceClassification(
         BertConfig(
@@ -70,7 +70,7 @@ def tiny_encoder(**options) -> PreTrainedModel:
 
 
 def all_in_float64(patch) -> None:
-    """Let the norms compute in the precision of what they get: stock ones drop to float32, which hides differences."""
+    """Let norms compute in the precision of their input: stock norms drop to float32, which hides differences."""
 
     def forward(self, hidden):
         return self.weight * hidden * torch.rsqrt(hidden.pow(2).mean(-1, keepdim=True) + self.variance_epsilon)
@@ -81,25 +81,27 @@ def all_in_float64(patch) -> None:
 
 def token_groups(groups: int, seed: int = 1, longest_prompt: int = 20) -> list[list[Input]]:
     """Return prompts of 1 to `longest_prompt` tokens, each with two to five completions of 1 to 9."""
-    chance = random.Random(seed)
+    rng = random.Random(seed)
     return [
-        [Input((*prompt, *_tokens(chance, chance.randint(1, 9))), len(prompt)) for _ in range(chance.randint(2, 5))]
-        for prompt in (_tokens(chance, chance.randint(1, longest_prompt)) for _ in range(groups))
+        [Input((*prompt, *_tokens(rng, rng.randint(1, 9))), len(prompt)) for _ in range(rng.randint(2, 5))]
+        for prompt in (_tokens(rng, rng.randint(1, longest_prompt)) for _ in range(groups))
     ]
 
 
 def random_training_groups(groups: int, seed: int = 1) -> list[TrainingGroup]:
-    """Return groups in each of which the completion with the higher last token, of 3 to 12, is the better one."""
-    found, chance = [], random.Random(seed)
+    """Return groups ranked by the last token of each completion, 3 to 12, highest first."""
+    training_groups, rng = [], random.Random(seed)
     for inputs in token_groups(groups, seed):
-        last = chance.sample(range(3, 13), len(inputs))
-        ended = [Input((*one.ids, token), one.prompt_tokens) for one, token in zip(inputs, last, strict=True)]
-        order = sorted(range(len(inputs)), key=lambda at, last=last: -last[at])
+        last = rng.sample(range(3, 13), len(inputs))
+        ended = [Input((*tokens.ids, token), tokens.prompt_tokens) for tokens, token in zip(inputs, last, strict=True)]
+        order = sorted(range(len(inputs)), key=lambda index, last=last: -last[index])
         pairs = list(combinations(order, 2))
-        compared = tuple(Pair(one, other, 1 / len(pairs)) for one, other in pairs)
-        found.append(TrainingGroup(tuple(ended), compared, (), ((1.0, tuple((at,) for at in order)),), 1.0))
-    return found
+        compared = tuple(Pair(better, worse, 1 / len(pairs)) for better, worse in pairs)
+        training_groups.append(
+            TrainingGroup(tuple(ended), compared, (), ((1.0, tuple((index,) for index in order)),), 1.0)
+        )
+    return training_groups
 
 
-def _tokens(chance: random.Random, length: int) -> tuple[int, ...]:
-    return tuple(chance.randrange(3, 100) for _ in range(length))
+def _tokens(rng: random.Random, length: int) -> tuple[int, ...]:
+    return tuple(rng.randrange(3, 100) for _ in range(length))

@@ -1,6 +1,6 @@
-"""Run by torchrun: one step's gradient and a short training, saved by every process into the folder that is named.
+"""Run by torchrun: every process saves the gradient of one step and the result of a short training to a folder.
 
-With a second argument, "fsdp", the network is divided between the processes and trained; the first saves its weights.
+With "fsdp" as second argument, the network is sharded over the processes and trained; the first saves its weights.
 """
 
 import sys
@@ -18,10 +18,10 @@ from reward.settings import Settings
 from tiny_networks import PAD, random_training_groups, tiny_decoder
 
 SETTINGS = Settings(method="full", epochs=2, groups_per_step=9, learning_rate=1e-3, batch_tokens=150)
-GROUPS = 19  # steps of 9, 9 and 1: uneven shares, and a step in which the second process has none
+GROUPS = 19  # steps of 9, 9 and 1: uneven shares, and a step with no group for the second process
 
 
-def fresh() -> RankedNetwork:
+def new_network() -> RankedNetwork:
     network = tiny_decoder()
     start_head(network.score, seed=0)
     use_lean_layers(network)
@@ -29,34 +29,34 @@ def fresh() -> RankedNetwork:
 
 
 def gradient_and_weights(folder: Path) -> dict[str, torch.Tensor]:
-    """Return the gradient of a step of 9 groups, that of a step of 1, and the weights after a training."""
-    groups, found = random_training_groups(GROUPS), {}
+    """Return the gradients of steps of 9 groups and of 1, and the weights after a training."""
+    groups, tensors = random_training_groups(GROUPS), {}
     for name, step in (("nine", groups[:9]), ("one", groups[:1])):
-        ranked = fresh()
+        ranked = new_network()
         trainer = RankingTrainer(
             ranked, training_arguments(SETTINGS, folder, 1, False, "cpu"), SETTINGS, [step], [], 0.0
         )
         trainer.training_step(trainer.accelerator.prepare_model(ranked), step)
-        found[name] = torch.cat([weight.grad.flatten() for weight in ranked.parameters()])
-    ranked = fresh()
-    said = fit(ranked, groups, random_training_groups(24, seed=2), SETTINGS, folder, device="cpu")
-    found["weights"] = torch.cat([weight.detach().flatten() for weight in ranked.parameters()])
-    found["validation"] = torch.tensor(said.best_log_loss)
-    return found
+        tensors[name] = torch.cat([weight.grad.flatten() for weight in ranked.parameters()])
+    ranked = new_network()
+    result = fit(ranked, groups, random_training_groups(24, seed=2), SETTINGS, folder, device="cpu")
+    tensors["weights"] = torch.cat([weight.detach().flatten() for weight in ranked.parameters()])
+    tensors["validation"] = torch.tensor(result.best_log_loss)
+    return tensors
 
 
 def trained_in_rows(folder: Path) -> dict[str, torch.Tensor]:
-    """Return the weights after a training in rows, and the validation log-loss; no weights on all but one process."""
-    ranked = fresh()
+    """Return the weights after a training in rows, on one process only, and the validation log loss."""
+    ranked = new_network()
     ranked.layout = "row"
-    said = fit(
+    result = fit(
         ranked, random_training_groups(GROUPS), random_training_groups(24, seed=2), SETTINGS, folder, device="cpu"
     )
-    return said.weights | {"validation": torch.tensor(said.best_log_loss), "divided": torch.tensor(said.divided)}
+    return result.weights | {"validation": torch.tensor(result.best_log_loss), "divided": torch.tensor(result.divided)}
 
 
 def divide_on_cpus() -> None:
-    """Let accelerate use FSDP without a GPU: torch can, over gloo, but accelerate asks for it on GPUs alone."""
+    """Let accelerate use FSDP without a GPU: torch can, over gloo, but accelerate enables it only on GPUs."""
     start = PartialState.__init__
 
     def start_as_if_on_gpus(state, *arguments, **options) -> None:
@@ -71,8 +71,8 @@ if __name__ == "__main__":
     out = Path(sys.argv[1])
     if sys.argv[2:] == ["fsdp"]:
         divide_on_cpus()
-        found = trained_in_rows(out / "divided")
+        tensors = trained_in_rows(out / "divided")
     else:
-        found = gradient_and_weights(out / "run")
-    torch.save(found, out / f"{torch.distributed.get_rank()}.pt")
+        tensors = gradient_and_weights(out / "run")
+    torch.save(tensors, out / f"{torch.distributed.get_rank()}.pt")
     end_process()

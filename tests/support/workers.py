@@ -1,4 +1,4 @@
-"""What the worker processes of one test run share."""
+"""Files that the worker processes of a test run share."""
 
 import fcntl
 import os
@@ -11,13 +11,13 @@ import pytest
 
 @contextmanager
 def shared_folder(tmp_path_factory: pytest.TempPathFactory, name: str) -> Iterator[Path]:
-    """Yield the folder of this name that all workers of the run have in common, to one worker at a time.
+    """Yield a folder that all workers of the run share, to one worker at a time.
 
-    Who comes second finds there what the first has made.
+    Later workers find what the first one put there.
     """
     run = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
-        run = run.parent  # each worker's own folder lies in that of the run
+        run = run.parent  # each worker has a folder inside the run's
     folder = run / "shared" / name
     folder.mkdir(parents=True, exist_ok=True)
     with folder.with_suffix(".lock").open("w") as lock:

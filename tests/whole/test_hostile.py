@@ -15,7 +15,7 @@ import pytest
 from playwright.sync_api import expect
 
 from browser import PATIENCE, app_server, chromium, free_port
-from hostile import HOSTILE, PAYLOADS
+from hostile_texts import HOSTILE, PAYLOADS
 from label_data.database.engine import open_store
 from label_data.settings import PolicySettings, ProjectSettings
 from label_data.store.annotators import find_or_add_annotator

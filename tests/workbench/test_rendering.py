@@ -4,7 +4,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from hostile import HOSTILE
+from hostile_texts import HOSTILE
 from workbench.rendering import LONGEST_FORMULA, LONGEST_MARKDOWN, literal, rendered, visible
 
 INERT_TAGS = {

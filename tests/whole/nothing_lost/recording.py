@@ -35,7 +35,7 @@ class Operation:
 
 def recorded(command: Sequence[str], folder: Path, trace: Path) -> list[Operation]:
     """Run `python` with these arguments under strace and return what it asked of the folder's files."""
-    strace = subprocess.run([TESTS / "support" / "find_strace.sh"], capture_output=True, text=True)
+    strace = subprocess.run([TESTS / "support" / "programs" / "find_strace.sh"], capture_output=True, text=True)
     if strace.returncode:
         raise FileNotFoundError(strace.stderr.strip())
     options = ["-f", "-y", "-xx", "-s", "4000000", "--seccomp-bpf", "-e", f"trace={CALLS},{OTHERS}", "-o", str(trace)]

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import expect
 
 from browser import PATIENCE, free_port, open_ranking, ranking_server
-from hostile import HOSTILE
+from hostile_texts import HOSTILE
 from label_data.errors import InputError
 from label_data.records import Completion, Message, Prompt
 from label_data.settings import ProjectSettings

