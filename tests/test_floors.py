@@ -1,6 +1,6 @@
-"""The floor plan: imports point down, nothing imports in a circle, and every folder can be taken in at a glance.
+"""The layers of the code: imports point down, there are no import cycles, and no folder is too large.
 
-Every import counts, one inside a function too. `python tests/test_floors.py` prints the figures.
+Imports inside functions count too. `python tests/test_floors.py` prints the figures.
 """
 
 import ast
@@ -33,11 +33,11 @@ ONE_FILE_EACH = {
     "label_data.database.migrations.versions",
     "workbench.app_pages",
 }
-"""Folders of one file a format, migration or page may have more."""
+"""Folders with one file per format, migration or page may be larger."""
 FIXED_BY_ALEMBIC = "label_data.database.migrations"
 """Alembic's layout: env.py, and a folder of versions."""
 ENTRANCES = {"label_data.__main__", "reward.__main__", "workbench.__main__", "workbench.app"}
-"""What a person starts. It stands above all folders, whichever folder its file is in."""
+"""Entry points. They stand above all folders, whichever folder they are in."""
 
 
 def name_of(path):
@@ -48,7 +48,7 @@ MODULES = {name_of(path): path for floor in ALLOWED for path in sorted((ROOT / f
 
 
 def imported(source):
-    """Return the dotted names that a source imports anywhere: a module, or a module and a name in it."""
+    """Return the dotted names that a source imports anywhere: of modules, or of names in modules."""
     names = set()
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
@@ -62,12 +62,12 @@ def imported(source):
 def modules_imported(module):
     """Return the modules of the three packages that a module imports."""
     names = imported(MODULES[module].read_text())
-    found = {name if name in MODULES else name.rpartition(".")[0] for name in names}
-    return found & MODULES.keys() - {module}
+    modules = {name if name in MODULES else name.rpartition(".")[0] for name in names}
+    return modules & MODULES.keys() - {module}
 
 
 def folder_of(module):
-    """Return the folder that a module stands in; a package's __init__.py stands in its own folder."""
+    """Return the folder of a module; a package's __init__.py belongs to its own folder."""
     return module if MODULES[module].name == "__init__.py" else module.rpartition(".")[0]
 
 
@@ -92,7 +92,7 @@ def arrows_of_folders():
 
 
 def modules_by_folder():
-    """Return {folder: number of modules}, without faces (__init__.py) and entrances."""
+    """Return {folder: number of modules}, without __init__.py files and entry points."""
     return Counter(
         folder_of(module) for module, path in MODULES.items() if path.name != "__init__.py" and module not in ENTRANCES
     )

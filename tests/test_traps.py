@@ -9,13 +9,16 @@ TEST = re.compile(r"`([\w/]+\.py)::(test_traps?((?:_\d+)+)_\w+)`")
 
 
 def named_in(text):
-    """Return {trap: [(file, test, the traps that its name tells)]}."""
+    """Return {trap: [(file, test, the traps in the test's name)]}."""
     return {
-        int(number): [
-            (file, test, {int(one) for one in of.split("_") if one}) for file, test, of in TEST.findall(tests)
-        ]
+        int(number): [(file, test, numbers_in(suffix)) for file, test, suffix in TEST.findall(tests)]
         for number, tests in ROW.findall(text)
     }
+
+
+def numbers_in(suffix):
+    """Return the numbers in a part of a name such as "_3_17"."""
+    return {int(number) for number in suffix.split("_") if number}
 
 
 def test_every_trap_has_a_test_that_exists_and_is_named_after_it():
@@ -30,5 +33,5 @@ def test_every_trap_has_a_test_that_exists_and_is_named_after_it():
 
 def test_every_test_that_is_named_after_a_trap_names_one_that_there_is():
     written = "".join(path.read_text() for path in sorted((ROOT / "tests").rglob("test_*.py")))
-    found = {int(one) for of in re.findall(r"\ndef test_traps?((?:_\d+)+)_", written) for one in of.split("_") if one}
-    assert found == set(range(1, 26))
+    numbers = set().union(*map(numbers_in, re.findall(r"\ndef test_traps?((?:_\d+)+)_", written)))
+    assert numbers == set(range(1, 26))

@@ -1,4 +1,4 @@
-"""No serious violation of the accessibility rules that axe-core checks: on every page, and in each state of ranking."""
+"""Accessibility: axe-core finds no serious violation on any page or in any state of the ranking screen."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -22,11 +22,11 @@ CHECK = """async (context) => {
     .map(({ id, nodes }) => [id, nodes.map(({ html, target }) => `${target.flat().join(' ')}: ${html.slice(0, 120)}`)])
 }"""
 MAIN = {"exclude": [["[data-testid=stSidebar]"], ["header"]]}
-"""All but the frame, which is the same in every state of a page."""
+"""Everything but the frame, which is the same in every state of a page."""
 
 
 def violations(page, context=None):
-    """Return what axe finds serious, each with the elements it is about; by default on the whole page."""
+    """Return serious violations with the elements concerned, by default of the whole page."""
     if not page.evaluate("'axe' in window"):
         page.evaluate(Axe().axe_script)
     return page.evaluate(CHECK, context or {"include": [["html"]]})
@@ -34,7 +34,7 @@ def violations(page, context=None):
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory):
-    """Serve an empty data folder, and one in which every page has something to show; return their addresses."""
+    """Serve an empty data folder and one with content for every page; return {state: (address, folder)}."""
     filled, empty = tmp_path_factory.mktemp("filled"), tmp_path_factory.mktemp("empty")
     fill_pages(filled, EVERYDAY, EVERYTHING_ASKED)
     with app_server(free_port(), filled) as first, app_server(free_port(), empty) as second:
@@ -44,9 +44,9 @@ def served(tmp_path_factory):
 def ann(folder):
     """Return the id of the annotator Ann in the store of this data folder."""
     store = open_store(Path(folder, "workbench.db"))
-    found = find_or_add_annotator(store, "Ann").id
+    annotator = find_or_add_annotator(store, "Ann").id
     store.dispose()
-    return found
+    return annotator
 
 
 def opened(browser, address, me, scheme):
@@ -88,30 +88,30 @@ def test_no_page_has_a_serious_violation(browser, served, state, scheme):
     address, folder = served[state]
     page = opened(browser, address, ann(folder), scheme)
     page.goto(f"{address}/project")
-    found = {}
+    violations_found = {}
     for name, key in SHOWN[state].items():
         page.get_by_role("link", name=wording(f"pages.{name}"), exact=True).click()
         expect(page.get_by_test_id("stMain").get_by_text(wording(key)).first).to_be_visible()
         expect(page.locator("[data-stale=true]")).to_have_count(0)
-        found[name] = violations(page)
+        violations_found[name] = violations(page)
         for tab in page.get_by_role("tab", selected=False).all():
             tab.click()
-            found[f"{name}, other tab"] = violations(page, MAIN)
+            violations_found[f"{name}, other tab"] = violations(page, MAIN)
         if name == "my_work" and state == "filled":
             page.get_by_test_id("stMain").get_by_role("button", name=wording("my_work.open")).first.click()
             expect(page.locator(".ranker .changing")).to_be_visible()
-            found[f"{name}, opened"] = violations(page, MAIN)
+            violations_found[f"{name}, opened"] = violations(page, MAIN)
         if name == "quality" and state == "filled":
             page.get_by_role("button", name=wording("quality.compute")).click()
             expect(page.get_by_text(wording("quality.tables"))).to_be_visible()
-            found[f"{name}, report"] = violations(page, MAIN)
+            violations_found[f"{name}, report"] = violations(page, MAIN)
         if name == "train" and state == "filled":
             page.get_by_role("tab", name=wording("train.report")).click()
             page.get_by_text(wording("report.every_number")).click()
             expect(page.get_by_text("on layer")).to_be_visible()
-            found[f"{name}, every number"] = violations(page, MAIN)
+            violations_found[f"{name}, every number"] = violations(page, MAIN)
     page.context.close()
-    assert {place: some for place, some in found.items() if some} == {}
+    assert {place: rules for place, rules in violations_found.items() if rules} == {}
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -121,9 +121,9 @@ def test_the_question_who_is_here_has_no_serious_violation(browser, served, sche
     page.goto(address)
     page.get_by_role("button", name=wording("frame.start")).click()
     expect(page.get_by_role("alert")).to_be_visible()
-    found = violations(page)
+    violations_found = violations(page)
     page.context.close()
-    assert found == []
+    assert violations_found == []
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -131,7 +131,7 @@ def test_ranking_has_no_serious_violation_in_any_of_its_states(browser, app_addr
     fill_pages(tmp_path, EVERYDAY, replace(EVERYTHING_ASKED, annotators_per_prompt=2), name="Bo")
     page = opened(browser, app_address, None, scheme)
     open_app(page, app_address)
-    found = {"untouched": violations(page)}
+    violations_found = {"untouched": violations(page)}
     states = {
         "placed": ("1", "g", "2", "t"),
         "flags": ("f",),
@@ -149,11 +149,11 @@ def test_ranking_has_no_serious_violation_in_any_of_its_states(browser, app_addr
     }
     for state, keys in states.items():
         press(page, *keys)
-        found[state] = violations(page, MAIN)
+        violations_found[state] = violations(page, MAIN)
     press(page, "Escape", "Enter")
     expect(page.locator(".revealed")).to_be_visible()
-    found["revealed"] = violations(page, MAIN)
+    violations_found["revealed"] = violations(page, MAIN)
     press(page, "Backspace")
-    found["changing"] = violations(page, MAIN)
+    violations_found["changing"] = violations(page, MAIN)
     page.context.close()
-    assert {state: some for state, some in found.items() if some} == {}
+    assert {state: rules for state, rules in violations_found.items() if rules} == {}

@@ -1,6 +1,6 @@
-"""A disk that is full: one clear sentence, nothing half-written, and all goes on once there is space.
+"""A full disk gives one clear sentence and nothing half-written, and work goes on once there is space.
 
-The cache of features and the folders of models are in test_features.py and test_model.py.
+Tests of the feature cache and of model folders are in test_features.py and test_model.py.
 """
 
 import shutil
@@ -31,7 +31,7 @@ from tests.support.paths import OLD_STORES
 
 TASKS = 12
 ROOM = (0, 4 * KIB, 28 * KIB, 64 * KIB, 100 * KIB, 160 * KIB)
-"""Bytes left: from none to enough for the first things that a test does."""
+"""Free bytes: from none to enough for the first steps of a test."""
 
 
 # The store
@@ -39,7 +39,7 @@ ROOM = (0, 4 * KIB, 28 * KIB, 64 * KIB, 100 * KIB, 160 * KIB)
 
 @pytest.fixture(scope="module")
 def filled_store(tmp_path_factory):
-    """The file of a store with twelve prompts that wait for Ann."""
+    """The file of a store with twelve prompts that Ann can rank."""
     path = tmp_path_factory.mktemp("filled") / "store.db"
     store = open_store(path)
     add_ready_prompts(store, TASKS)
@@ -49,8 +49,10 @@ def filled_store(tmp_path_factory):
 
 
 def add_ready_prompts(store, number):
-    asked = [user_prompt(f"Question {each}?") for each in range(number)]
-    return add_groups(store, (Group(one, tuple(Completion(one.id, text * 200) for text in "abc")) for one in asked))
+    prompts = [user_prompt(f"Question {index}?") for index in range(number)]
+    return add_groups(
+        store, (Group(prompt, tuple(Completion(prompt.id, text * 200) for text in "abc")) for prompt in prompts)
+    )
 
 
 def answer(task):
@@ -58,7 +60,7 @@ def answer(task):
 
 
 def test_a_ranking_that_the_disk_did_not_take_is_refused_and_none_that_was_taken_is_lost(disk, filled_store):
-    """However much room there is, at some ranking it ends; sent again once there is space it is new, the others not."""
+    """The disk fills up at some ranking. When all are sent again with space, only the refused ones are new."""
     refused = 0
     for room in ROOM:
         path = Path(shutil.copy(filled_store, disk.folder / "store.db"))
@@ -66,17 +68,17 @@ def test_a_ranking_that_the_disk_did_not_take_is_refused_and_none_that_was_taken
         ann = find_or_add_annotator(store, "Ann").id
         tasks = next_tasks(store, ann, count=TASKS)
         assert len(tasks) == TASKS
-        told = {}
+        results = {}
         with disk.full(room):
             for task in tasks:
                 try:
-                    told[task.token] = submit(store, answer(task), ann)
+                    results[task.token] = submit(store, answer(task), ann)
                 except InputError as error:
-                    told[task.token] = str(error)
+                    results[task.token] = str(error)
             with reading(store) as connection:
                 kept = set(connection.scalars(select(schema.rankings.c.task)))
-        assert kept == {token for token, said in told.items() if said == "saved"}
-        assert all(said == "saved" or SAID in said for said in told.values())
+        assert kept == {token for token, result in results.items() if result == "saved"}
+        assert all(result == "saved" or SAID in result for result in results.values())
         refused += len(tasks) - len(kept)
         for task in tasks:
             assert submit(store, answer(task), ann) == ("repeat" if task.token in kept else "saved")
@@ -142,8 +144,8 @@ def test_a_store_that_there_is_no_room_to_upgrade_is_left_as_it_was(disk):
 
 
 def test_a_backup_is_there_whole_or_not_at_all(disk, sqlite_store, tmp_path):
-    """With room for 1,000 KiB all of it is written to the log, and only the last step, from the log into the file,
-    fails: when SQLite closes a file it says nothing of that. 400 prompts take 800 KiB.
+    """400 prompts take 800 KiB. With room for 1,000 KiB everything reaches the log, and only the last step fails, from
+    the log into the file: SQLite reports no error when it closes a file.
     """
     source, file = open_store(sqlite_store), disk.folder / "kept.db"
     add_ready_prompts(source, 400)
@@ -173,7 +175,7 @@ def test_a_backup_is_not_called_damaged_where_there_is_no_room_to_read_it(disk, 
 
 
 def test_a_full_disk_under_postgresql_is_said_in_the_same_words(postgres_store):
-    """What the server answers then, 53100, is here raised by a trigger, the tests having no disk of its own for it."""
+    """A trigger raises the error of a full disk, 53100, because the tests have no separate disk for the server."""
     store = open_store(postgres_store)
     add_ready_prompts(store, 1)
     ann = find_or_add_annotator(store, "Ann").id

@@ -1,6 +1,6 @@
-"""Whoever is killed at whatever moment, nothing is lost; and what looks for it finds it where something is.
+"""Nothing is lost when writers, the server or the power are killed at random moments, and the checker finds losses.
 
-Small here; at large with python -m tests.whole.nothing_lost kills | server | power.
+These runs are small. For large ones: python -m tests.whole.nothing_lost kills | server | power.
 """
 
 import subprocess
@@ -15,50 +15,50 @@ from tests.whole.nothing_lost.recording import Operation
 
 
 def run(*arguments):
-    """Return the status and what was found: kind -> how often."""
+    """Run the command; return {kind of finding: count} of findings, and its output."""
     command = [sys.executable, "-m", "tests.whole.nothing_lost", *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
     lines = [line for line in done.stdout.splitlines() if line.startswith("Found: ")]
     assert lines, done.stderr
-    found = dict(reversed(part.split(" ", 1)) for part in lines[0].removeprefix("Found: ").split(", "))
-    assert done.returncode == any(number != "0" for number in found.values()), done.stderr
-    return {kind: int(number) for kind, number in found.items() if number != "0"}, done.stdout + done.stderr
+    counts = dict(reversed(part.split(" ", 1)) for part in lines[0].removeprefix("Found: ").split(", "))
+    assert done.returncode == any(number != "0" for number in counts.values()), done.stderr
+    return {kind: int(number) for kind, number in counts.items() if number != "0"}, done.stdout + done.stderr
 
 
 def test_nothing_is_lost_when_writers_are_killed(address):
-    """One after the other, each started again at once: it asks again what it was not answered."""
-    found, said = run("kills", "--rounds", 4, "--store", address)
-    assert found == {}, said
-    assert " 0 amid a call" not in said
+    """Writers are killed one after the other. Each restarts at once and repeats the call that was not answered."""
+    findings, output = run("kills", "--rounds", 4, "--store", address)
+    assert findings == {}, output
+    assert " 0 amid a call" not in output
 
 
 @pytest.mark.parametrize(("mutant", "kind"), [("early", "lost"), ("no-place", "over N")])
 def test_the_checker_catches_a_fault_that_is_planted_into_the_writers(mutant, kind):
-    """early: an acknowledgement before the commit; no-place: a lease without a look whether a place is free."""
-    found, said = run("kills", "--rounds", 3, "--mutant", mutant)
-    assert set(found) == {kind}, said
+    """early: acknowledges before the commit. no-place: leases without checking that a place is free."""
+    findings, output = run("kills", "--rounds", 3, "--mutant", mutant)
+    assert set(findings) == {kind}, output
 
 
 def test_nothing_is_lost_when_the_server_is_killed():
-    found, said = run("server", "--rounds", 1)
-    assert found == {}, said
+    findings, output = run("server", "--rounds", 1)
+    assert findings == {}, output
 
 
 def test_nothing_is_lost_when_the_power_is_cut():
-    found, said = run("power", "--rounds", 8, "--steps", 20)
-    assert found == {}, said
+    findings, output = run("power", "--rounds", 8, "--steps", 20)
+    assert findings == {}, output
 
 
 def test_power_cuts_are_seen_to_lose_what_was_not_synced():
-    found, said = run("power", "--rounds", 4, "--steps", 10, "--synchronous", "OFF")
-    assert "lost" in found or "damaged" in found, said
+    findings, output = run("power", "--rounds", 4, "--steps", 10, "--synchronous", "OFF")
+    assert "lost" in findings or "damaged" in findings, output
 
 
-# What power cuts are made of
+# Parts of a power cut
 
 
 class Draws:
-    """Chance in the hands of a test: what it draws is the same every time."""
+    """A generator that draws fixed values."""
 
     def __init__(self, kept):
         self.kept = kept
@@ -69,12 +69,12 @@ class Draws:
     def randint(self, low, high):
         return high if self.kept else low
 
-    def choice(self, several):
-        return several[-1] if self.kept else several[0]
+    def choice(self, values):
+        return values[-1] if self.kept else values[0]
 
 
 def test_a_cut_leaves_what_was_synced_and_may_take_all_else():
-    """A file's name is safe when the folder is synced, its content when the file is."""
+    """Syncing the folder makes a file's name safe; syncing the file makes its content safe."""
     disk = Disk({"old": b"old"})
     for operation in (
         Operation("make", "new"),

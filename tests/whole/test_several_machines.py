@@ -1,4 +1,4 @@
-"""Three app processes and two workers, each with a data folder of its own as on machines of their own, on one store."""
+"""Three app processes and two workers with separate data folders, as on separate machines, share one store."""
 
 import asyncio
 import os
@@ -37,7 +37,7 @@ PROMPTS = [user_prompt(f"Question {number}?") for number in range(12)]
 
 @pytest.fixture
 def shared(postgres_store, monkeypatch, chat_server):
-    """A store that twelve prompts wait in, the default of every process that the test starts."""
+    """A store with twelve waiting prompts, the default store of every process that the test starts."""
     monkeypatch.setenv("WORKBENCH_STORE", postgres_store)
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     store = open_store(postgres_store)
@@ -55,11 +55,11 @@ def until(condition, seconds=90):
         if condition():
             return
         waiting.wait(0.05)
-    raise AssertionError("it did not come to pass")
+    raise AssertionError(f"the condition did not hold within {seconds} s")
 
 
 async def answer_of(address, page, annotator):
-    """Return the kinds of elements that the page's script sent, as a browser's first request gets them."""
+    """Return the kinds of elements that the page's script sends to a browser's first request."""
     kinds = []
     async with websockets.connect(
         f"ws{address.removeprefix('http')}/_stcore/stream",
@@ -93,8 +93,9 @@ def start_worker(data):
 def test_each_prompt_is_sampled_once_and_every_ranking_is_kept_though_a_worker_is_killed(
     shared, postgres_store, chat_server, tmp_path
 ):
-    """Killed amid the third batch, with five prompts to go or more; thirty seconds without a sign of life are set by
-    hand. Three annotators then want two rankings of each of twelve prompts: 24 in all, none twice by the same one.
+    """The worker is killed in the third batch, with five or more prompts to go; its last sign of life is then set back
+    by 30 seconds. Each of twelve prompts needs two rankings, 24 in all, which three annotators give, at most one per
+    prompt and annotator.
     """
     stalled = threading.Event()
 
@@ -119,8 +120,8 @@ def test_each_prompt_is_sampled_once_and_every_ranking_is_kept_though_a_worker_i
         until(lambda: len(living_workers(shared)) == 2)
         assert stalled.wait(90)
         sampling = latest_job(shared, "sample").worker
-        (at,) = (worker.place for worker in living_workers(shared) if worker.id == sampling)
-        killed = workers[Path(at.partition(":")[2]).name]
+        (place,) = (worker.place for worker in living_workers(shared) if worker.id == sampling)
+        killed = workers[Path(place.partition(":")[2]).name]
         killed.send_signal(signal.SIGKILL)
         killed.wait()
         chat_server.answer = lambda body: says(f"text {body['seed']}")
@@ -144,15 +145,15 @@ def test_each_prompt_is_sampled_once_and_every_ranking_is_kept_though_a_worker_i
         assert kinds and "exception" not in kinds
         for thread in threads:
             thread.join()
-    found = [ranking for group in groups(shared) for ranking in group.rankings]
-    assert len(found) == 2 * len(PROMPTS)
-    assert len({(ranking.prompt_id, ranking.annotator) for ranking in found}) == len(found)
+    rankings = [ranking for group in groups(shared) for ranking in group.rankings]
+    assert len(rankings) == 2 * len(PROMPTS)
+    assert len({(ranking.prompt_id, ranking.annotator) for ranking in rankings}) == len(rankings)
     assert item_counts(shared)["ranked"] == len(PROMPTS)
     assert list(problems(shared)) == []
 
 
 def rank_all(address, annotator):
-    """Rank, over a connection of its own, whatever there is, until nothing is left."""
+    """Rank everything that is left, over a separate connection."""
     store = open_store(address)
     while tasks := next_tasks(store, annotator, count=1):
         submit(store, Answer(tasks[0].token, tasks[0].token, "ranked", [[0], [1]]), annotator)

@@ -1,4 +1,4 @@
-"""The whole way in a real browser on the real model: sample, rank from the keyboard, train, score, export."""
+"""The whole workflow in a real browser with the packaged model: sample, rank by keyboard, train, score, export."""
 
 import os
 import re
@@ -26,13 +26,13 @@ from tests.support.paths import ROOT
 from tests.support.wording import wording
 
 MODEL_TIME = 300_000
-"""Milliseconds that work of the model may take on a busy machine."""
+"""Milliseconds that the model may take for a step on a busy machine."""
 TRAINED_ON = 12
-"""Prompts of the prepared store to train on; beside them the 20 held out without which a report has no numbers."""
+"""Training prompts of the prepared store. It also has the 20 held-out prompts that a report needs."""
 
 
 def prepared_group(number):
-    """Return a prompt whose polite completion was preferred to its rude one."""
+    """Return a prompt whose polite completion is preferred to its rude one."""
     prompt = user_prompt(f"What is {number} plus {number}?")
     good, bad = completions_of(
         prompt, f"Gladly! It is {2 * number}. Thank you for asking.", f"No. Do it yourself, fool {number}."
@@ -49,7 +49,7 @@ def prepared_groups():
 
 @pytest.fixture
 def data(tmp_path, packaged_model_folder):
-    """Return a data folder: prepared rankings to train on, and settings that keep sampling short."""
+    """Return a data folder with rankings to train on and settings that keep sampling short."""
     store = open_store(tmp_path / "data" / "workbench.db")
     add_groups(store, prepared_groups())
     policy = PolicySettings("tiny", max_tokens=10)
@@ -60,7 +60,7 @@ def data(tmp_path, packaged_model_folder):
 
 @pytest.fixture
 def address(data):
-    """Start the workbench as its user does and return its address; Ctrl-C ends it."""
+    """Start the workbench as a user does and return its address; stop it as Ctrl-C does."""
     port = free_port()
     process = subprocess.Popen(
         [sys.executable, LEASH, "workbench", "run", "--port", str(port)],

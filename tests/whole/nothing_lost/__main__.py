@@ -1,6 +1,6 @@
-"""Is anything lost? python -m tests.whole.nothing_lost kills | server | power | disk
+"""Look for lost data: python -m tests.whole.nothing_lost kills | server | power
 
-Each ends with 0 findings, or with status 1.
+Each command prints its findings and ends with status 1 if there are any.
 """
 
 import sys
@@ -21,59 +21,61 @@ from tests.whole.nothing_lost.power import cut_power
 from tests.whole.nothing_lost.server import kill_server
 
 app = typer.Typer(
-    no_args_is_help=True, pretty_exceptions_enable=False, help="Is anything lost? 0 findings, or status 1."
+    no_args_is_help=True, pretty_exceptions_enable=False, help="Look for lost data; status 1 if any is found."
 )
 MOST_SHOWN = 20
-"""Findings that are printed by themselves."""
+"""Findings that are printed one by one."""
 AT_ONCE = 50
-"""Kills of writers on one store; then a new one is made."""
+"""Kills of writers per store."""
 CUTS_AT_ONCE = 100
-"""Power cuts of one recorded writer."""
-Seed = Annotated[int, typer.Option(help="of what is drawn here; how processes meet is drawn by nobody")]
-Mutant = Annotated[str, typer.Option(help="fault to plant into every writer: early, no-place, no-key or no-lock")]
+"""Power cuts per recorded writer."""
+Seed = Annotated[
+    int, typer.Option(help="Seed of everything that is drawn; the interleaving of processes stays random.")
+]
+Mutant = Annotated[str, typer.Option(help="Fault to plant into every writer: early, no-place, no-key or no-lock.")]
 Addresses = Callable[[str], str]
-"""A new folder -> the address of a new store, in it or on the server."""
+"""New folder -> address of a new store, in the folder or on the server."""
 
 
 @app.command()
 def kills(
-    rounds: Annotated[int, typer.Option(help="writers to kill")] = 100,
-    postgres: Annotated[bool, typer.Option(help="on a PostgreSQL server of its own, not on SQLite files")] = False,
-    store: Annotated[str, typer.Option(help="a new store to use, one for all, instead of new ones")] = "",
+    rounds: Annotated[int, typer.Option(help="Writers to kill.")] = 100,
+    postgres: Annotated[bool, typer.Option(help="Use a temporary PostgreSQL server instead of SQLite files.")] = False,
+    store: Annotated[str, typer.Option(help="Use this new store for all rounds.")] = "",
     mutant: Mutant = "",
     seed: Seed = 0,
 ) -> None:
-    """Kill writers with SIGKILL at random moments, start them again, and hold the store against their histories."""
+    """Kill writers with SIGKILL at random moments, restart them, and compare the store with their histories."""
     total = Outcome(Counter(), ())
     with _addresses(postgres and not store, store) as address:
-        for number, some in enumerate(_shares(rounds, rounds if store else AT_ONCE)):
+        for number, count in enumerate(_shares(rounds, rounds if store else AT_ONCE)):
             with tempfile.TemporaryDirectory() as folder:
-                total += kill_writers(address(folder), Path(folder), some, seed + number, ORDERS[number % 3], mutant)
+                total += kill_writers(address(folder), Path(folder), count, seed + number, ORDERS[number % 3], mutant)
     _report(total)
 
 
 @app.command()
-def server(rounds: Annotated[int, typer.Option(help="kills of the server")] = 5, seed: Seed = 0) -> None:
-    """Kill a PostgreSQL server with SIGKILL while writers write, start it again, and check the same."""
+def server(rounds: Annotated[int, typer.Option(help="Kills of the server.")] = 5, seed: Seed = 0) -> None:
+    """Kill a PostgreSQL server with SIGKILL while writers write, restart it, and compare likewise."""
     with running_postgres() as running, tempfile.TemporaryDirectory() as folder:
         running.make_database("store")
-        found = kill_server(running, running.dsn("store"), Path(folder), rounds, seed)
-    _report(found)
+        outcome = kill_server(running, running.dsn("store"), Path(folder), rounds, seed)
+    _report(outcome)
 
 
 @app.command()
 def power(
-    rounds: Annotated[int, typer.Option(help="power cuts")] = 100,
-    synchronous: Annotated[str, typer.Option(help="SQLite's setting; the program's is FULL")] = "FULL",
-    steps: Annotated[int, typer.Option(help="calls of each writer that is recorded")] = 100,
-    start: Annotated[Path | None, typer.Option(help="SQL of a store that the writer is to upgrade first")] = None,
+    rounds: Annotated[int, typer.Option(help="Power cuts.")] = 100,
+    synchronous: Annotated[str, typer.Option(help="SQLite's setting; the program uses FULL.")] = "FULL",
+    steps: Annotated[int, typer.Option(help="Calls of each recorded writer.")] = 100,
+    start: Annotated[Path | None, typer.Option(help="SQL of an old store for the writer to upgrade first.")] = None,
     seed: Seed = 0,
 ) -> None:
-    """Record what writers do to a SQLite file, cut the power at random moments, and check what is left."""
+    """Record the file operations of writers on SQLite, cut the power at random moments, and check what is left."""
     total = Outcome(Counter(), ())
-    for number, some in enumerate(_shares(rounds, CUTS_AT_ONCE)):
+    for number, count in enumerate(_shares(rounds, CUTS_AT_ONCE)):
         with tempfile.TemporaryDirectory() as folder:
-            total += cut_power(Path(folder), some, seed + number, steps, synchronous, start)
+            total += cut_power(Path(folder), count, seed + number, steps, synchronous, start)
     _report(total)
 
 
@@ -98,14 +100,14 @@ def _addresses(postgres: bool, store: str) -> Iterator[Addresses]:
 
 
 def _report(total: Outcome) -> None:
-    """Print what was done and found, and end with status 1 if anything was."""
-    for what, number in total.done.items():
-        print(f"{number:12,} {what}")
+    """Print what was done and found; exit with status 1 if there are findings."""
+    for action, number in total.done.items():
+        print(f"{number:12,} {action}")
     kinds = Counter(dict.fromkeys(KINDS, 0))
     kinds.update(finding.kind for finding in total.findings)
     print("Found:", ", ".join(f"{number} {kind}" for kind, number in kinds.items()))
     for finding in total.findings[:MOST_SHOWN]:
-        print(f"{finding.kind}: {finding.said}", file=sys.stderr)
+        print(f"{finding.kind}: {finding.description}", file=sys.stderr)
     raise typer.Exit(1 if total.findings else 0)
 
 

@@ -1,4 +1,4 @@
-"""The history checker: a store beside what its writers remember of it."""
+"""The history checker: compare a store with the histories of its writers."""
 
 import json
 from collections import Counter, defaultdict
@@ -19,27 +19,27 @@ KINDS = (LOST, DOUBLED, OVER, TWICE, UNASKED, DRIFT)
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that must not be."""
+    """One fault."""
 
     kind: str
-    said: str
+    description: str
 
 
 @dataclass(frozen=True, slots=True)
 class _Stored:
-    """What the checker reads of a store, in one moment of it."""
+    """What the checker reads from a store in one transaction."""
 
     rankings: dict[str, Row[Any]]
     tasks: dict[str, Row[Any]]
     retracted: set[str]
 
 
-def findings(store: Store, calls: Sequence[Call], asked: int, before: Set[str] = frozenset()) -> list[Finding]:
-    """Return what contradicts the histories, or the rules, in a store whose project asks for so many annotators.
+def findings(store: Store, calls: Sequence[Call], wanted: int, before: Set[str] = frozenset()) -> list[Finding]:
+    """Return what contradicts the histories or the rules in a store whose project wants `wanted` annotators per prompt.
 
-    Lost: acknowledged, but not stored, or not as it was asked. Doubled: stored more than once, or acknowledged as new
-    more than once. Unasked: stored, but nobody asked for it, or it was refused. `before`: submissions of rankings that
-    were there when the histories began.
+    Lost: acknowledged, but not stored, or stored differently. Doubled: stored or acknowledged as new more than once.
+    Unasked: stored, but never requested, or refused. `before`: submissions of rankings that existed before the
+    histories began.
     """
     with reading(store) as connection:
         rankings, tasks = schema.rankings, schema.tasks
@@ -54,46 +54,46 @@ def findings(store: Store, calls: Sequence[Call], asked: int, before: Set[str] =
             .where(tasks.c.counted == 1)
             .group_by(tasks.c.item)
         ).all()
-    found = [Finding(DOUBLED, f"{len(rows)} rankings under {len(stored.rankings)} names")]
+    doubled = [Finding(DOUBLED, f"{len(rows)} rankings under {len(stored.rankings)} names")]
     return [
-        *(found if len(rows) > len(stored.rankings) else []),
+        *(doubled if len(rows) > len(stored.rankings) else []),
         *(Finding(LOST, f"ranking {submission}") for submission in before - stored.rankings.keys()),
         *_answers(stored, calls, before),
         *_withdrawals(stored, calls),
         *_leases(stored, calls),
         *_chains(stored),
-        *places_taken_twice(store, asked),
-        *(Finding(OVER, f"item {item} counts {people} annotators") for item, _, people in counted if people > asked),
+        *places_taken_twice(store, wanted),
+        *(Finding(OVER, f"item {item} counts {people} annotators") for item, _, people in counted if people > wanted),
         *(Finding(TWICE, f"item {item} counts one twice") for item, number, people in counted if number > people),
         *(Finding(DRIFT, str(problem)) for problem in problems(store)),
     ]
 
 
 def _answers(stored: _Stored, calls: Sequence[Call], before: Set[str]) -> Iterator[Finding]:
-    """Compare every submission asked for with the ranking of its name, and every ranking with what was asked."""
-    asked: dict[str, list[Call]] = defaultdict(list)
+    """Compare every requested submission with its ranking, and every ranking with the requests."""
+    requests: dict[str, list[Call]] = defaultdict(list)
     first_of_task = {row.task: row for row in stored.rankings.values() if row.revises is None}
     for call in calls:
         if call.what == "submit":
-            asked[call.fields["submission"]].append(call)
-    for submission, same in asked.items():
-        row, told = stored.rankings.get(submission), Counter(answer for call in same for answer in call.answers)
-        is_acknowledged = told["saved"] + told["repeat"] > 0
+            requests[call.fields["submission"]].append(call)
+    for submission, same in requests.items():
+        row, answers = stored.rankings.get(submission), Counter(answer for call in same for answer in call.answers)
+        is_acknowledged = answers["saved"] + answers["repeat"] > 0
         if is_acknowledged and row is None:
             yield Finding(LOST, f"ranking {submission}")
-        if row is not None and not _is_as_asked(stored, row, same[0]):
+        if row is not None and not _is_as_requested(stored, row, same[0]):
             yield Finding(LOST, f"ranking {submission} is stored with another content")
-        if told["saved"] > 1:
-            yield Finding(DOUBLED, f"ranking {submission} was acknowledged as new {told['saved']} times")
-        if told["ranked already"] and same[0].fields["token"] not in first_of_task:
-            yield Finding(LOST, f"task {same[0].fields['token']} was ranked, it was said")
+        if answers["saved"] > 1:
+            yield Finding(DOUBLED, f"ranking {submission} was acknowledged as new {answers['saved']} times")
+        if answers["ranked already"] and same[0].fields["token"] not in first_of_task:
+            yield Finding(LOST, f"task {same[0].fields['token']} was reported as ranked")
         if row is not None and not is_acknowledged and not any(call.is_in_doubt for call in same):
             yield Finding(UNASKED, f"ranking {submission} was refused and is stored")
-    for submission in stored.rankings.keys() - asked.keys() - before:
+    for submission in stored.rankings.keys() - requests.keys() - before:
         yield Finding(UNASKED, f"ranking {submission}")
 
 
-def _is_as_asked(stored: _Stored, row: Row[Any], call: Call) -> bool:
+def _is_as_requested(stored: _Stored, row: Row[Any], call: Call) -> bool:
     shown = json.loads(stored.tasks[call.fields["token"]].shown) if call.fields["token"] in stored.tasks else []
     order = [[shown[place] for place in tied] for tied in call.fields["order"]] if shown else None
     return (row.task, row.annotator, row.outcome, row.revises, json.loads(row.order)) == (
@@ -106,18 +106,18 @@ def _is_as_asked(stored: _Stored, row: Row[Any], call: Call) -> bool:
 
 
 def _withdrawals(stored: _Stored, calls: Sequence[Call]) -> Iterator[Finding]:
-    """A withdrawal takes all revisions along; nothing else does."""
+    """Check that exactly the requested withdrawals are stored, each with all revisions of its ranking."""
     chains: dict[str, set[str]] = defaultdict(set)
     for row in stored.rankings.values():
         chains[row.task].add(row.submission)
-    asked: set[str] = set()
+    requests: set[str] = set()
     for call in calls:
         if call.what != "retract" or call.refused or (row := stored.rankings.get(call.fields["submission"])) is None:
             continue
-        asked |= chains[row.task]
+        requests |= chains[row.task]
         if call.answers and not chains[row.task] <= stored.retracted:
             yield Finding(LOST, f"the withdrawal of {call.fields['submission']}")
-    for submission in stored.retracted - asked:
+    for submission in stored.retracted - requests:
         yield Finding(UNASKED, f"the withdrawal of {submission}")
 
 
@@ -130,7 +130,7 @@ def _leases(stored: _Stored, calls: Sequence[Call]) -> Iterator[Finding]:
 
 
 def _chains(stored: _Stored) -> Iterator[Finding]:
-    """One first ranking a task, one task for an annotator and a prompt; repeats and gold prompts are others."""
+    """Check for one first ranking per task, and one task per annotator and prompt, repeats and gold prompts aside."""
     firsts = Counter(row.task for row in stored.rankings.values() if row.revises is None)
     yield from (Finding(DOUBLED, f"task {task} is ranked {times} times") for task, times in firsts.items() if times > 1)
     ordinary = [row for row in stored.rankings.values() if row.revises is None and row.purpose == ""]
@@ -140,9 +140,9 @@ def _chains(stored: _Stored) -> Iterator[Finding]:
             yield Finding(TWICE, f"{annotator} ranked the prompt {prompt} {times} times")
 
 
-def places_taken_twice(store: Store, asked: int) -> list[Finding]:
-    """Return which prompts have more rankings that count and open tasks than annotators are asked for, just now."""
+def places_taken_twice(store: Store, wanted: int) -> list[Finding]:
+    """Return the prompts that currently have more counted rankings and open tasks than wanted annotators."""
     items = schema.items
     with reading(store) as connection:
-        rows = connection.execute(select(items).where(items.c.done + items.c.leased > asked)).all()
-    return [Finding(OVER, f"item {row.number}: {row.done} count and {row.leased} are open of {asked}") for row in rows]
+        rows = connection.execute(select(items).where(items.c.done + items.c.leased > wanted)).all()
+    return [Finding(OVER, f"item {row.number}: {row.done} count and {row.leased} are open of {wanted}") for row in rows]

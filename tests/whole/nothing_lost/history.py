@@ -1,4 +1,4 @@
-"""What one writer asked of the store and was told: a file of its own, on the disk before and after each call."""
+"""The history of one writer: a file with its calls and their results, synced before and after each call."""
 
 import json
 import os
@@ -12,24 +12,24 @@ from label_data.canonical import canonical
 
 @dataclass(slots=True)
 class Call:
-    """One call: all that it takes to make it again, and what came of it."""
+    """One call: what is needed to repeat it, and its result."""
 
     what: str
     fields: dict[str, Any]
     by: str
     answers: list[Any] = field(default_factory=list)
-    """What the store said; empty as long as nobody knows whether it was done."""
+    """Results of the call; empty while it is unknown whether it took effect."""
     refused: str = ""
-    """The InputError's message."""
+    """Message of the InputError."""
 
     @property
     def is_in_doubt(self) -> bool:
-        """Was neither an answer nor a refusal heard?"""
+        """Say whether the call had neither an answer nor a refusal."""
         return not self.answers and not self.refused
 
 
 class History:
-    """The calls of one writer, in order; those of its earlier lives, which were killed, are read again."""
+    """The calls of one writer in order, including those of its earlier, killed lives."""
 
     def __init__(self, path: Path, annotator: str) -> None:
         self.calls = calls_in(path.read_bytes()) if path.exists() else []
@@ -38,20 +38,20 @@ class History:
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 
     def asks(self, what: str, fields: dict[str, Any]) -> Call:
-        """Write down what is asked next."""
+        """Record the next call."""
         call = Call(what, fields, self._annotator)
         self.calls.append(call)
         self._write({"asks": what, "fields": fields, "by": self._annotator})
         return call
 
     def was_told(self, answer: Any) -> None:
-        """Write down what the last call was answered; only the first answer is heard."""
+        """Record the answer to the last call; only the first answer counts."""
         if self.calls[-1].is_in_doubt:
             self.calls[-1].answers.append(answer)
             self._write({"told": answer})
 
     def was_refused(self, why: str) -> None:
-        """Write down that the last call was refused."""
+        """Record that the last call was refused."""
         self.calls[-1].refused = why
         self._write({"refused": why})
 
@@ -61,19 +61,19 @@ class History:
 
 
 def calls_in(content: bytes) -> list[Call]:
-    """Return the calls that a history's content tells of; a last line without an end was not written whole."""
+    """Return the calls in the content of a history; a last line without a line end is incomplete and ignored."""
     calls: list[Call] = []
     for line in content.split(b"\n")[:-1]:
-        said = json.loads(line)
-        if "asks" in said:
-            calls.append(Call(said["asks"], said["fields"], said["by"]))
-        elif "told" in said:
-            calls[-1].answers.append(said["told"])
+        entry = json.loads(line)
+        if "asks" in entry:
+            calls.append(Call(entry["asks"], entry["fields"], entry["by"]))
+        elif "told" in entry:
+            calls[-1].answers.append(entry["told"])
         else:
-            calls[-1].refused = said["refused"]
+            calls[-1].refused = entry["refused"]
     return calls
 
 
 def histories_in(folder: Path) -> Sequence[Call]:
-    """Return the calls of all writers that kept their histories in the folder."""
+    """Return the calls of all writers whose histories are in the folder."""
     return [call for path in sorted(folder.glob("*.history")) for call in calls_in(path.read_bytes())]

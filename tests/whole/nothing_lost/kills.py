@@ -1,4 +1,4 @@
-"""Writers killed with SIGKILL at random moments and started again, on one store; then the checker looks at it all."""
+"""Kill writers on one store with SIGKILL at random moments, restart them, and run the checker."""
 
 import os
 import random
@@ -23,25 +23,25 @@ from tests.whole.nothing_lost.history import Call, History, calls_in, histories_
 from tests.whole.nothing_lost.mutants import MUTANTS
 from tests.whole.nothing_lost.writer import SHOWN, STOP, live
 
-ASKED = 3
-"""Annotators that the project asks for each prompt."""
+WANTED = 3
+"""Annotators that the project wants per prompt."""
 WRITERS = ("Ann", "Bob", "Cyn", "Dan", "Eve", "Ann")
-"""Annotator of each writer: one has two tabs open."""
+"""Annotator of each writer; Ann has two tabs open."""
 PROMPTS = 60
-"""So few that writers meet at the same ones, and come to the end of them."""
+"""So few that writers compete for them and run out of them."""
 ORDERS: tuple[Order, ...] = ("added", "random", "fewest")
 MOST_CALLS = 20
-"""Calls after which a writer is killed at the latest."""
+"""Most calls of a writer before it is killed."""
 ENDED, STUCK = "ended by itself", "stuck"
 LONGEST_TRACEBACK = 1_500
-"""Characters of the end of what a writer said when it ended by itself."""
+"""Characters kept of the end of a writer's traceback."""
 LONGEST_CALL = 120
-"""Seconds after which a writer that was asked to end is stuck."""
+"""Seconds after which a writer that was told to end counts as stuck."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What was done to a store, and what the checker found in it."""
+    """What was done to a store, and the findings of the checker."""
 
     done: Counter[str]
     findings: tuple[Finding, ...]
@@ -52,7 +52,7 @@ class Outcome:
 
 @contextmanager
 def opened(address: str) -> Iterator[Store]:
-    """Open the store for the block alone: a process that forks must hold no connection."""
+    """Open the store only for the block: a process that forks must hold no connection."""
     store = open_store(address)
     try:
         yield store
@@ -61,16 +61,17 @@ def opened(address: str) -> Iterator[Store]:
 
 
 def prepare(store: Store, prompts: int, order: Order = "added") -> list[str]:
-    """Put so many prompts to be ranked into a store, some to be ranked again; return who is to rank them."""
-    settings = ProjectSettings(annotators_per_prompt=ASKED, order_of_work=order, repeat_share=0.1, repeat_gap=3)
+    """Add prompts to rank to a store, with hidden repeats on; return the ids of the annotators."""
+    settings = ProjectSettings(annotators_per_prompt=WANTED, order_of_work=order, repeat_share=0.1, repeat_gap=3)
     save_settings(store, settings)
-    asked = [user_prompt(f"Question {number}?") for number in range(prompts)]
-    add_groups(store, (Group(one, tuple(Completion(one.id, text) for text in "abcdefghi"[:SHOWN])) for one in asked))
+    texts = "abcdefghi"[:SHOWN]
+    records = [user_prompt(f"Question {number}?") for number in range(prompts)]
+    add_groups(store, (Group(prompt, tuple(Completion(prompt.id, text) for text in texts)) for prompt in records))
     return [find_or_add_annotator(store, name).id for name in WRITERS]
 
 
 class Crew:
-    """Writers on a new store, in processes forked from this one, which has no connection to it meanwhile."""
+    """Writers on a new store, in forks of this process, which holds no connection to the store meanwhile."""
 
     def __init__(
         self,
@@ -88,13 +89,13 @@ class Crew:
         self._running: dict[int, int] = {}
         self._before: dict[int, int] = {}
         self.ended: list[Finding] = []
-        """Writers that nobody killed."""
+        """Writers that ended without being killed."""
         self.slots = range(len(WRITERS))
         for slot in self.slots:
             self.start(slot)
 
     def start(self, slot: int) -> None:
-        """Let the writer live, for the first time or again."""
+        """Start or restart the writer."""
         self._before[slot] = len(self._calls(slot))
         process = os.fork()
         if not process:
@@ -111,18 +112,18 @@ class Crew:
         self._running[slot] = process
 
     def is_alive(self, slot: int) -> bool:
-        """Does the writer still run? One that ended by itself is noted."""
+        """Say whether the writer still runs; note a writer that ended by itself."""
         if slot in self._running and os.waitpid(self._running[slot], os.WNOHANG)[0]:
             del self._running[slot]
             self._note_end(slot)
         return slot in self._running
 
     def calls_of_this_life(self, slot: int) -> int:
-        """Return how much the writer has asked since it started."""
+        """Return the number of calls since the writer started."""
         return len(self._calls(slot)) - self._before[slot]
 
     def kill(self, slot: int) -> bool:
-        """Kill the writer, whatever it is at; return whether it was amid a call."""
+        """Kill the writer; return whether it was in the middle of a call."""
         if self.is_alive(slot):
             process = self._running.pop(slot)
             os.kill(process, signal.SIGKILL)
@@ -130,11 +131,11 @@ class Crew:
         return self._is_in_doubt(slot)
 
     def in_doubt(self) -> int:
-        """Return how many writers wait for an answer."""
+        """Return the number of writers that wait for an answer."""
         return sum(map(self._is_in_doubt, self.slots))
 
     def end(self) -> None:
-        """Let every writer settle what it is in doubt about, and end."""
+        """Let every writer settle its unanswered call and end."""
         (self._folder / STOP).touch()
         latest = time.monotonic() + LONGEST_CALL
         while self._running:
@@ -151,8 +152,8 @@ class Crew:
 
     def _note_end(self, slot: int) -> None:
         error = self._file(slot).with_suffix(".error")
-        said = error.read_text() if error.exists() else f"writer {slot}"
-        self.ended.append(Finding(ENDED, said[-LONGEST_TRACEBACK:]))
+        message = error.read_text() if error.exists() else f"writer {slot}"
+        self.ended.append(Finding(ENDED, message[-LONGEST_TRACEBACK:]))
 
     def _file(self, slot: int) -> Path:
         return self._folder / f"{slot}.history"
@@ -169,40 +170,40 @@ class Crew:
 def kill_writers(
     address: str, folder: Path, kills: int, seed: int, order: Order = "added", mutant: str = ""
 ) -> Outcome:
-    """Kill so many writers on a new store, one after the other, each started again at once, and check what is there.
+    """Kill `kills` writers on a new store, one after the other, restarting each at once, and check the store.
 
-    `folder`: for the histories, empty. `mutant`: one of `mutants.MUTANTS`, planted into every writer.
+    `folder`: empty, for the histories. `mutant`: name of a fault in `mutants.MUTANTS`, planted into every writer.
     """
-    chance = random.Random(seed)
+    rng = random.Random(seed)
     crew = Crew(address, folder, PROMPTS, order, mutant)
     amid, over = 0, []
     for _ in range(kills):
-        slot, enough = chance.choice(crew.slots), chance.randint(1, MOST_CALLS)
+        slot, enough = rng.choice(crew.slots), rng.randint(1, MOST_CALLS)
         latest = time.monotonic() + LONGEST_CALL
         with opened(address) as store:
             while crew.is_alive(slot) and crew.calls_of_this_life(slot) < enough and time.monotonic() < latest:
-                over += places_taken_twice(store, ASKED)
+                over += places_taken_twice(store, WANTED)
                 time.sleep(0.01)
-        time.sleep(chance.uniform(0, 0.02))
+        time.sleep(rng.uniform(0, 0.02))
         if time.monotonic() > latest:
             crew.ended.append(Finding(STUCK, f"writer {slot} asked for nothing more"))
         amid += crew.kill(slot)
         crew.start(slot)
     crew.end()
-    found = checked(address, folder, crew, Counter({"kills of writers": kills, "amid a call": amid}))
-    return found + Outcome(Counter(), tuple(over))
+    outcome = checked(address, folder, crew, Counter({"kills of writers": kills, "amid a call": amid}))
+    return outcome + Outcome(Counter(), tuple(over))
 
 
 def checked(address: str, folder: Path, crew: Crew, done: Counter[str]) -> Outcome:
-    """Check the store beside the crew's histories, and say what was done to it."""
+    """Check the store against the crew's histories; return the findings with what was done."""
     calls = histories_in(folder)
     with opened(address) as store:
-        found = findings(store, calls, ASKED)
+        found = findings(store, calls, WANTED)
     return Outcome(done + Counter(acknowledged(calls)), (*crew.ended, *found))
 
 
 def acknowledged(calls: Sequence[Call]) -> Counter[str]:
-    """Return how many rankings were acknowledged as new and how many as repeats, and how many withdrawals."""
+    """Return the numbers of rankings acknowledged as new and as repeats, and of withdrawals."""
     answers = Counter(answer for call in calls if call.what == "submit" for answer in call.answers)
     withdrawn = sum(call.what == "retract" and call.answers == [True] for call in calls)
     return Counter(

@@ -1,4 +1,4 @@
-"""Faults planted into one writer's process, for the checker to catch: a checker that finds nothing in them is none."""
+"""Faults to plant into a writer's process, which prove that the checker detects them."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -16,7 +16,7 @@ from tests.whole.nothing_lost.history import History
 
 
 def acknowledge_early(history: History) -> None:
-    """Tell the annotator that a ranking is saved, and commit a twentieth of a second later."""
+    """Acknowledge a ranking 50 ms before it is committed."""
 
     @contextmanager
     def early(store: Store, concurrently: bool = False) -> Iterator[Connection]:
@@ -31,7 +31,7 @@ def acknowledge_early(history: History) -> None:
 
 
 def lease_without_place(_history: History) -> None:
-    """Hand a prompt out however many have it already."""
+    """Lease a prompt regardless of how many annotators have it."""
     lease_more = assignment.lease_more
 
     def careless(connection: Connection, project: str, annotator: str, settings: ProjectSettings, *more: Any) -> None:
@@ -41,7 +41,7 @@ def lease_without_place(_history: History) -> None:
 
 
 def submit_without_key(_history: History) -> None:
-    """Take whatever is sent as new: neither its name is looked at nor what the task has already."""
+    """Store every submission as new, whatever its name and whatever its task already has."""
     submit = assignment.submit
 
     def anew(store: Store, answer: assignment.Answer, annotator: str) -> str:
@@ -56,7 +56,7 @@ def submit_without_key(_history: History) -> None:
 
 
 def count_without_lock(_history: History) -> None:
-    """Read what is counted without a lock, as on PostgreSQL any number of others may at the same moment."""
+    """Read the counters without a lock, so that on PostgreSQL others can read them at the same moment."""
     assignment._LOCKED = assignment._TASK_AND_ITEM
 
 

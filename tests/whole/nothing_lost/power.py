@@ -1,8 +1,8 @@
-"""Power cuts: what a process wrote to a folder is replayed up to some moment, and what was not synced is lost.
+"""Power cuts: replay what a process wrote to a folder up to some moment, and drop what was not synced.
 
-A file's content is safe once the file was synced, its name once the folder was. Of what came after, a cut keeps all,
-nothing, the beginning, or any 512 bytes here and there, in any order, with zeros or rubbish where a file grew but the
-content did not get there. SQLite's shared memory (-shm) is gone.
+Syncing a file makes its content safe; syncing the folder makes its name safe. Of later writes a cut keeps all, none,
+the beginning, or random 512-byte sectors, in any order, with zeros or rubbish where a file grew without its content.
+SQLite's shared memory (-shm) is gone.
 """
 
 import random
@@ -21,7 +21,7 @@ from label_data.database.engine import open_store, reading
 from label_data.errors import InputError
 from tests.whole.nothing_lost.checker import Finding, findings
 from tests.whole.nothing_lost.history import History, calls_in
-from tests.whole.nothing_lost.kills import ASKED, Outcome, acknowledged
+from tests.whole.nothing_lost.kills import WANTED, Outcome, acknowledged
 from tests.whole.nothing_lost.recorded_writer import PROMPTS
 from tests.whole.nothing_lost.recording import Operation, recorded
 from tests.whole.nothing_lost.writer import Writer
@@ -29,9 +29,9 @@ from tests.whole.nothing_lost.writer import Writer
 SECTOR = 512
 DAMAGED = "damaged"
 HISTORY = "ann.history"
-"""What the annotator remembers: no disk of ours, so no cut takes anything of it."""
+"""The annotator's memory: it is on no disk, so a cut takes nothing from it."""
 KEPT = (0.0, 0.5, 0.9, 1.0)
-"""Shares of the sectors that were not synced which a cut leaves."""
+"""Shares of the unsynced sectors that a cut may keep."""
 
 
 @dataclass(slots=True)
@@ -41,7 +41,7 @@ class _File:
 
 
 class Disk:
-    """A folder's files as they are for sure, and what was done to them since."""
+    """The synced state of a folder's files, and the operations since."""
 
     def __init__(self, start: dict[str, bytes]) -> None:
         self._files = [_File(bytearray(content)) for content in start.values()]
@@ -49,10 +49,10 @@ class Disk:
         self._names = dict(self._safe_names)
         self._pending_names: list[Operation] = []
         self._made: dict[int, int] = {}
-        """Place among the pending changes of names -> file that was made there."""
+        """Index among the pending changes of names -> file created there."""
 
     def do(self, operation: Operation) -> None:
-        """Take note of the next thing that was done."""
+        """Apply the next operation."""
         name = operation.name
         match operation.kind:
             case "make" if name in self._names:
@@ -74,19 +74,19 @@ class Disk:
                 self._files[self._names[name]].pending.append(operation)
 
     def content(self, name: str) -> bytes:
-        """Return what the file would hold if the power stayed; nothing if there is none."""
+        """Return the file's content as if the power stayed; empty if there is no such file."""
         file = self._files[self._names[name]] if name in self._names else _File()
         now = bytearray(file.safe)
         for change in file.pending:
             _apply(now, change)
         return bytes(now)
 
-    def cut(self, chance: random.Random) -> dict[str, bytes]:
-        """Return what a cut at this moment may leave."""
+    def cut(self, rng: random.Random) -> dict[str, bytes]:
+        """Return {name: content} of what a cut at this moment may leave."""
         names = dict(self._safe_names)
-        for place, change in enumerate(self._pending_names[: chance.randint(0, len(self._pending_names))]):
+        for place, change in enumerate(self._pending_names[: rng.randint(0, len(self._pending_names))]):
             _change_names(names, change, self._made.get(place, -1))
-        return {name: bytes(_after_cut(self._files[number], chance)) for name, number in names.items()}
+        return {name: bytes(_after_cut(self._files[number], rng)) for name, number in names.items()}
 
 
 def _change_names(names: dict[str, int], change: Operation, made: int) -> None:
@@ -103,42 +103,42 @@ def _apply(content: bytearray, change: Operation) -> None:
         del content[change.at :]
         content.extend(bytes(change.at - len(content)))
         return
-    at = len(content) if change.kind == "append" else change.at
-    content.extend(bytes(max(0, at + len(change.content) - len(content))))
-    content[at : at + len(change.content)] = change.content
+    offset = len(content) if change.kind == "append" else change.at
+    content.extend(bytes(max(0, offset + len(change.content) - len(content))))
+    content[offset : offset + len(change.content)] = change.content
 
 
-def _after_cut(file: _File, chance: random.Random) -> bytearray:
+def _after_cut(file: _File, rng: random.Random) -> bytearray:
     left, pending = bytearray(file.safe), file.pending
-    if chance.random() < 0.3:  # all that came before some moment, the last of it torn
-        whole = chance.randint(0, len(pending))
+    if rng.random() < 0.3:  # everything before some moment, with the last write torn
+        whole = rng.randint(0, len(pending))
         for change in pending[:whole]:
             _apply(left, change)
         pending = pending[whole : whole + 1]
-    share, rubbish = chance.choice(KEPT), chance.random() < 0.2
+    share, rubbish = rng.choice(KEPT), rng.random() < 0.2
     for change in pending:
         if change.kind == "truncate":
-            if chance.random() < share:
+            if rng.random() < share:
                 _apply(left, change)
             continue
-        at = len(left) if change.kind == "append" else change.at
+        offset = len(left) if change.kind == "append" else change.at
         for start in range(0, len(change.content), SECTOR):
             sector = change.content[start : start + SECTOR]
-            if chance.random() >= share:
-                if at + start < len(left):
-                    continue  # what was there before stays
-                sector = chance.randbytes(len(sector)) if rubbish else bytes(len(sector))
-            _apply(left, Operation("write", "", at + start, sector))
+            if rng.random() >= share:
+                if offset + start < len(left):
+                    continue  # the old content stays
+                sector = rng.randbytes(len(sector)) if rubbish else bytes(len(sector))
+            _apply(left, Operation("write", "", offset + start, sector))
     return left
 
 
 def cut_power(folder: Path, cuts: int, seed: int, steps: int, synchronous: str, start: Path | None = None) -> Outcome:
-    """Record a writer, cut its power at so many moments, and check what each cut leaves.
+    """Record a writer, cut its power at `cuts` random moments, and check what each cut leaves.
 
-    `synchronous`: SQLite's setting for every connection; the program's own is FULL. `start`: the SQL of a store of an
-    older version, which the writer finds and upgrades.
+    `synchronous`: SQLite's setting for every connection; the program uses FULL. `start`: SQL of a store of an older
+    version for the writer to upgrade.
     """
-    chance = random.Random(seed)
+    rng = random.Random(seed)
     inside, after = folder / "recorded", folder / "after"
     inside.mkdir()
     known: set[str] = set()
@@ -150,22 +150,22 @@ def cut_power(folder: Path, cuts: int, seed: int, steps: int, synchronous: str, 
     command = ["-m", "tests.whole.nothing_lost.recorded_writer", str(inside), str(steps), synchronous]
     operations = recorded(command, inside, folder / "trace")
     (folder / "trace").unlink()
-    moments = Counter(chance.choices(range(len(operations)), k=cuts))
-    disk, found, lasting = Disk(before), [], 0
+    moments = Counter(rng.choices(range(len(operations)), k=cuts))
+    disk, faults, lasting = Disk(before), [], 0
     for number, operation in enumerate(operations):
         for _ in range(moments[number]):
-            left = disk.cut(chance)
+            left = disk.cut(rng)
             lasting += "store.db" in left
-            found += _checked(after, left, disk.content(HISTORY), known)
+            faults += _checked(after, left, disk.content(HISTORY), known)
         disk.do(operation)
     calls = calls_in(disk.content(HISTORY))
     kinds = Counter({f"operations: {kind}": number for kind, number in Counter(o.kind for o in operations).items()})
     done = Counter({"power cuts": cuts, "that left a store": lasting}) + kinds + acknowledged(calls)
-    return Outcome(done, tuple(found))
+    return Outcome(done, tuple(faults))
 
 
 def _checked(folder: Path, left: dict[str, bytes], history: bytes, known: set[str]) -> list[Finding]:
-    """Start the machine again: open the store, check it, and rank one more."""
+    """Restart: open the store, check it, and rank one more prompt."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     for name, content in left.items():
@@ -178,20 +178,20 @@ def _checked(folder: Path, left: dict[str, bytes], history: bytes, known: set[st
     except InputError as error:
         return [Finding(DAMAGED, str(error))]
     try:
-        found = findings(store, calls, ASKED, known)
+        faults = findings(store, calls, WANTED, known)
         with reading(store) as connection:
             prompts = len(connection.execute(select(schema.items)).all())
         if calls and prompts < PROMPTS:
-            found.append(Finding(DAMAGED, f"{prompts} prompts are left"))
-        if calls and not found:
+            faults.append(Finding(DAMAGED, f"{prompts} prompts are left"))
+        if calls and not faults:
             more = History(folder / HISTORY, calls[-1].by)
             writer = Writer(store, calls[-1].by, more, outlasts_server=False)
             writer.resolve()
             for _ in range(2):
                 writer.step()
-            found = findings(store, more.calls, ASKED, known)
+            faults = findings(store, more.calls, WANTED, known)
     except DBAPIError as error:
-        found = [Finding(DAMAGED, str(error.orig))]
+        faults = [Finding(DAMAGED, str(error.orig))]
     finally:
         store.dispose()
-    return found
+    return faults

@@ -1,8 +1,8 @@
-"""The writer whose file operations are recorded.
+"""A writer whose file operations are recorded.
 
 python -m tests.whole.nothing_lost.recorded_writer FOLDER STEPS SYNCHRONOUS
 
-It makes the store, or upgrades the one that is there, and closes it now and then, as an app does that is started anew.
+It creates or upgrades the store and closes it now and then, like an app that is restarted.
 """
 
 import sys
@@ -20,7 +20,7 @@ STEPS_A_LIFE = 25
 
 
 def write(folder: Path, steps: int, synchronous: str) -> None:
-    """Do so many steps in a store whose every connection is told when to wait for the disk."""
+    """Take `steps` steps on a store whose connections all use this `synchronous` setting."""
     path = folder / "store.db"
     store = open_store(path)
 

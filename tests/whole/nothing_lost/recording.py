@@ -1,4 +1,4 @@
-"""What a process asks of the file system in one folder, in order, as strace sees it: writes, syncs, names."""
+"""The file operations of a process in one folder, in order, recorded with strace: writes, syncs, names."""
 
 import os
 import re
@@ -13,7 +13,7 @@ from tests.support.paths import ROOT, TESTS
 
 CALLS = "openat,open,creat,pwrite64,write,fsync,fdatasync,ftruncate,unlink,unlinkat,rename,renameat,renameat2"
 OTHERS = "pwritev,pwritev2,writev,fallocate,copy_file_range,sendfile,link,linkat,mkdir"
-"""Ways to change a folder that no writer has used so far; one that did would have to be replayed too."""
+"""Calls that also change a folder but that no writer makes so far; they can't be replayed yet."""
 _LINE = re.compile(r"(?:\d+ +)?(\w+)\((.*)\) += (-?\d+|\?)(?:<(.*?)>)?")
 _BYTES = re.compile(r'"((?:\\x[0-9a-f]{2})*)"')
 _OF_FILE = re.compile(r"\d+<([^>]*)>, *|\d+<([^>]*)>")
@@ -25,16 +25,16 @@ class Operation:
 
     kind: Literal["make", "write", "append", "truncate", "sync", "remove", "rename"]
     name: str
-    """Of the file; empty for the folder itself."""
+    """Name of the file; empty for the folder itself."""
     at: int = 0
-    """Offset of a write, length of a truncation."""
+    """Offset of a write, or length after a truncation."""
     content: bytes = b""
     to: str = ""
     """New name."""
 
 
 def recorded(command: Sequence[str], folder: Path, trace: Path) -> list[Operation]:
-    """Run `python` with these arguments under strace and return what it asked of the folder's files."""
+    """Run `python` with these arguments under strace; return its operations on the folder's files."""
     strace = subprocess.run([TESTS / "support" / "programs" / "find_strace.sh"], capture_output=True, text=True)
     if strace.returncode:
         raise FileNotFoundError(strace.stderr.strip())
@@ -42,7 +42,7 @@ def recorded(command: Sequence[str], folder: Path, trace: Path) -> list[Operatio
     run = [strace.stdout.strip(), *options, sys.executable, *command]
     done = subprocess.run(run, capture_output=True, text=True, cwd=ROOT)
     if done.returncode:
-        raise RuntimeError(f"The writer that was recorded ended with {done.returncode}: {done.stderr}")
+        raise RuntimeError(f"The recorded writer ended with {done.returncode}: {done.stderr}")
     with trace.open() as lines:
         return list(_operations(lines, os.fspath(folder.resolve())))
 
@@ -50,12 +50,12 @@ def recorded(command: Sequence[str], folder: Path, trace: Path) -> list[Operatio
 def _operations(lines: Iterator[str], folder: str) -> Iterator[Operation]:
     known: set[str] = set()
     for line in lines:
-        found = _LINE.match(line)
-        if found is None or found[3] == "?" or int(found[3]) < 0:
+        parts = _LINE.match(line)
+        if parts is None or parts[3] == "?" or int(parts[3]) < 0:
             if _names(line, folder) and "unfinished" in line:
                 raise RuntimeError(f"Two threads write at once, which can't be replayed: {line[:200]}")
             continue
-        call, arguments, result, opened = found.groups()
+        call, arguments, result, opened = parts.groups()
         named = _names(f"{arguments}<{opened}>" if opened else arguments, folder)
         if not named:
             continue
@@ -92,15 +92,15 @@ _PATH = re.compile(r'<((?:\\x[0-9a-f]{2})+)>|"((?:\\x[0-9a-f]{2})+)"')
 
 
 def _names(arguments: str, folder: str) -> list[str]:
-    """Return the names of the folder's files, the empty one for the folder, among a call's descriptors and paths."""
+    """Return the names of the folder's files among a call's descriptors and paths; "" is the folder itself."""
     start = "".join(f"\\x{byte:02x}" for byte in os.fsencode(folder))
-    found = []
+    names = []
     for descriptor, path in _PATH.findall(arguments):
         if (descriptor or path).startswith(start):
             name = _decoded(descriptor or path)[len(os.fsencode(folder)) :].decode()
             if name == "" or name.startswith("/"):
-                found.append(name.removeprefix("/"))
-    return found
+                names.append(name.removeprefix("/"))
+    return names
 
 
 def _content(arguments: str) -> bytes:

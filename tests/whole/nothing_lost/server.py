@@ -1,4 +1,4 @@
-"""The PostgreSQL server killed with SIGKILL, all of its processes at one moment, while writers write."""
+"""Kill all processes of a PostgreSQL server at once with SIGKILL while writers write."""
 
 import random
 import time
@@ -11,13 +11,13 @@ from tests.whole.nothing_lost.history import histories_in
 from tests.whole.nothing_lost.kills import LONGEST_CALL, STUCK, Crew, Outcome, checked
 
 CALLS_BETWEEN = 60
-"""Calls that are asked between two kills at least."""
+"""Least number of calls between two kills."""
 PROMPTS = 400
 
 
 def kill_server(server: PostgresServer, address: str, folder: Path, kills: int, seed: int) -> Outcome:
-    """Kill the server so many times and a writer with it, start both again, and check what is there."""
-    chance = random.Random(seed)
+    """Kill the server and a writer `kills` times, restart both each time, and check the store."""
+    rng = random.Random(seed)
     crew = Crew(address, folder, PROMPTS, outlasts_server=True)
     in_doubt = 0
     for _ in range(kills):
@@ -25,13 +25,13 @@ def kill_server(server: PostgresServer, address: str, folder: Path, kills: int, 
         latest = time.monotonic() + LONGEST_CALL
         while len(histories_in(folder)) < enough and time.monotonic() < latest:
             time.sleep(0.05)
-        if time.monotonic() > latest:  # as when every writer ended by itself
-            crew.ended.append(Finding(STUCK, "the writers asked for too little more"))
+        if time.monotonic() > latest:  # for example when every writer ended by itself
+            crew.ended.append(Finding(STUCK, "the writers made too few calls"))
             break
-        time.sleep(chance.uniform(0, 0.2))
+        time.sleep(rng.uniform(0, 0.2))
         server.crash()
         in_doubt += crew.in_doubt()
-        slot = chance.choice(crew.slots)
+        slot = rng.choice(crew.slots)
         crew.kill(slot)
         server.start()
         crew.start(slot)

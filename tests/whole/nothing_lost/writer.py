@@ -1,7 +1,7 @@
-"""A writer: one annotator's browser, which asks, answers, answers again, changes, withdraws and leaves, without a rest.
+"""A writer: the browser of one annotator, which fetches, answers, resends, revises, withdraws and leaves without pause.
 
-What was asked and not answered when it was killed, it asks again when it lives again, under the same name, as the page
-does. Its answers go as the ranking page sends them, together with the question for the next tasks; its changes, alone.
+After a kill it repeats the call that was not answered, under the same name, as the page does. Answers go together with
+the request for the next tasks, as the ranking page sends them; revisions go alone.
 """
 
 import logging
@@ -23,47 +23,47 @@ from label_data.errors import InputError
 from tests.whole.nothing_lost.history import Call, History
 
 SHOWN = 3
-"""Completions of each prompt."""
+"""Completions per prompt."""
 STOP = "stop"
-"""A file of this name beside the histories asks all writers to end."""
+"""A file of this name beside the histories tells all writers to end."""
 
 
 class Alarm(logging.Handler):
-    """Raises what `submit_then_next` logs and goes on after: to a writer nothing should happen there."""
+    """Raises the errors that `submit_then_next` only logs: a writer should never cause one."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Raise the error of the record, where it was caught."""
+        """Raise the logged error."""
         assert record.exc_info and record.exc_info[1]
         raise record.exc_info[1]
 
 
 class Writer:
-    """One life of one writer."""
+    """One life of a writer."""
 
     def __init__(self, store: Store, annotator: str, history: History, outlasts_server: bool) -> None:
         self._store, self._annotator, self._history = store, annotator, history
         self._outlasts_server = outlasts_server
         self._random = random.Random(secrets.randbits(64))
-        # Of a server that is killed the log would only repeat, call by call, that it is away.
+        # While the server is down, every call would log only that.
         assignment.log.addHandler(logging.NullHandler() if outlasts_server else Alarm())
         assignment.log.propagate = not outlasts_server
         self._open: list[str] = []
         self._given: list[str] = []
-        """Tasks that came with the last answer."""
+        """Tasks received with the last answer."""
         self._sent: list[dict[str, Any]] = []
-        """What was submitted and answered."""
+        """Submissions that were answered."""
         self._newest: dict[str, str] = {}
-        """Task -> what this writer believes to be its newest ranking."""
+        """Task -> its newest ranking as far as this writer knows."""
         for call in history.calls:
             self._remember(call)
 
     def resolve(self) -> None:
-        """Ask again what the last life asked and was not answered."""
+        """Repeat the last life's call if it was not answered."""
         if self._history.calls and (last := self._history.calls[-1]).is_in_doubt:
             self._ask(last.what, last.fields)
 
     def step(self) -> None:
-        """Do one thing that an annotator may do now."""
+        """Take one of the actions open to an annotator now."""
         possible = {"assign": 1 if self._open else 20, "leave": 1, "lapse": 1}
         if self._open:
             possible |= {"answer": 20, "draft": 1}
@@ -117,9 +117,9 @@ class Writer:
                 return [task.token for task in assignment.next_tasks(self._store, self._annotator)]
             case "submit" if fields["revises"] is None:
                 answer = assignment.Answer(**fields)
-                said, tasks = assignment.submit_then_next(self._store, answer, self._annotator)
+                result, tasks = assignment.submit_then_next(self._store, answer, self._annotator)
                 self._given = [task.token for task in tasks]
-                return said
+                return result
             case "submit":
                 return assignment.submit(self._store, assignment.Answer(**fields), self._annotator)
             case "retract":
@@ -139,7 +139,7 @@ class Writer:
             self._open = call.answers[0]
         elif call.what == "submit" and not call.is_in_doubt:
             token, submission = call.fields["token"], call.fields["submission"]
-            self._open = [one for one in self._open if one != token]
+            self._open = [other for other in self._open if other != token]
             if call.answers:
                 self._sent.append(call.fields)
             if "saved" in call.answers:
@@ -152,7 +152,7 @@ class Writer:
 
 
 def live(address: str, annotator: str, history: History, outlasts_server: bool = False) -> None:
-    """Write until a file asks for the end; what was in doubt is settled first."""
+    """Settle the unanswered call, then write until a file tells to end."""
     store = _opened(address, outlasts_server)
     writer = Writer(store, annotator, history, outlasts_server)
     writer.resolve()
