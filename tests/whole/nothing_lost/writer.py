@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import update
 from sqlalchemy.exc import DBAPIError
 
-from label_data.assignment import tasks as assignment
+from label_data.assignment import answers, tasks
 from label_data.assignment.drafts import save_draft
 from label_data.assignment.leases import shorten_leases
 from label_data.assignment.own_rankings import retract
@@ -45,8 +45,8 @@ class Writer:
         self._outlasts_server = outlasts_server
         self._random = random.Random(secrets.randbits(64))
         # While the server is down, every call would log only that.
-        assignment.log.addHandler(logging.NullHandler() if outlasts_server else Alarm())
-        assignment.log.propagate = not outlasts_server
+        answers.log.addHandler(logging.NullHandler() if outlasts_server else Alarm())
+        answers.log.propagate = not outlasts_server
         self._open: list[str] = []
         self._given: list[str] = []
         """Tasks received with the last answer."""
@@ -114,14 +114,14 @@ class Writer:
     def _done(self, what: str, fields: dict[str, Any]) -> Any:
         match what:
             case "assign":
-                return [task.token for task in assignment.next_tasks(self._store, self._annotator)]
+                return [task.token for task in tasks.next_tasks(self._store, self._annotator)]
             case "submit" if fields["revises"] is None:
-                answer = assignment.Answer(**fields)
-                result, tasks = assignment.submit_then_next(self._store, answer, self._annotator)
-                self._given = [task.token for task in tasks]
+                answer = answers.Answer(**fields)
+                result, following = answers.submit_then_next(self._store, answer, self._annotator)
+                self._given = [task.token for task in following]
                 return result
             case "submit":
-                return assignment.submit(self._store, assignment.Answer(**fields), self._annotator)
+                return answers.submit(self._store, answers.Answer(**fields), self._annotator)
             case "retract":
                 return retract(self._store, fields["submission"], self._annotator)
             case "draft":
@@ -129,8 +129,8 @@ class Writer:
                 return save_draft(self._store, fields["token"], self._annotator, draft)
             case "leave":
                 return shorten_leases(self._store, self._annotator)
-        tasks = schema.tasks
-        lapsed = update(tasks).where(schema.is_open, tasks.c.number % 3 == fields["of_three"]).values(expires_us=0)
+        table = schema.tasks
+        lapsed = update(table).where(schema.is_open, table.c.number % 3 == fields["of_three"]).values(expires_us=0)
         with writing(self._store) as connection:
             return connection.execute(lapsed).rowcount
 
