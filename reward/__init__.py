@@ -1,7 +1,7 @@
-"""Learns a reward from rankings, judges it honestly, and scores with it."""
+"""Train a reward model on rankings, evaluate it on held-out prompts, and score completions with it."""
 
 import os
 
-# torch's threads wait for one another by spinning, which on cores shared with the page made features seven times
-# dearer and up to six times slower; asleep they cost nothing. Read once, when torch is first imported.
+# By default torch's threads wait for each other by spinning, which on cores shared with the pages took seven times the
+# CPU time for features and up to six times as long. The variable is read once, when torch is first imported.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

@@ -37,7 +37,7 @@ from reward.finetuning.training_groups import TrainingGroup, training_group, ver
 from reward.model.folder import EvaluatedSide, pretty_json, register_with_version, write_model
 from reward.model.model import RewardModel
 from reward.networks.backbones import load_config, load_tokenizer, model_folder, model_revision, template_sha256
-from reward.networks.batches import Input, encode
+from reward.networks.batches import Input, encode_completions
 from reward.networks.ranked_network import RankedNetwork
 from reward.progress import OnProgress, silent
 from reward.report.ceiling import human_agreement
@@ -242,7 +242,7 @@ def _run(out: Path, resume: bool, on_progress: OnProgress) -> Report | None:
         ranked.load_state_dict(result.weights)
     model = RewardModel(_plain(base, ranked, settings).eval(), tokenizer)
     enough = test.prompts >= FEWEST_HELD_OUT
-    own = _inputs(tokenizer, [(group, group) for group in (*train.groups, *test.groups)])
+    own = encode_completions(tokenizer, [(group, group) for group in (*train.groups, *test.groups)])
     trimmed = sum(item.trimmed for item in own.values())
     evaluated = _evaluated(model, own, test, settings, enough)
     report = Report(
@@ -310,15 +310,6 @@ def _plain(base: Path, ranked: RankedNetwork, settings: Settings) -> PreTrainedM
 # Rewards of the held-out side
 
 
-def _inputs(tokenizer: PreTrainedTokenizerBase, pairs: Sequence[tuple[Group, Group]]) -> dict[str, Input]:
-    """Return the completions of each pair's first group under the prompt of its second group, by completion id."""
-    return {
-        completion.id: encode(tokenizer, other.prompt.messages, completion.text)
-        for group, other in pairs
-        for completion in group.completions
-    }
-
-
 def _evaluated(
     model: RewardModel, own: Mapping[str, Input], test: Side, settings: Settings, with_shuffled: bool
 ) -> EvaluatedSide:
@@ -326,7 +317,7 @@ def _evaluated(
     ids = [completion.id for group in test.groups for completion in group.completions]
     others = other_prompts(test.groups, settings.seed) if with_shuffled else []
     rewards = _rewards(model, {id: own[id] for id in ids})
-    return EvaluatedSide(test, rewards, _rewards(model, _inputs(model.tokenizer, others)))
+    return EvaluatedSide(test, rewards, _rewards(model, encode_completions(model.tokenizer, others)))
 
 
 def _rewards(model: RewardModel, inputs: Mapping[str, Input]) -> dict[str, float]:

@@ -24,7 +24,7 @@ from reward.head.fitting import Head, fit_head, fit_weights
 from reward.model.folder import EvaluatedSide, register_with_version, write_model
 from reward.model.model import RewardModel
 from reward.networks.backbones import template_sha256
-from reward.networks.batches import Input, encode
+from reward.networks.batches import Input, encode_completions
 from reward.networks.features import Backbone, input_features, open_backbone
 from reward.progress import OnProgress, silent
 from reward.report.ceiling import human_agreement
@@ -139,16 +139,8 @@ def _features(
 
     `others` pairs each held-out group with the group whose prompt it gets for the shuffled features.
     """
-    own = {
-        completion.id: encode(backbone.tokenizer, group.prompt.messages, completion.text)
-        for group in (*train.groups, *test.groups)
-        for completion in group.completions
-    }
-    shuffled = {
-        completion.id: encode(backbone.tokenizer, other.prompt.messages, completion.text)
-        for group, other in others
-        for completion in group.completions
-    }
+    own = encode_completions(backbone.tokenizer, [(group, group) for group in (*train.groups, *test.groups)])
+    shuffled = encode_completions(backbone.tokenizer, others)
     vectors = input_features(backbone, [*own.values(), *shuffled.values()], on_progress=on_progress)
     own_features = dict(zip(own, vectors, strict=False))
     shuffled_features = dict(zip(shuffled, vectors[len(own) :], strict=True))

@@ -9,7 +9,7 @@ after it gives the same rewards with P + K C tokens instead of K (P + C). There 
 - "plain" reads every prompt with every completion. The other two layouts are checked against it.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -19,7 +19,7 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from label_data.errors import InputError
-from label_data.records import Message
+from label_data.records import Group, Message
 from reward.networks.attention import Family, any_mask, attends_in_families
 from reward.settings import Layout
 
@@ -109,6 +109,18 @@ def _for_encoder(ids: Sequence[int], shared: int, longest: int) -> Input:
     if len(kept) > longest:
         kept = [*kept[: longest - 1], ids[-1]]
     return Input(tuple(kept), max(1, min(shared - start + 1, len(kept) - 1)), trimmed=len(kept) < len(ids))
+
+
+def encode_completions(tokenizer: PreTrainedTokenizerBase, pairs: Iterable[tuple[Group, Group]]) -> dict[str, Input]:
+    """Return completion id -> tokens, for the completions of each pair's first group under its second group's prompt.
+
+    A group paired with itself gives completions under their own prompt.
+    """
+    return {
+        completion.id: encode(tokenizer, other.prompt.messages, completion.text)
+        for group, other in pairs
+        for completion in group.completions
+    }
 
 
 def apply_template(tokenizer: PreTrainedTokenizerBase, turns: list[dict[str, str]], add_generation_prompt: bool) -> str:

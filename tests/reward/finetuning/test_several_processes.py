@@ -14,11 +14,11 @@ FSDP = {
     "FSDP_AUTO_WRAP_POLICY": "TRANSFORMER_BASED_WRAP",
     "FSDP_STATE_DICT_TYPE": "FULL_STATE_DICT",
 }
-"""What `accelerate launch` says to its processes when `accelerate config` chose FSDP."""
+"""The environment in which `accelerate launch` starts its processes after `accelerate config` chose FSDP."""
 
 
-def found_by_two(folder, *arguments, **environment):
-    """Return what each of two processes saved."""
+def results_of_two(folder, *arguments, **environment):
+    """Return the tensors that each of two processes saved."""
     script = TESTS / "support" / "two_processes.py"
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     around = {**os.environ, "PYTHONPATH": f"{ROOT}:{script.parent}", "OMP_NUM_THREADS": "1", **environment}
@@ -30,35 +30,35 @@ def found_by_two(folder, *arguments, **environment):
 
 
 @pytest.fixture(scope="module")
-def found(tmp_path_factory):
-    """What two processes and one found."""
+def results(tmp_path_factory):
+    """The tensors of two processes, and of one process alone."""
     folder = tmp_path_factory.mktemp("processes")
-    two = found_by_two(folder)
+    two = results_of_two(folder)
     (folder / "alone").mkdir()
     return *two, gradient_and_weights(folder / "alone")
 
 
 @pytest.mark.parametrize("step", ["nine", "one"])
-def test_trap_24_two_processes_find_the_gradient_that_one_finds(found, step):
-    first, second, alone = (some[step] for some in found)
+def test_trap_24_two_processes_compute_the_gradient_of_one(results, step):
+    first, second, alone = (result[step] for result in results)
     assert torch.equal(first, second)
     assert (first - alone).norm() <= 1e-5 * alone.norm()
 
 
-def test_trap_17_two_processes_measure_the_validation_prompts_as_one_does(found):
-    first, second, alone = (some["validation"].item() for some in found)
+def test_trap_17_two_processes_compute_the_validation_log_loss_of_one(results):
+    first, second, alone = (result["validation"].item() for result in results)
     assert first == second and first == pytest.approx(alone, rel=1e-3)
 
 
-def test_two_processes_train_the_same_weights_as_one(found):
-    first, second, alone = (some["weights"] for some in found)
+def test_two_processes_train_the_same_weights_as_one(results):
+    first, second, alone = (result["weights"] for result in results)
     assert torch.equal(first, second)
     assert (first - alone).norm() <= 1e-3 * alone.norm()
 
 
-def test_two_processes_that_hold_half_of_the_network_each_train_the_same_weights_as_one(tmp_path):
-    """FSDP: layers are put together for their use and taken apart again."""
-    first, second = found_by_two(tmp_path, "fsdp", **FSDP)
+def test_two_processes_with_half_of_the_network_each_train_the_same_weights_as_one(tmp_path):
+    """FSDP gathers the weights of a layer for its use and frees them afterwards."""
+    first, second = results_of_two(tmp_path, "fsdp", **FSDP)
     alone = trained_in_rows(tmp_path / "alone")
     assert first.pop("divided") and second.pop("divided") and not alone.pop("divided")
     log_loss = alone.pop("validation").item()

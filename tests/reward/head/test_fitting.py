@@ -10,38 +10,38 @@ def differences_of(comparisons, width, seed=0):
 
 
 def planted(prompts, width=8, seed=0):
-    """Return differences whose first feature decides, with the last one, length, right three times in five."""
-    chance = np.random.default_rng(seed)
-    found = chance.normal(size=(prompts, width))
-    found[:, 0] = np.abs(found[:, 0])
-    found[:, -1] = np.abs(found[:, -1]) * np.where(chance.random(prompts) < 0.6, 1, -1)
-    return found, np.ones(prompts), np.arange(prompts).astype(str)
+    """Return differences whose first feature decides; the last feature, length, is right three times in five."""
+    rng = np.random.default_rng(seed)
+    differences = rng.normal(size=(prompts, width))
+    differences[:, 0] = np.abs(differences[:, 0])
+    differences[:, -1] = np.abs(differences[:, -1]) * np.where(rng.random(prompts) < 0.6, 1, -1)
+    return differences, np.ones(prompts), np.arange(prompts).astype(str)
 
 
-def test_one_feature_and_two_comparisons_give_the_weight_worked_out_by_hand():
+def test_the_weight_for_one_feature_and_two_comparisons_is_as_computed_by_hand():
     """Differences 2 and 2 are standardised to 1 and 1. With C = 1, w minimises 2 log(1 + exp(-w)) + w²/2, so
-    w = 2 / (1 + exp(w)): at w = 0.6751, 2 / (1 + 1.9642) = 0.6747. Folded back: 0.6748 / 2 = 0.3374.
+    w = 2 / (1 + exp(w)): at w = 0.6751, 2 / (1 + 1.9642) = 0.6747. For the original feature: 0.6748 / 2 = 0.3374.
     """
     (weights,) = fit_weights(np.array([[2.0], [2.0]]), np.ones(2), [1.0])
     assert weights == pytest.approx([0.3374], abs=1e-3)
 
 
-def test_a_margin_that_is_asked_for_gives_the_weight_worked_out_by_hand():
-    """As before with a margin of 1: w = 2 / (1 + exp(w - 1)); at w = 1, 2 / (1 + 1) = 1. Folded back: 1 / 2."""
+def test_the_weight_with_a_margin_is_as_computed_by_hand():
+    """With a margin of 1: w = 2 / (1 + exp(w - 1)); at w = 1, 2 / (1 + 1) = 1. For the original feature 1 / 2."""
     (weights,) = fit_weights(np.array([[2.0], [2.0]]), np.ones(2), [1.0], np.ones(2))
     assert weights == pytest.approx([0.5], abs=1e-6)
 
 
 @pytest.mark.parametrize("comparisons", [4, 50])
-def test_margins_of_next_to_nothing_change_next_to_nothing(comparisons):
-    """Two ways to the same minimum, with fewer comparisons than features and with more."""
+def test_tiny_margins_hardly_change_the_weights(comparisons):
+    """Both starting points lead to the same minimum, with fewer comparisons than features and with more."""
     differences, weights = differences_of(comparisons, 6), np.linspace(0.5, 1, comparisons)
     without, tiny = (fit_weights(differences, weights, [0.1, 1.0], margin) for margin in (0.0, 1e-9))
     assert tiny == pytest.approx(without, abs=1e-4)
 
 
-def test_trap_23_every_comparison_may_say_the_same():
-    """All are "chosen", one class, which scikit-learn itself refuses."""
+def test_trap_23_all_comparisons_may_have_the_same_class():
+    """All comparisons are of the class "chosen"; scikit-learn refuses a single class."""
     (weights,) = fit_weights(np.ones((5, 1)), np.ones(5), [0.1])
     assert weights[0] > 0
 
@@ -54,15 +54,15 @@ def test_trap_23_swapping_the_sides_flips_the_sign_of_every_weight():
 
 def test_the_order_of_comparisons_does_not_matter():
     differences, weights = differences_of(50, 6), np.linspace(0.1, 1, 50)
-    found = fit_weights(differences, weights, [0.1])
-    assert fit_weights(differences[::-1], weights[::-1], [0.1]) == pytest.approx(found, abs=1e-5)
+    fitted = fit_weights(differences, weights, [0.1])
+    assert fit_weights(differences[::-1], weights[::-1], [0.1]) == pytest.approx(fitted, abs=1e-5)
 
 
-def test_a_comparison_of_weight_two_is_that_comparison_twice():
+def test_a_comparison_of_weight_two_counts_like_two_comparisons():
     differences = differences_of(20, 3)
     twice = fit_weights(np.concatenate([differences, differences[:5]]), np.ones(25), [0.1])
-    weighed = fit_weights(differences, np.where(np.arange(20) < 5, 2.0, 1.0), [0.1])
-    assert weighed == pytest.approx(twice, abs=1e-5)
+    weighted = fit_weights(differences, np.where(np.arange(20) < 5, 2.0, 1.0), [0.1])
+    assert weighted == pytest.approx(twice, abs=1e-5)
 
 
 def test_the_scale_of_a_feature_does_not_change_the_margins():
@@ -72,21 +72,21 @@ def test_the_scale_of_a_feature_does_not_change_the_margins():
     assert scaled == pytest.approx(plain, abs=1e-5)
 
 
-def test_a_feature_that_never_differs_gets_no_weight():
+def test_a_feature_that_never_differs_gets_weight_zero():
     differences = differences_of(30, 3)
     differences[:, 1] = 0
     assert fit_weights(differences, np.ones(30), [0.1])[0, 1] == 0
 
 
-def test_fewer_comparisons_than_features_give_the_same_as_solving_in_all_of_them():
-    """Thirty zero rows of weight 0 change nothing, but turn the short way off."""
+def test_the_shortcut_for_few_comparisons_gives_the_same_weights():
+    """Thirty zero rows of weight 0 change nothing, but there are no longer fewer rows than features."""
     differences = differences_of(20, 40)
     short = fit_weights(differences, np.ones(20), [0.01, 0.1])
     padded = np.concatenate([differences, np.zeros((30, 40))])
     assert fit_weights(padded, np.r_[np.ones(20), np.zeros(30)], [0.01, 0.1]) == pytest.approx(short, abs=1e-5)
 
 
-def test_the_head_beats_longer_wins_where_something_else_decides():
+def test_the_head_beats_longer_wins_if_another_feature_decides():
     differences, weights, clusters = planted(300)
     new, new_weights, _ = planted(200, seed=1)
     head = fit_head(differences[:, None], weights, clusters)
@@ -95,7 +95,7 @@ def test_the_head_beats_longer_wins_where_something_else_decides():
     assert accuracy(new @ head.weights, new_weights) > 0.9
 
 
-def test_the_layer_that_knows_is_chosen():
+def test_the_informative_layer_is_chosen():
     differences, weights, clusters = planted(200)
     noise = differences_of(200, 8, seed=2)
     head = fit_head(np.stack([noise, differences, noise[::-1]], axis=1), weights, clusters)
@@ -103,15 +103,15 @@ def test_the_layer_that_knows_is_chosen():
     assert head.cross_validated < 0.5
 
 
-def test_noise_is_held_down_to_knowing_nothing():
+def test_on_noise_the_penalty_keeps_the_head_near_chance():
     noise = differences_of(100, 50)
     head = fit_head(noise[:, None], np.ones(100), np.arange(100).astype(str))
     assert head.regularisation == REGULARISATION[0] or head.cross_validated < np.log(2)
     assert log_loss(differences_of(500, 50, seed=3) @ head.weights, np.ones(500)) < 0.75
 
 
-def test_prompts_that_repeat_are_left_out_together():
-    """Ten noise comparisons, each five times: folded by comparison, copies in the fit would make the loss tiny."""
+def test_comparisons_of_one_prompt_are_in_the_same_fold():
+    """Ten noise comparisons, each five times: with folds by comparison, copies in the fit make the loss tiny."""
     repeated, weights = np.repeat(differences_of(10, 30), 5, axis=0), np.ones(50)
     by_prompt = cross_validate(repeated, weights, np.repeat(np.arange(10), 5).astype(str), [1.0], seed=0)
     by_comparison = cross_validate(repeated, weights, np.arange(50).astype(str), [1.0], seed=0)
@@ -119,20 +119,20 @@ def test_prompts_that_repeat_are_left_out_together():
     assert by_prompt[0] > 0.5
 
 
-def test_trap_18_a_leaning_to_the_side_shown_first_is_found_by_a_side_intercept_and_taken_out():
-    """Quality decides with weight 1 and the first place with 1.5, and of the two policies the second, whose mark is
-    the second feature, was shown first three times in four. Without an intercept the head credits that policy with
-    half of the leaning; with a column that says which side was first, the leaning is found and the policy gets nothing.
+def test_trap_18_a_position_bias_is_estimated_by_a_side_intercept_and_removed():
+    """Quality has weight 1 and the first position 1.5. The second policy, marked by the second feature, was shown first
+    three times in four. Without an intercept the head credits this policy with half of the position bias; with a column
+    for the side shown first, the bias is estimated and the policy gets weight 0.
     """
-    chance = np.random.default_rng(7)
-    quality, first = chance.normal(size=3_000), np.where(chance.random(3_000) < 0.75, 1.0, -1.0)
-    policy = np.ones(3_000)  # of the second policy's completion less the first's
-    chosen = chance.random(3_000) < 1 / (1 + np.exp(-(quality + 1.5 * first)))
+    rng = np.random.default_rng(7)
+    quality, first = rng.normal(size=3_000), np.where(rng.random(3_000) < 0.75, 1.0, -1.0)
+    policy = np.ones(3_000)  # feature of the second policy's completion less that of the first
+    chosen = rng.random(3_000) < 1 / (1 + np.exp(-(quality + 1.5 * first)))
     signs = np.where(chosen, 1, -1)[:, None]
     without = fit_weights(np.column_stack([quality, policy]) * signs, np.ones(3_000), [10.0])[0]
-    beside = fit_weights(np.column_stack([quality, policy, first]) * signs, np.ones(3_000), [10.0])[0]
+    with_intercept = fit_weights(np.column_stack([quality, policy, first]) * signs, np.ones(3_000), [10.0])[0]
     assert without[1] > 0.4
-    assert beside == pytest.approx([1.0, 0.0, 1.5], abs=0.15)
+    assert with_intercept == pytest.approx([1.0, 0.0, 1.5], abs=0.15)
 
 
 def test_the_same_seed_gives_the_same_head():

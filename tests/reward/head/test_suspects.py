@@ -1,4 +1,4 @@
-"""Rankings that heads contradict which did not see their prompts, found in a store and sent to somebody else."""
+"""Suspect rankings of a store: found by cross-validated heads, listed and sent for relabelling by the command."""
 
 from dataclasses import replace
 
@@ -28,48 +28,53 @@ def _own_data_folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def spoilt(tmp_path_factory):
-    """A store of 120 rankings, of which every twentieth is turned round, and the submissions of those."""
-    groups, turned = [], set()
+    """A store of 120 rankings, of which every twentieth is reversed, and the submissions of the reversed rankings."""
+    groups, reversed_rankings = [], set()
     for number, group in enumerate(planted_groups(120)):
         (ranking,) = group.rankings
         if number % 20 == 0:
             ranking = replace(ranking, order=ranking.order[::-1], submission="")
-            turned.add(ranking.submission)
+            reversed_rankings.add(ranking.submission)
         groups.append(replace(group, rankings=(ranking,)))
     store = open_store(tmp_path_factory.mktemp("spoilt") / "store.db")
     add_groups(store, groups)
-    return store, turned
+    return store, reversed_rankings
 
 
 @pytest.fixture(scope="module")
-def found(spoilt, tiny_backbone_folder):
+def report(spoilt, tiny_backbone_folder):
     return find_suspects(spoilt[0], backbone=str(tiny_backbone_folder))
 
 
-def test_rankings_that_were_turned_round_are_most_of_those_doubted(spoilt, found):
-    """Chance would find a twentieth of the six."""
-    assert (found.rankings, found.comparisons, len(found.suspects)) == (120, 360, PLANTED)
-    assert found.accuracy > 0.8
-    assert recall(list(found.suspects), spoilt[1], share=1) >= 4 / PLANTED
+def test_most_suspect_rankings_are_reversed_rankings(spoilt, report):
+    """By chance it would be one in twenty."""
+    assert (report.rankings, report.comparisons, len(report.suspects)) == (120, 360, PLANTED)
+    assert report.accuracy > 0.8
+    assert recall(list(report.suspects), spoilt[1], share=1) >= 4 / PLANTED
 
 
-def test_too_few_prompts_are_a_sentence(tmp_path):
+def test_too_few_prompts_are_an_input_error(tmp_path):
     store = open_store(tmp_path / "store.db")
     add_groups(store, planted_groups(29))
     with pytest.raises(InputError, match="29; 30 needed"):
         find_suspects(store)
 
 
-def test_the_command_lists_them_and_asks_once_more_for_their_prompts(spoilt, found, tiny_backbone_folder):
+def test_the_command_lists_the_suspects_and_sends_their_prompts_for_relabelling(spoilt, report, tiny_backbone_folder):
     store, _ = spoilt
     command = ["suspects", store.url.database, "--backbone", str(tiny_backbone_folder), "--ask-again"]
     done = CliRunner().invoke(app, command)
     assert done.exit_code == 0, done.output
+<<<<<<< HEAD
     for one in found.suspects:
         assert f"{one.submission}  prompt {one.prompt_id}, ann: contradicts" in done.stdout
+=======
+    for suspect in report.suspects:
+        assert f"{suspect.submission}  prompt {suspect.prompt_id}, ann: contradicts" in done.stdout
+>>>>>>> 0d1f41d (Tests of training, networks and models state laws in the field's words; completions are encoded by one function)
     assert f"Prompts sent for relabelling: {PLANTED}." in done.stdout
     assert relabelling_progress(store) == (PLANTED, 0)
     tasks = next_tasks(store, find_or_add_annotator(store, "Bob").id, count=2 * PLANTED)
-    assert {task.prompt.id for task in tasks} == {one.prompt_id for one in found.suspects}
+    assert {task.prompt.id for task in tasks} == {suspect.prompt_id for suspect in report.suspects}
     again = CliRunner().invoke(app, command)
-    assert "of prompts: 0. Left as they are: 6 asked for before" in again.stdout
+    assert "Prompts sent for relabelling: 0. Left as they are: 6 asked for before" in again.stdout

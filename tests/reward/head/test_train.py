@@ -27,7 +27,7 @@ class Stopped(Exception):
 
 @pytest.fixture
 def small(tmp_path, monkeypatch, tiny_backbone_folder):
-    """Train on the first so many planted prompts: returns a function of that number and the folder's name."""
+    """Return a function that trains on the given number of planted prompts, in a folder of the given name."""
     monkeypatch.setenv("WORKBENCH_DATA", str(tmp_path / "data"))
 
     def train(prompts, name="model", **options):
@@ -38,14 +38,14 @@ def small(tmp_path, monkeypatch, tiny_backbone_folder):
     return train
 
 
-def test_training_on_a_planted_rule_beats_every_baseline_by_more_than_chance(trained):
+def test_training_on_a_planted_rule_beats_every_baseline_significantly(trained):
     held_out = read_report(trained).held_out
     assert held_out.accuracy.low > 0.7
     assert held_out.over_baseline.low > 0
     assert 0.3 < held_out.longer_wins.value < 0.7
 
 
-def test_the_counts_are_those_of_the_store(trained):
+def test_the_report_counts_what_is_in_the_store(trained):
     """120 prompts of three completions in full order: 120 rankings, three comparisons each."""
     counts = read_report(trained).counts
     assert counts.rankings == counts.train_rankings + counts.held_out_rankings == 120
@@ -58,9 +58,9 @@ def test_the_saved_model_orders_completions_as_the_rule_does(trained):
     fresh = planted_groups(40, seed=99)
     model, right = RewardModel.load(trained), 0
     for group in fresh:
-        best, _, worst = model.score(group.prompt.messages, [one.text for one in group.completions])
+        best, _, worst = model.score(group.prompt.messages, [completion.text for completion in group.completions])
         right += best > worst
-    assert right >= 30  # of 40; a coin gets there once in a thousand times
+    assert right >= 30  # of 40; by chance one time in a thousand
 
 
 def test_the_curve_ends_with_the_model_itself_on_all_training_prompts(trained):
@@ -88,7 +88,7 @@ def test_the_same_store_and_seed_give_the_same_model(small, tmp_path):
     assert small(40, "third", seed=4).data_sha256 == first.data_sha256
 
 
-def test_with_too_few_training_prompts_it_says_how_many_are_missing_and_makes_nothing(small, tmp_path):
+def test_with_too_few_training_prompts_the_error_says_how_many_more_to_rank(small, tmp_path):
     with pytest.raises(InputError, match=r"needed: 10\. Rank about \d+ more prompts"):
         small(8)
     assert not (tmp_path / "model").exists()
@@ -111,12 +111,12 @@ def test_a_folder_that_is_taken_is_refused_before_any_work(small, tmp_path):
     assert not (tmp_path / "data").exists()
 
 
-def test_a_held_out_share_that_is_none_is_refused(small):
+def test_a_held_out_share_out_of_range_is_refused(small):
     with pytest.raises(InputError, match="between 0 and 1"):
         small(40, held_out=20)
 
 
-def test_stopping_makes_no_folder_but_keeps_the_features(small, tmp_path, tiny_backbone_folder):
+def test_stopped_training_leaves_no_folder_but_keeps_the_features(small, tmp_path, tiny_backbone_folder):
     def stop(done, total, message):
         if message.key == "reward.head.fitting":
             raise Stopped
@@ -128,40 +128,40 @@ def test_stopping_makes_no_folder_but_keeps_the_features(small, tmp_path, tiny_b
 
 
 def test_progress_counts_every_completion(small):
-    seen = []
-    small(40, on_progress=lambda done, total, message: seen.append((done, total)))
-    counted = [one for one in seen if one[1]]
+    calls = []
+    small(40, on_progress=lambda done, total, message: calls.append((done, total)))
+    counted = [(done, total) for done, total in calls if total]
     assert counted[-1][0] == counted[-1][1] >= 120
 
 
 def test_trap_10_no_prompt_is_on_both_sides(planted_store):
-    train, held_out = (side(some) for some in split_by_prompt(groups(planted_store)))
+    train, held_out = (side(part) for part in split_by_prompt(groups(planted_store)))
     assert train.prompts + held_out.prompts == 120
     assert not set(train.clusters) & set(held_out.clusters)
-    ids = [{completion.id for group in one.groups for completion in group.completions} for one in (train, held_out)]
+    ids = [{completion.id for group in data.groups for completion in group.completions} for data in (train, held_out)]
     assert not ids[0] & ids[1]
 
 
-def test_twins_and_rankings_without_order_are_counted_not_learned_from():
+def test_comparisons_of_equal_texts_and_rankings_without_order_are_left_out():
     prompt = user_prompt("Which?")
-    one, twin, other = (Completion(prompt.id, text) for text in ("same", "same ", "other"))
-    shown = (one.id, twin.id, other.id)
+    first, equal, other = (Completion(prompt.id, text) for text in ("same", "same ", "other"))
+    shown = (first.id, equal.id, other.id)
     rankings = (
-        Ranking(prompt.id, "ann", shown, ((one.id,), (twin.id,), (other.id,))),
+        Ranking(prompt.id, "ann", shown, ((first.id,), (equal.id,), (other.id,))),
         Ranking(prompt.id, "bob", shown, outcome="all_bad"),
     )
-    found = side([Group(prompt, (one, twin, other), rankings)])
-    assert [(c.chosen, c.rejected) for c in found.comparisons] == [(one.id, other.id), (twin.id, other.id)]
-    assert found.rankings == 1
-    assert found.weights == pytest.approx([1 / 3, 1 / 3])
+    data = side([Group(prompt, (first, equal, other), rankings)])
+    assert [(c.chosen, c.rejected) for c in data.comparisons] == [(first.id, other.id), (equal.id, other.id)]
+    assert data.rankings == 1
+    assert data.weights == pytest.approx([1 / 3, 1 / 3])
 
 
-def test_shuffled_prompts_are_always_others():
-    some = planted_groups(12)
-    pairs = other_prompts(some, seed=0)
-    assert sorted(group.prompt.id for group, _ in pairs) == sorted(group.prompt.id for group in some)
+def test_shuffled_prompts_are_always_different_prompts():
+    planted = planted_groups(12)
+    pairs = other_prompts(planted, seed=0)
+    assert sorted(group.prompt.id for group, _ in pairs) == sorted(group.prompt.id for group in planted)
     assert all(group.prompt.first_turn != other.prompt.first_turn for group, other in pairs)
-    assert other_prompts(some[:1], seed=0) == []
+    assert other_prompts(planted[:1], seed=0) == []
 
 
 def test_the_hash_of_the_data_does_not_depend_on_its_order():
@@ -171,8 +171,8 @@ def test_the_hash_of_the_data_does_not_depend_on_its_order():
     assert data_hash(compared) != data_hash([replace(compared[0], weight=0.5), *compared[1:]])
 
 
-def test_the_packaged_model_learns_scores_and_is_saved_whole(packaged_model_folder, tmp_path, monkeypatch):
-    """Sixteen prompts, answered kindly or rudely: enough to train on, too few to judge by."""
+def test_a_head_on_the_packaged_model_is_trained_saved_and_scores(packaged_model_folder, tmp_path, monkeypatch):
+    """Sixteen prompts, answered kindly or rudely: enough to train on, too few to evaluate."""
     monkeypatch.setenv("WORKBENCH_DATA", str(tmp_path / "data"))
     things = [
         "cats",
@@ -192,14 +192,14 @@ def test_the_packaged_model_learns_scores_and_is_saved_whole(packaged_model_fold
         "wool",
         "jazz",
     ]
-    store, some = open_store(tmp_path / "store.db"), []
+    store, ranked = open_store(tmp_path / "store.db"), []
     for thing in things:
         prompt = user_prompt(f"Tell me about {thing}.")
         kind = Completion(prompt.id, f"Of course! I love {thing}.")
         rude = Completion(prompt.id, "No. Go away, fool.")
         order = ((kind.id,), (rude.id,))
-        some.append(Group(prompt, (kind, rude), (Ranking(prompt.id, "ann", (rude.id, kind.id), order),)))
-    add_groups(store, some)
+        ranked.append(Group(prompt, (kind, rude), (Ranking(prompt.id, "ann", (rude.id, kind.id), order),)))
+    add_groups(store, ranked)
     report = train_reward_model(store, tmp_path / "model")
     assert (report.base_model, report.layers) == (PACKAGED_MODEL, 30)
     rewards = RewardModel.load(tmp_path / "model").score(

@@ -40,37 +40,37 @@ def test_messages_may_be_records_or_objects(trained):
     assert model.score(PROMPT.as_dicts, ["No."]) == model.score(PROMPT.messages, ["No."])
 
 
-def test_the_reward_is_the_head_on_the_features_of_its_layer(tiny_backbone_folder):
+def test_a_reward_is_the_product_of_the_head_and_the_features_of_its_layer(tiny_backbone_folder):
     backbone = open_backbone(str(tiny_backbone_folder))
     weights = np.random.default_rng(0).normal(size=64)
     inputs = [encode(backbone.tokenizer, PROMPT.messages, text) for text in COMPLETIONS]
     features = compute_features(backbone, inputs)
     for position, layer in enumerate(backbone.layers):
-        found = RewardModel.from_head(backbone, layer, weights).rewards(inputs)
-        assert found == pytest.approx(features[:, position] @ weights, abs=1e-4)
+        rewards = RewardModel.from_head(backbone, layer, weights).rewards(inputs)
+        assert rewards == pytest.approx(features[:, position] @ weights, abs=1e-4)
 
 
-def test_the_folder_holds_the_network_cut_to_the_layer_with_a_head_in_full_precision(trained):
+def test_the_folder_has_the_layers_below_the_head_and_the_head_in_float32(trained):
     config = json.loads((trained / "config.json").read_text())
-    kept = json.loads((trained / "report.json").read_text())["layer"]
-    assert config["num_hidden_layers"] == kept < 6
+    layers = json.loads((trained / "report.json").read_text())["layer"]
+    assert config["num_hidden_layers"] == layers < 6
     assert (config["problem_type"], config["dtype"]) == ("regression", "float32")
     assert config["pad_token_id"] == 0
     with safe_open(trained / "model.safetensors", "pt") as weights:
         kinds = {name: str(weights.get_tensor(name).dtype) for name in weights.keys()}  # noqa: SIM118 - no mapping
     assert kinds.pop("score.weight") == "torch.float32"
     assert set(kinds.values()) == {"torch.bfloat16"}  # lossless here, and half the size
-    assert not any(f"layers.{kept}." in name for name in kinds)
+    assert not any(f"layers.{layers}." in name for name in kinds)
 
 
-def test_saving_what_was_loaded_gives_the_same_rewards(trained, tmp_path):
+def test_a_loaded_and_saved_model_gives_the_same_rewards(trained, tmp_path):
     model = RewardModel.load(trained)
     model.save(tmp_path)
     again = RewardModel.load(tmp_path).score(PROMPT.messages, COMPLETIONS)
     assert again == model.score(PROMPT.messages, COMPLETIONS)
 
 
-def test_trap_6_a_folder_whose_chat_template_was_changed_is_refused(trained, tmp_path):
+def test_trap_6_a_folder_with_a_changed_chat_template_is_refused(trained, tmp_path):
     folder = shutil.copytree(trained, tmp_path / "changed")
     with (folder / "chat_template.jinja").open("a") as file:
         file.write("Be kind.")
@@ -78,7 +78,7 @@ def test_trap_6_a_folder_whose_chat_template_was_changed_is_refused(trained, tmp
         RewardModel.load(folder)
 
 
-def test_a_folder_that_is_no_reward_model_is_refused(tmp_path, tiny_backbone_folder):
+def test_a_folder_without_a_reward_model_is_refused(tmp_path, tiny_backbone_folder):
     with pytest.raises(InputError, match="no such folder"):
         RewardModel.load(tmp_path / "nothing")
     with pytest.raises(InputError, match=r"no config\.json"):
@@ -87,7 +87,7 @@ def test_a_folder_that_is_no_reward_model_is_refused(tmp_path, tiny_backbone_fol
         RewardModel.load(tiny_backbone_folder)
 
 
-def test_a_model_that_the_disk_did_not_take_leaves_no_folder(disk, tiny_backbone_folder):
+def test_a_model_that_does_not_fit_on_the_disk_leaves_no_folder(disk, tiny_backbone_folder):
     backbone = open_backbone(str(tiny_backbone_folder))
     model = RewardModel.from_head(backbone, backbone.layers[0], np.ones(64, np.float32))
     runs = disk.folder / "runs"

@@ -39,37 +39,37 @@ def stop_at_once(done, total, message):
 def test_features_do_not_depend_on_what_else_is_in_the_batch(backbone):
     inputs = inputs_of(backbone, "No.", "Yes, if thrown hard enough, though not for long.", "Pigs have no wings.")
     together = compute_features(backbone, inputs)
-    turned = compute_features(backbone, inputs[::-1])[::-1]
-    for number, one in enumerate(inputs):
-        alone = compute_features(backbone, [one])[0]
+    backwards = compute_features(backbone, inputs[::-1])[::-1]
+    for number, item in enumerate(inputs):
+        alone = compute_features(backbone, [item])[0]
         assert together[number] == pytest.approx(alone, abs=1e-5)
-        assert turned[number] == pytest.approx(alone, abs=1e-5)
+        assert backwards[number] == pytest.approx(alone, abs=1e-5)
     assert np.abs(together[0] - together[1]).max() > 0.01
 
 
-def test_completions_that_share_their_prompt_get_the_features_they_would_get_alone(backbone):
+def test_completions_that_share_their_prompt_have_the_same_features_as_alone(backbone):
     """Two prompts of different length, with three completions and one: the prompts are read once and padded."""
     long = (Message("user", "Tell me all about the flight of pigs."),)
     inputs = [
         *inputs_of(backbone, "No.", "Yes, if thrown hard enough.", "Pigs have no wings."),
         encode(backbone.tokenizer, long, "Pigs do not fly."),
     ]
-    assert len({one.prompt for one in inputs}) == 2
+    assert len({item.prompt for item in inputs}) == 2
     shared = compute_features(backbone, inputs)
-    for found, one in zip(shared, inputs, strict=True):
-        assert found == pytest.approx(compute_features(backbone, [one])[0], abs=1e-5)
+    for features, item in zip(shared, inputs, strict=True):
+        assert features == pytest.approx(compute_features(backbone, [item])[0], abs=1e-5)
 
 
-def test_the_packaged_models_features_do_not_depend_on_sharing_the_prompt(packaged_model_folder):
-    """Features go up to 25 here, where float32 keeps 7 digits: 30 layers agree to 1e-5 of that."""
+def test_features_of_the_packaged_model_do_not_depend_on_sharing_the_prompt(packaged_model_folder):
+    """Features go up to 25 here, and float32 has 7 digits: 30 layers agree to 1e-5 of that size."""
     backbone = open_backbone()
     inputs = inputs_of(backbone, "No.", "Yes, if thrown hard enough.")
-    alone = np.concatenate([compute_features(backbone, [one]) for one in inputs])
+    alone = np.concatenate([compute_features(backbone, [item]) for item in inputs])
     assert compute_features(backbone, inputs) == pytest.approx(alone, abs=1e-5 * float(np.abs(alone).max()))
 
 
-def test_a_feature_is_read_at_the_last_token_even_if_pad_and_end_tokens_stand_before_it(backbone):
-    """A row that ends in the pad token itself is told from the same row without it."""
+def test_a_feature_is_read_at_the_last_token_even_after_pad_and_end_tokens(backbone):
+    """A text that ends with the pad token has other features than the same text without it."""
     pad, end = backbone.tokenizer.pad_token_id, backbone.tokenizer.eos_token_id
     plain, inside = (10, 11, 12, 13), (10, pad, end, 13)
     longer = Input(tuple(range(20, 40)))
@@ -80,29 +80,29 @@ def test_a_feature_is_read_at_the_last_token_even_if_pad_and_end_tokens_stand_be
     assert np.abs(with_pad[0] - with_pad[1]).max() > 0.01
 
 
-def test_the_last_candidate_layer_is_what_the_whole_network_gives(backbone):
+def test_the_last_candidate_layer_is_the_output_of_the_whole_network(backbone):
     import torch
 
-    (one,) = inputs_of(backbone, "No.")
-    whole = backbone.network(input_ids=torch.tensor([one.ids])).last_hidden_state[0, -1].detach().numpy()
+    (item,) = inputs_of(backbone, "No.")
+    whole = backbone.network(input_ids=torch.tensor([item.ids])).last_hidden_state[0, -1].detach().numpy()
     assert backbone.layers == (3, 4, 5, 6)
-    assert compute_features(backbone, [one])[0, -1] == pytest.approx(whole, abs=1e-5)
+    assert compute_features(backbone, [item])[0, -1] == pytest.approx(whole, abs=1e-5)
 
 
-# Features kept
+# The cache
 
 
-def test_features_are_computed_once_and_then_read(backbone, tmp_path):
-    cache, asked = tmp_path / "features.db", []
+def test_features_are_computed_once_and_then_read_from_the_cache(backbone, tmp_path):
+    cache, progress = tmp_path / "features.db", []
     inputs = inputs_of(backbone, "No.", "Yes.", "No.")
-    first = input_features(backbone, inputs, cache, lambda done, total, message: asked.append((done, total)))
-    again = input_features(backbone, inputs, cache, lambda done, total, message: asked.append((done, total)))
-    assert asked == [(0, 2), (2, 2), (0, 0)]
+    first = input_features(backbone, inputs, cache, lambda done, total, message: progress.append((done, total)))
+    again = input_features(backbone, inputs, cache, lambda done, total, message: progress.append((done, total)))
+    assert progress == [(0, 2), (2, 2), (0, 0)]
     assert np.array_equal(first, again) and first.dtype == np.float32
     assert np.array_equal(first[0], first[2])
 
 
-def test_stopping_keeps_what_was_done(backbone, tmp_path, monkeypatch):
+def test_stopped_work_keeps_the_features_computed_so_far(backbone, tmp_path, monkeypatch):
     monkeypatch.setattr("reward.networks.batches.BATCH_TOKENS", {"cpu": 100, "cuda": 100})
     groups, cache = planted_groups(4), tmp_path / "features.db"
     assert missing_features(groups, backbone, cache) == 12
@@ -113,19 +113,19 @@ def test_stopping_keeps_what_was_done(backbone, tmp_path, monkeypatch):
     assert missing_features(groups, backbone, cache) == 0
 
 
-def test_two_writers_at_once_lose_nothing(backbone, tiny_backbone_folder, tmp_path):
+def test_concurrent_writers_lose_nothing(backbone, tiny_backbone_folder, tmp_path):
     groups, cache, failures = planted_groups(6), tmp_path / "features.db", []
 
-    def work(some, mine):
+    def work(part, own_backbone):
         try:
-            cache_features(some, mine, cache)
+            cache_features(part, own_backbone, cache)
         except Exception as error:
             failures.append(error)
 
     orders = (groups, groups[::-1], groups[2:])
-    mine = [open_backbone(str(tiny_backbone_folder)) for _ in orders]
-    assert all(one.network for one in mine)
-    writers = [threading.Thread(target=work, args=pair) for pair in zip(orders, mine, strict=True)]
+    own_backbones = [open_backbone(str(tiny_backbone_folder)) for _ in orders]
+    assert all(own.network for own in own_backbones)
+    writers = [threading.Thread(target=work, args=pair) for pair in zip(orders, own_backbones, strict=True)]
     for writer in writers:
         writer.start()
     for writer in writers:
@@ -133,13 +133,13 @@ def test_two_writers_at_once_lose_nothing(backbone, tiny_backbone_folder, tmp_pa
     assert failures == [] and missing_features(groups, backbone, cache) == 0
 
 
-def test_a_file_that_is_no_cache_is_named_and_may_be_deleted(backbone, tmp_path):
+def test_a_file_that_is_not_a_cache_is_an_input_error_that_says_to_delete_it(backbone, tmp_path):
     (tmp_path / "features.db").write_text("not a database, but long enough to look like something" * 50)
     with pytest.raises(InputError, match=r"features\.db.*Delete the file"):
         input_features(backbone, inputs_of(backbone, "No."), tmp_path / "features.db")
 
 
-def test_another_backbone_has_features_of_its_own(backbone, tmp_path, tiny_backbone_folder):
+def test_each_backbone_has_its_own_features(backbone, tmp_path, tiny_backbone_folder):
     import shutil
 
     folder = shutil.copytree(tiny_backbone_folder, tmp_path / "other")
@@ -152,12 +152,12 @@ def test_another_backbone_has_features_of_its_own(backbone, tmp_path, tiny_backb
 def test_the_cache_is_one_file_of_float32_vectors(backbone, tmp_path):
     input_features(backbone, inputs_of(backbone, "No."), tmp_path / "features.db")
     rows = sqlite3.connect(tmp_path / "features.db")
-    kept = rows.execute("SELECT layer, length(vector) FROM features ORDER BY layer").fetchall()
+    stored = rows.execute("SELECT layer, length(vector) FROM features ORDER BY layer").fetchall()
     rows.close()
-    assert kept == [(3, 256), (4, 256), (5, 256), (6, 256)]  # width 64, 4 bytes each
+    assert stored == [(3, 256), (4, 256), (5, 256), (6, 256)]  # width 64, 4 bytes each
 
 
-def test_features_that_the_disk_did_not_take_are_computed_again_and_those_kept_stay(disk, backbone):
+def test_after_a_full_disk_missing_features_are_computed_again_and_saved_ones_stay(disk, backbone):
     inputs = inputs_of(backbone, *(f"No, {number}." for number in range(60)))
     expected = input_features(backbone, inputs, disk.folder / "whole.db")
     for room in (0, 16 * KIB, 48 * KIB):

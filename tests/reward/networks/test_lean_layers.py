@@ -1,4 +1,4 @@
-"""Layers that keep less for the gradient, and have the same values and gradients."""
+"""Lean layers save less for the gradient, and have the same values and gradients."""
 
 from contextlib import nullcontext
 
@@ -26,7 +26,7 @@ def rewards_and_gradients(network, precision=None):
     ranked = RankedNetwork(network.train(), PAD, "row")
     network.zero_grad()
     with torch.autocast("cpu", precision) if precision else nullcontext():
-        rewards = ranked([one for group in token_groups(3) for one in group])
+        rewards = ranked([item for group in token_groups(3) for item in group])
     rewards.square().sum().backward()
     gradients = {name: weight.grad for name, weight in network.named_parameters() if weight.grad is not None}
     return {"rewards": rewards.detach(), **gradients}
@@ -36,82 +36,83 @@ def rewards_and_gradients(network, precision=None):
 @pytest.mark.parametrize("act", ["silu", "gelu", "linear"])
 def test_values_and_gradients_are_those_of_the_stock_layers(kind, act, monkeypatch):
     all_in_float64(monkeypatch)
-    stock, ours = (tiny_decoder(kind, torch.float64, hidden_act=act) for _ in range(2))
-    use_lean_layers(ours)
-    assert len(lean(ours)) == 2 and not lean(stock)
-    wanted, found = rewards_and_gradients(stock), rewards_and_gradients(ours)
-    assert wanted.keys() == found.keys()
-    for name, one in wanted.items():
-        assert (found[name] - one).norm() <= 1e-10 * one.norm(), name
+    stock, changed = (tiny_decoder(kind, torch.float64, hidden_act=act) for _ in range(2))
+    use_lean_layers(changed)
+    assert len(lean(changed)) == 2 and not lean(stock)
+    expected, results = rewards_and_gradients(stock), rewards_and_gradients(changed)
+    assert expected.keys() == results.keys()
+    for name, tensor in expected.items():
+        assert (results[name] - tensor).norm() <= 1e-10 * tensor.norm(), name
 
 
-def test_in_bfloat16_they_are_as_near_as_bfloat16_is():
-    stock, ours = tiny_decoder(initializer_range=0.1), tiny_decoder(initializer_range=0.1)
-    use_lean_layers(ours)
-    exact, wanted = rewards_and_gradients(stock), rewards_and_gradients(stock, torch.bfloat16)
-    found = rewards_and_gradients(ours, torch.bfloat16)
-    for name, one in exact.items():
-        assert (found[name] - one).norm() <= 1.2 * (wanted[name] - one).norm() + 1e-3 * one.norm(), name
+def test_in_bfloat16_the_error_is_that_of_the_stock_layers():
+    stock, changed = tiny_decoder(initializer_range=0.1), tiny_decoder(initializer_range=0.1)
+    use_lean_layers(changed)
+    exact, expected = rewards_and_gradients(stock), rewards_and_gradients(stock, torch.bfloat16)
+    results = rewards_and_gradients(changed, torch.bfloat16)
+    for name, tensor in exact.items():
+        bound = 1.2 * (expected[name] - tensor).norm() + 1e-3 * tensor.norm()
+        assert (results[name] - tensor).norm() <= bound, name
 
 
-class Kept(TorchDispatchMode):
-    """Counts the bytes that operations gave and that are still held when it is asked."""
+class LiveBytes(TorchDispatchMode):
+    """Count the bytes of the outputs of all operations that are still in memory."""
 
     def __init__(self):
         super().__init__()
-        self.given = {}
+        self.sizes = {}
 
     def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
-        found = operation(*args, **(kwargs or {}))
-        for one in found if isinstance(found, tuple | list) else [found]:
-            if isinstance(one, torch.Tensor):
-                storage = one.untyped_storage()
-                self.given[StorageWeakRef(storage)] = storage.nbytes()
-        return found
+        output = operation(*args, **(kwargs or {}))
+        for tensor in output if isinstance(output, tuple | list) else [output]:
+            if isinstance(tensor, torch.Tensor):
+                storage = tensor.untyped_storage()
+                self.sizes[StorageWeakRef(storage)] = storage.nbytes()
+        return output
 
     @property
     def bytes(self):
-        return sum(size for storage, size in self.given.items() if not storage.expired())
+        return sum(size for storage, size in self.sizes.items() if not storage.expired())
 
 
-def kept_of_a_token_by_a_layer(change):
-    """Return how many floats a forward pass keeps for each token and layer more; weights count, but do not grow."""
-    tokens, kept = [], []
+def saved_per_token_and_layer(change):
+    """Return how many floats a forward pass saves for each additional token and layer; weights cancel out."""
+    tokens, saved = [], []
     for groups in (4, 12):
-        inputs = [one for group in token_groups(groups) for one in group]
-        tokens.append(sum(map(len, {one.prompt for one in inputs})) + sum(len(one.completion) for one in inputs))
+        inputs = [item for group in token_groups(groups) for item in group]
+        tokens.append(sum(map(len, {item.prompt for item in inputs})) + sum(len(item.completion) for item in inputs))
         for layers in (2, 6):
             network = tiny_decoder(layers=layers)
             change(network)
-            with Kept() as seen:
+            with LiveBytes() as live:
                 rewards = RankedNetwork(network, PAD, "row")(inputs)
-            kept.append(seen.bytes / 4)
+            saved.append(live.bytes / 4)
             del rewards
-    few, more = kept[1] - kept[0], kept[3] - kept[2]
+    few, more = saved[1] - saved[0], saved[3] - saved[2]
     return (more - few) / 4 / (tokens[1] - tokens[0])
 
 
-def test_what_one_operation_computes_again_is_not_kept():
-    width, inner, of_keys, heads = 32, 64, 16, 4
-    attention = width + 2 * of_keys + width + heads  # queries, keys and values, what is seen, sums of exponentials
-    stock = kept_of_a_token_by_a_layer(lambda network: None)
-    ours = kept_of_a_token_by_a_layer(use_lean_layers)
+def test_what_a_single_operation_can_recompute_is_not_saved():
+    width, inner, key_width, heads = 32, 64, 16, 4
+    attention = width + 2 * key_width + width + heads  # queries, keys and values, output, sums of exponentials
+    stock = saved_per_token_and_layer(lambda network: None)
+    changed = saved_per_token_and_layer(use_lean_layers)
     assert stock == pytest.approx(6 * width + attention + 4 * inner, rel=0.02)
-    assert ours == pytest.approx(4 * width + attention + 2 * inner, rel=0.02)
+    assert changed == pytest.approx(4 * width + attention + 2 * inner, rel=0.02)
 
 
-def test_after_the_gradient_no_more_is_kept_than_by_the_stock_layers():
+def test_after_the_backward_pass_as_little_is_saved_as_by_the_stock_layers():
     def held(network):
-        with Kept() as kept:
+        with LiveBytes() as saved:
             rewards = RankedNetwork(network, PAD, "row")(token_groups(1)[0])
-            before = kept.bytes
+            before = saved.bytes
             rewards.sum().backward()
             del rewards
-        return before, kept.bytes
+        return before, saved.bytes
 
-    stock, ours = tiny_decoder(), tiny_decoder()
-    use_lean_layers(ours)
-    (_, after_stock), (before, after) = held(stock), held(ours)
+    stock, changed = tiny_decoder(), tiny_decoder()
+    use_lean_layers(changed)
+    (_, after_stock), (before, after) = held(stock), held(changed)
     assert after == after_stock < before
 
 
@@ -136,7 +137,7 @@ class Root(nn.Module):
 
 
 class Rooted(LlamaMLP):
-    """Its activation gives no number below 0, so it takes care to give it none."""
+    """An MLP whose activation is nan below 0, so it clamps the input of the activation."""
 
     def __init__(self, config):
         super().__init__(config)
@@ -151,21 +152,21 @@ class MaybeGated(LlamaRMSNorm):
         return super().forward(hidden if gate is None else hidden * gate)
 
 
-@pytest.mark.parametrize("other", [Doubled, Clamped, Dropping, Rooted, MaybeGated, CohereLayerNorm])
-def test_a_layer_with_another_formula_is_left_as_it_is(other):
+@pytest.mark.parametrize("layer", [Doubled, Clamped, Dropping, Rooted, MaybeGated, CohereLayerNorm])
+def test_a_layer_with_another_formula_is_left_unchanged(layer):
     network = tiny_decoder().eval()
     first = network.model.layers[0]
-    if issubclass(other, LlamaMLP):
-        first.mlp = other(network.config)
+    if issubclass(layer, LlamaMLP):
+        first.mlp = layer(network.config)
     else:
-        first.input_layernorm = other(32)
+        first.input_layernorm = layer(32)
     before = torch.get_rng_state()
     use_lean_layers(network)
     assert lean(network) == {LlamaRMSNorm, LlamaMLP}
     assert torch.equal(torch.get_rng_state(), before) and not network.model.layers[1].mlp.training
 
 
-def test_a_norm_of_what_autocast_made_is_as_precise_as_its_kind_has_it():
+def test_under_autocast_a_norm_has_the_precision_of_the_stock_norm():
     network = tiny_decoder()
     use_lean_layers(network)
     norm, hidden = network.model.norm, torch.randn(3, 32).bfloat16()
@@ -174,13 +175,14 @@ def test_a_norm_of_what_autocast_made_is_as_precise_as_its_kind_has_it():
 
 
 @pytest.mark.parametrize("method", ["full", "lora"])
-def test_fine_tuning_keeps_less_but_not_beside_gradient_checkpointing(method, tiny_backbone_folder):
-    tokenizer, inputs, found = load_tokenizer(tiny_backbone_folder), token_groups(1)[0], []
-    for checkpointing, wanted in ((False, {LlamaRMSNorm, LlamaMLP}), (True, set())):
+def test_fine_tuning_uses_lean_layers_but_not_with_gradient_checkpointing(method, tiny_backbone_folder):
+    tokenizer, inputs, results = load_tokenizer(tiny_backbone_folder), token_groups(1)[0], []
+    for checkpointing, expected in ((False, {LlamaRMSNorm, LlamaMLP}), (True, set())):
         settings = Settings(method=method, gradient_checkpointing=checkpointing)
         ranked = trainable_network(tiny_backbone_folder, tokenizer, settings).train()
-        assert lean(ranked.network) == wanted
+        assert lean(ranked.network) == expected
         weights = [weight for weight in ranked.parameters() if weight.requires_grad]
-        found.append(torch.autograd.grad(ranked(inputs).square().sum(), weights, allow_unused=True))
-    for one, other in zip(*found, strict=True):
-        assert (one is None and other is None) or (one - other).norm() <= 1e-4 * other.norm()
+        results.append(torch.autograd.grad(ranked(inputs).square().sum(), weights, allow_unused=True))
+    for lean_gradient, stock_gradient in zip(*results, strict=True):
+        both_unused = lean_gradient is None and stock_gradient is None
+        assert both_unused or (lean_gradient - stock_gradient).norm() <= 1e-4 * stock_gradient.norm()
