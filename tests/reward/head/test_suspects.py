@@ -65,13 +65,8 @@ def test_the_command_lists_the_suspects_and_sends_their_prompts_for_relabelling(
     command = ["suspects", store.url.database, "--backbone", str(tiny_backbone_folder), "--ask-again"]
     done = CliRunner().invoke(app, command)
     assert done.exit_code == 0, done.output
-<<<<<<< HEAD
-    for one in found.suspects:
-        assert f"{one.submission}  prompt {one.prompt_id}, ann: contradicts" in done.stdout
-=======
     for suspect in report.suspects:
         assert f"{suspect.submission}  prompt {suspect.prompt_id}, ann: contradicts" in done.stdout
->>>>>>> 0d1f41d (Tests of training, networks and models state laws in the field's words; completions are encoded by one function)
     assert f"Prompts sent for relabelling: {PLANTED}." in done.stdout
     assert relabelling_progress(store) == (PLANTED, 0)
     tasks = next_tasks(store, find_or_add_annotator(store, "Bob").id, count=2 * PLANTED)
