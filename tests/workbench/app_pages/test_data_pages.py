@@ -171,7 +171,7 @@ def test_a_prompts_history_shows_every_ranking_with_its_annotator_time_and_statu
     assert all(standing.startswith("withdrawn 20") for standing in rankings["Status"])
     assert [expander.label for expander in app.expander if "Settings of" in expander.label]
     on_side = {"train": "training", "held_out": "held out"}[only.side]
-    assert any(shown(one).startswith(f"In versions: v1 ({on_side}, made 20") for one in app.caption)
+    assert any(shown(one).startswith(f"In versions: v1 ({on_side}, created 20") for one in app.caption)
 
 
 def test_an_unknown_prompt_gives_a_message(app):
@@ -335,7 +335,7 @@ def test_suspect_rankings_are_listed_and_sent_for_relabelling_once(judged):
     assert table.to_numpy().tolist()[:2] == rows and len(table) == 3
     button(judged, "Send 2 prompts for blind relabelling").click().run()
     assert not judged.exception
-    assert "Prompts sent for relabelling: 2; ranked again: 0." in said(judged)
+    assert "Prompts sent for relabelling: 2; relabelled: 0." in said(judged)
     assert relabelling_progress(store) == (2, 0)
     tasks = next_tasks(store, find_or_add_annotator(store, "Dan").id, count=5)
     assert [task.prompt.id for task in tasks] == [first.prompt.id, second.prompt.id]

@@ -32,7 +32,7 @@ def test_an_empty_store_offers_sixty_starter_prompts(app):
 def test_an_empty_name_is_refused(app):
     app.run()
     button(app, "Start ranking").click().run()
-    assert app.error[0].value.startswith("Enter your name.")
+    assert shown(app.error[0]) == "Enter your name."
 
 
 def test_pasted_prompts_are_added_once_and_wait_for_sampling(app):
@@ -95,7 +95,7 @@ def test_invalid_settings_are_refused_and_not_saved(app):
     open_page(app, "project")
     app.text_input[0].input(" ")
     button(app, "Save").click().run()
-    assert shown(app.error[0]) == "The project has no name. Give it one."
+    assert shown(app.error[0]) == "The project has no name. Enter one."
     assert project_settings(open_store(default_store()))[1] == 0
 
 
