@@ -1,4 +1,4 @@
-"""Judge a model: its report, other data, another model, RewardBench; and list suspect rankings."""
+"""Evaluate a model: its report, other data, another model, RewardBench. List suspect rankings."""
 
 from math import exp
 from pathlib import Path
@@ -11,57 +11,74 @@ from label_data.data_folder import default_store
 from label_data.database.engine import open_store
 from label_data.errors import InputError
 from label_data.quality.suspects import SHARE
+from label_data.sentences import say
 from label_data.store.projects import project_named
 from reward.commands.terminal import MODEL, print_markdown, progress_bar, stoppable
 from reward.settings import DEFAULTS
 
-DATA = "store file, database URL, or a file of rankings; by default the app's store"
-
-
-LEARNED_TOO = "judge by prompts as well that the model learned from"
+DATA = "store file, database URL, or file of rankings; the app's store if not given"
+LEARNED_TOO = "include prompts that the model was trained on"
 
 
 def suspects(
     store: Annotated[str | None, typer.Argument(help="store file or database URL; the app's by default")] = None,
-    project: Annotated[str, typer.Option(help="whose rankings; by default the store's only project's")] = "",
-    share: Annotated[float, typer.Option(help="of the rankings, the most suspect, that are listed")] = SHARE,
-    ask: Annotated[
-        bool, typer.Option("--ask-again", help="ask one more annotator for each of their prompts, blind")
+    project: Annotated[str, typer.Option(help="project name; optional if the store has only one")] = "",
+    share: Annotated[float, typer.Option(help="share of the rankings to list, most suspect first")] = SHARE,
+    relabel: Annotated[
+        bool, typer.Option("--relabel", help="send their prompts to one more annotator for blind relabelling")
     ] = False,
-    backbone: Annotated[str, typer.Option(help="packaged:…, a folder, or a hub name")] = DEFAULTS.backbone,
-    seed: Annotated[int, typer.Option(help="decides the folds")] = DEFAULTS.seed,
+    ask_again: Annotated[bool, typer.Option("--ask-again", hidden=True, help="old name of --relabel")] = False,
+    backbone: Annotated[str, typer.Option(help="backbone: packaged:NAME, folder or hub name")] = DEFAULTS.backbone,
+    seed: Annotated[int, typer.Option(help="seed of the folds")] = DEFAULTS.seed,
 ) -> None:
-    """List the rankings that heads contradict which did not see their prompts, most suspect first."""
+    """List suspect rankings, which cross-validated heads contradict, most suspect first."""
     with input_errors():
         if not 0 < share <= 1:
-            raise InputError(f"The share is {share}; give a number above 0 and at most 1, for example {SHARE}.")
+            raise InputError("reward.commands.share_out_of_range", share=share, example=SHARE)
         opened = open_store(store or default_store(), create=False)
-        of_project = project_named(opened, project).id
+        project_id = project_named(opened, project).id
         from reward.head.suspects import find_suspects
 
         with stoppable(None), progress_bar() as show:
-            found = find_suspects(opened, of_project, share, backbone, seed, show)
-        for one in found.suspects:
-            probability, said = exp(-one.log_loss), f"{one.opposed} of {one.comparisons} comparisons"
+            result = find_suspects(opened, project_id, share, backbone, seed, show)
+        for suspect in result.suspects:
             typer.echo(
-                f"{one.submission}  prompt {one.prompt_id}, {one.annotator}: contradicts {said} ({probability:.0%})"
+                say(
+                    "reward.commands.suspect",
+                    submission=suspect.submission,
+                    prompt=suspect.prompt_id,
+                    annotator=suspect.annotator,
+                    contradicted=suspect.opposed,
+                    comparisons=suspect.comparisons,
+                    probability=exp(-suspect.log_loss),
+                )
             )
         typer.echo(
-            f"{len(found.suspects):,} of {found.rankings:,} rankings. The heads order {found.accuracy:.1%} of "
-            f"{found.comparisons:,} comparisons of prompts they did not see as the annotators did."
+            say(
+                "reward.commands.suspects",
+                suspects=len(result.suspects),
+                rankings=result.rankings,
+                accuracy=result.accuracy,
+                comparisons=result.comparisons,
+            )
         )
-        if ask:
+        if relabel or ask_again:
             from label_data.assignment.relabelling import request_relabelling
 
-            done = request_relabelling(opened, [one.submission for one in found.suspects], of_project)
+            request = request_relabelling(opened, [suspect.submission for suspect in result.suspects], project_id)
             typer.echo(
-                f"Prompts sent for relabelling: {done.requested:,}. Left as they are: {done.already_requested:,} "
-                f"asked for before, {done.still_open:,} that others rank anyway, {done.unavailable:,} gold or gone."
+                say(
+                    "reward.commands.relabelled",
+                    prompts=request.requested,
+                    sent_before=request.already_requested,
+                    with_others=request.still_open,
+                    gone=request.unavailable,
+                )
             )
 
 
-def report(folder: Annotated[Path, typer.Argument(help="a folder that train made")]) -> None:
-    """Show the report that was written when the model was trained."""
+def report(folder: Annotated[Path, typer.Argument(help="folder written by train")]) -> None:
+    """Show the report that training wrote."""
     with input_errors():
         from reward.report.report import read_report
         from reward.report.words import report_markdown
@@ -72,38 +89,38 @@ def report(folder: Annotated[Path, typer.Argument(help="a folder that train made
 def evaluate(
     model: Annotated[str, typer.Argument(help=MODEL)],
     data: Annotated[str | None, typer.Argument(help=DATA)] = None,
-    project: Annotated[str, typer.Option(help="of a store; by default its only one")] = "",
+    project: Annotated[str, typer.Option(help="project name; optional if the store has only one")] = "",
     out: Annotated[Path | None, typer.Option(help="new folder for the report and every reward")] = None,
-    learned_too: Annotated[bool, typer.Option("--learned-too", help=LEARNED_TOO)] = False,
-    seed: Annotated[int, typer.Option(help="decides intervals and shuffled prompts")] = 0,
+    include_learned: Annotated[bool, typer.Option("--learned-too", help=LEARNED_TOO)] = False,
+    seed: Annotated[int, typer.Option(help="seed of intervals and shuffled prompts")] = 0,
 ) -> None:
-    """Report how a model does on rankings: of a store, or of a file in any format that import recognises."""
+    """Evaluate a model on the rankings of a store, or of a file in any format that import recognises."""
     with input_errors():
         from reward.evaluation.one_model import evaluate_model, read_data
 
-        found = read_data(data or default_store(), project)
+        rankings = read_data(data or default_store(), project)
         with stoppable(out), progress_bar() as show:
-            report = evaluate_model(model, found, out, learned_too, seed, show)
+            report = evaluate_model(model, rankings, out, include_learned, seed, show)
         print_markdown(report.as_markdown())
 
 
 def compare(
     first: Annotated[str, typer.Argument(help=MODEL)],
-    second: Annotated[str, typer.Argument(help="another")],
+    second: Annotated[str, typer.Argument(help="another model")],
     data: Annotated[str | None, typer.Argument(help=DATA)] = None,
-    project: Annotated[str, typer.Option(help="of a store; by default its only one")] = "",
+    project: Annotated[str, typer.Option(help="project name; optional if the store has only one")] = "",
     out: Annotated[Path | None, typer.Option(help="new folder for the reports and every reward")] = None,
-    learned_too: Annotated[bool, typer.Option("--learned-too", help=LEARNED_TOO)] = False,
-    seed: Annotated[int, typer.Option(help="decides intervals, signs and shuffled prompts")] = 0,
+    include_learned: Annotated[bool, typer.Option("--learned-too", help=LEARNED_TOO)] = False,
+    seed: Annotated[int, typer.Option(help="seed of intervals, sign flips and shuffled prompts")] = 0,
 ) -> None:
-    """Show two models side by side on the same rankings, with a test of the difference that pairs comparisons."""
+    """Compare two models on the same rankings, with a paired test of their difference."""
     with input_errors():
         from reward.evaluation.one_model import read_data
         from reward.evaluation.two_models import compare_models
 
-        found = read_data(data or default_store(), project)
+        rankings = read_data(data or default_store(), project)
         with stoppable(out), progress_bar() as show:
-            both = compare_models((first, second), found, out, learned_too, seed, show)
+            both = compare_models((first, second), rankings, out, include_learned, seed, show)
         print_markdown(both.as_markdown())
 
 
@@ -112,7 +129,7 @@ def rewardbench(
     files: Annotated[list[Path], typer.Argument(help="rows of RewardBench 1 or 2: JSON lines or Parquet")],
     out: Annotated[Path | None, typer.Option(help="new folder for results.json and scores.jsonl")] = None,
 ) -> None:
-    """Score RewardBench 1 or 2, as its files are, by its own protocol."""
+    """Score the files of RewardBench 1 or 2 by their own protocol."""
     with input_errors():
         from reward.evaluation.rewardbench import read_benchmark, run_benchmark
 

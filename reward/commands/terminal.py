@@ -1,4 +1,4 @@
-"""Progress in the terminal, and Ctrl+C as an orderly stop."""
+"""Show progress in the terminal, and stop in an orderly way on Ctrl+C."""
 
 import os
 import signal
@@ -6,29 +6,28 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import typer
 from rich.console import Console
 from rich.markdown import Markdown
-from tqdm import tqdm
+from tqdm import tqdm  # type: ignore[import-untyped]  # its stubs are not installed
 
-from label_data.sentences import Sentence
-
-STOPPING = b"\nStopping after this step, whose work is kept. Press Ctrl+C again to stop at once.\n"
+from label_data.sentences import Sentence, say
+from reward.progress import OnProgress
 
 
 @contextmanager
-def progress_bar() -> Iterator[Any]:
-    """Show (done, total, message) as a bar on stderr; on Ctrl+C stop at the next call, on a second one at once."""
-    asked = False
+def progress_bar() -> Iterator[OnProgress]:
+    """Show progress as a bar on stderr. Ctrl+C raises Stopped at the next call; a second Ctrl+C stops at once."""
+    is_stopping = False
+    stopping = f"\n{say('reward.commands.stopping')}\n".encode()
 
     def stop(_number: int, _frame: object) -> None:
-        nonlocal asked
-        if asked:
+        nonlocal is_stopping
+        if is_stopping:
             raise KeyboardInterrupt
-        asked = True
-        os.write(2, STOPPING)  # a signal may come amid a write of the bar: through the same stream both would fail
+        is_stopping = True
+        os.write(2, stopping)  # not through the bar's stream: the signal may interrupt a write to it
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
@@ -37,7 +36,7 @@ def progress_bar() -> Iterator[Any]:
             def show(done: int, total: int, message: Sentence) -> None:
                 bar.total, bar.n = total or None, done
                 bar.set_description_str(str(message))
-                if asked:
+                if is_stopping:
                     raise Stopped
 
             yield show
@@ -47,17 +46,17 @@ def progress_bar() -> Iterator[Any]:
 
 
 class Stopped(Exception):
-    """Whoever started this asked it to stop."""
+    """The user asked the work to stop."""
 
 
 @contextmanager
 def stoppable(out: Path | None) -> Iterator[None]:
-    """Leave with 130 when somebody stopped the work, and say how it goes on."""
+    """Exit with status 130 if the user stopped the work, and say how to resume."""
     try:
         yield
     except (Stopped, KeyboardInterrupt):
-        kept = "What was done is lost without --out." if out is None else "The same command goes on from there."
-        typer.echo(f"Stopped. {kept}", err=True)
+        key = "reward.commands.stopped_lost" if out is None else "reward.commands.stopped_resume"
+        typer.echo(say(key), err=True)
         raise typer.Exit(130) from None
 
 
@@ -71,7 +70,7 @@ def first_line(text: str, longest: int = 70) -> str:
 
 
 def print_markdown(text: str) -> None:
-    """Print a report: rendered in a terminal, as its source elsewhere."""
+    """Print markdown: rendered in a terminal, as it is elsewhere."""
     if sys.stdout.isatty():
         Console().print(Markdown(text))
     else:

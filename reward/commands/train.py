@@ -1,7 +1,10 @@
-"""Train a reward model."""
+"""Train a reward model. The flags are the fields of `reward.settings.Settings`."""
 
+import inspect
+from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
@@ -9,120 +12,104 @@ from label_data.commands.options import input_errors
 from label_data.data_folder import default_store
 from label_data.database.engine import Store, open_store
 from label_data.errors import InputError
+from label_data.sentences import say
 from label_data.store.projects import project_named
 from reward.commands.terminal import Stopped, print_markdown, progress_bar
 from reward.file_names import UNFINISHED
-from reward.settings import DEFAULTS, Layout, Loss, Method, Precision, Settings
+from reward.progress import OnProgress
+from reward.settings import DEFAULTS, Settings, flag_of
 
 if TYPE_CHECKING:
     from reward.report.report import Report
 
 MANY_COMPARISONS = 2_000
-"""With fewer no gain over a head held on several splits (docs/results.md)."""
+"""With fewer comparisons, fine-tuning had no lasting gain over a head on several splits (docs/results.md)."""
+REPEATED = ("annotator_weights", "report_to")
+"""Settings with several values: their flags can be repeated."""
 
 
+def with_settings(command: Callable[..., None]) -> Callable[..., None]:
+    """Give the command a flag for each field of Settings, in place of its parameter `settings`.
+
+    Names, types, defaults and help texts are those of the fields.
+    """
+    types = get_type_hints(Settings)
+    flags = []
+    for field in fields(Settings):
+        default: Any = getattr(DEFAULTS, field.name)  # Any: the default of any field
+        kind = types[field.name]
+        option = typer.Option(flag_of(field.name), help=field.metadata["help"])
+        if field.name in REPEATED:
+            default, kind = None, list[str] | None
+        parameter = inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, default=default)
+        flags.append(parameter.replace(annotation=Annotated[kind, option]))
+
+    def run(**arguments: Any) -> None:  # Any: the values of all flags
+        given = {field.name: arguments.pop(field.name) for field in fields(Settings)}
+        with input_errors():
+            given["annotator_weights"] = _annotator_weights(given["annotator_weights"] or [])
+            given["report_to"] = tuple(given["report_to"] or ())
+            settings = Settings(**given)
+        command(settings=settings, **arguments)
+
+    own = [
+        parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
+        for parameter in inspect.signature(command).parameters.values()
+        if parameter.name != "settings"
+    ]
+    run.__name__, run.__doc__ = command.__name__, command.__doc__
+    parameters = [*own[:2], *flags, *own[2:]]
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # what typer and inspect read
+    run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return run
+
+
+@with_settings
 def train(
+    settings: Settings,
+    out: Annotated[Path, typer.Option(help="new folder for the model and its report")],
     store: Annotated[str | None, typer.Argument(help="store file or database URL; the app's by default")] = None,
-    out: Annotated[Path, typer.Option(help="new folder for the model and its report")] = ...,
-    method: Annotated[
-        Method, typer.Option(help="head: seconds; top: the last layers; lora: low-rank changes; full: all weights")
-    ] = DEFAULTS.method,
-    backbone: Annotated[str, typer.Option(help="packaged:…, a folder, or a hub name")] = DEFAULTS.backbone,
-    seed: Annotated[int, typer.Option(help="decides split, order and intervals")] = DEFAULTS.seed,
-    held_out: Annotated[float, typer.Option(help="share of the prompts kept for the report")] = DEFAULTS.held_out,
-    validation: Annotated[
-        float, typer.Option(help="share of the training prompts that decides when to stop")
-    ] = DEFAULTS.validation,
-    epochs: Annotated[int, typer.Option(help="times over the rankings, at most")] = DEFAULTS.epochs,
-    learning_rate: Annotated[float | None, typer.Option(help="at its highest; by method if not given")] = None,
-    groups_per_step: Annotated[int, typer.Option(help="prompts in one step")] = DEFAULTS.groups_per_step,
-    patience: Annotated[int, typer.Option(help="evaluations without a gain before it stops")] = DEFAULTS.patience,
-    loss: Annotated[Loss, typer.Option(help="davidson learns from ties too")] = DEFAULTS.loss,
-    margin: Annotated[float, typer.Option(help="gap asked for each step of strength")] = DEFAULTS.margin,
-    smoothing: Annotated[float, typer.Option(help="share of comparisons taken to be slips")] = DEFAULTS.smoothing,
-    centring: Annotated[float, typer.Option(help="how much the mean square of rewards counts")] = DEFAULTS.centring,
-    annotator_weights: Annotated[
-        list[str] | None, typer.Option("--annotator-weight", help="NAME=0.5; repeat for each")
-    ] = None,
-    top_layers: Annotated[int, typer.Option(help="layers that the method top trains")] = DEFAULTS.top_layers,
-    lora_rank: Annotated[int, typer.Option(help="rank of the changes of the method lora")] = DEFAULTS.lora_rank,
-    dropout: Annotated[float, typer.Option(help="share dropped while training")] = DEFAULTS.dropout,
-    layout: Annotated[
-        Layout | None, typer.Option(help="plain, cache or row; what suits the network if not given")
-    ] = None,
-    gradient_checkpointing: Annotated[
-        bool, typer.Option("--gradient-checkpointing", help="less memory, more time")
-    ] = False,
-    precision: Annotated[
-        Precision | None,
-        typer.Option(help="bfloat16: faster where the processor has it; by device if not given"),
-    ] = None,
-    batch_tokens: Annotated[int | None, typer.Option(help="tokens to read at once; by device if not given")] = None,
-    report_to: Annotated[list[str] | None, typer.Option(help="tensorboard, wandb, …; repeat for each")] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="go on with the run to OUT that was stopped, with its own settings")
+        bool, typer.Option("--resume", help="resume the stopped run with this --out, with the settings it began with")
     ] = False,
-    project: Annotated[str, typer.Option(help="whose rankings; by default the store's only project's")] = "",
+    project: Annotated[str, typer.Option(help="project name; optional if the store has only one")] = "",
     version: Annotated[
-        str, typer.Option(help="a version of the data to learn from, with its own split, weights and margins")
+        str, typer.Option(help="data version to train on, with its own split, weights and margins")
     ] = "",
 ) -> None:
-    """Train a reward model on a project's rankings, or a version of them, and report how it does on unseen prompts."""
+    """Train a reward model on a project's rankings, or on a data version, and evaluate it on held-out prompts."""
     with input_errors():
-        settings = Settings(
-            method=method,
-            backbone=backbone,
-            seed=seed,
-            held_out=held_out,
-            validation=validation,
-            epochs=epochs,
-            learning_rate=learning_rate,
-            groups_per_step=groups_per_step,
-            patience=patience,
-            loss=loss,
-            margin=margin,
-            smoothing=smoothing,
-            centring=centring,
-            annotator_weights=_annotator_weights(annotator_weights or []),
-            top_layers=top_layers,
-            lora_rank=lora_rank,
-            dropout=dropout,
-            layout=layout,
-            gradient_checkpointing=gradient_checkpointing,
-            precision=precision,
-            batch_tokens=batch_tokens,
-            report_to=tuple(report_to or ()),
-        )
         opened = None if resume else open_store(store or default_store(), create=False)
         try:
-            with progress_bar() as show:
-                found = _trained(opened, out, settings, project, version, show)
+            with progress_bar() as on_progress:
+                report = _train(opened, out, settings, project, version, on_progress)
         except (Stopped, KeyboardInterrupt):
-            typer.echo("Stopped. What was done is kept" + _how_to_go_on(out), err=True)
+            is_unfinished = out.with_name(out.name + UNFINISHED).exists()
+            key = "reward.commands.training_stopped" if is_unfinished else "reward.commands.features_stopped"
+            typer.echo(say(key, out=out), err=True)
             raise typer.Exit(130) from None
-    if found is None:  # another of the processes that train together says it
+    if report is None:  # one of several processes that train together; another process prints the report
         from reward.finetuning.train import end_process
 
         end_process()
+        return
     from reward.report.words import report_markdown
 
-    print_markdown(report_markdown(found))
-    if resume and found.version:
+    print_markdown(report_markdown(report))
+    if resume and report.version:
         with input_errors():
-            _told_after_all(open_store(store or default_store(), create=False), found, out)
-    typer.echo(f"The model is in {out}. Score with it: python -m reward score {out} --prompt … --completion …")
-    if method == "head" and not resume and found.counts.train_comparisons >= MANY_COMPARISONS:
-        typer.echo(
-            f"With {found.counts.train_comparisons:,} comparisons more than a head may pay: --method top takes "
-            "minutes, --method lora and --method full hours on a CPU."
-        )
+            _list_in_store(open_store(store or default_store(), create=False), report, out)
+    typer.echo(say("reward.commands.trained", out=out))
+    comparisons = report.counts.train_comparisons
+    if settings.method == "head" and not resume and comparisons >= MANY_COMPARISONS:
+        typer.echo(say("reward.commands.more_than_a_head", comparisons=comparisons))
 
 
-def _trained(
-    store: Store | None, out: Path, settings: Settings, project: str, version: str, show: Any
+def _train(
+    store: Store | None, out: Path, settings: Settings, project: str, version: str, on_progress: OnProgress
 ) -> "Report | None":
-    """Train by the method; what brings in torch, which takes seconds, is imported here: not for --help."""
-    chosen = None if store is None or version else project_named(store, project).id
+    """Train by the chosen method. Imports torch, which takes seconds, only here: --help does not need it."""
+    project_id = None if store is None or version else project_named(store, project).id
     if version:
         from reward.data.versions import check_settings_for_version
 
@@ -130,37 +117,34 @@ def _trained(
     if store is not None and settings.method == "head":
         from reward.head.train import train_reward_model
 
-        share = settings.held_out
-        return train_reward_model(store, out, settings.backbone, settings.seed, share, show, chosen, version)
+        held_out = settings.held_out
+        return train_reward_model(
+            store, out, settings.backbone, settings.seed, held_out, on_progress, project_id, version
+        )
     from reward.finetuning.train import fine_tune, resume_fine_tuning
 
     if store is None:
-        return resume_fine_tuning(out, show)
-    return fine_tune(store, out, settings, show, chosen, version)
+        return resume_fine_tuning(out, on_progress)
+    return fine_tune(store, out, settings, on_progress, project_id, version)
 
 
-def _told_after_all(store: Store, found: "Report", out: Path) -> None:
-    """Tell the store of a model that was resumed, which needs no store otherwise; say so if it has not the version."""
+def _list_in_store(store: Store, report: "Report", out: Path) -> None:
+    """Record a resumed model with its data version in the store; print a sentence if the store lacks the version."""
     from reward.model.folder import register_with_version
 
-    if not register_with_version(store, found, out):
-        typer.echo(f"This store has no version with the hash of {found.version}, so it does not know of the model.")
+    if not register_with_version(store, report, out):
+        typer.echo(say("reward.commands.version_unknown", version=report.version))
 
 
-def _how_to_go_on(out: Path) -> str:
-    if out.with_name(out.name + UNFINISHED).exists():
-        return f"; go on with: python -m reward train --resume --out {out}"
-    return ": the features computed so far. Start again to go on."
-
-
-def _annotator_weights(said: list[str]) -> dict[str, float]:
-    found = {}
-    for one in said:
-        name, _, weight = one.rpartition("=")
+def _annotator_weights(values: list[str]) -> dict[str, float]:
+    """Return the weights by annotator from texts such as "ana=0.5"; raise InputError for any other text."""
+    weights = {}
+    for value in values:
+        name, _, weight = value.rpartition("=")
         try:
-            found[name] = float(weight)
+            weights[name] = float(weight)
         except ValueError:
             name = ""
         if not name:
-            raise InputError(f"{one!r} is no annotator's weight. Write NAME=NUMBER, for example ana=0.5.")
-    return found
+            raise InputError("reward.commands.annotator_weight", value=value)
+    return weights

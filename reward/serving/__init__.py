@@ -1,1 +1,1 @@
-"""Rewards over HTTP."""
+"""Serve rewards over HTTP."""

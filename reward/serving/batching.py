@@ -1,4 +1,4 @@
-"""Requests of many connections, scored together: the network is asked once for all that wait."""
+"""Score the requests of many connections in batches: each call of the network takes all requests that fit."""
 
 import asyncio
 import contextlib
@@ -14,13 +14,13 @@ from reward.networks.batches import Input
 from reward.serving.counters import ServingMetrics
 
 WAIT_SECONDS = 0.003
-"""How long the first of a batch waits for others, while the network has nothing to do."""
+"""How long the first request of a batch waits for others while the network is idle."""
 TOKENS_TOGETHER = 32_768
-"""Tokens of the requests that go to the network together; a larger request goes alone."""
+"""Most tokens in a batch of several requests; a larger request is a batch of its own."""
 
 
 class QueueFull(Exception):
-    """As many requests wait as may."""
+    """The queue of requests is full."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,18 +33,20 @@ class Scored:
 
 @dataclass(slots=True, eq=False)
 class _Waiting:
+    """A request in the queue."""
+
     inputs: Sequence[Input]
     answer: asyncio.Future[Scored]
 
     @property
     def tokens(self) -> int:
-        return sum(len(one.ids) for one in self.inputs)
+        return sum(len(given.ids) for given in self.inputs)
 
 
 class Batcher:
-    """Takes requests while the network is at work, and gives it all that fit the next time.
+    """Queues requests while the network is busy, then gives it the next batch.
 
-    One thread asks the network, so two batches never compete for its cores; everything else runs in the event loop.
+    One thread calls the network, so two batches never compete for its cores. Everything else runs in the event loop.
     """
 
     def __init__(self, model: RewardModel, metrics: ServingMetrics, longest_queue: int) -> None:
@@ -58,15 +60,15 @@ class Batcher:
 
     @property
     def queue(self) -> int:
-        """How many requests wait for the network."""
+        """The number of requests waiting for the network."""
         return len(self._waiting)
 
     def start(self) -> None:
-        """Begin; to be called in the event loop."""
+        """Start the worker; call it in the event loop."""
         self._worker = asyncio.create_task(self._work())
 
     async def stop(self) -> None:
-        """End, once what the network has begun is done; nobody waits by then."""
+        """Stop after the current batch. Call it when no request is waiting any more."""
         if self._worker is not None:
             self._worker.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -74,17 +76,17 @@ class Batcher:
         self._thread.shutdown()
 
     async def scored(self, inputs: Sequence[Input]) -> Scored:
-        """Return the rewards of the inputs; raises QueueFull at once if as many requests wait as may."""
+        """Return the rewards of the inputs; raise QueueFull at once if the queue is full."""
         if self.queue >= self.longest_queue:
             raise QueueFull
-        one = _Waiting(inputs, asyncio.get_running_loop().create_future())
-        self._waiting.append(one)
+        request = _Waiting(inputs, asyncio.get_running_loop().create_future())
+        self._waiting.append(request)
         self._arrived.set()
         try:
-            return await one.answer
+            return await request.answer
         finally:
-            if one in self._waiting:  # whoever asked is gone: nobody needs the answer
-                self._waiting.remove(one)
+            if request in self._waiting:  # the client is gone, so nobody needs the answer
+                self._waiting.remove(request)
 
     async def _work(self) -> None:
         idle = True
@@ -92,41 +94,42 @@ class Batcher:
             await self._arrived.wait()
             if idle:
                 await asyncio.sleep(WAIT_SECONDS)
-            batch = self._taken()
+            batch = self._next_batch()
             if batch:
                 await self._score(batch)
             idle = not self._waiting
             if idle:
                 self._arrived.clear()
 
-    def _taken(self) -> list[_Waiting]:
-        """Take the requests that go together off the queue, first come first."""
+    def _next_batch(self) -> list[_Waiting]:
+        """Take the requests of the next batch off the queue, oldest first."""
         batch: list[_Waiting] = []
         tokens = 0
         while self._waiting and (not batch or tokens + self._waiting[0].tokens <= TOKENS_TOGETHER):
-            one = self._waiting.popleft()
-            tokens += one.tokens
-            batch.append(one)
+            request = self._waiting.popleft()
+            tokens += request.tokens
+            batch.append(request)
         return batch
 
     async def _score(self, batch: Sequence[_Waiting]) -> None:
-        inputs = [one for waiting in batch for one in waiting.inputs]
+        inputs = [given for request in batch for given in request.inputs]
         try:
             rewards, deviations = await asyncio.get_running_loop().run_in_executor(
                 self._thread, self.model.rewards_with_deviations, inputs
             )
-        except Exception as error:  # whoever waits must hear of it, and the next batch may do better
-            for waiting in batch:
-                if not waiting.answer.done():
-                    waiting.answer.set_exception(error)
+        except Exception as error:  # the clients must get an answer, and the next batch may succeed
+            for request in batch:
+                if not request.answer.done():
+                    request.answer.set_exception(error)
             return
-        self.metrics.batches += 1
-        self.metrics.completions += len(inputs)
-        self.metrics.tokens += sum(len(one.ids) for one in inputs)
-        self.metrics.trimmed += sum(one.trimmed for one in inputs)
-        ends = np.cumsum([len(waiting.inputs) for waiting in batch])[:-1]
-        split = np.split(rewards, ends)
-        of_each = [None] * len(batch) if deviations is None else np.split(deviations, ends)
-        for waiting, some, sure in zip(batch, split, of_each, strict=True):
-            if not waiting.answer.done():
-                waiting.answer.set_result(Scored(some.tolist(), None if sure is None else sure.tolist()))
+        self.metrics.batches.inc()
+        self.metrics.completions.inc(len(inputs))
+        self.metrics.tokens.inc(sum(len(given.ids) for given in inputs))
+        self.metrics.trimmed.inc(sum(given.trimmed for given in inputs))
+        ends = np.cumsum([len(request.inputs) for request in batch])[:-1]
+        rewards_of = np.split(rewards, ends)
+        deviations_of = [None] * len(batch) if deviations is None else np.split(deviations, ends)
+        for request, its_rewards, its_deviations in zip(batch, rewards_of, deviations_of, strict=True):
+            if not request.answer.done():
+                numbers = None if its_deviations is None else its_deviations.tolist()
+                request.answer.set_result(Scored(its_rewards.tolist(), numbers))

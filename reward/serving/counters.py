@@ -1,63 +1,39 @@
-"""What a server counts of its work, as Prometheus reads it."""
+"""The server's metrics, in Prometheus' text format."""
 
-from bisect import bisect_left
-from collections import Counter
-from dataclasses import dataclass, field
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
 
-BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
-"""Upper ends of the histogram's buckets, in seconds."""
+BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+"""Upper bounds of the histogram's buckets, in seconds."""
+
+disable_created_metrics()  # the library's extra series _created, which nobody scrapes
 
 
-@dataclass(slots=True)
 class ServingMetrics:
-    """Counts since the start; written and read by one thread."""
+    """Metrics since the start of the server."""
 
-    requests: Counter[tuple[str, int]] = field(default_factory=Counter)
-    """By path and status."""
-    seconds: dict[str, list[int]] = field(default_factory=dict)
-    """By path: how many requests took at most each bound, and more than all (last)."""
-    total_seconds: Counter[str] = field(default_factory=Counter)
-    in_progress: int = 0
-    """Requests that came and are not answered yet."""
-    completions: int = 0
-    tokens: int = 0
-    """Of everything scored, prompts counted with each completion."""
-    trimmed: int = 0
-    batches: int = 0
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        requests, seconds = "Requests answered, by path and status.", "Seconds from a request's arrival to its answer."
+        self._requests = Counter("reward_requests", requests, ("path", "status"), registry=self._registry)
+        self._seconds = Histogram(
+            "reward_request_seconds", seconds, ("path",), buckets=BUCKETS, registry=self._registry
+        )
+        self.completions = self._counter("reward_completions", "Completions scored.")
+        self.tokens = self._counter("reward_tokens", "Tokens scored, prompts counted with each completion.")
+        self.trimmed = self._counter("reward_trimmed", "Completions whose prompt was truncated.")
+        self.batches = self._counter("reward_batches", "Batches that the network scored.")
+        self.in_progress = Gauge("reward_in_progress", "Requests not answered yet.", registry=self._registry)
+        self._queue = Gauge("reward_queue", "Requests waiting for the network.", registry=self._registry)
+
+    def _counter(self, name: str, documentation: str) -> Counter:
+        return Counter(name, documentation, registry=self._registry)
 
     def answered(self, path: str, status: int, seconds: float) -> None:
-        """Count a request that was answered."""
-        self.requests[path, status] += 1
-        buckets = self.seconds.setdefault(path, [0] * (len(BOUNDS) + 1))
-        buckets[bisect_left(BOUNDS, seconds)] += 1
-        self.total_seconds[path] += seconds
+        """Count an answered request."""
+        self._requests.labels(path, str(status)).inc()
+        self._seconds.labels(path).observe(seconds)
 
-    def text(self, queue: int) -> str:
-        """Return all of it in Prometheus' text format, version 0.0.4; `queue` is how many requests wait now."""
-        lines = _head("reward_requests_total", "counter", "Requests answered, by path and status.")
-        lines += [
-            f'reward_requests_total{{path="{path}",status="{status}"}} {count}'
-            for (path, status), count in sorted(self.requests.items())
-        ]
-        lines += _head("reward_request_seconds", "histogram", "Seconds from a request's arrival to its answer.")
-        for path, buckets in sorted(self.seconds.items()):
-            reached = 0
-            for bound, count in zip((*BOUNDS, "+Inf"), buckets, strict=True):
-                reached += count
-                lines.append(f'reward_request_seconds_bucket{{path="{path}",le="{bound}"}} {reached}')
-            lines.append(f'reward_request_seconds_sum{{path="{path}"}} {self.total_seconds[path]:.6f}')
-            lines.append(f'reward_request_seconds_count{{path="{path}"}} {reached}')
-        for name, kind, what, value in (
-            ("reward_completions_total", "counter", "Completions scored.", self.completions),
-            ("reward_tokens_total", "counter", "Tokens scored, prompts counted with each completion.", self.tokens),
-            ("reward_trimmed_total", "counter", "Completions whose prompt lost its start.", self.trimmed),
-            ("reward_batches_total", "counter", "Times the network was asked.", self.batches),
-            ("reward_in_progress", "gauge", "Requests that came and are not answered yet.", self.in_progress),
-            ("reward_queue", "gauge", "Requests that wait for the network.", queue),
-        ):
-            lines += [*_head(name, kind, what), f"{name} {value}"]
-        return "\n".join(lines) + "\n"
-
-
-def _head(name: str, kind: str, what: str) -> list[str]:
-    return [f"# HELP {name} {what}", f"# TYPE {name} {kind}"]
+    def text(self, queue: int) -> bytes:
+        """Return all metrics in Prometheus' text format, version 0.0.4; `queue` is how many requests wait now."""
+        self._queue.set(queue)
+        return generate_latest(self._registry)

@@ -1,15 +1,15 @@
-"""Rewards over HTTP: one process, one network, requests of all connections scored together.
+"""Serve rewards over HTTP: one process, one network, requests of all connections scored in batches.
 
 POST /score        {"messages" or "prompt", "completions"} -> {"rewards", "standard_deviations", "tokens", "trimmed"}
 POST /get_reward   OpenRLHF's remote reward model: {"query", "prompts"?} -> {"rewards", "scores", "extra_logs"}
-POST /classify     vLLM's: {"input" or "messages"} -> {"data": [{"index", "label", "probs", "num_classes"}], …}
+POST /classify     vLLM's API: {"input" or "messages"} -> {"data": [{"index", "label", "probs", "num_classes"}], …}
 GET /health, GET /metrics
 
-Every reward is raw, the logit: no sigmoid anywhere. What is refused gets {"error": {"message", "type", "code"}}.
+Every reward is the raw logit, without a sigmoid. Refused requests get {"error": {"message", "type", "code"}}.
 
-Sources of the wires: OpenRLHF openrlhf/cli/serve_rm.py and openrlhf/utils/agent.py, SingleTurnAgentExecutor, which got
-its rewards from here (version 0.11.2); vLLM vllm/entrypoints/pooling/classify/protocol.py, whose classes read what is
-answered here (version 0.33.0; benchmarks/compatibility/other_clients.py).
+Sources of the APIs: OpenRLHF openrlhf/cli/serve_rm.py and openrlhf/utils/agent.py, whose SingleTurnAgentExecutor was
+tested with this server (version 0.11.2); vLLM vllm/entrypoints/pooling/classify/protocol.py, whose classes were tested
+with these answers (version 0.33.0; benchmarks/compatibility/other_clients.py).
 """
 
 import asyncio
@@ -28,14 +28,16 @@ from pathlib import Path
 from typing import Any
 
 import uvicorn
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from label_data.errors import InputError
-from label_data.records import Prompt, check_text, messages_from, user_prompt
+from label_data.records import Message, Prompt, check_text, messages_from, user_prompt
+from label_data.sentences import Sentence, say
 from reward.model.model import RewardModel
 from reward.networks.backbones import model_folder, model_revision
 from reward.networks.batches import Input, apply_template, encode, encode_text
@@ -44,47 +46,53 @@ from reward.serving.counters import ServingMetrics
 
 log = logging.getLogger("reward.serve")
 STOP_SECONDS = 60
-"""How long requests that are being answered may take once the server was asked to stop."""
+"""How long open requests may take after the server was asked to stop."""
 CONNECTIONS = 1_000
+"""Most connections at the same time."""
+TOO_LARGE = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+
+Json = dict[str, Any]  # Any: JSON values
+Answer = Callable[[Json], Awaitable[Json]]
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one request may ask, and how many may wait."""
+    """The largest request, and the longest queue."""
 
     body: int = 16 * 2**20
-    """Bytes."""
+    """Bytes of a request's body."""
     completions: int = 1_024
+    """Completions in a request."""
     tokens: int = 1_048_576
-    """Of all completions, each with its prompt, after trimming."""
+    """Tokens of all completions, each with its prompt, after truncation."""
     longest: int = 8_192
-    """Tokens of one completion with its prompt: a completion is never cut, so it may be longer than what is trained."""
+    """Tokens of one completion with its prompt. Completions are never truncated."""
     queue: int = 256
-    """Requests that wait for the network; further ones get 503."""
+    """Requests waiting for the network; further requests get status 503."""
 
 
 class Refused(Exception):
-    """A request that gets no reward: the status and one sentence."""
+    """A request that gets a status and a sentence instead of rewards."""
 
-    def __init__(self, status: HTTPStatus, message: str) -> None:
-        super().__init__(message)
+    def __init__(self, status: HTTPStatus, message: Sentence) -> None:
+        super().__init__(str(message))
         self.status = status
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """What a request wants scored."""
+class Batch:
+    """The inputs of one request."""
 
     inputs: list[Input]
 
     @property
     def tokens(self) -> int:
-        """How many tokens that is, each completion with its prompt."""
-        return sum(len(one.ids) for one in self.inputs)
+        """The number of tokens, each completion counted with its prompt."""
+        return sum(len(given.ids) for given in self.inputs)
 
 
 class Scorer:
-    """Answers requests: reads what is asked, has it scored, and says it in the wire that was asked."""
+    """Answers requests: reads the inputs, has them scored, and answers in the format of the API that was called."""
 
     def __init__(self, model: RewardModel, name: str, revision: str, limits: Limits) -> None:
         self.model = model
@@ -98,10 +106,10 @@ class Scorer:
 
     def application(self) -> Starlette:
         """Return the application with its routes."""
-        asked = {"/score": self.score, "/get_reward": self.get_reward, "/classify": self.classify}
-        routes = [Route(path, self._counted(path, answer), methods=["POST"]) for path, answer in asked.items()]
+        answers = {"/score": self.score, "/get_reward": self.get_reward, "/classify": self.classify}
+        routes = [Route(path, self._counted(path, answer), methods=["POST"]) for path, answer in answers.items()]
         routes += [Route("/health", self.health), Route("/metrics", self.counts)]
-        handlers = {HTTPException: _not_here}
+        handlers = {HTTPException: _no_route}
         return Starlette(routes=routes, lifespan=self._life, exception_handlers=handlers)
 
     @asynccontextmanager
@@ -112,13 +120,13 @@ class Scorer:
         await self.batcher.stop()
 
     def _counted(
-        self, path: str, answer: Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
+        self, path: str, answer: Callable[[Json], Awaitable[Json]]
     ) -> Callable[[Request], Awaitable[Response]]:
-        """Return the route's function: body in, JSON out, every fault one sentence, everything counted."""
+        """Return the route's function: it answers with JSON or with one sentence, and counts the request."""
 
         async def respond(request: Request) -> Response:
             start = time.perf_counter()
-            self.metrics.in_progress += 1
+            self.metrics.in_progress.inc()
             try:
                 response: Response = JSONResponse(await answer(await self._body(request)))
             except Refused as error:
@@ -126,16 +134,17 @@ class Scorer:
             except InputError as error:
                 response = _error(HTTPStatus.UNPROCESSABLE_ENTITY, str(error))
             except QueueFull:
-                waiting = f"{self.limits.queue:,} requests wait already"
-                response = _error(HTTPStatus.SERVICE_UNAVAILABLE, f"{waiting}. Ask again in a second.")
+                sentence = say("reward.serving.queue_full", queue=self.limits.queue)
+                response = _error(HTTPStatus.SERVICE_UNAVAILABLE, str(sentence))
             except ClientDisconnect:
-                response = Response(status_code=499)  # nobody reads it: the number is for the counts alone
-            except Exception as error:  # the server goes on; what went wrong is told without any model's text
+                response = Response(status_code=499)  # nobody reads the answer; the status is for the metrics
+            except Exception as error:  # the server keeps running; the log shows no text of the request
                 frames = "".join(traceback.format_tb(error.__traceback__)).rstrip()
                 log.error("%s failed: %s\n%s", path, type(error).__name__, frames)
-                response = _error(HTTPStatus.INTERNAL_SERVER_ERROR, f"This went wrong ({type(error).__name__}).")
+                sentence = say("reward.serving.unexpected", kind=type(error).__name__)
+                response = _error(HTTPStatus.INTERNAL_SERVER_ERROR, str(sentence))
             finally:
-                self.metrics.in_progress -= 1
+                self.metrics.in_progress.dec()
             if response.status_code == HTTPStatus.SERVICE_UNAVAILABLE:
                 response.headers["Retry-After"] = "1"
             self.metrics.answered(path, response.status_code, time.perf_counter() - start)
@@ -143,98 +152,100 @@ class Scorer:
 
         return respond
 
-    async def _body(self, request: Request) -> dict[str, Any]:
-        """Return the request's JSON object; raises Refused at a body that is too large or no such object."""
+    async def _body(self, request: Request) -> Json:
+        """Return the request's JSON object; raise Refused if the body is too large or no JSON object."""
         content, limit = bytearray(), self.limits.body
         async for chunk in request.stream():
             content += chunk
             if len(content) > limit:
-                sentence = f"The body is over {limit:,} bytes. Send fewer completions at once."
-                raise Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, sentence)
+                raise Refused(TOO_LARGE, say("reward.serving.body_too_large", limit=limit))
         try:
-            found = json.loads(content)
+            body = json.loads(content)
         except (ValueError, RecursionError):
-            raise Refused(HTTPStatus.BAD_REQUEST, "The body is not JSON in UTF-8.") from None
-        if not isinstance(found, dict):
-            raise Refused(HTTPStatus.BAD_REQUEST, "The body is JSON, but not an object: write {…}.")
-        return found
+            raise Refused(HTTPStatus.BAD_REQUEST, say("reward.serving.not_json")) from None
+        if not isinstance(body, dict):
+            raise Refused(HTTPStatus.BAD_REQUEST, say("reward.serving.not_object"))
+        return body
 
-    async def _scored(self, read: Callable[[], list[Input]]) -> tuple[Asked, Scored]:
-        """Turn texts to tokens beside the event loop, check their number, and have them scored."""
-        asked = Asked(await asyncio.to_thread(read))
-        if asked.tokens > self.limits.tokens:
-            sentence = f"{asked.tokens:,} tokens; at most {self.limits.tokens:,} are scored at once. Send fewer."
-            raise Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, sentence)
-        longest = max(len(one.ids) for one in asked.inputs)
+    async def _scored(self, read: Callable[[], list[Input]]) -> tuple[Batch, Scored]:
+        """Tokenize the texts outside the event loop, check the number of tokens, and score them."""
+        batch = Batch(await asyncio.to_thread(read))
+        if batch.tokens > self.limits.tokens:
+            sentence = say("reward.serving.too_many_tokens", tokens=batch.tokens, limit=self.limits.tokens)
+            raise Refused(TOO_LARGE, sentence)
+        longest = max(len(given.ids) for given in batch.inputs)
         if longest > self.limits.longest:
-            sentence = f"A completion of {longest:,} tokens; at most {self.limits.longest:,} are scored. Shorten it."
-            raise Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, sentence)
-        return asked, await self.batcher.scored(asked.inputs)
+            sentence = say("reward.serving.completion_too_long", tokens=longest, limit=self.limits.longest)
+            raise Refused(TOO_LARGE, sentence)
+        return batch, await self.batcher.scored(batch.inputs)
 
-    def _texts(self, value: Any, what: str) -> list[str]:
-        """Return a list of texts; a wrong one is an InputError, and too many are Refused."""
+    def _texts(self, value: object, field: str) -> list[str]:
+        """Return the texts of a field; raise InputError if it is no list of texts, and Refused if it has too many."""
         if not isinstance(value, list) or not value:
-            raise InputError(f"{what} is not a list of texts. Write at least one.")
+            raise InputError("reward.serving.not_a_list", field=field)
         if len(value) > self.limits.completions:
-            sentence = f"{len(value):,} texts in {what}; at most {self.limits.completions:,} are scored at once."
-            raise Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, sentence)
-        return [check_text(text, f"{what}, number {number}") for number, text in enumerate(value, start=1)]
+            values = {"field": field, "count": len(value), "limit": self.limits.completions}
+            raise Refused(TOO_LARGE, say("reward.serving.too_many_texts", **values))
+        return [
+            check_text(text, say("reward.serving.a_text", field=field, number=number))
+            for number, text in enumerate(value, start=1)
+        ]
 
-    # The wires
+    # The APIs
 
-    async def score(self, body: dict[str, Any]) -> dict[str, Any]:
+    async def score(self, body: Json) -> Json:
         """Return the rewards of completions of one prompt."""
         _allow_only(body, "messages", "prompt", "completions")
         if ("prompt" in body) == ("messages" in body):
-            raise InputError('Write either "prompt" (a text) or "messages" (a list).')
+            raise InputError("reward.serving.prompt_or_messages")
         if "messages" in body:
             prompt = Prompt(messages_from(body["messages"], "messages"))
         else:
             prompt = user_prompt(body["prompt"])
         completions = self._texts(body.get("completions"), "completions")
         tokenizer = self.model.tokenizer
-        asked, found = await self._scored(lambda: [encode(tokenizer, prompt.messages, one) for one in completions])
+        batch, scored = await self._scored(lambda: [encode(tokenizer, prompt.messages, text) for text in completions])
         return {
-            "rewards": found.rewards,
-            "standard_deviations": found.deviations,
-            "tokens": asked.tokens,
-            "trimmed": sum(one.trimmed for one in asked.inputs),
+            "rewards": scored.rewards,
+            "standard_deviations": scored.deviations,
+            "tokens": batch.tokens,
+            "trimmed": sum(given.trimmed for given in batch.inputs),
         }
 
-    async def get_reward(self, body: dict[str, Any]) -> dict[str, Any]:
-        """Return the rewards of conversations that are written out, as OpenRLHF sends them.
+    async def get_reward(self, body: Json) -> Json:
+        """Return the rewards of whole conversations as texts, as OpenRLHF sends them.
 
-        `prompts`, of the same number, are their beginnings; `labels` are not read. A conversation that does not end as
-        the chat template ends a turn is ended so, since the reward is read there.
+        `prompts` are the beginnings of the conversations, one for each; `labels` are ignored. Where the ending that the
+        chat template gives to a turn is missing, it is added, since the reward is read there.
         """
         texts = self._texts(body.get("query"), "query")
         prompts = [""] * len(texts)
         if body.get("prompts"):
             prompts = self._texts(body["prompts"], "prompts")
         if len(prompts) != len(texts):
-            raise InputError(f"{len(texts):,} texts in query and {len(prompts):,} in prompts. Send one for each.")
-        _, found = await self._scored(partial(self._written_out, texts, prompts))
-        logs = {} if found.deviations is None else {"standard_deviations": found.deviations}
-        return {"rewards": found.rewards, "scores": found.rewards, "extra_logs": logs}
+            raise InputError("reward.serving.prompts_mismatch", texts=len(texts), prompts=len(prompts))
+        _, scored = await self._scored(partial(self._whole_texts, texts, prompts))
+        logs = {} if scored.deviations is None else {"standard_deviations": scored.deviations}
+        return {"rewards": scored.rewards, "scores": scored.rewards, "extra_logs": logs}
 
-    async def classify(self, body: dict[str, Any]) -> dict[str, Any]:
-        """Return the raw rewards of texts that are written out, or of one conversation, in vLLM's shape."""
+    async def classify(self, body: Json) -> Json:
+        """Return the raw rewards of whole conversations as texts, or of one list of messages, in vLLM's format."""
         for name in ("use_activation", "activation", "softmax"):
             if body.get(name):
-                raise InputError(f"{name} is asked for, and this server gives raw rewards only. Leave it out.")
+                raise InputError("reward.serving.raw_only", field=name)
         if ("input" in body) == ("messages" in body):
-            raise InputError('Write either "input" (a text or a list) or "messages" (a list).')
+            raise InputError("reward.serving.input_or_messages")
         if "messages" in body:
             *turns, last = messages_from(body["messages"], "messages")
             if last.role != "assistant" or not turns:
-                raise InputError("The last of the messages is not the assistant's, and it is what gets the reward.")
+                raise InputError("reward.serving.last_not_assistant")
             read = partial(self._conversation, turns, last.content)
         else:
-            given = body["input"]
-            texts = self._texts([given] if isinstance(given, str) else given, "input")
-            read = partial(self._written_out, texts, [""] * len(texts))
-        asked, found = await self._scored(read)
-        label = self.model.network.config.id2label.get(0)
+            value = body["input"]
+            texts = self._texts([value] if isinstance(value, str) else value, "input")
+            read = partial(self._whole_texts, texts, [""] * len(texts))
+        batch, scored = await self._scored(read)
+        label = dict(self.model.network.config.id2label or {}).get(0)
         return {
             "id": f"classify-{uuid.uuid4().hex}",
             "object": "list",
@@ -242,44 +253,42 @@ class Scorer:
             "model": self.name,
             "data": [
                 {"index": number, "label": label, "probs": [reward], "num_classes": 1}
-                for number, reward in enumerate(found.rewards)
+                for number, reward in enumerate(scored.rewards)
             ],
             "usage": {
-                "prompt_tokens": asked.tokens,
-                "total_tokens": asked.tokens,
+                "prompt_tokens": batch.tokens,
+                "total_tokens": batch.tokens,
                 "completion_tokens": 0,
                 "prompt_tokens_details": None,
                 "completion_tokens_details": None,
             },
         }
 
-    def _conversation(self, turns: Sequence[Any], completion: str) -> list[Input]:
+    def _conversation(self, turns: Sequence[Message], completion: str) -> list[Input]:
         return [encode(self.model.tokenizer, turns, completion)]
 
-    def _written_out(self, texts: Sequence[str], prompts: Sequence[str]) -> list[Input]:
+    def _whole_texts(self, texts: Sequence[str], prompts: Sequence[str]) -> list[Input]:
         pairs = zip(texts, prompts, strict=True)
         return [encode_text(self.model.tokenizer, ended(text, self.ending), prompt) for text, prompt in pairs]
 
     async def health(self, _request: Request) -> Response:
-        """Say whether the server takes requests, and of which model."""
+        """Return whether the server takes requests, and its model."""
         state = "stopping" if self.stopping else "ok"
-        said = {
+        health = {
             "status": state,
             "model": self.name,
             "revision": self.revision,
             "standard_deviations": self.model.uncertainty is not None,
         }
-        return JSONResponse(said, status_code=503 if self.stopping else 200)
+        return JSONResponse(health, status_code=503 if self.stopping else 200)
 
     async def counts(self, _request: Request) -> Response:
         """Return the metrics."""
-        return PlainTextResponse(
-            self.metrics.text(self.batcher.queue), media_type="text/plain; version=0.0.4; charset=utf-8"
-        )
+        return Response(self.metrics.text(self.batcher.queue), media_type=CONTENT_TYPE_PLAIN_0_0_4)
 
 
 def ending(model: RewardModel) -> str:
-    """Return what the model's chat template writes after a completion."""
+    """Return the text that the model's chat template writes after a completion."""
     text = apply_template(
         model.tokenizer,
         [{"role": "user", "content": "Why?"}, {"role": "assistant", "content": "Because."}],
@@ -289,27 +298,27 @@ def ending(model: RewardModel) -> str:
 
 
 def ended(text: str, ending: str) -> str:
-    """Return the text, completed to end with `ending`: a policy may stop at the first token of it, or before."""
-    there = max(length for length in range(len(ending) + 1) if text.endswith(ending[:length]))
-    return text + ending[there:]
+    """Return the text with the missing part of `ending` added: a policy may stop at its first token, or before."""
+    present = max(length for length in range(len(ending) + 1) if text.endswith(ending[:length]))
+    return text + ending[present:]
 
 
-def _allow_only(body: dict[str, Any], *names: str) -> None:
-    other = next((name for name in body if name not in names), None)
-    if other is not None:
-        raise InputError(f"There is no field {other[:60]!r} here. Known are {', '.join(names)}.")
+def _allow_only(body: Json, *names: str) -> None:
+    unknown = next((name for name in body if name not in names), None)
+    if unknown is not None:
+        raise InputError("reward.serving.unknown_field", field=unknown[:60], known=", ".join(names))
 
 
 def _error(status: int, message: str) -> JSONResponse:
-    found = HTTPStatus(status)
+    http = HTTPStatus(status)
     return JSONResponse(
-        {"error": {"message": message, "type": found.phrase, "code": found.value}}, status_code=found.value
+        {"error": {"message": message, "type": http.phrase, "code": http.value}}, status_code=http.value
     )
 
 
-async def _not_here(_request: Request, error: Exception) -> Response:
+async def _no_route(_request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    response = _error(error.status_code, "POST /score, /get_reward or /classify; GET /health or /metrics.")
+    response = _error(error.status_code, str(say("reward.serving.routes")))
     response.headers.update(error.headers or {})
     return response
 
@@ -318,9 +327,9 @@ async def _not_here(_request: Request, error: Exception) -> Response:
 
 
 def serve_model(model_name: str, host: str, port: int, limits: Limits | None = None) -> None:
-    """Serve the model of a folder or hub name until SIGTERM or Ctrl+C; what is being answered then is answered.
+    """Serve the model with a folder or hub name until SIGTERM or Ctrl+C; open requests are answered before it stops.
 
-    Prints the address once it listens. Raises InputError if there is no such model, or nothing can listen there.
+    Prints the address once it listens. Raises InputError if there is no such model, or if the port can't be used.
     """
     folder = model_folder(model_name)
     name = folder.name if Path(model_name).is_dir() else model_name
@@ -331,7 +340,7 @@ def serve_model(model_name: str, host: str, port: int, limits: Limits | None = N
         host=host,
         port=port,
         log_config=None,
-        access_log=False,  # it would print the path with its query, and a query may hold a text
+        access_log=False,  # an access log would print queries, and a query may hold a text
         limit_concurrency=CONNECTIONS,
         timeout_graceful_shutdown=STOP_SECONDS,
         server_header=False,
@@ -339,12 +348,12 @@ def serve_model(model_name: str, host: str, port: int, limits: Limits | None = N
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
     try:
         listening = config.bind_socket()
-    except SystemExit:  # it has said why
-        raise InputError(f"Nothing can listen on {host}, port {port}. Name another --port.") from None
-    listening.listen(CONNECTIONS)  # from here on clients may come: they wait until the loop takes them
+    except SystemExit:  # uvicorn has logged the reason
+        raise InputError("reward.serving.cannot_listen", host=host, port=port) from None
+    listening.listen(CONNECTIONS)  # from now on clients can connect; they wait until the loop runs
     address = f"http://{host}:{listening.getsockname()[1]}"
-    print(f"{name} answers at {address} (Ctrl-C stops it)", flush=True)
-    # uvicorn raises the signal that stopped it once more at the end; with this it is then ignored, and we leave with 0.
+    print(say("reward.serving.listening", model=name, address=address), flush=True)
+    # At its end uvicorn raises the signal that stopped it once more. Ignoring it then makes the exit status 0.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: None)
     uvicorn.Server(config).run(sockets=[listening])

@@ -15,6 +15,7 @@ from label_data.versions.making import make_version
 from label_data.versions.recipes import Recipe
 from label_data.versions.version import models_of
 from reward.__main__ import app
+from reward.commands.evaluation import suspects
 from reward.commands.train import train
 from reward.model.model import RewardModel
 from reward.settings import DEFAULTS, Settings
@@ -31,7 +32,7 @@ def test_train_writes_the_folder_and_prints_the_report(run, tmp_path, tiny_backb
     add_groups(open_store(tmp_path / "data" / "workbench.db"), planted_groups(40))  # the store by default
     done = run("train", "--out", tmp_path / "model", "--backbone", tiny_backbone_folder)
     assert done.exit_code == 0, done.output
-    assert "Too few held-out prompts" in done.stdout and "Features" in done.stderr
+    assert "Trained, but not evaluated" in done.stdout and "Features" in done.stderr
     assert run("report", tmp_path / "model").stdout.strip() in done.stdout
 
 
@@ -39,11 +40,11 @@ def test_train_on_a_version_says_so_and_the_version_knows(run, tmp_path, tiny_ba
     store = open_store(tmp_path / "data" / "workbench.db")
     add_groups(store, planted_groups(40))
     made = make_version(store, "v1", Recipe("default", held_out=0.4))
-    said = run("train", "--out", tmp_path / "model", "--version", "v1", "--margin", "0.5")
-    assert said.exit_code == 1 and "Leave --margin out." in said.stderr
+    refused = run("train", "--out", tmp_path / "model", "--version", "v1", "--margin", "0.5")
+    assert refused.exit_code == 1 and "--margin" in refused.stderr
     done = run("train", "--out", tmp_path / "model", "--version", "v1", "--backbone", tiny_backbone_folder)
     assert done.exit_code == 0, done.output
-    assert f"version `v1` of the data, sha256 `{made.sha256}`" in done.stdout
+    assert f"version `v1` (sha256 `{made.sha256}`)" in done.stdout
     assert [model.folder for model in models_of(store, made)] == [str(tmp_path / "model")]
     store.dispose()
 
@@ -104,7 +105,7 @@ def test_a_bad_line_is_named_before_anything_is_scored(run, trained, text, said)
         ("report", "nothing"),
     ],
 )
-def test_what_the_person_can_put_right_is_one_sentence_and_exit_code_1(run, tmp_path, monkeypatch, arguments):
+def test_wrong_input_gives_one_sentence_and_exit_code_1(run, tmp_path, monkeypatch, arguments):
     monkeypatch.chdir(tmp_path)
     done = run(*arguments)
     assert done.exit_code == 1
@@ -113,7 +114,7 @@ def test_what_the_person_can_put_right_is_one_sentence_and_exit_code_1(run, tmp_
 
 
 def test_train_by_another_method_is_stopped_and_resumed_from_the_command_line(run, tmp_path, tiny_backbone_folder):
-    """A first SIGINT lets the step finish, as Ctrl+C does; what is said then goes on."""
+    """A first SIGINT lets the step finish, as Ctrl+C does; the printed command resumes."""
     add_groups(open_store(tmp_path / "store.db"), planted_groups(30))
     flags = ("--method", "full", "--backbone", tiny_backbone_folder, "--epochs", 2, "--groups-per-step", 1)
     command = [sys.executable, "-m", "reward", "train", tmp_path / "store.db", "--out", tmp_path / "model", *flags]
@@ -128,7 +129,7 @@ def test_train_by_another_method_is_stopped_and_resumed_from_the_command_line(ru
     assert f"train --resume --out {tmp_path / 'model'}" in said and "Traceback" not in said
     done = run("train", "--resume", "--out", tmp_path / "model")
     assert done.exit_code == 0, done.output
-    assert "by the method full" in done.stdout
+    assert "by full fine-tuning" in done.stdout
     lines = [json.loads(line) for line in (tmp_path / "model" / "log.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == list(range(1, len(lines) + 1))
 
@@ -144,6 +145,19 @@ def test_every_setting_is_a_flag_with_the_same_default():
 
 
 @pytest.mark.parametrize("said", ["ana", "=1", "ana=much"])
-def test_an_annotators_weight_that_is_none_is_refused(run, tmp_path, said):
+def test_a_wrong_annotator_s_weight_is_refused(run, tmp_path, said):
     done = run("train", "--out", tmp_path / "model", "--annotator-weight", said)
     assert done.exit_code == 1 and "NAME=NUMBER" in done.stderr
+
+
+def test_help_shows_every_setting_without_importing_torch(run):
+    command = [sys.executable, "-c", "import sys; from reward.__main__ import app; print('torch' in sys.modules)"]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "False\n"
+    text = run("train", "--help").stdout
+    assert all(part in text for part in ("--annotator-weight", "--groups-per-step", "head|top|lora|full"))
+
+
+def test_relabel_keeps_its_old_name(run):
+    text = run("suspects", "--help").stdout
+    assert "--relabel" in text and "--ask-again" not in text
+    assert "ask_again" in inspect.signature(suspects).parameters

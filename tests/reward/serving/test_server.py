@@ -1,4 +1,4 @@
-"""A real server process, asked by real clients: rewards, wires, limits, and its end."""
+"""A real server process with real clients: rewards, APIs, limits, and how it stops."""
 
 import http.client
 import json
@@ -74,7 +74,7 @@ def refused(address, path, body):
     return status, found["error"]["message"]
 
 
-# The wires
+# The APIs
 
 
 def test_score_gives_the_rewards_and_deviations_of_the_model(server, model):
@@ -97,7 +97,7 @@ def test_trap_13_a_served_reward_has_no_sigmoid(server, model):
     assert classified == pytest.approx(raw, abs=1e-5)
 
 
-def test_openrlhfs_client_gets_what_it_reads(server, model):
+def test_openrlhf_s_client_gets_the_fields_it_reads(server, model):
     """It sends whole conversations as the template writes them, and their prompts; it reads rewards, scores, logs."""
     whole = [
         model.tokenizer.apply_chat_template([*PROMPT, {"role": "assistant", "content": text}], tokenize=False)
@@ -112,21 +112,21 @@ def test_openrlhfs_client_gets_what_it_reads(server, model):
 
 
 @pytest.mark.parametrize("stopped_at", ["<|end|>\n", "<|end|>", ""])
-def test_trap_5_a_conversation_that_a_policy_ended_early_is_ended_as_training_ends_it(server, model, stopped_at):
-    """The reward is read at the last token of the template: without it another token's would be."""
+def test_trap_5_a_conversation_that_a_policy_ended_early_gets_the_ending_of_training(server, model, stopped_at):
+    """The reward is read at the last token of the template; without the ending, it would be read at another token."""
     prompt = model.tokenizer.apply_chat_template(PROMPT, tokenize=False, add_generation_prompt=True)
     _, _, found = ask(server, "/get_reward", {"query": [f"{prompt}abc abc{stopped_at}"]})
     assert found["rewards"] == pytest.approx(model.score(PROMPT, ["abc abc"]), abs=1e-5)
 
 
-def test_what_is_missing_of_an_ending_is_added_and_no_more():
+def test_only_the_missing_part_of_an_ending_is_added():
     for text in ("a<e>\n", "a<e>", "a"):
         assert ended(text, "<e>\n") == "a<e>\n"
     assert ended("a", "") == "a"
     assert ended("a<e>\n<e>", "<e>\n") == "a<e>\n<e>\n"
 
 
-def test_vllms_client_gets_its_shape(server, model):
+def test_vllm_s_client_gets_its_format(server, model):
     whole = model.tokenizer.apply_chat_template([*PROMPT, {"role": "assistant", "content": "No."}], tokenize=False)
     for given in (whole, [whole, whole]):
         status, _, found = ask(server, "/classify", {"model": "any", "input": given, "use_activation": False})
@@ -140,7 +140,7 @@ def test_vllms_client_gets_its_shape(server, model):
     assert refused(server, "/classify", {"input": whole, "use_activation": True})[0] == 422
 
 
-def test_many_clients_at_once_get_what_each_asked_for_in_fewer_batches(server, model):
+def test_many_clients_at_once_get_their_own_rewards_in_fewer_batches(server, model):
     asked = [(f"Question {number}?", [letter * number for letter in "abv"]) for number in range(1, 33)]
     before = metric(server, "reward_batches_total")
     with ThreadPoolExecutor(16) as clients:
@@ -153,7 +153,7 @@ def test_many_clients_at_once_get_what_each_asked_for_in_fewer_batches(server, m
     assert metric(server, "reward_batches_total") - before < 32
 
 
-def test_health_and_metrics_say_how_it_is(server, trained):
+def test_health_and_metrics_describe_the_server(server, trained):
     status, _, found = ask(server, "/health")
     assert (status, found["status"], found["model"]) == (200, "ok", trained.name)
     assert found["standard_deviations"] is True and len(found["revision"]) == 16
@@ -162,7 +162,7 @@ def test_health_and_metrics_say_how_it_is(server, trained):
     _, _, answer = ask(server, "/score", {"prompt": "Why?", "completions": ["a", "b"]})
     assert metric(server, 'reward_requests_total{path="/score",status="200"}') == before + 1
     assert metric(server, "reward_tokens_total") == tokens + answer["tokens"]
-    assert metric(server, 'reward_request_seconds_bucket{path="/score",le="+Inf"}') == before + 1
+    assert metric(server, 'reward_request_seconds_bucket{le="+Inf",path="/score"}') == before + 1
     assert ask(server, "/metrics")[1]["Content-Type"].startswith("text/plain; version=0.0.4")
 
 
@@ -171,7 +171,7 @@ def metric(address, name):
     return sum(float(line.rpartition(" ")[2]) for line in lines if line.rpartition(" ")[0] == name)
 
 
-# What is refused
+# Refused requests
 
 
 @pytest.mark.parametrize(
@@ -190,9 +190,9 @@ def metric(address, name):
         ("/score", {"messages": [{"role": "user"}], "completions": ["b"]}, 422, "message 1"),
         ("/score", {"prompt": "a", "completion": ["b"]}, 422, "no field 'completion'"),
         ("/get_reward", {"query": "a"}, 422, "not a list"),
-        ("/get_reward", {"query": ["a", "b"], "prompts": ["a"]}, 422, "one for each"),
+        ("/get_reward", {"query": ["a", "b"], "prompts": ["a"]}, 422, "one prompt for each"),
         ("/classify", {"input": 3}, 422, "not a list"),
-        ("/classify", {"messages": PROMPT}, 422, "not the assistant's"),
+        ("/classify", {"messages": PROMPT}, 422, "not from the assistant"),
     ],
 )
 def test_a_wrong_request_gets_one_sentence(server, path, body, status, said):
@@ -200,7 +200,7 @@ def test_a_wrong_request_gets_one_sentence(server, path, body, status, said):
     assert said in refused(server, path, body)[1]
 
 
-def test_another_path_or_method_says_what_there_is(server):
+def test_another_path_or_method_lists_the_routes(server):
     assert ask(server, "/")[0] == 404 and "POST /score" in ask(server, "/")[2]["error"]["message"]
     assert ask(server, "/score")[0] == 405
 
@@ -212,7 +212,7 @@ def small_server(trained):
         yield address
 
 
-def test_what_is_too_large_is_refused(small_server):
+def test_a_request_that_is_too_large_is_refused(small_server):
     """Limits of 20,000 bytes, 8 completions, 1,000 tokens and 300 for one completion; a token a byte here."""
     for body, said in (
         ({"prompt": "a", "completions": ["b" * 20_000]}, "over 20,000 bytes"),
@@ -225,28 +225,28 @@ def test_what_is_too_large_is_refused(small_server):
     assert ask(small_server, "/score", {"prompt": "a", "completions": ["b"]})[0] == 200
 
 
-def test_a_long_prompt_loses_its_start_and_that_is_counted(server):
+def test_a_long_prompt_is_truncated_at_its_start_and_counted(server):
     for letters, trimmed in ((1_000, 0), (3_000, 1)):
         status, _, found = ask(server, "/score", {"prompt": "a" * letters, "completions": ["b"]})
         assert (status, found["trimmed"]) == (200, trimmed)
 
 
-def test_a_full_queue_sends_clients_away_for_a_second(small_server):
-    """Two may wait. Of thirty at once some are answered, and the others are told to come again."""
+def test_a_full_queue_asks_clients_to_retry_after_a_second(small_server):
+    """Two may wait. Of thirty at once some are answered, and the others are asked to retry."""
     body = {"prompt": "a" * 100, "completions": ["b" * 50] * 4}
     with ThreadPoolExecutor(30) as clients:
         answers = list(clients.map(lambda _: ask(small_server, "/score", body), range(60)))
     assert {status for status, *_ in answers} == {200, 503}
     away = next(one for one in answers if one[0] == 503)
-    assert away[1]["Retry-After"] == "1" and "wait already" in away[2]["error"]["message"]
+    assert away[1]["Retry-After"] == "1" and "requests are waiting" in away[2]["error"]["message"]
     assert ask(small_server, "/score", body)[0] == 200
 
 
-# Its end
+# How it stops
 
 
-def test_a_request_that_is_being_answered_when_it_is_stopped_is_answered(trained):
-    """SIGTERM once the server has the whole request: it answers, says nothing of the texts, and leaves with 0."""
+def test_a_request_open_when_the_server_is_stopped_is_answered(trained):
+    """SIGTERM once the server has the whole request: it answers, logs none of the texts, and exits with 0."""
     with running(LEASH, "reward", "serve", trained, "--port", "0") as (process, address):
         ask(address, "/score", {"prompt": SECRET, "completions": [SECRET]})
         ask(address, f"/score?text={SECRET.replace(' ', '+')}", {"prompt": SECRET, "completions": 3})
