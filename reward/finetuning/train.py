@@ -273,7 +273,7 @@ def _run(out: Path, resume: bool, on_progress: OnProgress) -> Report | None:
             weights=sum(weight.numel() for weight in model.network.parameters()),
             dropout=dropout,
             layout=result.layout,
-            fallback="" if result.fallback is None else str(result.fallback),
+            fallback="" if result.fallback is None else result.fallback.as_json,
             precision=result.precision,
         ),
         human=human_agreement(data.groups, settings.seed),
