@@ -79,7 +79,7 @@ def test_a_head_trains_on_the_version_and_model_and_version_refer_to_each_other(
     assert report.human.agreement.value == 1 and report == read_report(tmp_path / "model")
     card = (tmp_path / "model" / "README.md").read_text()
     assert f"version `v1` (sha256 `{version.sha256}`)" in card
-    assert "as one annotator did" in card
+    assert "Human agreement" in card
     assert json.loads((tmp_path / "model" / "workbench.json").read_text())["version_sha256"] == version.sha256
     (model,) = models_of(store, version)
     assert model.folder == str(tmp_path / "model") and model.summary["method"] == "head"
