@@ -14,7 +14,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Import, export, version, check and copy the data of a store.",
 )
-app.command()(snapshot)
+app.command("snapshot", hidden=True)(snapshot)
 app.add_typer(versions_app, name="versions")
 app.command("import")(import_command)
 app.command("export")(export_command)

@@ -1,1 +1,1 @@
-"""The commands of python -m label_data."""
+"""Commands of python -m label_data."""

@@ -1,9 +1,9 @@
-"""Import and export."""
+"""The commands import and export."""
 
 from collections import Counter
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 from tqdm import tqdm
@@ -17,15 +17,13 @@ from label_data.exchange.importing import Imported, Preview, import_files, previ
 from label_data.exchange.known_formats import FILE_ENDINGS, LACKS, READERS, WITH_MARGIN, WRITERS
 from label_data.formats import prompts
 from label_data.oversight.progress import origins
+from label_data.sentences import Sentence
 from label_data.store.adding import Added
 from label_data.store.projects import project_named
 
-Reading = StrEnum("Reading", {name: name for name in READERS})
-
-
-Writing = StrEnum("Writing", {name: name for name in WRITERS})
-
-
+# mypy knows an Enum only with literal members: these are the names of the formats.
+ReadFormat: Any = StrEnum("ReadFormat", {name: name for name in READERS})
+WriteFormat: Any = StrEnum("WriteFormat", {name: name for name in WRITERS})
 OUT_ENDINGS = dict.fromkeys(ending for endings in FILE_ENDINGS.values() for ending in endings)
 
 
@@ -34,48 +32,58 @@ def import_command(
         list[str], typer.Argument(help="files, folders, and data sets as hub:OWNER/NAME[:CONFIG][:SPLIT]")
     ],
     format_: Annotated[
-        Reading | None,
+        ReadFormat | None,
         typer.Option(
-            "--format", metavar="FORMAT", help=f"what they hold; recognised if not given: {', '.join(READERS)}"
+            "--format", metavar="FORMAT", help=f"format of the files; recognised if not given: {', '.join(READERS)}"
         ),
     ] = None,
     store: StoreOption = "",
     column: Annotated[str, typer.Option(help="prompts: the field or column that holds the prompt")] = prompts.COLUMN,
-    category: Annotated[str, typer.Option(help="prompts: their category, where a row names none")] = "",
+    category: Annotated[str, typer.Option(help="prompts: the category of rows without one")] = "",
     project: ProjectOption = "",
-    name: Annotated[list[str] | None, typer.Option(help="OUR=THEIRS: what the file calls a field (table, …)")] = None,
+    name: Annotated[list[str] | None, typer.Option(help="OUR=THEIRS: the file's name of a field (table, …)")] = None,
     source: Annotated[
-        str, typer.Option(help="where the prompts come from; by default what the file says, or its name")
+        str, typer.Option(help="source of the prompts; by default the one that the file states, or its name")
     ] = "",
-    licence: Annotated[str, typer.Option(help="under which terms; by default what the file or the hub says")] = "",
-    dry_run: Annotated[bool, typer.Option(help="read everything, show what is there, and store nothing")] = False,
+    licence: Annotated[
+        str, typer.Option(help="licence of the prompts; by default the one that the file or the hub states")
+    ] = "",
+    dry_run: Annotated[bool, typer.Option(help="read and show the content, but store nothing")] = False,
 ) -> None:
-    """Add what the files hold to a project: all of it, or with an error nothing."""
+    """Add the content of files to a project: all of it, or nothing if there is an error."""
     with input_errors(), tqdm(unit=" prompts", disable=None, leave=False) as progress:
-        how = {"format_": format_ or "", "column": column, "category": category, "names": _mapped(name or [])}
-        how |= {"source": source, "licence": licence, "on_progress": lambda rows: progress.update()}
+        # Arguments of both functions, of several types.
+        options: dict[str, Any] = {
+            "format_": format_ or "",
+            "column": column,
+            "category": category,
+            "names": _mapped(name or []),
+            "source": source,
+            "licence": licence,
+            "on_progress": lambda rows: progress.update(),
+        }
         if dry_run:
-            found: Imported | Preview = preview(files, **how)
+            result: Imported | Preview = preview(files, **options)
         else:
             with opened_store(store, create=True) as opened:
-                found = import_files(opened, files, project=project_named(opened, project).id, **how)
+                result = import_files(opened, files, project=project_named(opened, project).id, **options)
     if format_ is None:
-        for file, said, many in found.files:
-            print(f"{file}: {said}; {many:,} {'group' if many == 1 else 'groups'}.")
-    if isinstance(found, Preview):
-        _print_preview(found)
+        for file, kind, count in result.files:
+            print(f"{file}: {kind}; {count:,} {'group' if count == 1 else 'groups'}.")
+    if isinstance(result, Preview):
+        _print_preview(result)
     else:
-        print(f"Added {_spelled(found.added)}.")
-        if found.added.joined:
-            print(f"In the store already, and in this project now: {found.added.joined:,} prompts.")
-        if found.repeated != Added():
-            print(f"There already, in the store or earlier in the files: {_spelled(found.repeated)}.")
-    _print_counts("Left out", found.left_out)
+        print(f"Added {_counts(result.added)}.")
+        if result.added.joined:
+            print(f"In the store already, and now in this project: {result.added.joined:,} prompts.")
+        if result.repeated != Added():
+            print(f"Already in the store, or earlier in the files: {_counts(result.repeated)}.")
+    _print_left_out("Left out", result.left_out)
 
 
-def _print_preview(found: Preview) -> None:
-    print(f"Found {_spelled(found.found)}, what comes again counted again; stored nothing.")
-    for group in found.first:
+def _print_preview(result: Preview) -> None:
+    print(f"Found {_counts(result.found)}, repeats included; stored nothing.")
+    for group in result.first:
         print(f"\n{_shortened(group.prompt.messages[-1].content)}")
         rank = {
             id: place for ranking in group.rankings[:1] for place, tied in enumerate(ranking.order, 1) for id in tied
@@ -88,52 +96,60 @@ def _print_preview(found: Preview) -> None:
 
 
 def _shortened(text: str) -> str:
-    """Return the beginning of a text as one line that a terminal only shows."""
+    """Return the beginning of a text as one line that a terminal shows and does not execute."""
     line = " ".join(text.split())
-    return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in line[:99]) + "…" * (len(line) > 99)
+    return "".join(
+        character if character.isprintable() else ascii(character)[1:-1] for character in line[:99]
+    ) + "…" * (len(line) > 99)
 
 
 def export_command(
     format_: Annotated[
-        Writing, typer.Option("--format", metavar="FORMAT", help=f"what to write: {', '.join(WRITERS)}")
+        WriteFormat, typer.Option("--format", metavar="FORMAT", help=f"format of the file: {', '.join(WRITERS)}")
     ],
-    out: Annotated[Path, typer.Option(help=f"the file; its name ends in {', '.join(OUT_ENDINGS)}")],
+    out: Annotated[Path, typer.Option(help=f"file to write; its name ends in {', '.join(OUT_ENDINGS)}")],
     store: StoreOption = "",
     margin: Annotated[bool, typer.Option(help=f"write strengths as margins: {', '.join(sorted(WITH_MARGIN))}")] = False,
     project: ProjectOption = "",
-    version: Annotated[str, typer.Option(help="a version of the data instead of what a project holds now")] = "",
+    version: Annotated[
+        str, typer.Option(help="name of a version to export instead of the project's current data")
+    ] = "",
     side: Annotated[
         Literal["train", "held_out"] | None, typer.Option(help="with --version: one side of its split; by default both")
     ] = None,
     push_to_hub: Annotated[
-        str, typer.Option(help="OWNER/NAME: also put the file and a card there, private if new")
+        str, typer.Option(help="OWNER/NAME: also upload the file and a card to this data set, private if new")
     ] = "",
-    public: Annotated[bool, typer.Option(help="with --push-to-hub: for everybody to see, if it is new")] = False,
+    public: Annotated[bool, typer.Option(help="with --push-to-hub: make a new data set public")] = False,
 ) -> None:
-    """Write a project to one file: everything (groups), a table to look at (spreadsheet), or what a trainer takes."""
-    described, held_out = "", 0
+    """Write a project to one file: everything (groups), a table (spreadsheet), or the format of a trainer."""
+    version_card, held_out = "", 0
     with input_errors(), opened_store(store) as opened:
         if side and not version:
-            raise InputError(f"--side {side}: a side of what? Name a version of the data with --version.")
+            raise InputError("label_data.commands.side_without_version", side=side)
         if version:
             from label_data.versions.export import export_version
             from label_data.versions.version import version_named  # pandas and scipy: for versions alone
 
-            found = version_named(opened, version)
-            mine, described, held_out = found.project, found.card, found.manifest["counts"]["held-out prompts"]
-            written = export_version(opened, found, out, format_, margin, side)
+            exported_version = version_named(opened, version)
+            project_id, version_card = exported_version.project, exported_version.card
+            held_out = exported_version.manifest["counts"]["held-out prompts"]
+            written = export_version(opened, exported_version, out, format_, margin, side)
         else:
-            mine = project_named(opened, project).id
-            written = export_file(opened, out, format_, margin, mine)
-        came_from = origins(opened, mine)
+            project_id = project_named(opened, project).id
+            written = export_file(opened, out, format_, margin, project_id)
+        prompt_origins = origins(opened, project_id)
     print(f"Wrote {written.rows:,} rows to {out}.")
     if held_out and side is None:
-        print(f"Both sides are in it, {held_out:,} held-out prompts too: to train on it, leave them out: --side train.")
-    _print_counts("Not in the file", written.left_out)
+        print(
+            f"The file has both sides, also {held_out:,} held-out prompts. For training, leave them out: --side train."
+        )
+    _print_left_out("Not in the file", written.left_out)
     if format_ in LACKS:
-        print(f"Format {format_} has no place for {LACKS[format_]}.")
+        print(f"Format {format_} has no place for: {LACKS[format_]}.")
     if push_to_hub:
-        card = export_card(out, format_, written.rows, written.left_out, came_from) + f"\n{described}" * bool(described)
+        card = export_card(out, format_, written.rows, written.left_out, prompt_origins)
+        card += f"\n{version_card}" if version_card else ""
         with input_errors():
             print(f"On the hub: {push(out, card, push_to_hub, private=not public)}")
 
@@ -141,16 +157,16 @@ def export_command(
 def _mapped(pairs: list[str]) -> dict[str, str]:
     for pair in pairs:
         if "=" not in pair:
-            raise InputError(f"--name {pair}: found no equals sign. Write our name and the file's: chosen=better.")
+            raise InputError("label_data.commands.name_without_equals", pair=pair)
     return dict(pair.split("=", 1) for pair in pairs)
 
 
-def _spelled(added: Added) -> str:
+def _counts(added: Added) -> str:
     counts = {"prompt": added.prompts, "completion": added.completions, "ranking": added.rankings}
-    prompts, completions, rankings = (f"{of:,} {name}{'' if of == 1 else 's'}" for name, of in counts.items())
+    prompts, completions, rankings = (f"{count:,} {name}{'' if count == 1 else 's'}" for name, count in counts.items())
     return f"{prompts}, {completions} and {rankings}"
 
 
-def _print_counts(verb: str, left_out: Counter[str]) -> None:
-    for reason, times in left_out.most_common():
-        print(f"{verb}, {times:,} x: {reason}.")
+def _print_left_out(heading: str, left_out: Counter[Sentence]) -> None:
+    for reason, count in left_out.most_common():
+        print(f"{heading}, {count:,} x: {reason}.")

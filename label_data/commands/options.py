@@ -1,4 +1,4 @@
-"""What the commands of this package share: the store they open, and how they say what a person can put right."""
+"""Parts that commands share: options, the store they open, and how they print errors of the user."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +16,7 @@ StoreOption = Annotated[str, typer.Option("--store", help="store file or databas
 
 @contextmanager
 def input_errors() -> Iterator[None]:
-    """Print what the person can put right alone, and end with status 1; any other error keeps its traceback."""
+    """Print only the message of an InputError and end with status 1; any other error keeps its traceback."""
     try:
         yield
     except InputError as error:
@@ -26,7 +26,7 @@ def input_errors() -> Iterator[None]:
 
 @contextmanager
 def opened_store(address: str, create: bool = False) -> Iterator[Store]:
-    """Open the store, by default the data folder's, and close it after the block."""
+    """Open the store, by default the one in the data folder, and close it after the block."""
     store = open_store(address or default_store(), create)
     try:
         yield store

@@ -1,4 +1,4 @@
-"""Projects and gold prompts."""
+"""The commands projects and gold."""
 
 from typing import Annotated
 
@@ -13,9 +13,9 @@ from label_data.store.projects import add_project, project_named, project_settin
 
 def projects_command(
     store: StoreOption = "",
-    add: Annotated[str, typer.Option(help="name of a project to be added, with the default settings")] = "",
+    add: Annotated[str, typer.Option(help="name of a project to add, with the default settings")] = "",
 ) -> None:
-    """List the store's projects, each with its prompts by state; with --add, add one first."""
+    """List the store's projects with their prompts by state; with --add, add a project first."""
     with input_errors(), opened_store(store, create=bool(add)) as opened:
         if add:
             add_project(opened, add)
@@ -26,12 +26,12 @@ def projects_command(
 
 
 def gold(
-    annotator: Annotated[str, typer.Argument(help="name of who ranked prompts as they should be ranked")],
+    annotator: Annotated[str, typer.Argument(help="name of the annotator whose rankings are right")],
     store: StoreOption = "",
     project: ProjectOption = "",
 ) -> None:
-    """Make every prompt that this annotator ranked a gold one: others get it as a test, by the project's share."""
+    """Make each prompt that this annotator ranked a gold prompt: a test for others, by the project's share."""
     with input_errors(), opened_store(store) as opened:
-        mine = project_named(opened, project).id
-        new = mark_all_gold(opened, annotator_with_name(opened, annotator).id, mine)
-        print(f"{new:,} new gold prompts, {gold_prompts(opened, mine):,} in all.")
+        project_id = project_named(opened, project).id
+        new = mark_all_gold(opened, annotator_with_name(opened, annotator).id, project_id)
+        print(f"{new:,} new gold prompts, {gold_prompts(opened, project_id):,} in all.")

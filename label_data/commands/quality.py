@@ -1,4 +1,4 @@
-"""The quality report."""
+"""The command quality."""
 
 from pathlib import Path
 from typing import Annotated
@@ -17,29 +17,25 @@ def quality(
     store: Annotated[str, typer.Argument(help="store file or database URL; by default the data folder's")] = "",
     project: ProjectOption = "",
     out: Annotated[Path | None, typer.Option(help="also write the whole report to this .html or .json file")] = None,
-    seed: Annotated[int, typer.Option(help="decides the resamples of every interval")] = 0,
+    seed: Annotated[int, typer.Option(help="seed of the bootstrap for all intervals")] = 0,
 ) -> None:
-    """Say how much to believe a project's rankings: agreement, bias, effort, reliability, policies, and what to do."""
+    """Report how far a project's rankings can be trusted: agreement, bias, effort, reliability, and what to do."""
     from label_data.quality.page import ENDINGS, about, headline, write_report
-    from label_data.quality.report import (
-        quality as quality_report,  # pandas, scipy and matplotlib: for this command alone
-    )
+    from label_data.quality.report import quality as quality_report  # imports pandas, scipy and matplotlib
 
     with input_errors():
         if out:
             check_ending(out, ENDINGS)
     with input_errors(), opened_store(store) as opened:
         ranked = groups(opened, ranked_only=True, project=project_named(opened, project).id)
-        counted = tqdm(ranked, unit=" prompts", disable=None, leave=False)
-        found = quality_report(counted, seed=seed)
-        written = write_report(found, out) if out else []
-    print("\n".join(map(str, headline(found))))
-    print(
-        f"\n{say('label_data.quality.recommendations')}:"
-        if found.findings
-        else f"\n{say('label_data.quality.no_findings')}"
-    )
-    for one in found.findings:
-        print(f"- {about(one.about)}: {one.what} {one.todo}")
+        report = quality_report(tqdm(ranked, unit=" prompts", disable=None, leave=False), seed=seed)
+        written = write_report(report, out) if out else []
+    print("\n".join(map(str, headline(report))))
+    if report.findings:
+        print(f"\n{say('label_data.quality.recommendations')}:")
+    else:
+        print(f"\n{say('label_data.quality.no_findings')}")
+    for finding in report.findings:
+        print(f"- {about(finding.about)}: {finding.what} {finding.todo}")
     if written:
         print(f"\nThe report is {written[0]}, with {len(written) - 1} plots.")

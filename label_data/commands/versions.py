@@ -1,7 +1,8 @@
-"""python -m label_data snapshot | versions: versions of a project's data from a terminal."""
+"""The commands of python -m label_data versions: create, list, show and compare versions of a project's data."""
 
+from functools import wraps
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from tqdm import tqdm
@@ -12,27 +13,30 @@ from label_data.store.projects import project_named
 from label_data.versions.near_duplicates import THRESHOLD
 from label_data.versions.recipes import Aggregate, Recipe, Ties, Weights, margins_from
 
-app = typer.Typer(help="Versions of a project's data: list, show and compare them.", pretty_exceptions_enable=False)
-NameArgument = Annotated[str, typer.Argument(help="the version's name")]
+app = typer.Typer(
+    help="Create versions of a project's data, and list, show and compare them.", pretty_exceptions_enable=False
+)
+NameArgument = Annotated[str, typer.Argument(help="name of the version")]
 
 
-def snapshot(
-    name: Annotated[str, typer.Argument(help="what to call it")],
+@app.command()
+def create(
+    name: Annotated[str, typer.Argument(help="name of the new version")],
     store: StoreOption = "",
     project: ProjectOption = "",
     where: Annotated[
         list[str] | None, typer.Option(help="FIELD=VALUE or FIELD!=VALUE; repeat for each condition")
     ] = None,
     held_out: Annotated[float, typer.Option(help="share of the prompts that is held out")] = 0.2,
-    near: Annotated[float, typer.Option(help="overlap from which prompts are near-duplicates")] = THRESHOLD,
-    seed: Annotated[int, typer.Option(help="decides the split")] = 0,
-    ties: Annotated[Ties, typer.Option(help="say nothing; count half each way; stay ties")] = "drop",
-    aggregate: Annotated[Aggregate, typer.Option(help="of several annotators")] = "raw",
-    weights: Annotated[Weights, typer.Option(help="what weighs 1")] = "ranking",
+    near: Annotated[float, typer.Option(help="overlap at which two prompts are near-duplicates")] = THRESHOLD,
+    seed: Annotated[int, typer.Option(help="seed of the split")] = 0,
+    ties: Annotated[Ties, typer.Option(help="drop ties, count them half each way, or keep them as ties")] = "drop",
+    aggregate: Annotated[Aggregate, typer.Option(help="how to combine several annotators")] = "raw",
+    weights: Annotated[Weights, typer.Option(help="what has a weight of 1")] = "ranking",
     margin: Annotated[str, typer.Option(help="margin for each strength: 1=0.3,2=0.6,3=1")] = "",
 ) -> None:
-    """Freeze what a project's rankings say now: split, weighed, hashed, never changed again, with a data card."""
-    from label_data.versions.making import make_version  # pandas and scipy: for these commands alone
+    """Create a version of a project's rankings: split, weighted, hashed, immutable, with a data card."""
+    from label_data.versions.making import make_version  # imports pandas and scipy
 
     with (
         input_errors(),
@@ -50,41 +54,49 @@ def snapshot(
             margins=margins_from(margin),
             weights=weights,
         )
-        made = make_version(opened, name, recipe, progress.update)
-    counts = made.manifest["counts"]
+        version = make_version(opened, name, recipe, progress.update)
+    counts = version.manifest["counts"]
     print(
         f"Version {name}: {counts['prompts']:,} prompts, {counts['held-out prompts']:,} of them held out; "
         f"{counts['rankings']:,} rankings, {counts['comparisons']:,} comparisons."
     )
-    print(f"sha256 {made.sha256}")
-    if made.manifest["moved"]:
+    print(f"sha256 {version.sha256}")
+    if version.manifest["moved"]:
         print(
-            f"{len(made.manifest['moved']):,} prompts that were held out in {', '.join(made.manifest['follows'])} are "
-            "near-duplicates of prompts that were trained on, and come to the training side."
+            f"Moved to training: {len(version.manifest['moved']):,} prompts that were held out in "
+            f"{', '.join(version.manifest['follows'])} but are near-duplicates of training prompts."
         )
-    for reason, times in made.manifest["left_out"].items():
-        print(f"Left out, {times:,} x: {reason}.")
-    print(f"The data card: python -m label_data versions show {name}")
+    for reason, count in version.manifest["left_out"].items():
+        print(f"Left out, {count:,} x: {reason}.")
+    print(f"To show the data card: python -m label_data versions show {name}")
+
+
+@wraps(create)
+def snapshot(**options: Any) -> None:  # the options of create
+    """Do what `versions create` does; this is its earlier name, which the next release will not have."""
+    typer.echo("`snapshot` is now `versions create`. The old name works in this release only.", err=True)
+    create(**options)
 
 
 @app.callback(invoke_without_command=True)
 def list_versions(context: typer.Context, store: StoreOption = "") -> None:
-    """List the store's versions, first made first."""
+    """List the store's versions, oldest first."""
     if context.invoked_subcommand is not None:
         return
     from label_data.versions.version import models_of, versions, withdrawn_rankings
 
     with input_errors(), opened_store(store) as opened:
-        found = versions(opened)
-        for one in found:
-            counts, gone = one.manifest["counts"], withdrawn_rankings(opened, one)
+        listed = versions(opened)
+        for version in listed:
+            counts, withdrawn = version.manifest["counts"], withdrawn_rankings(opened, version)
             print(
-                f"{one.name}: {_day(one.made)}, project {one.project}, {counts['prompts']:,} prompts, "
-                f"{counts['comparisons']:,} comparisons, {len(models_of(opened, one)):,} models, "
-                f"sha256 {one.sha256[:12]}…" + (f"; {gone:,} rankings withdrawn: not given out" if gone else "")
+                f"{version.name}: {_day(version.made)}, project {version.project}, {counts['prompts']:,} prompts, "
+                f"{counts['comparisons']:,} comparisons, {len(models_of(opened, version)):,} models, "
+                f"sha256 {version.sha256[:12]}…"
+                + (f"; {withdrawn:,} rankings withdrawn, so it can't be exported" if withdrawn else "")
             )
-    if not found:
-        print("There is no version yet: python -m label_data snapshot NAME makes one.")
+    if not listed:
+        print("No versions yet. Create one: python -m label_data versions create NAME")
 
 
 @app.command()
@@ -98,32 +110,32 @@ def show(
     from label_data.versions.version import models_of, refusal, version_named, withdrawn_rankings
 
     with input_errors(), opened_store(store) as opened:
-        found = version_named(opened, name)
-        models, gone = models_of(opened, found), withdrawn_rankings(opened, found)
+        version = version_named(opened, name)
+        models, withdrawn = models_of(opened, version), withdrawn_rankings(opened, version)
         if out is not None:
             with replacing(out) as file:
-                file.write(found.card.encode())
-    print(found.card if out is None else f"Wrote the data card to {out}.\n")
+                file.write(version.card.encode())
+    print(version.card if out is None else f"Wrote the data card to {out}.\n")
     print(f"Models trained on it: {len(models):,}.")
-    for one in models:
-        said = ", ".join(f"{what} {value}" for what, value in one.summary.items() if value is not None)
-        print(f"- {one.folder} ({_day(one.trained)}; {said}; report.json sha256 {one.report_sha256[:12]}…)")
-    if gone:
-        print(refusal(found, gone))
+    for model in models:
+        summary = ", ".join(f"{metric} {value}" for metric, value in model.summary.items() if value is not None)
+        print(f"- {model.folder} ({_day(model.trained)}; {summary}; report.json sha256 {model.report_sha256[:12]}…)")
+    if withdrawn:
+        print(refusal(version, withdrawn))
 
 
 @app.command()
 def compare(first: NameArgument, second: NameArgument, store: StoreOption = "") -> None:
-    """Say what came, what went and what changed from one version to another."""
+    """Show what was added, removed and changed from one version to another."""
     from label_data.versions.changes import changes, lines
     from label_data.versions.version import frozen_rows, version_named
 
     with input_errors(), opened_store(store) as opened:
-        one, other = version_named(opened, first), version_named(opened, second)
-        rows, other_rows = frozen_rows(opened, one), frozen_rows(opened, other)
-    if one.sha256 == other.sha256:
-        print(f"{first} and {second} hold the same, byte for byte: sha256 {one.sha256}.")
-    print("\n".join(lines((first, second), changes(one.manifest, rows, other.manifest, other_rows))))
+        version, other = version_named(opened, first), version_named(opened, second)
+        rows, other_rows = frozen_rows(opened, version), frozen_rows(opened, other)
+    if version.sha256 == other.sha256:
+        print(f"{first} and {second} are identical: sha256 {version.sha256}.")
+    print("\n".join(lines((first, second), changes(version.manifest, rows, other.manifest, other_rows))))
 
 
 def _day(microseconds: int) -> str:

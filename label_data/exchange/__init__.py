@@ -1,1 +1,1 @@
-"""Import, export, the Hugging Face Hub."""
+"""Import files, export them, and exchange both with the Hugging Face Hub."""

@@ -1,32 +1,33 @@
-"""The card of an exported file: what is in it, where that came from and under which terms, and what is not in it."""
+"""The data card of an exported file: its content, the sources and licences of its prompts, and what is left out."""
 
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
 from label_data.exchange.known_formats import LACKS
+from label_data.sentences import Sentence
 
 HUB_LICENCES = frozenset(
     ("apache-2.0", "mit", "cc0-1.0", "cc-by-4.0", "cc-by-sa-4.0", "cc-by-nc-4.0", "cc-by-nc-sa-4.0", "odc-by", "odbl")
 )
-"""Licences that the hub knows by these names; any other is "other" to it, or "unknown" if nobody said."""
-UNSAID = "not said"
+"""Licences that the hub knows by these names; another licence is "other" there, and a missing one "unknown"."""
+NO_LICENCE = "not stated"
 
 
 def export_card(
-    file: Path, format_: str, rows: int, left_out: Mapping[str, int], origins: Mapping[tuple[str, str], int]
+    file: Path, format_: str, rows: int, left_out: Mapping[Sentence, int], origins: Mapping[tuple[str, str], int]
 ) -> str:
-    """Return the card as markdown, with the lines in front by which the hub finds the file and its licence.
+    """Return the card as English markdown, with the header in which the hub looks for the file and its licence.
 
-    `origins`: (source, licence) -> prompts, as `label_data.oversight.progress.origins` counts them.
+    `origins`: (source, licence) -> number of prompts, as `label_data.oversight.progress.origins` counts them.
     """
     licences = {licence for _, licence in origins}
-    known = next(iter(licences)).lower() if len(licences) == 1 else "other"
-    hub = known if known in HUB_LICENCES else "unknown" if licences <= {""} else "other"
-    told = Counter(dict(origins)).most_common()
+    licence = next(iter(licences)).lower() if len(licences) == 1 else "other"
+    hub_licence = licence if licence in HUB_LICENCES else "unknown" if licences <= {""} else "other"
+    counted_origins = Counter(dict(origins)).most_common()
     parts = [
         "---",
-        f"license: {hub}",
+        f"license: {hub_licence}",
         "configs:",
         "- config_name: default",
         f"  data_files: {file.name!r}",
@@ -36,19 +37,19 @@ def export_card(
         "",
         f"`{file.name}` holds {rows:,} rows in the format {format_}, written by `python -m label_data export`.",
         "",
-        "## Where it comes from",
+        "## Sources",
         "",
         "| prompts | source | licence |",
         "| ---: | --- | --- |",
         *(
-            f"| {prompts:,} | {_cell(source) or 'written in the workbench'} | {_cell(licence) or UNSAID} |"
-            for (source, licence), prompts in told
+            f"| {prompts:,} | {_cell(source) or 'written in the workbench'} | {_cell(licence) or NO_LICENCE} |"
+            for (source, licence), prompts in counted_origins
         ),
         "",
-        "## What is not in it",
+        "## Left out",
         "",
-        *(f"- {times:,} x: {_cell(reason)}" for reason, times in Counter(dict(left_out)).most_common()),
-        f"- The format has no place for {LACKS[format_]}." if format_ in LACKS else "- Nothing else is left out.",
+        *(f"- {count:,} x: {_cell(str(reason))}" for reason, count in Counter(dict(left_out)).most_common()),
+        f"- The format has no place for: {LACKS[format_]}." if format_ in LACKS else "- Nothing else is left out.",
     ]
     return "\n".join(parts) + "\n"
 

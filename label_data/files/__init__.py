@@ -1,1 +1,1 @@
-"""Rows from and to files: within limits, and whole or not at all."""
+"""Read and write the rows of files: within limits, and whole or not at all."""

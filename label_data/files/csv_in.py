@@ -1,49 +1,45 @@
-"""Rows of a CSV file that somebody else wrote: a header, then a row a record, commas between and UTF-8."""
+"""Rows of a CSV file from outside: a header, one record a row, commas between cells, UTF-8."""
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
-from label_data.errors import InputError
 from label_data.files.lines_in import read_lines
-from label_data.files.rows_in import MOST_VALUES, Row, listed
+from label_data.files.places import at_line, fault
+from label_data.files.rows_in import MAX_VALUES, Row, listed
+from label_data.sentences import say
 
 
-def csv_rows(path: Path, name: str) -> Iterator[Row]:
-    """Yield the rows under the header, an empty cell as no field; a cell may have 131,072 characters.
+def csv_rows(path: Path, name: str) -> Generator[Row, None, None]:
+    """Yield the rows below the header; an empty cell counts as a missing field.
 
-    Raises InputError, with the line, at what is no sound CSV.
+    A cell may have 131,072 characters. Raises InputError, with the line, at invalid CSV.
     """
     reader = csv.reader(_csv_lines(path, name), strict=True)
     header: list[str] = []
     rows = 0
     try:
         for cells in reader:
-            where = f"{name}, line {reader.line_num}"
+            where = at_line(name, reader.line_num)
             if not header:
                 header = [cell.strip() for cell in cells]
                 if len(set(header)) < len(header):
-                    raise InputError(f"{where}: found two columns of one name among {listed(header)}. Rename one.")
-                if len(header) == 1 and any(sign in cells[0] for sign in ";\t"):
-                    raise InputError(
-                        f"{where}: found no comma among {listed(header)}. Save the table with commas between columns."
-                    )
+                    raise fault(where, say("label_data.files.csv_columns_twice", names=listed(header)))
+                if len(header) == 1 and any(separator in cells[0] for separator in ";\t"):
+                    raise fault(where, say("label_data.files.csv_no_comma", names=listed(header)))
             elif cells:
                 if len(cells) != len(header):
-                    raise InputError(
-                        f"{where}: found {len(cells)} cells under {len(header)} columns. "
-                        "Put quotes around a cell that holds a comma or a line end."
-                    )
+                    raise fault(where, say("label_data.files.csv_cells", cells=len(cells), columns=len(header)))
                 rows += 1
                 yield Row(where, {column: cell for column, cell in zip(header, cells, strict=True) if cell})
     except csv.Error as error:
-        raise InputError(f"{name}, line {reader.line_num}: found no sound CSV ({error}). Mend the row.") from None
+        raise fault(at_line(name, reader.line_num), say("label_data.files.csv_invalid", error=str(error))) from None
     if not rows:
-        raise InputError(f"{name}: found no row under the columns {listed(header)}. Check that it was written whole.")
+        raise fault(name, say("label_data.files.csv_empty", names=listed(header)))
 
 
 def _csv_lines(path: Path, name: str) -> Iterator[str]:
     for number, line in read_lines(path, name):
-        if line.count(",") > MOST_VALUES:
-            raise InputError(f"{name}, line {number}: found more than {MOST_VALUES:,} commas. Write shorter rows.")
+        if line.count(",") > MAX_VALUES:
+            raise fault(at_line(name, number), say("label_data.files.csv_commas", limit=MAX_VALUES))
         yield line

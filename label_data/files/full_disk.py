@@ -1,10 +1,10 @@
-"""Is the disk full? Each library says it in its own way; a person has to hear one thing."""
+"""Recognise a full disk: each library reports it in its own way, and a person should read one message."""
 
 import errno
 import re
 
 NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-"""Error numbers: no space, the user's share is used up, the file may not be larger."""
+"""Error numbers: no space left, disk quota used up, file too large."""
 FULL = {
     "SQLITE_FULL",
     "SQLITE_IOERR_WRITE",
@@ -15,13 +15,13 @@ FULL = {
     "SQLITE_IOERR_SHMMAP",
     "53100",  # PostgreSQL's disk_full
 }
-"""What databases say when the disk takes no more; SQLite calls all but a plain lack of space an input/output error."""
+"""Codes of databases for a full disk. SQLite reports all but a plain lack of space as an input/output error."""
 
 
 def is_full(error: BaseException) -> bool:
-    """Does the error say that the disk took no more?"""
-    said = getattr(error, "sqlite_errorname", None) or getattr(error, "sqlstate", None)
+    """Return whether the error means that the disk is full."""
+    code = getattr(error, "sqlite_errorname", None) or getattr(error, "sqlstate", None)
     number = getattr(error, "errno", None)
-    if number is None and (in_text := re.search(r"\(os error (\d+)\)", str(error))):  # as Rust puts it: safetensors
-        number = int(in_text[1])
-    return said in FULL or number in NO_SPACE
+    if number is None and (match := re.search(r"\(os error (\d+)\)", str(error))):  # Rust's wording, in safetensors
+        number = int(match[1])
+    return code in FULL or number in NO_SPACE

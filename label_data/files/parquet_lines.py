@@ -1,30 +1,30 @@
 """Parquet on standard input to JSON lines on standard output: started by parquet_in.py, in a process of its own.
 
-A file of 2 kB can decode to 8 GB, and nothing in its metadata need say so; a damaged one can end the decoder. So this
-process may take `MOST_MEMORY` beyond what its libraries took, and its end is nobody else's. It imports nothing of this
-project, because it is started by its path.
+A file of 2 kB can decode to 8 GB without a word of it in its metadata, and a damaged file can crash the decoder. So
+this process may allocate only `MAX_MEMORY` more than its libraries did, and a crash ends it alone. It imports nothing
+of this project, because it is started by its path; its errors are sentences as label_data.sentences keeps them.
 """
 
 import json
 import resource
 import sys
 from pathlib import Path
-from typing import Any
+from typing import NoReturn
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-MOST_MEMORY = 128 * 2**20
+MAX_MEMORY = 128 * 2**20
 ROWS_AT_ONCE = 16
 PAGE = 2**16
-"""Bytes taken from the file at a time; without it a whole column of a row group is."""
+"""Bytes read from the file at a time; without a limit a whole column of a row group is read."""
 STATM = Path("/proc/self/statm")
 
 
 def limit_memory() -> None:
-    """Let this process allocate `MOST_MEMORY` more than it has; on Linux alone, other systems have no such limit."""
+    """Let this process allocate `MAX_MEMORY` more than it has; on Linux only, other systems have no such limit."""
     if STATM.exists():
-        limit = int(STATM.read_text().split()[5]) * resource.getpagesize() + MOST_MEMORY
+        limit = int(STATM.read_text().split()[5]) * resource.getpagesize() + MAX_MEMORY
         resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
 
 
@@ -33,27 +33,37 @@ def write_lines() -> None:
     with pq.ParquetFile(sys.stdin.buffer, buffer_size=PAGE, pre_buffer=False) as file:
         names = file.schema_arrow.names
         if len(set(names)) < len(names):
-            sys.exit("two columns of one name. Rename one.")
+            refuse("label_data.files.parquet_columns_twice")
         if file.metadata.num_rows > max(10**6, sys.stdin.buffer.seek(0, 2)):
-            sys.exit(f"more rows than bytes, {file.metadata.num_rows:,}. If it is meant to, write it as JSON lines.")
+            refuse("label_data.files.parquet_rows", rows=file.metadata.num_rows)
         for batch in file.iter_batches(ROWS_AT_ONCE, use_threads=False):
             for fields in batch.to_pylist():
                 sys.stdout.write(json.dumps(fields, ensure_ascii=False, default=_as_json) + "\n")
 
 
-def _as_json(value: Any) -> Any:
-    """Return what JSON has for a value of another kind: a size for bytes, text for times and decimal numbers."""
+def refuse(key: str, **values: str | int) -> NoReturn:
+    """End with status 1 and a sentence on standard error."""
+    sys.exit(json.dumps({"key": key, "values": values}))
+
+
+def _as_json(value: object) -> dict[str, int] | str:
+    """Return a JSON value for a value of another type: the size of bytes, text for times and decimal numbers."""
     return {"binary": len(value)} if isinstance(value, bytes) else str(value)
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Decode standard input, or say why that is not possible."""
     limit_memory()
     try:
         write_lines()
         sys.stdout.flush()
     except MemoryError:
-        sys.exit(f"rows that need more than {MOST_MEMORY // 2**20} MiB of memory. Shorten them.")
+        refuse("label_data.files.parquet_memory", limit=MAX_MEMORY // 2**20)
     except UnicodeDecodeError:
-        sys.exit("text that is not UTF-8. Write it again.")
+        refuse("label_data.files.parquet_not_utf8")
     except (pa.ArrowException, ValueError, OverflowError, OSError) as error:
-        sys.exit(f"no sound Parquet data ({str(error).partition(chr(10))[0].rstrip('.')}). Copy it again.")
+        refuse("label_data.files.parquet_invalid", error=str(error).partition("\n")[0].rstrip("."))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,4 +1,4 @@
-"""Rows into a file, the same bytes every time, and the file whole or not at all."""
+"""Write rows to a file: the same bytes every time, and the file whole or not at all."""
 
 import gzip
 from collections.abc import Iterable, Sequence
@@ -17,26 +17,26 @@ from label_data.files.whole import check_ending, replacing
 
 ENDINGS = (".jsonl", ".jsonl.gz", ".parquet")
 CANONICAL = orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE
-ROWS_A_GROUP = 1_000
+ROWS_PER_GROUP = 1_000
 """Rows of one Parquet row group."""
 
 
 def write_rows(path: Path, rows: Iterable[dict[str, Any]], schema: pa.Schema, endings: Sequence[str] = ENDINGS) -> int:
-    """Write the rows as `write_lines` does their JSON and return how many they were.
+    """Write the rows as `write_lines` writes their JSON; return how many there were.
 
-    The JSON is canonical, save that a number near 0 is spelled as orjson does.
+    The JSON is canonical, except that a number near 0 is spelled as orjson does.
     """
     return write_lines(path, map(partial(orjson.dumps, option=CANONICAL), rows), schema, endings)
 
 
 def write_lines(path: Path, lines: Iterable[bytes], schema: pa.Schema, endings: Sequence[str] = ENDINGS) -> int:
-    """Write lines of JSON as the path's ending says (.jsonl, .jsonl.gz or .parquet) and return how many they were.
+    """Write lines of JSON as the path ends (.jsonl, .jsonl.gz or .parquet); return how many there were.
 
-    `endings` are those of them that the format's readers know.
+    `endings` are the endings that the format's readers know.
 
-    Equal lines give equal bytes: no time in the gzip header, and for Parquet, whose bytes also depend on pyarrow's
-    version, the columns of this schema and row groups of `ROWS_A_GROUP`. A file that was there is replaced when all is
-    written, and left as it was if anything fails.
+    Equal lines give equal bytes: there is no time in the gzip header, and Parquet has the columns of this schema and
+    row groups of `ROWS_PER_GROUP`; its bytes also depend on pyarrow's version. An existing file is replaced when
+    everything is written, and stays as it was if anything fails.
     """
     check_ending(path, endings)
     with replacing(path) as file:
@@ -52,13 +52,13 @@ def write_lines(path: Path, lines: Iterable[bytes], schema: pa.Schema, endings: 
 
 
 def check_filled(path: Path, rows: int) -> None:
-    """Raise NothingToWrite if nothing was written to the new file, which leaves the old one as it was."""
+    """Raise NothingToWrite if nothing was written to the new file, which leaves the old file as it was."""
     if not rows:
-        raise NothingToWrite(f"{path}: not written, because there is nothing to put into it.")
+        raise NothingToWrite("label_data.files.nothing_to_write", file=path)
 
 
 class NothingToWrite(InputError):
-    """No row came of what is there."""
+    """The data give no row in this format."""
 
 
 def _write_lines(file: BinaryIO | gzip.GzipFile, lines: Iterable[bytes]) -> int:
@@ -69,12 +69,12 @@ def _write_lines(file: BinaryIO | gzip.GzipFile, lines: Iterable[bytes]) -> int:
 
 
 def _write_parquet(file: BinaryIO, lines: Iterable[bytes], schema: pa.Schema) -> int:
-    number, left = 0, iter(lines)
+    number, remaining = 0, iter(lines)
     parsing = ParseOptions(explicit_schema=schema, unexpected_field_behavior="error")
     with pq.ParquetWriter(file, schema, compression="zstd") as writer:
-        while some := list(islice(left, ROWS_A_GROUP)):
-            text = b"".join(some)
-            whole = ReadOptions(use_threads=False, block_size=len(text))
-            writer.write_table(read_json(pa.BufferReader(text), whole, parsing))
-            number += len(some)
+        while group := list(islice(remaining, ROWS_PER_GROUP)):
+            text = b"".join(group)
+            one_block = ReadOptions(use_threads=False, block_size=len(text))
+            writer.write_table(read_json(pa.BufferReader(text), one_block, parsing))
+            number += len(group)
     return number

@@ -1,4 +1,4 @@
-"""Folders that appear whole or not at all, however the process ends."""
+"""Files and folders that appear whole or not at all, however the process ends."""
 
 import os
 import secrets
@@ -19,49 +19,46 @@ def check_ending(path: Path, endings: Sequence[str]) -> None:
 
 
 def check_free(folder: Path) -> None:
-    """Raise InputError if something is at `folder` already, an empty folder apart: nothing is ever overwritten."""
+    """Raise InputError if `folder` exists, unless it is an empty folder: nothing is ever overwritten."""
     if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
-        raise InputError(f"{folder} exists already and is left as it is. Name another folder, or remove it first.")
+        raise InputError("label_data.files.folder_taken", folder=folder)
 
 
 @contextmanager
 def whole_folder(folder: Path) -> Iterator[Path]:
-    """Yield an empty folder to write into; when the block ends well, what it holds takes the name `folder`.
+    """Yield an empty folder to write into; it takes the name `folder` when the block ends without an error.
 
-    It is written beside `folder`, flushed to the disk and renamed, so `folder` never holds half of anything. When two
-    processes do this at once the first one's content stays and FileExistsError tells the other. InputError if the disk
-    is full: what was written is removed.
+    It is written beside `folder`, flushed to the disk and renamed, so `folder` never has half of its content. When two
+    processes do this at once, the first one's content stays and the other gets FileExistsError. Raises InputError if
+    the disk is full, and removes what was written.
     """
     try:
         yield from _written_beside(folder)
     except Exception as error:
         if not is_full(error):
             raise
-        raise InputError(
-            f"{folder}: the disk took no more ({error}), and nothing is there. Free some space, or name a folder on "
-            "another disk."
-        ) from error
+        raise InputError("label_data.files.disk_full", folder=folder, error=str(error)) from error
 
 
 def _written_beside(folder: Path) -> Iterator[Path]:
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as beside:
-        made = Path(beside) / folder.name
-        made.mkdir()
-        yield made
-        for path in (*made.rglob("*"), made):
+        new = Path(beside) / folder.name
+        new.mkdir()
+        yield new
+        for path in (*new.rglob("*"), new):
             if path.is_file():
                 path.chmod(0o644)  # safetensors writes its files readable by their owner alone
             flush(path)
         try:
-            made.rename(folder)
+            new.rename(folder)
         except OSError as error:
-            raise FileExistsError(error.errno, "something is there already", str(folder)) from error
+            raise FileExistsError(error.errno, "the folder exists", str(folder)) from error
         flush(folder.parent)
 
 
 def flush(path: Path) -> None:
-    """Return once the file, or the folder's list of names, is on the disk."""
+    """Wait until the file, or the folder's list of names, is on the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -70,18 +67,18 @@ def flush(path: Path) -> None:
 
 
 BUFFER = 2**20
-"""Bytes that are written at once."""
+"""Bytes written at a time."""
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
-    """Open a new file beside the path; it takes the path's place, on the disk for good, when the block ends.
+    """Open a new file beside the path; it replaces the file at the path, flushed to the disk, when the block ends.
 
-    If an error leaves the block the new file is removed and the old one stays. Raises InputError if the disk or the
-    folder's permissions are in the way.
+    If the block raises, the new file is removed and the old one stays. Raises InputError if the disk is full or the
+    folder can't be written to.
     """
     if path.is_dir():
-        raise InputError(f"{path}: this is a folder. Name a file in it.")
+        raise InputError("label_data.files.name_a_file", file=path)
     new = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         try:
@@ -94,4 +91,4 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
         finally:
             new.unlink(missing_ok=True)
     except OSError as error:
-        raise InputError(f"{path}: the file can't be written ({error.strerror}). Name another place.") from None
+        raise InputError("label_data.files.unwritable", file=path, error=error.strerror) from None

@@ -1,1 +1,1 @@
-"""File formats: how rows become prompts with completions and rankings, and back."""
+"""File formats: turn rows into prompts with completions and rankings, and back."""

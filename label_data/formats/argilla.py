@@ -7,13 +7,13 @@
  "order.responses": [[{"value": "reply-1", "rank": 1}, {"value": "reply-2", "rank": 1}]],
  "order.responses.status": ["submitted"]}
 
-Equal ranks are a tie. A ranking names options, and only convention says which field holds an option's text: the one of
-the same name, unless it is mapped, {"reply-1": "response_a"}; so are "prompt", and "ranking" where there are several
-questions of that kind. Discarded responses are the outcome skipped; drafts are left out with a count, and so is a
-record that nobody has ranked yet. Argilla 2.8.0 writes no status into the nested form, where drafts and discarded
-responses look like submitted ones: each is counted, and the flattened form tells them apart.
+Equal ranks are a tie. A ranking names options. By convention the field of the same name holds an option's text, unless
+it is mapped: {"reply-1": "response_a"}. "prompt" can be mapped too, and so can "ranking" if there are several ranking
+questions. Discarded responses are the outcome skipped. Drafts are left out with a count, and so are records that nobody
+has ranked. Argilla 2.8.0 writes no status in the nested form, so drafts and discarded responses look submitted there:
+each response is counted, and the flattened form has the status.
 
-Source: https://docs.argilla.io, Record.to_dict and Dataset.records.to_list(flatten=True), and what argilla 2.8.0 wrote
+Source: https://docs.argilla.io, Record.to_dict and Dataset.records.to_list(flatten=True), and files of argilla 2.8.0
 """
 
 from collections import Counter
@@ -24,83 +24,95 @@ from typing import Any
 
 from label_data.files.rows_in import Row, listed
 from label_data.formats.pairs import count_unknown
-from label_data.formats.verdicts import Verdict, by_rank, judged, messages_of, number_of, read_judged
+from label_data.formats.ranked_rows import RowRanking, messages_of, order_by_rank, ranked_group, read_groups
 from label_data.records import Group
+from label_data.sentences import Sentence, say
 
 NAME = "argilla"
 RESPONSES = ".responses"
 COLUMNS = {"value": "", "user_id": ".users", "status": ".status"}
-"""Field of a nested response -> what stands after ".responses" in the flattened form."""
-DRAFT = "draft of a ranking"
-NOT_RANKED = "record without a ranking"
-NO_STATUS = "status of a response, which Argilla's nested form does not say: it is taken for submitted"
+"""Field of a nested response -> what follows ".responses" in the flattened form."""
+DRAFT = say("label_data.formats.draft")
+NOT_RANKED = say("label_data.formats.record_not_ranked")
+NO_STATUS = say("label_data.formats.no_status")
 
 
-def says(fields: Mapping[str, Any]) -> str:
-    """Say what a file is whose first row has these fields, or nothing if it is none of this format."""
+def recognise(fields: Mapping[str, Any]) -> Sentence | None:
+    """Return what a file is whose first row has these fields, or None if it is not in this format."""
     if {"fields", "responses"} <= fields.keys():
-        return "Argilla records, nested"
-    return "Argilla records, flattened" if any(name.endswith(RESPONSES) for name in fields) else ""
+        return say("label_data.formats.is_argilla_nested")
+    if any(name.endswith(RESPONSES) for name in fields):
+        return say("label_data.formats.is_argilla_flat")
+    return None
 
 
-def read(path: Path, left_out: Counter[str] | None = None, names: Mapping[str, str] | None = None) -> Iterator[Group]:
-    """Yield a group a record; `names` maps options, "prompt" and "ranking" to the file's names. See `read_judged`."""
+def read(
+    path: Path, left_out: Counter[Sentence] | None = None, names: Mapping[str, str] | None = None
+) -> Iterator[Group]:
+    """Yield one group a record; `names` maps options, "prompt" and "ranking" to the file's names. See `read_groups`."""
     mapped = dict(names or {})
+    prompt_field = mapped.get("prompt", "prompt")
 
-    def groups_of(row: Row, source: str, left_out: Counter[str]) -> Iterator[Group]:
+    def groups_of(row: Row, source: str, left_out: Counter[Sentence]) -> Iterator[Group]:
         nested = "fields" in row.fields
         fields = row.object("fields") if nested else row
-        asked_for = _responses(row, mapped.get("ranking"))
-        if asked_for is None:
+        question_responses = _responses(row, mapped.get("ranking"))
+        if question_responses is None:
             left_out[NOT_RANKED] += 1
             return iter(())
-        question, responses = asked_for
-        options = sorted({option.text("value") for one in responses for option in one.inner("value")})
-        asked = messages_of(fields, mapped.get("prompt", "prompt"), left_out)
-        used = [mapped.get(option, option) for option in options]
-        answers = [(fields.text(name), "") for name in used]
+        question, responses = question_responses
+        options = sorted({option.text("value") for response in responses for option in response.inner("value")})
+        messages = messages_of(fields, prompt_field, left_out)
+        option_fields = [mapped.get(option, option) for option in options]
+        completions = [(fields.text(name), "") for name in option_fields]
         flat = [question + RESPONSES + part for part in COLUMNS.values()]
-        count_unknown(fields, (mapped.get("prompt", "prompt"), *used, *flat, "id", "status", "_server_id"), left_out)
+        count_unknown(fields, (prompt_field, *option_fields, *flat, "id", "status", "_server_id"), left_out)
         if nested:
             count_unknown(row, ("fields", "responses", "id", "status", "_server_id"), left_out)
-        verdicts = []
-        for one in responses:
-            status = one.text("status", "submitted")
-            if nested and "status" not in one.fields:
+        rankings = []
+        for response in responses:
+            status = response.text("status", "submitted")
+            if nested and "status" not in response.fields:
                 left_out[NO_STATUS] += 1
-            ranks = {option.text("value"): number_of(option, "rank") for option in one.inner("value")}
+            ranks = {option.text("value"): option.required_number("rank") for option in response.inner("value")}
             if status == "draft":
                 left_out[DRAFT] += 1
             elif status == "discarded":
-                verdicts.append(Verdict(one.text("user_id"), said={"outcome": "skipped"}))
+                rankings.append(RowRanking(response.text("user_id"), extra={"outcome": "skipped"}))
             else:
-                verdicts.append(Verdict(one.text("user_id"), by_rank([ranks.get(option) for option in options])))
-        return judged(asked, answers, verdicts, left_out, source)
+                order = order_by_rank([ranks.get(option) for option in options])
+                rankings.append(RowRanking(response.text("user_id"), order))
+        return ranked_group(messages, completions, rankings, left_out, source)
 
-    return read_judged(path, left_out, None, groups_of)
+    return read_groups(path, left_out, None, groups_of)
 
 
 def _responses(row: Row, question: str | None) -> tuple[str, list[Row]] | None:
-    """Return the one ranking question and the responses to it, as rows with user_id, status and value, if any."""
+    """Return the ranking question and its responses, as rows with user_id, status and value; None without responses."""
     if "responses" in row.fields:
-        every = row.object("responses")
-        asked = {name: every.inner(name) for name in every.fields}
+        nested = row.object("responses")
+        by_question = {name: nested.inner(name) for name in nested.fields}
     else:
         names = [name.removesuffix(RESPONSES) for name in row.fields if name.endswith(RESPONSES)]
-        asked = {name: _flattened(row, name) for name in names}
-    rankings = [name for name, found in asked.items() if any(_is_ranking(one.fields.get("value")) for one in found)]
+        by_question = {name: _flattened(row, name) for name in names}
+    rankings = [
+        name
+        for name, responses in by_question.items()
+        if any(_is_ranking(response.fields.get("value")) for response in responses)
+    ]
     if not rankings:
         return None
     if question is not None:
-        rankings = [question] if question in asked else []
+        rankings = [question] if question in by_question else []
     if len(rankings) != 1:
-        row.refuse("responses", f"{len(rankings)} ranking questions", f"Name one with ranking=NAME: {listed(asked)}.")
-    return (rankings[0], asked[rankings[0]]) if asked[rankings[0]] else None
+        problem = say("label_data.formats.ranking_questions", count=len(rankings), names=listed(by_question))
+        row.refuse("responses", problem)
+    return (rankings[0], by_question[rankings[0]]) if by_question[rankings[0]] else None
 
 
-def _is_ranking(value: Any) -> bool:
-    """Tell a ranking from the lists of other questions, of several labels or of spans."""
-    return isinstance(value, list) and any(isinstance(one, dict) and "rank" in one for one in value)
+def _is_ranking(value: object) -> bool:
+    """Return whether this is a ranking, not the list of another question, of several labels or of spans."""
+    return isinstance(value, list) and any(isinstance(element, dict) and "rank" in element for element in value)
 
 
 def _flattened(row: Row, name: str) -> list[Row]:

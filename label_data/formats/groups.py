@@ -1,14 +1,13 @@
-"""This project's own format: one line a prompt, with its K completions and everybody's rankings, ties included.
+"""This project's own format: one prompt per line, with its K completions and all rankings, ties included.
 
 {"prompt": "Can pigs fly?",
  "completions": [{"text": "No."}, {"text": "Yes."}, {"text": "Pigs have no wings, so no."}],
  "rankings": [{"annotator": "ana", "order": [[3], [1, 2]]}]}
 
 Orders name completions by their `id`, or by their place from 1 if they have none. JSON lines (.jsonl, .jsonl.gz) or
-Parquet (.parquet); in Parquet `sampling`, `flags` and `ratings` are JSON text. What is written holds all that the
-store knows of prompts, completions, rankings and demonstrations, revised ones included: read into an empty store it
-makes the same store.
-Every field is described in docs/groups-format.md.
+Parquet (.parquet); in Parquet `sampling`, `flags` and `ratings` are JSON text. A file holds everything that the store
+knows about prompts, completions, rankings and demonstrations, also revised ones: read into an empty store it makes the
+same store. docs/groups-format.md describes every field.
 """
 
 import hashlib
@@ -21,10 +20,12 @@ from typing import Any
 import pyarrow as pa
 
 from label_data.canonical import canonical
-from label_data.files.rows_in import Row, described, listed, located, parsed, read_rows
+from label_data.files.places import located
+from label_data.files.rows_in import Row, described, listed, parsed, read_rows
 from label_data.files.rows_out import write_lines
 from label_data.formats.prompts import prompt_of
 from label_data.records import Completion, Demonstration, Group, Prompt, Ranking, Span, check_text
+from label_data.sentences import Sentence, say
 
 NAME = "groups"
 LINE = ("prompt", "messages", "category", "source", "licence", "completions", "rankings", "demonstrations")
@@ -61,10 +62,11 @@ DEMONSTRATION = (
     "project",
     "project_revision",
 )
-MOST_COMPLETIONS, MOST_RANKINGS = 1_000, 10_000
-"""Of one line."""
+MAX_COMPLETIONS, MAX_RANKINGS = 1_000, 10_000
+"""Completions and rankings of one line."""
 JSON_IN_PARQUET = ("sampling", "flags", "ratings")
 """Objects whose keys differ from row to row, for which Arrow has no good column."""
+UNKNOWN_REVISED = say("label_data.formats.revises_unknown")
 
 TEXTS = pa.list_(pa.string())
 SCHEMA = pa.schema(
@@ -101,37 +103,43 @@ SCHEMA = pa.schema(
 )
 
 
-def says(fields: Mapping[str, Any]) -> str:
-    """Say what a file is whose first row has these fields, or nothing if it is none of this format."""
-    return "groups, this project's own format" if "completions" in fields and fields.keys() <= set(LINE) else ""
+def recognise(fields: Mapping[str, Any]) -> Sentence | None:
+    """Return what a file is whose first row has these fields, or None if it is not in this format."""
+    if "completions" in fields and fields.keys() <= set(LINE):
+        return say("label_data.formats.is_groups")
+    return None
 
 
-def read(path: Path, left_out: Counter[str] | None = None) -> Iterator[Group]:
-    """Yield a group a line; a `revises` whose ranking is not earlier in the line is dropped, counted in `left_out`.
+def read(path: Path, left_out: Counter[Sentence] | None = None) -> Iterator[Group]:
+    """Yield one group a line; a `revises` whose ranking is not earlier in the line is dropped, counted in `left_out`.
 
-    Raises InputError, with file, line and field, at what does not fit, fields of an unknown name included.
+    Raises InputError, with file, line and field, at a value that does not fit and at an unknown field.
     """
     left_out = Counter() if left_out is None else left_out
     for row in read_rows(path):
         row.allow_only(*LINE)
-        told = row.text("category", ""), row.text("source", path.name)
-        prompt = prompt_of(row, *told, left_out=left_out, licence=row.text("licence", ""))
+        category, source, licence = row.text("category", ""), row.text("source", path.name), row.text("licence", "")
+        prompt = prompt_of(row, category, source, left_out=left_out, licence=licence)
         ids: dict[str, str] = {}
         completions: dict[str, Completion] = {}
-        for place, inner in enumerate(_at_most(row, "completions", MOST_COMPLETIONS), start=1):
+        for place, inner in enumerate(_at_most(row, "completions", MAX_COMPLETIONS), start=1):
             completion = _completion(inner, prompt)
             name = str(place) if inner.fields.get("id") is None else _id(inner, "id", inner.fields["id"])
             if name in ids or completion.id in completions:
-                what = f"id {name!r}" if name in ids else "text and policy"
-                row.refuse(f"completions[{place}]", f"the {what} of an earlier one", "Change it, or leave it out.")
+                problem = (
+                    say("label_data.formats.id_twice", id=name)
+                    if name in ids
+                    else say("label_data.formats.completion_twice")
+                )
+                row.refuse(f"completions[{place}]", problem)
             ids[name] = completion.id
             completions[completion.id] = completion
         rankings: list[Ranking] = []
         earlier: set[str] = set()
-        for inner in _at_most(row, "rankings", MOST_RANKINGS):
+        for inner in _at_most(row, "rankings", MAX_RANKINGS):
             ranking = _ranking(inner, prompt, ids)
             if ranking.revises and ranking.revises not in earlier:
-                left_out["field 'revises' names a ranking that is not earlier in its line, and is dropped"] += 1
+                left_out[UNKNOWN_REVISED] += 1
                 ranking = replace(ranking, revises=None)
             rankings.append(ranking)
             earlier.add(ranking.submission)
@@ -141,11 +149,11 @@ def read(path: Path, left_out: Counter[str] | None = None) -> Iterator[Group]:
         yield group
 
 
-def _at_most(row: Row, name: str, most: int) -> list[Row]:
-    found = row.inner(name)
-    if len(found) > most:
-        row.refuse(name, f"a list of {len(found):,}", f"One prompt may have {most:,}. Leave some out.")
-    return found
+def _at_most(row: Row, name: str, limit: int) -> list[Row]:
+    rows = row.inner(name)
+    if len(rows) > limit:
+        row.refuse(name, say("label_data.formats.long_list", count=len(rows), limit=limit))
+    return rows
 
 
 def _completion(row: Row, prompt: Prompt) -> Completion:
@@ -158,7 +166,7 @@ def _completion(row: Row, prompt: Prompt) -> Completion:
         "seed": row.whole("seed"),
         "finish_reason": row.text("finish_reason", ""),
     }
-    with located(f"{row.where}, field {row.within.rstrip('.')}"):
+    with located(row.where, row.within.rstrip(".")):
         return Completion(prompt.id, **fields)
 
 
@@ -167,11 +175,11 @@ def _ranking(row: Row, prompt: Prompt, ids: Mapping[str, str]) -> Ranking:
     order = []
     for place, group in enumerate(row.items("order"), start=1):
         if not isinstance(group, list):
-            row.refuse(f"order[{place}]", described(group), 'Write a list of the ids tied there: [["b"], ["a", "c"]].')
+            row.refuse(f"order[{place}]", say("label_data.formats.order_not_lists", found=described(group)))
         order.append(tuple(_known(row, f"order[{place}]", name, ids) for name in group))
     for step in row.items("strength"):
         if step is not None and type(step) is not int:
-            row.refuse("strength", described(step), "Write 1, 2, 3 or null for each step down.")
+            row.refuse("strength", say("label_data.formats.not_a_strength", found=described(step)))
     placed = [completion for group in order for completion in group]
     shown = [_known(row, "shown", name, ids) for name in row.items("shown")]
     fields = {
@@ -180,7 +188,7 @@ def _ranking(row: Row, prompt: Prompt, ids: Mapping[str, str]) -> Ranking:
         "order": tuple(order),
         "outcome": row.text("outcome", "ranked"),
         "strength": tuple(row.items("strength")),
-        "flags": {_known(row, "flags", name, ids): _flags(row, some) for name, some in _object(row, "flags").items()},
+        "flags": {_known(row, "flags", name, ids): _flags(row, flags) for name, flags in _object(row, "flags").items()},
         "reason": row.text("reason", ""),
         "seconds": row.number("seconds"),
         "started": row.whole("started"),
@@ -195,8 +203,8 @@ def _ranking(row: Row, prompt: Prompt, ids: Mapping[str, str]) -> Ranking:
         "spans": tuple(_span(inner, ids) for inner in row.inner("spans")),
         "purpose": row.text("purpose", ""),
     }
-    with located(f"{row.where}, field {row.within.rstrip('.')}"):
-        check_text(fields["project"], "The project", 100)
+    with located(row.where, row.within.rstrip(".")):
+        check_text(fields["project"], say("label_data.formats.the_project"), 100)
         return Ranking(prompt.id, **fields)
 
 
@@ -208,7 +216,7 @@ def _span(row: Row, ids: Mapping[str, str]) -> Span:
         "end": row.whole("end"),
         "kind": row.text("kind"),
     }
-    with located(f"{row.where}, field {row.within.rstrip('.')}"):
+    with located(row.where, row.within.rstrip(".")):
         return Span(**fields)
 
 
@@ -224,22 +232,22 @@ def _demonstration(row: Row, prompt: Prompt, ids: Mapping[str, str]) -> Demonstr
         "project": row.text("project", ""),
         "project_revision": row.whole("project_revision"),
     }
-    with located(f"{row.where}, field {row.within.rstrip('.')}"):
-        check_text(fields["project"], "The project", 100)
+    with located(row.where, row.within.rstrip(".")):
+        check_text(fields["project"], say("label_data.formats.the_project"), 100)
         return Demonstration(prompt.id, **fields)
 
 
 def _id(row: Row, field: str, value: Any) -> str:
-    """Return a completion's name in its line; a whole number stands for its digits."""
+    """Return a completion's name in its line; a whole number is a name of digits."""
     if isinstance(value, bool) or not isinstance(value, str | int):
-        row.refuse(field, described(value), "Name a completion by its id, or by its place from 1.")
+        row.refuse(field, say("label_data.formats.not_a_completion", found=described(value)))
     return str(value)
 
 
 def _known(row: Row, field: str, value: Any, ids: Mapping[str, str]) -> str:
     name = _id(row, field, value)
     if name not in ids:
-        row.refuse(field, f"completion {name!r}, which the line does not have", f"It has: {listed(ids)}.")
+        row.refuse(field, say("label_data.formats.unknown_completion", completion=name, names=listed(ids)))
     return ids[name]
 
 
@@ -248,23 +256,23 @@ def _object(row: Row, name: str) -> dict[str, Any]:
     if isinstance(value, str):
         value = parsed(value, row.where, f"{row.within}{name}")
     if value is not None and not isinstance(value, dict):
-        row.refuse(name, described(value), "Write an object: {…}.")
+        row.refuse(name, say("label_data.files.not_object", found=described(value)))
     return value or {}
 
 
 def _flags(row: Row, names: Any) -> tuple[str, ...]:
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        row.refuse("flags", described(names), 'Write a list of texts for each completion: {"a": ["untrue"]}.')
-    with located(f"{row.where}, field {row.within}flags"):
+        row.refuse("flags", say("label_data.formats.flags_not_texts", found=described(names)))
+    with located(row.where, f"{row.within}flags"):
         for name in names:
-            check_text(name, "A flag", 40)
+            check_text(name, say("label_data.formats.a_flag"), 40)
     return tuple(names)
 
 
-def write(path: Path, groups: Iterable[Group], left_out: Counter[str] | None = None) -> int:
-    """Write a line a group and return how many; all is written, so `left_out` stays as it is.
+def write(path: Path, groups: Iterable[Group], left_out: Counter[Sentence] | None = None) -> int:
+    """Write one line a group and return how many; everything is written, so `left_out` does not change.
 
-    JSON lines leave out fields that are empty or null; Parquet has a column for each.
+    JSON lines leave out fields that are empty or null; Parquet has a column for each field.
     """
     lines = map(line_of, groups)
     lines = map(_for_arrow, lines) if path.suffix == ".parquet" else lines
@@ -272,7 +280,7 @@ def write(path: Path, groups: Iterable[Group], left_out: Counter[str] | None = N
 
 
 def export_digest(groups: Iterable[Group]) -> str:
-    """Return the sha256 of the .jsonl file that `write` makes of the groups, without making it."""
+    """Return the sha256 of the .jsonl file that `write` would write for the groups."""
     digest = hashlib.sha256()
     for group in groups:
         digest.update(_encoded(line_of(group)))
@@ -284,7 +292,7 @@ def _encoded(line: dict[str, Any]) -> bytes:
 
 
 def line_of(group: Group) -> dict[str, Any]:
-    """Return the line of the group as a JSON value. Versions are told by its hash: what it gives now stays so."""
+    """Return the line of the group as a JSON value. Versions hash it, so its content must never change."""
     names = {completion.id: str(place) for place, completion in enumerate(group.completions, start=1)}
     return {
         "messages": group.prompt.as_dicts,
@@ -306,7 +314,7 @@ def line_of(group: Group) -> dict[str, Any]:
             for completion in group.completions
         ],
         "rankings": [_ranking_line(ranking, names) for ranking in group.rankings],
-        **_filled(demonstrations=[_demonstration_line(found, names) for found in group.demonstrations]),
+        **_filled(demonstrations=[_demonstration_line(demonstration, names) for demonstration in group.demonstrations]),
     }
 
 
@@ -355,7 +363,7 @@ def _demonstration_line(demonstration: Demonstration, names: Mapping[str, str]) 
 
 
 def _filled(**fields: Any) -> dict[str, Any]:
-    """Return the fields that say something; the number 0 does."""
+    """Return the fields that are not empty; the number 0 counts as a value."""
     return {name: value for name, value in fields.items() if value not in (None, "", [], {}) and value is not False}
 
 

@@ -1,1 +1,1 @@
-"""Public data sets: how their rows are read."""
+"""Formats of public data sets: read their rows."""

@@ -6,10 +6,10 @@ r"""NVIDIA's HelpSteer2 preference and HelpSteer3 preference: two completions, a
  "response1": "No.", "response2": "Yes.", "overall_preference": -2,
  "individual_preference": [{"score": -2, "reasoning": "…", "feedback1": "…", "feedback2": "…"}]}
 
-Below 0 the first is better, above 0 the second; 1 slightly, 2 clearly, 3 much; 0 is a tie. All annotators are kept, as
-"annotator 1", "annotator 2" … in the order of the row: the files do not say who they are. Rows without them have the
-one overall preference, whose annotator says that it sums up several. A prompt of several turns in HelpSteer2 has
-"<extra_id_1>Assistant\n" and "<extra_id_1>User\n" between them.
+Below 0 the first completion is better, above 0 the second; 1 slightly, 2 clearly, 3 much; 0 is a tie. All annotators
+are kept, as "annotator 1", "annotator 2" … in the order of the row: the files do not say who they are. A row without
+single annotators gives its overall preference, under an annotator whose name says that it sums up several. In
+HelpSteer2 a prompt of several turns has "<extra_id_1>Assistant\n" and "<extra_id_1>User\n" between the turns.
 
 Source: Wang et al. 2024, arXiv:2410.01257; Wang et al. 2025, arXiv:2505.11475; huggingface.co/datasets/nvidia
 """
@@ -23,8 +23,17 @@ from typing import Any
 
 from label_data.files.rows_in import Row
 from label_data.formats.pairs import count_unknown
-from label_data.formats.verdicts import AS_IT_IS, Verdict, judged, leaning, messages_of, number_of, read_judged
+from label_data.formats.ranked_rows import (
+    SAME_SCALE,
+    Preference,
+    RowRanking,
+    messages_of,
+    preference,
+    ranked_group,
+    read_groups,
+)
 from label_data.records import Group, Message
+from label_data.sentences import Sentence, say
 
 NAME = "helpsteer"
 OVERALL = "several annotators, summed up (HelpSteer)"
@@ -35,68 +44,77 @@ KNOWN = (
 )
 
 
-def says(fields: Mapping[str, Any]) -> str:
-    """Say what a file is whose first row has these fields, or nothing if it is none of this format."""
+def recognise(fields: Mapping[str, Any]) -> Sentence | None:
+    """Return what a file is whose first row has these fields, or None if it is not in this format."""
     if {"response_1", "response_2", "preference_strength"} <= fields.keys():
-        return "HelpSteer2 preference"
-    return "HelpSteer3 preference" if {"response1", "response2", "overall_preference"} <= fields.keys() else ""
+        return say("label_data.datasets.is_helpsteer2")
+    if {"response1", "response2", "overall_preference"} <= fields.keys():
+        return say("label_data.datasets.is_helpsteer3")
+    return None
 
 
-def read(path: Path, left_out: Counter[str] | None = None) -> Iterator[Group]:
-    """Yield a group a row; see `read_judged`."""
-    return read_judged(path, left_out, KNOWN, _groups)
+def read(path: Path, left_out: Counter[Sentence] | None = None) -> Iterator[Group]:
+    """Yield one group a row; see `read_groups`."""
+    return read_groups(path, left_out, KNOWN, _groups)
 
 
 @dataclass(frozen=True, slots=True)
-class Names:
-    """What one of the two calls its fields."""
+class FieldNames:
+    """The names of the fields in one of the two data sets."""
 
-    answers: tuple[str, str]
+    completions: tuple[str, str]
     overall: str
-    each: str
+    annotators: str
     score: str
-    why: tuple[str, ...]
+    reasons: tuple[str, ...]
 
 
-SECOND = Names(
+HELPSTEER2 = FieldNames(
     ("response_1", "response_2"),
     "preference_strength",
     "all_preferences_unprocessed",
     "strength",
     ("statement", "elaboration"),
 )
-THIRD = Names(("response1", "response2"), "overall_preference", "individual_preference", "score", ("reasoning",))
+HELPSTEER3 = FieldNames(
+    ("response1", "response2"), "overall_preference", "individual_preference", "score", ("reasoning",)
+)
+A_PREFERENCE = say("label_data.datasets.a_preference")
 
 
-def _groups(row: Row, source: str, left_out: Counter[str]) -> Iterator[Group]:
+def _groups(row: Row, source: str, left_out: Counter[Sentence]) -> Iterator[Group]:
     if "context" in row.fields:
-        names, asked = THIRD, messages_of(row, "context", left_out)
+        names, messages = HELPSTEER3, messages_of(row, "context", left_out)
     else:
-        names, asked = SECOND, turns_of(row.text("prompt"))
-    verdicts = [
-        Verdict(f"annotator {place}", **_leaning(one, names.score), said={"reason": _reason(one, names, left_out)})
-        for place, one in enumerate(row.inner(names.each), start=1)
+        names, messages = HELPSTEER2, turns_of(row.text("prompt"))
+    rankings = [
+        RowRanking(
+            f"annotator {number}",
+            **_preference(annotation, names.score),
+            extra={"reason": _reason(annotation, names, left_out)},
+        )
+        for number, annotation in enumerate(row.inner(names.annotators), start=1)
     ]
-    answers = [(row.text(name), "") for name in names.answers]
+    completions = [(row.text(name), "") for name in names.completions]
     category = ", ".join(filter(None, (row.text("domain", ""), row.text("language", ""))))
-    verdicts = verdicts or [Verdict(OVERALL, **_leaning(row, names.overall))]
-    return judged(asked, answers, verdicts, left_out, source, category)
+    rankings = rankings or [RowRanking(OVERALL, **_preference(row, names.overall))]
+    return ranked_group(messages, completions, rankings, left_out, source, category)
 
 
-def _leaning(row: Row, name: str) -> dict[str, Any]:
-    value = number_of(row, name)
-    if abs(value) not in (0, *AS_IT_IS):
-        row.refuse(name, f"{value:g}", "Write a whole number from -3 to 3.")
-    return leaning(value, AS_IT_IS)
+def _preference(row: Row, name: str) -> Preference:
+    value = row.required_number(name)
+    if abs(value) not in (0, *SAME_SCALE):
+        row.refuse(name, say("label_data.datasets.not_in_range", number=value, low=-3, high=3))
+    return preference(value, SAME_SCALE)
 
 
-def _reason(row: Row, names: Names, left_out: Counter[str]) -> str:
-    count_unknown(row, (names.score, *names.why), left_out, "a preference")
-    return "\n\n".join(filter(None, (row.text(name, "") for name in names.why)))[:10_000]
+def _reason(row: Row, names: FieldNames, left_out: Counter[Sentence]) -> str:
+    count_unknown(row, (names.score, *names.reasons), left_out, A_PREFERENCE)
+    return "\n\n".join(filter(None, (row.text(name, "") for name in names.reasons)))[:10_000]
 
 
 def turns_of(prompt: str) -> tuple[Message, ...]:
-    """Return the turns of a HelpSteer2 prompt, the user's first."""
+    """Return the turns of a HelpSteer2 prompt; the first is the user's."""
     first, *rest = TURN.split(prompt)
     roles = {"User": "user", "Assistant": "assistant"}
     later = (Message(roles[speaker], text) for speaker, text in zip(rest[::2], rest[1::2], strict=True))

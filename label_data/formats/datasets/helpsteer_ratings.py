@@ -1,14 +1,14 @@
-"""NVIDIA's HelpSteer and HelpSteer2: completions rated 0 to 4 by themselves, those of a prompt in rows that follow.
+"""NVIDIA's HelpSteer and HelpSteer2: completions, each rated 0 to 4; the rows of a prompt follow one another.
 
 [{"prompt": "Can pigs fly?", "response": "No.", "helpfulness": 4, "correctness": 4, "coherence": 4, "complexity": 1,
   "verbosity": 1},
  {"prompt": "Can pigs fly?", "response": "Yes.", "helpfulness": 1, "correctness": 0, "coherence": 4, "complexity": 1,
   "verbosity": 1}]
 
-A rating is the mean of several annotators, who are not told apart. Nobody ranked anything: the order is made of the
-helpfulness, equal ones tied, so each ranking has the source "derived". It keeps the helpfulness as a rating from 1 to
-5; the other four ratings are counted. A prompt with a single row is left out with a count; one that comes back later in
-the file is a group of its own there.
+A rating is the mean of several annotators, who are not named. Nobody ranked the completions: the order follows the
+helpfulness, with ties where it is equal, so each ranking has the source "derived". It keeps the helpfulness as a rating
+from 1 to 5; the other four ratings are left out with a count. A prompt with a single row is left out with a count; a
+prompt that comes back later in the file is a group of its own there.
 
 Source: Wang et al. 2023, arXiv:2311.09528; Wang et al. 2024, arXiv:2406.08673; huggingface.co/datasets/nvidia
 """
@@ -19,42 +19,50 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from label_data.files.rows_in import Row, located, read_rows
+from label_data.files.places import located
+from label_data.files.rows_in import Row, read_rows
 from label_data.formats.datasets.helpsteer import turns_of
 from label_data.formats.pairs import count_unknown
-from label_data.formats.verdicts import Verdict, by_rank, judged, number_of
+from label_data.formats.ranked_rows import RowRanking, order_by_rank, ranked_group
 from label_data.records import MOST_COMPLETIONS, Group
+from label_data.sentences import Sentence, say
 
 NAME = "helpsteer-ratings"
-JUDGE = "helpfulness, the mean of several annotators (HelpSteer)"
+ANNOTATOR = "helpfulness, the mean of several annotators (HelpSteer)"
 BEST = 4
 KNOWN = ("prompt", "response", "helpfulness")
 
 
-def says(fields: Mapping[str, Any]) -> str:
-    """Say what a file is whose first row has these fields, or nothing if it is none of this format."""
-    return "HelpSteer ratings, ordered by helpfulness" if set(KNOWN) <= fields.keys() else ""
+def recognise(fields: Mapping[str, Any]) -> Sentence | None:
+    """Return what a file is whose first row has these fields, or None if it is not in this format."""
+    if set(KNOWN) <= fields.keys():
+        return say("label_data.datasets.is_helpsteer_ratings")
+    return None
 
 
-def read(path: Path, left_out: Counter[str] | None = None) -> Iterator[Group]:
-    """Yield a group for rows of one prompt that follow one another; see `read_judged`."""
+def read(path: Path, left_out: Counter[Sentence] | None = None) -> Iterator[Group]:
+    """Yield a group for the rows of one prompt that follow one another; see `read_groups`."""
     left_out = Counter() if left_out is None else left_out
     for prompt, rows in groupby(read_rows(path), key=lambda row: row.text("prompt")):
-        first, answers, ratings = None, [], []
+        completions: list[tuple[str, str]] = []
+        ratings: list[int] = []
+        where = None
         for row in rows:
-            first = first or row
-            if len(answers) == MOST_COMPLETIONS:
-                row.refuse("prompt", f"more than {MOST_COMPLETIONS} rows of one prompt", "Leave the most different.")
+            where = where or row.where
+            if len(completions) == MOST_COMPLETIONS:
+                row.refuse("prompt", say("label_data.datasets.many_rows", limit=MOST_COMPLETIONS))
             count_unknown(row, KNOWN, left_out)
-            answers.append((row.text("response"), ""))
+            completions.append((row.text("response"), ""))
             ratings.append(_rating(row))
-        verdict = Verdict(JUDGE, by_rank(ratings, highest_first=True), ratings=ratings, said={"source": "derived"})
-        with located(first.where):
-            yield from judged(turns_of(prompt), answers, [verdict], left_out, path.name)
+        assert where is not None  # because groupby gives no empty group
+        order = order_by_rank(ratings, highest_first=True)
+        ranking = RowRanking(ANNOTATOR, order, ratings=ratings, extra={"source": "derived"})
+        with located(where):
+            yield from ranked_group(turns_of(prompt), completions, [ranking], left_out, path.name)
 
 
 def _rating(row: Row) -> int:
-    value = number_of(row, "helpfulness")
+    value = row.required_number("helpfulness")
     if value not in range(BEST + 1):
-        row.refuse("helpfulness", f"{value:g}", f"Write a whole number from 0 to {BEST}.")
+        row.refuse("helpfulness", say("label_data.datasets.not_in_range", number=value, low=0, high=BEST))
     return int(value) + 1

@@ -3,8 +3,8 @@ r"""Anthropic's hh-rlhf: pairs of whole transcripts, JSON lines (.jsonl, .jsonl.
 {"chosen":   "\n\nHuman: Can pigs fly?\n\nAssistant: No, they have no wings.",
  "rejected": "\n\nHuman: Can pigs fly?\n\nAssistant: Yes."}
 
-A turn's text is what stands after "Human: " or "Assistant: ", outer white space kept. Nothing is written in this
-format: it has no place for more than a pair.
+A turn's text is what follows "Human: " or "Assistant: ", with its outer white space. Nothing is written in this format,
+because it has a place only for a pair.
 
 Source: Bai et al. 2022, arXiv:2204.05862; https://github.com/anthropics/hh-rlhf
 """
@@ -15,26 +15,30 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from label_data.files.rows_in import Row, located, read_rows
+from label_data.files.places import located
+from label_data.files.rows_in import Row, read_rows
 from label_data.formats.pairs import count_unknown, pair_group
 from label_data.records import Group, Message
+from label_data.sentences import Sentence, say
 
 NAME = "hh-rlhf"
 TURN = re.compile(r"\n\n(Human|Assistant):")
 ROLES = {"Human": "user", "Assistant": "assistant"}
 
 
-def says(fields: Mapping[str, Any]) -> str:
-    """Say what a file is whose first row has these fields, or nothing if it is none of this format."""
+def recognise(fields: Mapping[str, Any]) -> Sentence | None:
+    """Return what a file is whose first row has these fields, or None if it is not in this format."""
     sides = [fields.get("chosen"), fields.get("rejected")]
     transcripts = all(isinstance(side, str) and TURN.match(side) for side in sides)
-    return "hh-rlhf, whole transcripts" if transcripts and "prompt" not in fields else ""
+    if transcripts and "prompt" not in fields:
+        return say("label_data.datasets.is_hh_rlhf")
+    return None
 
 
-def read(path: Path, left_out: Counter[str] | None = None) -> Iterator[Group]:
-    """Yield a group a row; rows that hold no preference are counted in `left_out` by reason.
+def read(path: Path, left_out: Counter[Sentence] | None = None) -> Iterator[Group]:
+    """Yield one group a row; count in `left_out`, by reason, the rows without a preference.
 
-    Raises InputError, with file, line and field, at a row that is no pair of transcripts.
+    Raises InputError, with file, line and field, at a row that is not a pair of transcripts.
     """
     left_out = Counter() if left_out is None else left_out
     for row in read_rows(path):
@@ -47,10 +51,10 @@ def read(path: Path, left_out: Counter[str] | None = None) -> Iterator[Group]:
 
 
 def turns(row: Row, name: str, transcript: str) -> tuple[Message, ...]:
-    """Return the transcript's messages; `row` and `name` say where it stands, for the error if it is none."""
+    """Return the transcript's messages; `row` and the field `name` are the place that an error names."""
     before, *parts = TURN.split(transcript)
     if before.strip() or not parts:
-        row.refuse(name, "a text that does not begin with a turn", r'Begin it with "\n\nHuman: ".')
-    with located(f"{row.where}, field {name}"):
-        said = zip(parts[::2], parts[1::2], strict=True)
-        return tuple([Message(ROLES[speaker], text.removeprefix(" ")) for speaker, text in said])
+        row.refuse(name, say("label_data.datasets.no_transcript"))
+    with located(row.where, name):
+        spoken = zip(parts[::2], parts[1::2], strict=True)
+        return tuple([Message(ROLES[speaker], text.removeprefix(" ")) for speaker, text in spoken])

@@ -5,8 +5,9 @@
 {"id": "1", "prompt": "Can pigs fly?", "chosen": ["No."], "rejected": ["Yes.", "On Sundays.", "42."], "num_correct": 1,
  "num_incorrect": 3, "total_completions": 4, "models": ["x", "y", "y", "z"], "subset": "Factuality"}
 
-All right completions are tied in the first place, all wrong ones in the second: only the comparisons between the two
-are said. The category is the subset. `models` names the policies of the right ones, then of the wrong ones.
+All right completions are tied in the first place and all wrong ones in the second, so a right and a wrong completion
+make a comparison. The category is the subset. `models` names the policies of the right completions, then of the wrong
+ones.
 
 Source: Lambert et al. 2024, arXiv:2403.13787; Malik et al. 2025, arXiv:2506.01937
 """
@@ -17,8 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from label_data.files.rows_in import Row
-from label_data.formats.verdicts import Verdict, judged, messages_of, read_judged
+from label_data.formats.ranked_rows import RowRanking, messages_of, ranked_group, read_groups
 from label_data.records import Group
+from label_data.sentences import Sentence, say
 
 NAME = "rewardbench"
 KNOWN = (
@@ -27,20 +29,22 @@ KNOWN = (
 )
 
 
-def says(fields: Mapping[str, Any]) -> str:
-    """Say what a file is whose first row has these fields, or nothing if it is none of this format."""
+def recognise(fields: Mapping[str, Any]) -> Sentence | None:
+    """Return what a file is whose first row has these fields, or None if it is not in this format."""
     if {"chosen", "rejected", "num_correct", "total_completions"} <= fields.keys():
-        return "RewardBench 2"
+        return say("label_data.datasets.is_rewardbench2")
     known = {"chosen", "rejected", "chosen_model", "rejected_model", "subset"} <= fields.keys()
-    return "RewardBench 1" if known else ""
+    if known:
+        return say("label_data.datasets.is_rewardbench1")
+    return None
 
 
-def read(path: Path, left_out: Counter[str] | None = None) -> Iterator[Group]:
-    """Yield a group a row; see `read_judged`."""
-    return read_judged(path, left_out, KNOWN, _groups)
+def read(path: Path, left_out: Counter[Sentence] | None = None) -> Iterator[Group]:
+    """Yield one group a row; see `read_groups`."""
+    return read_groups(path, left_out, KNOWN, _groups)
 
 
-def _groups(row: Row, source: str, left_out: Counter[str]) -> Iterator[Group]:
+def _groups(row: Row, source: str, left_out: Counter[Sentence]) -> Iterator[Group]:
     many = isinstance(row.fields.get("chosen"), list)
     right, wrong = (row.texts(side) if many else [row.text(side)] for side in ("chosen", "rejected"))
     if many:
@@ -48,9 +52,10 @@ def _groups(row: Row, source: str, left_out: Counter[str]) -> Iterator[Group]:
     else:
         policies = [row.text("chosen_model", ""), row.text("rejected_model", "")]
     if len(policies) != len(right) + len(wrong):
-        row.refuse("models", f"{len(policies)} names for {len(right) + len(wrong)} completions", "Write one for each.")
+        problem = say("label_data.datasets.models", names=len(policies), completions=len(right) + len(wrong))
+        row.refuse("models", problem)
     places = range(len(policies))
     order = tuple(tied for tied in (tuple(places[: len(right)]), tuple(places[len(right) :])) if tied)
-    answers = list(zip([*right, *wrong], policies, strict=True))
-    asked = messages_of(row, "prompt", left_out)
-    return judged(asked, answers, [Verdict(NAME, order)], left_out, source, row.text("subset", ""))
+    completions = list(zip([*right, *wrong], policies, strict=True))
+    messages = messages_of(row, "prompt", left_out)
+    return ranked_group(messages, completions, [RowRanking(NAME, order)], left_out, source, row.text("subset", ""))

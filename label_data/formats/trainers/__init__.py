@@ -1,1 +1,1 @@
-"""The files of other trainers: how they are written, and read back."""
+"""Formats of other trainers: write their files, and read them back."""

@@ -1,14 +1,14 @@
-"""What LLaMA-Factory trains on: pairs in its sharegpt form, with the entry that its dataset_info.json needs.
+"""Pairs for LLaMA-Factory in its sharegpt form, with the entry that its dataset_info.json needs.
 
 {"conversations": [{"from": "human", "value": "Can pigs fly?"}],
  "chosen":   {"from": "gpt", "value": "No."},
  "rejected": {"from": "gpt", "value": "Yes."}}
 {"instruction": "Can pigs fly?", "input": "", "chosen": "No.", "rejected": "Yes."}
 
-JSON lines (.jsonl) or Parquet. Beside the file, dataset_info.json gets an entry named like the file, and keeps those it
-has: `dataset_dir` is the folder, `dataset` the file's name without its ending. After a system message LLaMA-Factory
-wants the human and the assistant by turns, and skips a conversation that is otherwise; those are left out here, with a
-count. An empty system message it takes for none. It has no margin. Its alpaca form is read as well.
+JSON lines (.jsonl) or Parquet. dataset_info.json beside the file gets an entry named like the file, and keeps its other
+entries: `dataset_dir` is the folder, `dataset` the file's name without its ending. After a system message the human and
+the assistant must alternate: LLaMA-Factory skips other conversations, so they are left out here, with a count. It
+treats an empty system message as none. There is no margin. The alpaca form is read as well.
 
 Source: https://github.com/hiyouga/LLaMA-Factory, src/llamafactory/data/converter.py, AlpacaDatasetConverter,
 SharegptDatasetConverter, parser.py, DatasetAttr, and data/README.md; version 0.9.5, whose loader read what is written
@@ -27,16 +27,15 @@ import pyarrow as pa
 from label_data.errors import InputError
 from label_data.files.rows_in import Row, described
 from label_data.files.whole import check_ending, replacing
-from label_data.formats.pair_rows import Preferred, has_empty_system, is_by_turns, preferred, write_pairs
+from label_data.formats.pair_rows import Pair, PairFormat, alternates, has_empty_system
 from label_data.formats.pairs import count_unknown
-from label_data.formats.verdicts import Verdict, judged, leaning, read_judged
+from label_data.formats.ranked_rows import RowRanking, preference, ranked_group, read_groups
 from label_data.records import Group, Message
-from label_data.store.bare_groups import BareGroup
+from label_data.sentences import Sentence, say
 
 NAME = "llama-factory"
-ENDINGS = (".jsonl", ".parquet")
-FROM = {"system": "system", "user": "human", "assistant": "gpt"}
-ROLES = {spoken: role for role, spoken in FROM.items()}
+SPEAKERS = {"system": "system", "user": "human", "assistant": "gpt"}
+ROLES = {speaker: role for role, speaker in SPEAKERS.items()}
 ALPACA = ("instruction", "input", "system", "history", "chosen", "rejected")
 TURN = pa.struct({"from": pa.string(), "value": pa.string()})
 SCHEMA = pa.schema({"conversations": pa.list_(TURN), "chosen": TURN, "rejected": TURN})
@@ -46,93 +45,96 @@ ENTRY = {
     "ranking": True,
     "columns": {"messages": "conversations", "chosen": "chosen", "rejected": "rejected"},
 }
-NOT_BY_TURNS = "comparison whose prompt has not user and assistant by turns, which LLaMA-Factory skips"
-NO_SYSTEM = "comparison whose prompt has an empty system message, which LLaMA-Factory takes for none"
+NOT_ALTERNATING = say("label_data.trainers.not_alternating_skipped", trainer="LLaMA-Factory")
+EMPTY_SYSTEM = say("label_data.trainers.empty_system", trainer="LLaMA-Factory")
 
 
-def says(fields: Mapping[str, Any]) -> str:
-    """Say what a file is whose first row has these fields, or nothing if it is none of this format."""
+def recognise(fields: Mapping[str, Any]) -> Sentence | None:
+    """Return what a file is whose first row has these fields, or None if it is not in this format."""
     sides = {type(fields.get(side)) for side in ("chosen", "rejected")}
     if sides == {dict} and isinstance(fields.get("conversations"), list):
-        return "LLaMA-Factory pairs, sharegpt form"
-    return "LLaMA-Factory pairs, alpaca form" if sides == {str} and isinstance(fields.get("instruction"), str) else ""
+        return say("label_data.trainers.is_llama_factory_sharegpt")
+    if sides == {str} and isinstance(fields.get("instruction"), str):
+        return say("label_data.trainers.is_llama_factory_alpaca")
+    return None
 
 
-def read(path: Path, left_out: Counter[str] | None = None) -> Iterator[Group]:
-    """Yield a group a row of the sharegpt or the alpaca form; see `read_judged`."""
-    return read_judged(path, left_out, None, _groups)
+def read(path: Path, left_out: Counter[Sentence] | None = None) -> Iterator[Group]:
+    """Yield one group a row of the sharegpt or the alpaca form; see `read_groups`."""
+    return read_groups(path, left_out, None, _groups)
 
 
-def _groups(row: Row, source: str, left_out: Counter[str]) -> Iterator[Group]:
+def _groups(row: Row, source: str, left_out: Counter[Sentence]) -> Iterator[Group]:
     if "instruction" in row.fields:
         count_unknown(row, ALPACA, left_out)
-        asked, answers = _alpaca(row), [(row.text(side), "") for side in ("chosen", "rejected")]
+        messages = _alpaca(row)
+        completions = [(row.text(side), "") for side in ("chosen", "rejected")]
     else:
         count_unknown(row, SCHEMA.names, left_out)
-        asked = [_message(turn) for turn in row.inner("conversations")]
-        answers = [(_message(row.object(side)).content, "") for side in ("chosen", "rejected")]
-    return judged(asked, answers, [Verdict(NAME, **leaning(-1))], left_out, source)
+        messages = [_message(turn) for turn in row.inner("conversations")]
+        completions = [(_message(row.object(side)).content, "") for side in ("chosen", "rejected")]
+    return ranked_group(messages, completions, [RowRanking(NAME, **preference(-1))], left_out, source)
 
 
 def _alpaca(row: Row) -> list[Message]:
-    """Return system, earlier turns, and what is asked: instruction and input, a line each, as LLaMA-Factory does."""
+    """Return system, earlier turns, and the question: instruction and input, a line each, as LLaMA-Factory does."""
     system = row.text("system", "")
     turns = [Message("system", system)] if system else []
     for past in row.items("history"):
         match past:
-            case [str(asked), str(answered)]:
-                turns += [Message("user", asked), Message("assistant", answered)]
+            case [str(question), str(answer)]:
+                turns += [Message("user", question), Message("assistant", answer)]
             case _:
-                row.refuse("history", described(past), "Write pairs of texts: [what was asked, what was answered].")
-    asked = [text for text in (row.text("instruction"), row.text("input", "")) if text]
-    return [*turns, Message("user", "\n".join(asked))]
+                row.refuse("history", say("label_data.trainers.history", found=described(past)))
+    parts = [text for text in (row.text("instruction"), row.text("input", "")) if text]
+    return [*turns, Message("user", "\n".join(parts))]
 
 
 def _message(turn: Row) -> Message:
-    spoken = turn.text("from")
-    if spoken not in ROLES:
-        turn.refuse("from", repr(spoken), f"Use one of {', '.join(ROLES)}.")
-    return Message(ROLES[spoken], turn.text("value"))
-
-
-def write(path: Path, groups: Iterable[Group | BareGroup], left_out: Counter[str] | None = None) -> int:
-    """Write a row for each comparison and return how many; what there is no place for is counted in `left_out`."""
-    left_out = Counter() if left_out is None else left_out
-    return write_preferred(path, preferred(groups, left_out), left_out)
-
-
-def write_preferred(path: Path, pairs: Iterable[Preferred], left_out: Counter[str] | None = None) -> int:
-    """Write a row for each pair, and the file's entry in dataset_info.json, and return how many rows."""
-    check_ending(path, ENDINGS)
-    info = _info(path)
-    rows = write_pairs(path, pairs, left_out, SCHEMA, _row, endings=ENDINGS)
-    with replacing(path.with_name(INFO)) as file:
-        entry = {path.stem: {"file_name": path.name, **ENTRY}}
-        file.write(f"{json.dumps(info | entry, indent=2, ensure_ascii=False)}\n".encode())
-    return rows
+    speaker = turn.text("from")
+    if speaker not in ROLES:
+        turn.refuse("from", say("label_data.datasets.not_one_of", value=speaker[:60], values=", ".join(ROLES)))
+    return Message(ROLES[speaker], turn.text("value"))
 
 
 def _info(path: Path) -> dict[str, Any]:
-    """Return what dataset_info.json beside the path holds."""
+    """Return the content of dataset_info.json beside the path."""
     try:
-        known = json.loads(path.with_name(INFO).read_text(encoding="utf-8"))
+        info = json.loads(path.with_name(INFO).read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
     except (OSError, ValueError):
-        known = None
-    if not isinstance(known, dict):
-        raise InputError(f"{path.with_name(INFO)}: found no JSON object in it. Mend it, or write into another folder.")
-    return known
+        info = None
+    if not isinstance(info, dict):
+        raise InputError("label_data.trainers.dataset_info", file=path.with_name(INFO))
+    return info
 
 
-def _row(pair: Preferred, left_out: Counter[str]) -> dict[str, Any] | None:
-    asked = orjson.loads(pair.prompt)
-    if not is_by_turns(asked):
-        left_out[NOT_BY_TURNS] += 1
+def _row(pair: Pair, left_out: Counter[Sentence]) -> dict[str, Any] | None:
+    prompt = orjson.loads(pair.prompt)
+    if not alternates(prompt):
+        left_out[NOT_ALTERNATING] += 1
         return None
-    left_out[NO_SYSTEM] += has_empty_system(asked)
+    left_out[EMPTY_SYSTEM] += has_empty_system(prompt)
     return {
-        "conversations": [{"from": FROM[turn["role"]], "value": turn["content"]} for turn in asked],
+        "conversations": [{"from": SPEAKERS[turn["role"]], "value": turn["content"]} for turn in prompt],
         "chosen": {"from": "gpt", "value": pair.chosen},
         "rejected": {"from": "gpt", "value": pair.rejected},
     }
+
+
+class _PairFormat(PairFormat):
+    def write_pairs(
+        self, path: Path, pairs: Iterable[Pair], left_out: Counter[Sentence] | None = None, with_margin: bool = False
+    ) -> int:
+        """Write the row of each pair, and the file's entry in dataset_info.json; return how many rows."""
+        check_ending(path, self.endings)
+        info = _info(path)
+        rows = super().write_pairs(path, pairs, left_out, with_margin)
+        with replacing(path.with_name(INFO)) as file:
+            entry = {path.stem: {"file_name": path.name, **ENTRY}}
+            file.write(f"{json.dumps(info | entry, indent=2, ensure_ascii=False)}\n".encode())
+        return rows
+
+
+PAIRS = _PairFormat(NAME, SCHEMA, _row, endings=(".jsonl", ".parquet"))
