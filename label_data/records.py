@@ -143,7 +143,7 @@ def user_prompt(text: str, category: str = "", source: str = "") -> Prompt:
     return Prompt((Message("user", text),), category, source)
 
 
-def messages_from(value: Any, what: Sentence | str, left_out: Counter[str] | None = None) -> tuple[Message, ...]:
+def messages_from(value: Any, what: Sentence | str, left_out: Counter[Sentence] | None = None) -> tuple[Message, ...]:
     """Return the messages of a JSON list of {"role", "content"} objects; `what` names the list in errors.
 
     Other fields of a message, such as tool calls, are dropped and counted in `left_out`.
@@ -158,9 +158,10 @@ def messages_from(value: Any, what: Sentence | str, left_out: Counter[str] | Non
             raise InputError("label_data.records.not_a_message", what=what, number=number)
         if left_out is not None and len(message) > 2:
             for name in message.keys() - {"role", "content"}:
-                reason = f"field {name[:60]!r} of a message is not kept"
+                part = say("label_data.formats.a_message")
+                reason = say("label_data.formats.field_of", field=name[:60], part=part)
                 if len(left_out) >= 40:
-                    reason = "another field of a message is not kept"
+                    reason = say("label_data.formats.other_field_of", part=part)
                 left_out[reason] += message[name] is not None
     return tuple(Message(message["role"], message["content"]) for message in value)
 

@@ -21,9 +21,9 @@ from label_data.sentences import Sentence
 from label_data.store.adding import Added
 from label_data.store.projects import project_named
 
-# mypy knows an Enum only with literal members: these are the names of the formats.
-ReadFormat: Any = StrEnum("ReadFormat", {name: name for name in READERS})
-WriteFormat: Any = StrEnum("WriteFormat", {name: name for name in WRITERS})
+# mypy wants the members of an Enum as literals, but these are the names of the formats.
+ReadFormat = StrEnum("ReadFormat", {name: name for name in READERS})  # type: ignore[misc]
+WriteFormat = StrEnum("WriteFormat", {name: name for name in WRITERS})  # type: ignore[misc]
 OUT_ENDINGS = dict.fromkeys(ending for endings in FILE_ENDINGS.values() for ending in endings)
 
 

@@ -86,7 +86,7 @@ def push(file: Path, card: str, name: str, private: bool = True) -> str:
     from huggingface_hub import CommitOperationAdd, HfApi
 
     api = HfApi(library_name="label_data")
-    files = {file.name: file, "README.md": card.encode()}
+    files: dict[str, Path | bytes] = {file.name: file, "README.md": card.encode()}
     try:
         api.create_repo(name, repo_type="dataset", private=private, exist_ok=True)
         adding = [CommitOperationAdd(path_in_repo=path, path_or_fileobj=content) for path, content in files.items()]

@@ -158,7 +158,7 @@ def _at_most(row: Row, name: str, limit: int) -> list[Row]:
 
 def _completion(row: Row, prompt: Prompt) -> Completion:
     row.allow_only(*COMPLETION)
-    fields = {
+    fields: dict[str, Any] = {  # arguments of a record, which checks their types
         "text": row.text("text"),
         "policy": row.text("policy", ""),
         "policy_revision": row.text("policy_revision", ""),
@@ -182,7 +182,7 @@ def _ranking(row: Row, prompt: Prompt, ids: Mapping[str, str]) -> Ranking:
             row.refuse("strength", say("label_data.formats.not_a_strength", found=described(step)))
     placed = [completion for group in order for completion in group]
     shown = [_known(row, "shown", name, ids) for name in row.items("shown")]
-    fields = {
+    fields: dict[str, Any] = {  # arguments of a record, which checks their types
         "annotator": row.text("annotator"),
         "shown": tuple(shown or sorted(placed or ids.values())),
         "order": tuple(order),
@@ -210,7 +210,7 @@ def _ranking(row: Row, prompt: Prompt, ids: Mapping[str, str]) -> Ranking:
 
 def _span(row: Row, ids: Mapping[str, str]) -> Span:
     row.allow_only(*SPAN)
-    fields = {
+    fields: dict[str, Any] = {  # arguments of a record, which checks their types
         "completion": _known(row, "completion", row.fields.get("completion"), ids),
         "start": row.whole("start"),
         "end": row.whole("end"),
@@ -222,7 +222,7 @@ def _span(row: Row, ids: Mapping[str, str]) -> Span:
 
 def _demonstration(row: Row, prompt: Prompt, ids: Mapping[str, str]) -> Demonstration:
     row.allow_only(*DEMONSTRATION)
-    fields = {
+    fields: dict[str, Any] = {  # arguments of a record, which checks their types
         "text": row.text("text"),
         "annotator": row.text("annotator"),
         "edited_from": row.fields.get("edited_from") and _known(row, "edited_from", row.fields["edited_from"], ids),

@@ -123,7 +123,7 @@ def _times(annotation: Row) -> dict[str, float | int | None]:
         created = datetime.fromisoformat(text) if text else None
     except ValueError:
         annotation.refuse("created_at", say("label_data.formats.not_a_time", value=text[:40]))
-    submitted = created and round(created.replace(tzinfo=created.tzinfo or UTC).timestamp() * 1e6)
+    submitted = round(created.replace(tzinfo=created.tzinfo or UTC).timestamp() * 1e6) if created else None
     return {"seconds": annotation.number("lead_time"), "submitted": submitted}
 
 

@@ -76,7 +76,10 @@ def ranked_group(
         left_out[NO_QUESTION] += 1
         return
     prompt = Prompt(tuple(messages), category[:100], source)
-    records = [Completion(prompt.id, text, policy, "", *sampling) for text, policy, *sampling in completions]
+    records = [
+        Completion(prompt.id, completion[0], completion[1], sampling=completion[2] if len(completion) == 3 else {})
+        for completion in completions
+    ]
     ids = [completion.id for completion in records]
     if len(set(ids)) < len(ids):
         left_out[SAME_TEXT] += 1

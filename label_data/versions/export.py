@@ -10,13 +10,14 @@ from label_data.database.engine import Store
 from label_data.errors import InputError
 from label_data.exchange.exporting import Exported, exported
 from label_data.exchange.known_formats import PAIR_WRITERS, WITH_MARGIN, WRITERS
-from label_data.formats.pair_rows import Preferred
+from label_data.formats.pair_rows import TIE, Pair
 from label_data.formats.trainers import nemo_rl, trl_sft
 from label_data.records import Group
+from label_data.sentences import Sentence, say
 from label_data.versions.version import Side, Version, VersionGroup, version_groups
 
-TIED_DROPPED = "ranking with a tie, which the version drops"
-AGGREGATED = "one answer of all annotators, which only formats of pairs have: here is what each of them said"
+TIED_DROPPED = say("label_data.versions.tied_dropped")
+AGGREGATED = say("label_data.versions.aggregated")
 
 
 def export_version(
@@ -31,15 +32,15 @@ def export_version(
 
     Raises InputError if a ranking in it was withdrawn, the store is damaged, or the file can't be written.
     """
-    left_out: Counter[str] = Counter()
+    left_out: Counter[Sentence] = Counter()
     found = version_groups(store, version, side)
     if with_margin and format_ not in WITH_MARGIN:
-        raise InputError(f"Format {format_} has no margin. Leave it out, or use {', '.join(sorted(WITH_MARGIN))}.")
+        raise InputError("label_data.exchange.no_margin", format=format_, formats=", ".join(sorted(WITH_MARGIN)))
     if format_ in PAIR_WRITERS:
         write = PAIR_WRITERS[format_]
         write = partial(write, with_margin=True) if with_margin else write
         return exported(partial(write, file, _pairs(found, left_out)), left_out)
-    groups = (one.group for one in found)
+    groups: Iterable[Group] = (one.group for one in found)
     if version.recipe.aggregate != "raw" and format_ != trl_sft.NAME:
         left_out[AGGREGATED] += 1
     if format_ == nemo_rl.NAME and version.recipe.ties == "drop":
@@ -47,16 +48,16 @@ def export_version(
     return exported(partial(WRITERS[format_], file, groups), left_out)
 
 
-def _pairs(found: Iterable[VersionGroup], left_out: Counter[str]) -> Iterator[Preferred]:
+def _pairs(found: Iterable[VersionGroup], left_out: Counter[Sentence]) -> Iterator[Pair]:
     for one in found:
         prompt = one.group.prompt.as_json
         texts = {completion.id: completion.text for completion in one.group.completions}
-        left_out["tie"] += len(one.ties)
+        left_out[TIE] += len(one.ties)
         for of in one.comparisons:
-            yield Preferred(prompt, texts[of.chosen], texts[of.rejected], of.margin, of.weight)
+            yield Pair(prompt, texts[of.chosen], texts[of.rejected], of.margin, of.weight)
 
 
-def _without_ties(groups: Iterable[Group], left_out: Counter[str]) -> Iterator[Group]:
+def _without_ties(groups: Iterable[Group], left_out: Counter[Sentence]) -> Iterator[Group]:
     for group in groups:
         strict = tuple(ranking for ranking in group.rankings if all(len(tied) == 1 for tied in ranking.order))
         left_out[TIED_DROPPED] += len(group.rankings) - len(strict)

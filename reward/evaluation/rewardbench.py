@@ -22,12 +22,13 @@ import numpy as np
 
 from label_data.canonical import content_id
 from label_data.errors import InputError
-from label_data.files.rows_in import Row, located, read_rows
+from label_data.files.places import located
+from label_data.files.rows_in import Row, read_rows
 from label_data.files.whole import check_free, whole_folder
-from label_data.formats.datasets.rewardbench import says
-from label_data.formats.verdicts import messages_of
+from label_data.formats.datasets.rewardbench import REWARDBENCH_2, recognise
+from label_data.formats.ranked_rows import messages_of
 from label_data.records import Message
-from label_data.sentences import Sentence, say
+from label_data.sentences import say
 from reward.evaluation.one_model import WORDS_FILE, open_checkpoint, unfinished
 from reward.evaluation.saved_rewards import saved_rewards
 from reward.networks.backbones import model_revision
@@ -187,24 +188,20 @@ def read_benchmark(files: Sequence[Path]) -> Benchmark:
 
 def _item(row: Row) -> tuple[Item, int]:
     """Return the row's item and the version of RewardBench that it belongs to."""
-    form = says(row.fields)
-    if not form:
-        raise _refused(row, "chosen", say("reward.evaluation.neither_version"))
-    is_second = form.endswith("2")
+    form = recognise(row.fields)
+    if form is None:
+        row.refuse("chosen", say("reward.evaluation.neither_version"))
+    is_second = form == REWARDBENCH_2
     chosen, rejected = (tuple(row.texts(side)) if is_second else (row.text(side),) for side in ("chosen", "rejected"))
     if not chosen or not rejected:
-        raise _refused(row, "chosen" if rejected else "rejected", say("reward.evaluation.no_completion"))
+        row.refuse("chosen" if rejected else "rejected", say("reward.evaluation.no_completion"))
     subset = row.text("subset")
     if is_second and len(chosen) > 1 and subset.lower() != TIES:
-        raise _refused(row, "chosen", say("reward.evaluation.many_right", count=len(chosen)))
+        row.refuse("chosen", say("reward.evaluation.many_right", count=len(chosen)))
     id = row.fields.get("id")
     if isinstance(id, bool) or not isinstance(id, str | int):
-        raise _refused(row, "id", say("reward.evaluation.no_id"))
+        row.refuse("id", say("reward.evaluation.no_id"))
     return Item(id, subset, messages_of(row, "prompt", Counter()), chosen, rejected), 2 if is_second else 1
-
-
-def _refused(row: Row, field: str, problem: Sentence) -> InputError:
-    return InputError("reward.evaluation.wrong_field", where=row.where, field=field, problem=problem)
 
 
 # Scoring

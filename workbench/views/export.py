@@ -30,7 +30,7 @@ def offer_export(write: Callable[[Path, str, bool], Exported], key: str, disable
     others = [name for name in FILE_ENDINGS if name not in FIRST_FORMATS]
     formats = [name for name in FIRST_FORMATS if name in FILE_ENDINGS] + others
     name = st.selectbox(says["format"], formats, format_func=lambda name: says["formats"][name], key=f"{key}-format")
-    st.caption(filled(says["lacks"], what=says["lacking"][name]) if name in LACKS else says["lacks_nothing"])
+    st.caption(filled(says["lacks"], what=localised(LACKS[name])) if name in LACKS else says["lacks_nothing"])
     endings = FILE_ENDINGS[name]
     ending_key = f"{key}-{name}-ending"
     suffix: str = st.segmented_control(says["file"], endings, default=endings[0], required=True, key=ending_key)

@@ -32,7 +32,7 @@ from label_data.formats.ranked_rows import (
     ranked_group,
     read_groups,
 )
-from label_data.records import Group, Message
+from label_data.records import Group, Message, Role
 from label_data.sentences import Sentence, say
 
 NAME = "helpsteer"
@@ -116,6 +116,6 @@ def _reason(row: Row, names: FieldNames, left_out: Counter[Sentence]) -> str:
 def turns_of(prompt: str) -> tuple[Message, ...]:
     """Return the turns of a HelpSteer2 prompt; the first is the user's."""
     first, *rest = TURN.split(prompt)
-    roles = {"User": "user", "Assistant": "assistant"}
+    roles: dict[str, Role] = {"User": "user", "Assistant": "assistant"}
     later = (Message(roles[speaker], text) for speaker, text in zip(rest[::2], rest[1::2], strict=True))
     return (Message("user", first), *later)

@@ -18,12 +18,12 @@ from typing import Any
 from label_data.files.places import located
 from label_data.files.rows_in import Row, read_rows
 from label_data.formats.pairs import count_unknown, pair_group
-from label_data.records import Group, Message
+from label_data.records import Group, Message, Role
 from label_data.sentences import Sentence, say
 
 NAME = "hh-rlhf"
 TURN = re.compile(r"\n\n(Human|Assistant):")
-ROLES = {"Human": "user", "Assistant": "assistant"}
+ROLES: dict[str, Role] = {"Human": "user", "Assistant": "assistant"}
 
 
 def recognise(fields: Mapping[str, Any]) -> Sentence | None:

@@ -21,12 +21,12 @@ from typing import Any
 from label_data.files.rows_in import Row
 from label_data.formats.pairs import count_unknown
 from label_data.formats.ranked_rows import A_MESSAGE, RowRanking, order_by_rank, ranked_group, read_groups
-from label_data.records import Group, Message
+from label_data.records import Group, Message, Role
 from label_data.sentences import Sentence, say
 
 NAME = "open-assistant"
 OVERALL = "several people, summed up (Open-Assistant)"
-ROLES = {"prompter": "user", "assistant": "assistant"}
+ROLES: dict[str, Role] = {"prompter": "user", "assistant": "assistant"}
 ORDER_IS_GONE = say("label_data.datasets.order_is_gone")
 DELETED = say("label_data.datasets.deleted_message")
 A_RANKING = say("label_data.datasets.a_ranking")

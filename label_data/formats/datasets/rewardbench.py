@@ -23,6 +23,7 @@ from label_data.records import Group
 from label_data.sentences import Sentence, say
 
 NAME = "rewardbench"
+REWARDBENCH_2 = say("label_data.datasets.is_rewardbench2")
 KNOWN = (
     *("prompt", "chosen", "rejected", "subset", "chosen_model", "rejected_model", "models"),
     *("num_correct", "num_incorrect", "num_rejected", "total_completions"),
@@ -32,7 +33,7 @@ KNOWN = (
 def recognise(fields: Mapping[str, Any]) -> Sentence | None:
     """Return what a file is whose first row has these fields, or None if it is not in this format."""
     if {"chosen", "rejected", "num_correct", "total_completions"} <= fields.keys():
-        return say("label_data.datasets.is_rewardbench2")
+        return REWARDBENCH_2
     known = {"chosen", "rejected", "chosen_model", "rejected_model", "subset"} <= fields.keys()
     if known:
         return say("label_data.datasets.is_rewardbench1")

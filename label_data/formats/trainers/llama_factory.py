@@ -30,11 +30,11 @@ from label_data.files.whole import check_ending, replacing
 from label_data.formats.pair_rows import Pair, PairFormat, alternates, has_empty_system
 from label_data.formats.pairs import count_unknown
 from label_data.formats.ranked_rows import RowRanking, preference, ranked_group, read_groups
-from label_data.records import Group, Message
+from label_data.records import Group, Message, Role
 from label_data.sentences import Sentence, say
 
 NAME = "llama-factory"
-SPEAKERS = {"system": "system", "user": "human", "assistant": "gpt"}
+SPEAKERS: dict[Role, str] = {"system": "system", "user": "human", "assistant": "gpt"}
 ROLES = {speaker: role for role, speaker in SPEAKERS.items()}
 ALPACA = ("instruction", "input", "system", "history", "chosen", "rejected")
 TURN = pa.struct({"from": pa.string(), "value": pa.string()})

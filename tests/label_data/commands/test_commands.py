@@ -54,7 +54,7 @@ def test_import_says_what_was_added_and_what_was_there(data):
     )
     assert run("import", "hand.jsonl", "hand.jsonl", "--format", "groups")[1] == (
         "Added 0 prompts, 0 completions and 0 rankings.\n"
-        "There already, in the store or earlier in the files: 2 prompts, 6 completions and 2 rankings.\n"
+        "Already in the store, or earlier in the files: 2 prompts, 6 completions and 2 rankings.\n"
     )
     assert store_counts(open_store(data / "workbench.db")) == Added(1, 3, 1)
 
@@ -70,14 +70,16 @@ def test_import_without_a_format_recognises_each_file_and_says_it(data):
     Path("other.jsonl").write_text('{"a": 1}')
     status, _, said = run("import", "other.jsonl")
     assert (status, said.count("\n")) == (1, 1)
-    assert said.startswith("other.jsonl, line 1: found fields that no format has: a. If it is one of these, name it")
+    assert said.startswith(
+        "other.jsonl, line 1: no known format has the fields a. If the file is in one of these formats, name it"
+    )
 
 
 def test_a_dry_run_shows_the_first_groups_and_makes_no_store(data):
     assert run("import", "hand.jsonl", "--dry-run") == (
         0,
         "hand.jsonl: groups, this project's own format; 1 group.\n"
-        "Found 1 prompt, 3 completions and 1 ranking, what comes again counted again; stored nothing.\n"
+        "Found 1 prompt, 3 completions and 1 ranking, repeats included; stored nothing.\n"
         "\n"
         "Can pigs fly?\n"
         "  2. No.\n"
@@ -106,7 +108,7 @@ def test_import_maps_the_columns_of_a_table(data):
         "Added 1 prompt, 2 completions and 1 ranking.",
     ]
     assert run("import", "a.csv", "--name=better")[2] == (
-        "--name better: found no equals sign. Write our name and the file's: chosen=better.\n"
+        "--name better: no equals sign. Write our name and the file's name: chosen=better.\n"
     )
 
 
@@ -115,7 +117,7 @@ def test_import_says_what_was_left_out_and_why(data):
     Path("pairs.jsonl").write_text(json.dumps({"chosen": turn, "rejected": turn}))
     assert run("import", "pairs.jsonl", "--format", "hh-rlhf", "--store", "other.db")[1].splitlines() == [
         "Added 0 prompts, 0 completions and 0 rankings.",
-        "Left out, 1 x: chosen and rejected are the same, so neither is preferred.",
+        "Left out, 1 x: pair or row with equal completions, so none is preferred.",
     ]
 
 
@@ -124,9 +126,8 @@ def test_a_file_of_plain_texts_without_prompts_gives_nothing_and_says_what_to_do
     assert run("import", "sky.jsonl")[1].splitlines() == [
         "sky.jsonl: TRL or OpenRLHF preference, standard, prompt implicit; 0 groups.",
         "Added 0 prompts, 0 completions and 0 rankings.",
-        "Left out, 1 x: no prompt, and plain texts that do not tell where it ends (add a field 'prompt', say "
-        "which field it is with --format table --name prompt=FIELD, or write whole conversations as lists of "
-        "messages).",
+        "Left out, 1 x: row of plain texts whose prompt is unknown (add a field 'prompt', name the field with "
+        "--format table --name prompt=FIELD, or write whole conversations as lists of messages).",
     ]
 
 
@@ -157,9 +158,9 @@ def test_export_for_trl_says_what_trl_has_no_place_for(data):
     run("import", "hand.jsonl", "--format", "groups")
     assert run("export", "--format", "trl", "--out", "a.jsonl", "--margin")[1].splitlines() == [
         "Wrote 2 rows to a.jsonl.",
-        "Not in the file, 2 x: comparison without a strength has margin 0.",
+        "Not in the file, 2 x: comparison without a strength; its margin is 0.",
         "Not in the file, 1 x: tie.",
-        "Format trl has no place for who judged, when and why, ties, flags, ratings, marked parts, categories and "
+        "Format trl has no place for: who ranked, when and why, ties, flags, ratings, marked parts, categories and "
         "policies.",
     ]
 
@@ -217,7 +218,7 @@ def test_check_ends_well_when_the_store_is_sound_and_with_status_one_when_not(da
     run("import", "hand.jsonl", "--format", "groups")
     status, shown, _ = run("check")
     assert status == 0
-    assert shown.splitlines()[-1] == "Sound: no problem found."
+    assert shown.splitlines()[-1] == "No problems found."
     assert shown.splitlines()[0].startswith(f"{data / 'workbench.db'} on SQLite 3.")
     assert shown.splitlines()[0].endswith(f", tables at {NEWEST}")
     with writing(open_store(data / "workbench.db")) as connection:
@@ -228,7 +229,7 @@ def test_check_ends_well_when_the_store_is_sound_and_with_status_one_when_not(da
     status, shown, _ = run("check", "--mend")
     assert (status, shown.splitlines()[-2:]) == (
         0,
-        ["Counters mended: those of 1 prompts were wrong.", "Sound: no problem found."],
+        ["Corrected the counters of 1 prompts.", "No problems found."],
     )
 
 

@@ -1,4 +1,4 @@
-"""python -m label_data snapshot, versions and export --version: what a terminal shows."""
+"""python -m label_data versions and export --version: what a terminal shows."""
 
 import json
 from pathlib import Path
@@ -36,15 +36,17 @@ def run(*arguments):
 
 
 def test_a_version_is_made_listed_shown_and_written(store):
-    assert run("versions") == (0, "There is no version yet: python -m label_data snapshot NAME makes one.\n", "")
-    status, shown, _ = run("snapshot", "v1", "--where", "annotator=ana", "--held-out", "0.5", "--margin", "1=1,2=2,3=3")
+    assert run("versions") == (0, "No versions yet. Create one: python -m label_data versions create NAME\n", "")
+    status, shown, _ = run(
+        "versions", "create", "v1", "--where", "annotator=ana", "--held-out", "0.5", "--margin", "1=1,2=2,3=3"
+    )
     made = version_named(store, "v1")
     held_out = made.manifest["counts"]["held-out prompts"]
     assert status == 0 and shown.splitlines() == [
         f"Version v1: 10 prompts, {held_out} of them held out; 10 rankings, 20 comparisons.",
         f"sha256 {made.sha256}",
         "Left out, 10 x: tied pairs.",
-        "The data card: python -m label_data versions show v1",
+        "To show the data card: python -m label_data versions show v1",
     ]
     record_model(store, made, "runs/one", "f" * 64, {"method": "head", "accuracy": None})
     assert f"10 prompts, 20 comparisons, 1 models, sha256 {made.sha256[:12]}…\n" in run("versions")[1]
@@ -57,34 +59,41 @@ def test_a_version_is_made_listed_shown_and_written(store):
     status, shown, _ = run("export", "--version", "v1", "--format", "trl", "--out", "a.jsonl", "--side", "train")
     assert shown.startswith(f"Wrote {20 - 2 * held_out} rows to a.jsonl.\n")
     assert len(Path("a.jsonl").read_text().splitlines()) == 20 - 2 * held_out
-    warning = "Both sides are in it"
+    warning = "The file has both sides"
     assert warning not in shown
     shown = run("export", "--version", "v1", "--format", "trl", "--out", "b.jsonl")[1].splitlines()
     assert shown[:2] == [
         "Wrote 20 rows to b.jsonl.",
-        f"{warning}, {held_out} held-out prompts too: to train on it, leave them out: --side train.",
+        f"{warning}, also {held_out} held-out prompts. For training, leave them out: --side train.",
     ]
 
 
 def test_the_command_in_the_card_makes_the_same_again(store):
-    run("snapshot", "v1", "--where", "annotator=ana", "--seed", "3", "--ties", "half", "--weights", "prompt")
+    run("versions", "create", "v1", "--where", "annotator=ana", "--seed", "3", "--ties", "half", "--weights", "prompt")
     made = version_named(store, "v1")
     words = made.manifest["command"].replace(" v1 ", " v2 ").split()
     assert run(*words[3:])[0] == 0
     assert version_named(store, "v2").sha256 == made.sha256
     _, shown, _ = run("versions", "compare", "v1", "v2")
-    assert shown.startswith(f"v1 and v2 hold the same, byte for byte: sha256 {made.sha256}.\n")
+    assert shown.startswith(f"v1 and v2 are identical: sha256 {made.sha256}.\n")
     assert json.loads(json.dumps(made.manifest))["command"] == made.manifest["command"]
 
 
+def test_the_earlier_name_of_create_still_works_and_says_so(store):
+    status, shown, said = run("snapshot", "v1", "--held-out", "0.5")
+    assert status == 0 and shown.startswith("Version v1: 10 prompts")
+    assert said == "`snapshot` is now `versions create`. The old name works in this release only.\n"
+    assert "snapshot" not in run("--help")[1]
+
+
 def test_what_cannot_be_is_one_sentence_and_status_one(store):
-    run("snapshot", "v1")
+    run("versions", "create", "v1")
     for arguments, said in (
-        (("snapshot", "v1"), "There is a version 'v1' already"),
-        (("snapshot", "v2", "--where", "language=de"), "--where language=de: write FIELD=VALUE"),
-        (("snapshot", "v2", "--margin", "1=1"), "--margin 1=1: name a margin"),
+        (("versions", "create", "v1"), "There is a version 'v1' already"),
+        (("versions", "create", "v2", "--where", "language=de"), "--where language=de: write FIELD=VALUE"),
+        (("versions", "create", "v2", "--margin", "1=1"), "--margin 1=1: name a margin"),
         (("versions", "show", "v9"), "There is no version 'v9' in this store. It has v1."),
-        (("export", "--format", "trl", "--out", "a.jsonl", "--side", "train"), "--side train: a side of what?"),
+        (("export", "--format", "trl", "--out", "a.jsonl", "--side", "train"), "--side train needs a version."),
     ):
         status, _, error = run(*arguments)
         assert (status, error.count("\n")) == (1, 1) and error.startswith(said), error
@@ -95,9 +104,9 @@ def test_a_version_with_a_withdrawn_ranking_is_shown_but_not_given_out(store):
     add_ready_prompt(store, "Which?")
     (task,) = next_tasks(store, ann)
     submit(store, Answer(task.token, "first", "ranked", [[0], [1], [2]]), ann)
-    run("snapshot", "v1")
+    run("versions", "create", "v1")
     retract(store, "first", ann)
-    assert "; 1 rankings withdrawn: not given out" in run("versions")[1]
+    assert "; 1 rankings withdrawn, so it can't be exported" in run("versions")[1]
     assert "Version 'v1' is not given out any more: 1 ranking in it was withdrawn" in run("versions", "show", "v1")[1]
     status, _, error = run("export", "--version", "v1", "--format", "trl", "--out", "a.jsonl")
     assert status == 1 and error.startswith("Version 'v1' is not given out any more") and not Path("a.jsonl").exists()

@@ -62,7 +62,7 @@ def test_one_split_can_be_named(on_hub):
 
 @pytest.mark.parametrize("more", ["::validation", ":no-such", "/no/such"])
 def test_what_is_not_there_is_said_in_a_sentence(on_hub, more):
-    with pytest.raises(InputError, match=r"the hub says: .* Check the name"):
+    with pytest.raises(InputError, match=r"error from the hub: .* Check the name"):
         preview([on_hub + more])
 
 

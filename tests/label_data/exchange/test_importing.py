@@ -12,7 +12,7 @@ from label_data.database.engine import open_store
 from label_data.errors import InputError
 from label_data.exchange.exporting import export_file
 from label_data.exchange.importing import NOT_READ, import_files, preview, saved_upload
-from label_data.formats.pairs import NO_QUESTION, PART_EARLY, SAME
+from label_data.formats.pairs import NO_QUESTION, NOT_LAST_TURN, SAME_TEXT
 from label_data.oversight.check import problems
 from label_data.oversight.progress import origins, store_counts
 from label_data.records import Ranking
@@ -21,6 +21,7 @@ from label_data.store.projects import add_project
 from label_data.store.single_records import save_ranking
 from label_data.store.stored_groups import groups
 from store_fixtures import on_sqlite
+from tests.support.reasons import lost_field
 
 TURN = "\n\nHuman: Can pigs fly?\n\nAssistant: "
 GOOD = {"chosen": TURN + "No.", "rejected": TURN + "Yes."}
@@ -40,7 +41,7 @@ def test_what_was_added_was_there_already_and_was_left_out_is_told_apart(store, 
     path = hh_file(tmp_path, GOOD, GOOD, {"chosen": TURN, "rejected": TURN})
     found = import_files(store, [path], "hh-rlhf")
     assert found.added == found.repeated + Added() == Added(1, 2, 1)
-    assert found.left_out == {SAME: 1}
+    assert found.left_out == {SAME_TEXT: 1}
     again = import_files(store, [path], "hh-rlhf")
     assert (again.added, again.repeated) == (Added(), Added(2, 4, 2))
     assert store_counts(store) == Added(1, 2, 1)
@@ -126,7 +127,7 @@ def test_a_hostile_file_leaves_the_store_as_it_was_whatever_it_is_said_to_hold(r
 @on_sqlite
 def test_parquet_of_wrong_columns_is_refused_with_its_row(ranked_store, tmp_path):
     pq.write_table(pa.table({"chosen": [TURN + "No.", None], "rejected": [TURN + "Yes."] * 2}), tmp_path / "a.parquet")
-    with pytest.raises(InputError, match=r"a.parquet, row 2, field chosen: found none among chosen, rejected"):
+    with pytest.raises(InputError, match=r"a.parquet, row 2, field chosen: missing; the fields are chosen, rejected"):
         import_files(ranked_store, [tmp_path / "a.parquet"], "hh-rlhf")
     assert store_counts(ranked_store) == Added(1, 3, 1)
 
@@ -139,7 +140,7 @@ def test_a_ranking_that_contradicts_the_stored_one_of_its_name_is_refused_with_t
         "\n".join(json.dumps(line | {"rankings": [ranking | {"order": order}]}) for order in ([[1], [2]], [[2], [1]]))
     )
     with pytest.raises(
-        InputError, match=r"a.jsonl, 2 rows read: Submission s is stored already with another judgement"
+        InputError, match=r"a.jsonl, after 2 rows: Submission s is stored already with another judgement"
     ):
         import_files(store, [path], "groups")
     assert store_counts(store) == Added()
@@ -220,7 +221,9 @@ def test_trl_gets_the_comparisons_of_current_rankings_alone(ranked_store, tmp_pa
 def test_a_margin_is_for_trl(ranked_store, tmp_path):
     export_file(ranked_store, tmp_path / "a.jsonl", "trl", with_margin=True)
     assert '"margin":0.0' in (tmp_path / "a.jsonl").read_text()
-    with pytest.raises(InputError, match=r"Format groups has no margin. Leave it out, or use ms-swift, openrlhf, trl,"):
+    with pytest.raises(
+        InputError, match=r"Format groups has no margin. Leave the margin out, or use one of: ms-swift, openrlhf, trl,"
+    ):
         export_file(ranked_store, tmp_path / "b.jsonl", "groups", with_margin=True)
 
 
@@ -236,7 +239,7 @@ def test_exporting_changes_nothing_in_the_store_and_twice_gives_the_same_bytes(r
 @on_sqlite
 def test_an_empty_store_has_nothing_to_export(store, tmp_path):
     add_groups(store, [])
-    with pytest.raises(InputError, match=r"there is nothing to put into it\. Rank or import first\.$"):
+    with pytest.raises(InputError, match=r"there is nothing to write\. Rank or import first\.$"):
         export_file(store, tmp_path / "a.jsonl", "groups")
     assert not (tmp_path / "a.jsonl").exists()
 
@@ -256,7 +259,7 @@ def test_a_preview_is_what_an_import_finds_and_stores_nothing(store, tmp_path):
     path = hh_file(tmp_path, GOOD, GOOD, same, GOOD | {"chosen": TURN + "Never."})
     told = []
     seen = preview([path], on_progress=told.append)
-    assert (seen.found, seen.left_out, told) == (Added(3, 6, 3), {SAME: 1}, [1, 2, 3])
+    assert (seen.found, seen.left_out, told) == (Added(3, 6, 3), {SAME_TEXT: 1}, [1, 2, 3])
     assert seen.files == ((str(path), "hh-rlhf, whole transcripts", 3),)
     assert [group.completions[0].text for group in seen.first] == ["No.", "No.", "Never."]
     assert store_counts(store) == Added()
@@ -290,7 +293,7 @@ def test_a_folder_is_every_file_of_a_known_ending_in_it_each_by_its_own_format(s
     assert found.added == Added(1, 2, 2)
     assert found.left_out == {NOT_READ: 2}
     (folder / "empty").mkdir()
-    with pytest.raises(InputError, match=r"empty: found no file in this folder that ends in one of .jsonl"):
+    with pytest.raises(InputError, match=r"empty: no file in this folder ends in one of .jsonl"):
         preview([folder / "empty"])
 
 
@@ -325,5 +328,5 @@ def test_source_and_licence_are_kept_with_a_prompt_the_first_time_it_comes(store
 def test_fields_of_a_message_that_no_record_has_are_counted_in_every_format(tmp_path, row):
     """Each row has one call of tools, an empty list of them too; what is null counts as not there."""
     counted = preview([hh_file(tmp_path, row)]).left_out
-    assert counted.pop("field 'tool_calls' of a message is not kept") == 1
-    assert set(counted) <= {"field 'name' of a message is not kept", PART_EARLY, NO_QUESTION}
+    assert counted.pop(lost_field("tool_calls", "formats.a_message")) == 1
+    assert set(counted) <= {lost_field("name", "formats.a_message"), NOT_LAST_TURN, NO_QUESTION}

@@ -8,7 +8,7 @@ import tracemalloc
 import pytest
 
 from label_data.errors import InputError
-from label_data.files.lines_in import LONGEST_LINE, MOST_BLANK, read_lines
+from label_data.files.lines_in import LONGEST_LINE, MAX_BLANK, read_lines
 
 MIB = 2**20
 GZIPPED, EMPTY_LINE, ONE_LINE = (gzip.compress(content, mtime=0) for content in (b'{"a": 1}', b"\n", b"one\n"))
@@ -74,7 +74,7 @@ def test_a_line_may_be_long_but_not_without_end(tmp_path):
     content = b"x" * (LONGEST_LINE - 1) + b"\n"
     assert [len(line) for line in lines(written(tmp_path / "a.jsonl", content))] == [LONGEST_LINE]
     assert fault(written(tmp_path / "a.jsonl", b" " + content)) == (
-        "file, line 1: found more than 16 MiB in one line. Write one object a line, or split it."
+        "file, line 1: found more than 16 MiB in one line. Write one object per line, or split it."
     )
 
 
@@ -87,7 +87,7 @@ def test_a_gzip_bomb_is_refused_before_its_first_line_and_with_little_memory(tmp
             bomb.write(piece)
     tracemalloc.start()
     try:
-        with pytest.raises(InputError, match=r"byte [\d,]+: found gzip data that unpacks to more than 100 times"):
+        with pytest.raises(InputError, match=r"at byte [\d,]+, the gzip data unpacks to more than 100 times"):
             next(read_lines(path))
         assert tracemalloc.get_traced_memory()[1] < 2 * MIB
     finally:
@@ -100,28 +100,28 @@ def test_gzip_may_grow_without_measure_while_it_is_small(tmp_path):
 
 
 def test_blank_lines_without_end_are_refused(tmp_path):
-    said = fault(written(tmp_path / "a.jsonl", "\n" * (MOST_BLANK + 1)))
+    said = fault(written(tmp_path / "a.jsonl", "\n" * (MAX_BLANK + 1)))
     assert said == "file, line 100001: found more than 100,000 blank lines. Remove them."
 
 
 def test_gzip_members_that_hold_nothing_are_refused_when_they_do_not_end(tmp_path):
-    said = fault(written(tmp_path / "a.jsonl.gz", gzip.compress(b"") * (MOST_BLANK + 2)))
-    assert said == "file: found more than 100,000 empty gzip members. Pack it again."
+    said = fault(written(tmp_path / "a.jsonl.gz", gzip.compress(b"") * (MAX_BLANK + 2)))
+    assert said == "file: found more than 100,000 empty gzip members. Pack the file again."
 
 
 def test_gzip_that_breaks_off_is_refused(tmp_path):
     whole = gzip.compress(b"one\n" + random.Random(0).randbytes(99).hex().encode() + b"\n")
     path = written(tmp_path / "a.jsonl.gz", whole[:-12])
-    assert fault(path).startswith("file, after line 1: found a gzip file that breaks off before its end.")
+    assert fault(path).startswith("file, after line 1: the gzip file is cut off before its end.")
 
 
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b'{"a": 1}', "after line 0: found no sound gzip data (incorrect header check). Copy it again, or rename it."),
-        (b"", "file, after line 0: found a gzip file that breaks off before its end."),
-        (EMPTY_LINE, "file: found nothing in it."),
-        (ONE_LINE + b"garbage", "after line 1: found no sound gzip data (incorrect header check)."),
+        (b'{"a": 1}', "after line 0: invalid gzip data (incorrect header check). Copy the file again, or rename it."),
+        (b"", "file, after line 0: the gzip file is cut off before its end."),
+        (EMPTY_LINE, "file: the file is empty."),
+        (ONE_LINE + b"garbage", "after line 1: invalid gzip data (incorrect header check)."),
     ],
 )
 def test_what_is_called_gz_and_is_not_is_refused(tmp_path, content, said):
@@ -133,7 +133,7 @@ def test_gzip_with_a_flipped_bit_is_refused(tmp_path, place, reason):
     """The last eight bytes are checksum and length; the first ten are the header, the rest is deflate's."""
     content = bytearray(gzip.compress(b'{"a": 1}\n' * 9))
     content[place] ^= 8
-    assert f"found no sound gzip data ({reason})" in fault(written(tmp_path / "a.jsonl.gz", bytes(content)))
+    assert f"invalid gzip data ({reason})" in fault(written(tmp_path / "a.jsonl.gz", bytes(content)))
 
 
 def test_only_a_file_on_the_disk_is_opened(tmp_path):

@@ -37,13 +37,13 @@ def test_parquet_rows_are_counted_from_one_over_all_row_groups(tmp_path):
 
 @pytest.mark.parametrize("content", [b"", b'{"a": 1}\n', b"PAR1" + b"\0" * 40 + b"PAR1"])
 def test_what_is_called_parquet_and_is_not_is_refused(tmp_path, content):
-    assert fault(written(tmp_path / "a.parquet", content)).startswith("file, after row 0: found no sound Parquet data")
+    assert fault(written(tmp_path / "a.parquet", content)).startswith("file, after row 0: invalid Parquet data")
 
 
 def test_parquet_that_breaks_off_is_refused(tmp_path):
     path = tmp_path / "a.parquet"
     pq.write_table(pa.table({"a": ["text"] * 1_000}), path)
-    assert "found no sound Parquet data" in fault(written(path, path.read_bytes()[:-20]))
+    assert "invalid Parquet data" in fault(written(path, path.read_bytes()[:-20]))
 
 
 def test_parquet_text_that_is_not_utf_8_is_refused(tmp_path):
@@ -88,7 +88,7 @@ def test_a_small_parquet_file_that_decodes_to_hundreds_of_megabytes_is_refused(t
 def test_parquet_that_says_it_has_more_rows_than_bytes_is_refused_at_once(tmp_path):
     path = tmp_path / "bomb.parquet"
     pq.write_table(pa.table({"a": pa.nulls(10**6 + 1, pa.int8())}), path)
-    assert fault(path).startswith("file, after row 0: found more rows than bytes, 1,000,001.")
+    assert fault(path).startswith("file, after row 0: found more rows than bytes: 1,000,001.")
 
 
 def test_parquet_that_grows_beyond_reason_is_refused(tmp_path):
@@ -134,4 +134,4 @@ def test_a_reader_that_is_left_early_ends_its_decoder(tmp_path):
 
 def test_an_empty_parquet_table_is_refused(tmp_path):
     pq.write_table(pa.table({"a": pa.array([], pa.string())}), tmp_path / "a.parquet")
-    assert fault(tmp_path / "a.parquet") == "file: found no row in it. Check that it was written to its end."
+    assert fault(tmp_path / "a.parquet") == "file: found no rows. Check that the file is complete."

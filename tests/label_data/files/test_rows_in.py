@@ -5,7 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from label_data.errors import InputError
-from label_data.files.rows_in import DEEPEST, ODD, Row, _looked_at_closely, _plain, parsed, read_rows
+from label_data.files.places import at_line
+from label_data.files.rows_in import DEEPEST, UNSURE, Row, _parsed_fast, _parsed_strictly, parsed, read_rows
 
 
 def written(path, content):
@@ -23,8 +24,8 @@ def fault(path, name="file"):
 def test_each_line_is_a_row_and_blank_lines_count_but_hold_nothing(tmp_path):
     path = written(tmp_path / "a.jsonl", '{"a": 1}\n\n  \r\n{"a": 2}')
     assert [(row.where, row.fields) for row in read_rows(path)] == [
-        (f"{path}, line 1", {"a": 1}),
-        (f"{path}, line 4", {"a": 2}),
+        (at_line(str(path), 1), {"a": 1}),
+        (at_line(str(path), 4), {"a": 2}),
     ]
 
 
@@ -35,20 +36,20 @@ def test_each_line_is_a_row_and_blank_lines_count_but_hold_nothing(tmp_path):
         ('{"a": -Infinity}', "file, line 2: found the number -Infinity, which is not finite"),
         ('{"a": 1e999}', "file, line 2: found the number 1e999, which is not finite"),
         ('{"a": ' + "9" * 5_000 + "}", "file, line 2: found a number of thousands of digits"),
-        ('{"a": 1, "b": 2, "a": 1}', "file, line 2, field 'a': found it twice in one object"),
-        ('{"a": {"b": [{"c": 1, "c": 2}]}}', "file, line 2, field 'c': found it twice in one object"),
+        ('{"a": 1, "b": 2, "a": 1}', "file, line 2: field 'a' appears twice in one object"),
+        ('{"a": {"b": [{"c": 1, "c": 2}]}}', "file, line 2: field 'c' appears twice in one object"),
         ('{"a": "x\\u0000y"}', "file, line 2, field a holds a NUL character"),
         ('{"a": {"b": ["x", "\\ud800"]}}', "file, line 2, field a.b[2] holds half of a surrogate pair"),
         ('{"a": {"\\udfff": 1}}', "file, line 2, the name of a field holds half of a surrogate pair"),
         ('{"a\\u0000": 1}', "file, line 2, the name of a field holds a NUL character"),
-        ('{"a": "x\0y"}', "file, line 2, character 9: found no JSON there (Invalid control character at)"),
-        ('{"a": 1', "file, line 2, character 8: found no JSON there"),
-        ('{"a": 1} {"a": 2}', "file, line 2, character 10: found no JSON there (Extra data)"),
-        ('[{"a": 1}]', "file, line 2: found a list, not an object. Write one JSON object a line."),
+        ('{"a": "x\0y"}', "file, line 2: invalid JSON at character 9 (Invalid control character at)"),
+        ('{"a": 1', "file, line 2: invalid JSON at character 8"),
+        ('{"a": 1} {"a": 2}', "file, line 2: invalid JSON at character 10 (Extra data)"),
+        ('[{"a": 1}]', "file, line 2: found a list, not an object. Write one JSON object per line."),
         ("17", "file, line 2: found the number 17, not an object"),
         (
             '{"a": ' + "[" * 100_000 + "]" * 100_000 + "}",
-            f"file, line 2: found lists or objects more than {DEEPEST} deep",
+            f"file, line 2: found lists or objects nested more than {DEEPEST} deep",
         ),
         ('{"a":' * 45 + "1" + "}" * 45, f"file, line 2, field {'.'.join('a' * 30)}"),
     ],
@@ -121,19 +122,19 @@ def outcome(read):
 @given(VALUES)
 def test_what_is_read_fast_is_what_a_close_look_reads(text):
     """Names that come twice, written in two ways, colons in names and texts, numbers that a float only comes near."""
-    assert outcome(lambda: parsed(text, "line 1")) == outcome(lambda: _looked_at_closely(text, "line 1", "", None))
+    assert outcome(lambda: parsed(text, "line 1")) == outcome(lambda: _parsed_strictly(text, "line 1", "", None))
 
 
 @pytest.mark.parametrize("text", ['{"a:b": "c: d", "e": [1.5, null, {"f": "\\n\\nHuman: é"}]}', "[17]", '"::"'])
 def test_what_nearly_all_rows_are_needs_no_close_look(text):
-    assert _plain(text) is not ODD
+    assert _parsed_fast(text) is not UNSURE
 
 
 # Fields
 
 
 def row(**fields):
-    return Row("file, line 3", fields, "completions[2].")
+    return Row(at_line("file", 3), fields, "completions[2].")
 
 
 @pytest.mark.parametrize(
@@ -141,9 +142,9 @@ def row(**fields):
     [
         (lambda: row(a=5).text("a"), "a: found the number 5. Write a text."),
         (lambda: row(a=True).text("a"), "a: found true. Write a text."),
-        (lambda: row(b=5).text("a"), "a: found none among b. Add it, or rename the field that has a text."),
-        (lambda: row().text("a"), "a: found none among no fields. Add it, or rename the field that has a text."),
-        (lambda: row(a=None).items("a", required=True), "a: found none among a."),
+        (lambda: row(b=5).text("a"), "a: missing; the fields are b. Add it, or rename the field that has a text."),
+        (lambda: row().text("a"), "a: missing; there are no fields. Add it, with a text."),
+        (lambda: row(a=None).items("a", required=True), "a: missing; the fields are a."),
         (lambda: row(a=1.0).whole("a"), "a: found the number 1.0. Write a whole number of at most 64 bits"),
         (lambda: row(a=True).whole("a"), "a: found true. Write a whole number"),
         (lambda: row(a=2**63).whole("a"), "a: found the number 9223372036854775808. Write a whole number"),
@@ -152,8 +153,8 @@ def row(**fields):
         (lambda: row(a=1).truth("a"), "a: found the number 1. Write true or false."),
         (lambda: row(a={}).items("a"), "a: found an object. Write a list."),
         (lambda: row(a=[{}, []]).inner("a"), "a[2]: found a list. Write an object there: {…}."),
-        (lambda: row(texts=1).allow_only("text"), "texts: found a field of that name. Rename it, or remove it: text."),
-        (lambda: row(**{"\x1b[2J": 1}).allow_only("text"), "'\\x1b[2J': found a field of that name."),
+        (lambda: row(texts=1).allow_only("text"), "texts: unknown field. Rename it, or remove it. Known fields: text."),
+        (lambda: row(**{"\x1b[2J": 1}).allow_only("text"), "'\\x1b[2J': unknown field."),
     ],
 )
 def test_a_field_of_another_kind_is_refused_with_the_way_to_it(read, said):
@@ -171,4 +172,4 @@ def test_a_field_that_is_null_counts_as_not_there():
 
 def test_a_row_inside_a_row_knows_the_way_to_itself():
     (inner,) = row(flags=[{"x": 1}]).inner("flags")
-    assert inner == Row("file, line 3", {"x": 1}, "completions[2].flags[1].")
+    assert inner == Row(at_line("file", 3), {"x": 1}, "completions[2].flags[1].")

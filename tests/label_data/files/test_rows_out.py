@@ -52,7 +52,7 @@ def test_an_ending_that_says_no_format_is_refused(tmp_path):
 
 @pytest.mark.parametrize("ending", ENDINGS)
 def test_nothing_to_write_is_said_and_leaves_no_file(tmp_path, ending):
-    with pytest.raises(InputError, match="not written, because there is nothing to put into it"):
+    with pytest.raises(InputError, match="not written, because there is nothing to write"):
         write_rows(tmp_path / f"a{ending}", [], SCHEMA)
     assert os.listdir(tmp_path) == []
 

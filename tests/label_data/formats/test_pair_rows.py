@@ -6,17 +6,18 @@ import orjson
 import pyarrow.parquet as pq
 
 from label_data.formats.pair_rows import (
+    EQUAL_TEXTS,
     NO_STRENGTH,
-    SAID_BESIDE,
+    REMARKS_LOST,
     STRENGTH_LOST,
-    TWINS,
     WEIGHT_LOST,
-    Preferred,
+    Pair,
     margin_of,
-    preferred,
+    pairs_of,
 )
 from label_data.formats.trainers import trl
 from label_data.records import Completion, Demonstration, Group, Ranking, user_prompt
+from label_data.sentences import say
 
 PROMPT = user_prompt("Why?")
 COMPLETIONS = tuple(Completion(PROMPT.id, text) for text in ("a", "b", "c"))
@@ -32,9 +33,9 @@ def group(order, demonstrations=(), **fields):
 def test_strength_becomes_the_margin_and_every_pair_counts_alike():
     """a over b is 1, b over c is 3, so a over c is 4."""
     left_out = Counter()
-    found = list(preferred([group(((0,), (1,), (2,)), strength=(1, 3))], left_out))
+    found = list(pairs_of([group(((0,), (1,), (2,)), strength=(1, 3))], left_out))
     asked = '[{"content":"Why?","role":"user"}]'
-    assert found == [Preferred(asked, "a", "b", 1.0), Preferred(asked, "a", "c", 4.0), Preferred(asked, "b", "c", 3.0)]
+    assert found == [Pair(asked, "a", "b", 1.0), Pair(asked, "a", "c", 4.0), Pair(asked, "b", "c", 3.0)]
     assert {pair.weight for pair in found} == {1.0}
     assert not +left_out
 
@@ -48,13 +49,13 @@ def test_what_is_said_beside_an_order_and_written_for_it_is_counted():
         group((), outcome="all_bad", flags={first: ("untrue",)}),
         group(((0,), (1,)), purpose="repeat", ratings={first: 7}),
     ]
-    assert len(list(preferred(groups, left_out))) == 2
+    assert len(list(pairs_of(groups, left_out))) == 2
     assert +left_out == {
-        "tie": 1,
-        "demonstration, which trl-sft writes": 1,
-        SAID_BESIDE: 2,
-        "ranking with outcome all_bad": 1,
-        "ranking that tests its annotator (repeat)": 1,
+        say("label_data.formats.tie"): 1,
+        say("label_data.formats.demonstration"): 1,
+        REMARKS_LOST: 2,
+        say("label_data.formats.outcome", outcome="all_bad"): 1,
+        say("label_data.formats.tests_annotator", purpose="repeat"): 1,
     }
 
 
@@ -65,14 +66,14 @@ def test_texts_alike_but_for_white_space_give_no_pair_and_a_count_however_late_t
     order = tuple((completion.id,) for completion in (one, twin, other))
     ranking = Ranking(PROMPT.id, "ana", tuple(id for (id,) in order), order)
     left_out = Counter()
-    found = preferred([Group(PROMPT, (one, twin, other), (ranking,))], left_out)
+    found = pairs_of([Group(PROMPT, (one, twin, other), (ranking,))], left_out)
     assert [(pair.chosen, pair.rejected) for pair in found] == [(one.text, other.text), (twin.text, other.text)]
-    assert +left_out == {TWINS: 1}
+    assert +left_out == {EQUAL_TEXTS: 1}
 
 
 def test_a_margin_is_in_every_row_or_in_none_and_a_lost_one_is_counted():
     left_out = Counter()
-    pairs = [Preferred(PROMPT.as_json, "a", "b", 2.5), Preferred(PROMPT.as_json, "a", "b", weight=0.5)]
+    pairs = [Pair(PROMPT.as_json, "a", "b", 2.5), Pair(PROMPT.as_json, "a", "b", weight=0.5)]
     assert [orjson.dumps(margin_of(pair, left_out, True)) for pair in pairs] == [b'{"margin":2.5}', b'{"margin":0.0}']
     assert +left_out == {NO_STRENGTH: 1, WEIGHT_LOST: 1}
     left_out.clear()
@@ -82,7 +83,7 @@ def test_a_margin_is_in_every_row_or_in_none_and_a_lost_one_is_counted():
 
 def test_a_margin_near_0_is_spelled_as_ever(tmp_path):
     """Python writes 0.00001 as 1e-05 and orjson does not: a version's file has the bytes that it always had."""
-    trl.write_preferred(tmp_path / "a.jsonl", [Preferred(PROMPT.as_json, "a", "b", 0.00001)], with_margin=True)
+    trl.PAIRS.write_pairs(tmp_path / "a.jsonl", [Pair(PROMPT.as_json, "a", "b", 0.00001)], with_margin=True)
     assert '"margin":1e-05,' in (tmp_path / "a.jsonl").read_text()
-    trl.write_preferred(tmp_path / "a.parquet", [Preferred(PROMPT.as_json, "a", "b", 0.00001)], with_margin=True)
+    trl.PAIRS.write_pairs(tmp_path / "a.parquet", [Pair(PROMPT.as_json, "a", "b", 0.00001)], with_margin=True)
     assert pq.read_table(tmp_path / "a.parquet")["margin"].to_pylist() == [0.00001]

@@ -5,8 +5,10 @@ from collections import Counter
 import pytest
 
 from label_data.files.rows_in import Row
-from label_data.formats.pairs import NO_QUESTION, PART_EARLY, SAME, count_unknown, pair_group
+from label_data.formats.pairs import NO_QUESTION, NOT_LAST_TURN, SAME_TEXT, count_unknown, pair_group
 from label_data.records import Message
+from label_data.sentences import plain, say
+from tests.support.reasons import lost_field
 
 
 def conversation(*turns):
@@ -36,12 +38,12 @@ def test_the_place_in_which_a_completion_was_shown_says_nothing_of_which_was_cho
 @pytest.mark.parametrize(
     ("chosen", "rejected", "reason"),
     [
-        (["user: Hi", "assistant: a"], ["user: Hi", "assistant: a"], SAME),
-        (["user: Hi", "assistant: a", "user: So?", "assistant: b"], ["user: Hi", "assistant: c"], PART_EARLY),
-        (["user: Hi", "assistant: a", "assistant: b"], ["user: Hi", "assistant: c"], PART_EARLY),
-        (["user: Hi", "assistant: a"], ["user: Hi"], PART_EARLY),
-        (["user: Hi"], ["user: Ho"], PART_EARLY),
-        (["user: Hi", "assistant: a"], ["user: Ho", "assistant: a"], PART_EARLY),
+        (["user: Hi", "assistant: a"], ["user: Hi", "assistant: a"], SAME_TEXT),
+        (["user: Hi", "assistant: a", "user: So?", "assistant: b"], ["user: Hi", "assistant: c"], NOT_LAST_TURN),
+        (["user: Hi", "assistant: a", "assistant: b"], ["user: Hi", "assistant: c"], NOT_LAST_TURN),
+        (["user: Hi", "assistant: a"], ["user: Hi"], NOT_LAST_TURN),
+        (["user: Hi"], ["user: Ho"], NOT_LAST_TURN),
+        (["user: Hi", "assistant: a"], ["user: Ho", "assistant: a"], NOT_LAST_TURN),
         (["assistant: a"], ["assistant: b"], NO_QUESTION),
         (["user: Hi", "assistant: So", "assistant: a"], ["user: Hi", "assistant: So", "assistant: b"], NO_QUESTION),
         (["user:  ", "assistant: a"], ["user:  ", "assistant: b"], NO_QUESTION),
@@ -56,7 +58,9 @@ def test_two_conversations_that_hold_no_preference_are_left_out_and_counted(chos
 def test_fields_that_no_record_has_are_counted_by_name_but_not_a_million_names():
     left_out = Counter()
     for number in range(30):
-        count_unknown(Row("", {"chosen": "a", "margin": 1, "empty": None, f"x{number}": 1}), ("chosen",), left_out)
-    assert left_out["field 'margin' is not kept"] == 30
+        count_unknown(
+            Row(plain(""), {"chosen": "a", "margin": 1, "empty": None, f"x{number}": 1}), ("chosen",), left_out
+        )
+    assert left_out[lost_field("margin")] == 30
     assert len(left_out) == 21
-    assert left_out["another field is not kept"] == 30 - 19
+    assert left_out[say("label_data.formats.other_field")] == 30 - 19

@@ -64,7 +64,9 @@ def test_parquet_has_a_named_column(tmp_path):
 def test_an_uploaded_file_goes_by_the_name_it_had(tmp_path):
     path = file_of(tmp_path, "upload.txt", "Why?")
     assert [prompt.source for prompt in read_prompts(path, name="mine.txt")] == ["mine.txt"]
-    with pytest.raises(InputError, match=r"^mine.csv, line 2, field prompt: found none among question. Say which"):
+    with pytest.raises(
+        InputError, match=r"^mine.csv, line 2, field prompt: missing; the columns are question. Name the column"
+    ):
         list(read_prompts(file_of(tmp_path, "upload.csv", "question\nWhy?\n"), name="mine.csv"))
 
 
@@ -72,16 +74,16 @@ def test_an_uploaded_file_goes_by_the_name_it_had(tmp_path):
     ("name", "text", "said"),
     [
         ("a.txt", "Why?\nx\0y\n", "line 2: A user message holds a NUL character"),
-        ("a.jsonl", '{"text": "Why?"}', "line 1, field prompt: found none among text."),
+        ("a.jsonl", '{"text": "Why?"}', "line 1, field prompt: missing; the fields are text."),
         ("a.jsonl", '{"prompt": 5}', "line 1, field prompt: found the number 5. Write a text."),
         ("a.jsonl", '{"prompt": " "}', "line 1, field prompt: A prompt's last message is empty"),
         ("a.jsonl", '{"messages": [{"role": "assistant", "content": "Hi"}]}', "line 1, field messages: A prompt ends"),
         ("a.jsonl", '{"prompt": "Why?", "category": 5}', "line 1, field category: found the number 5. Write a text."),
         ("a.csv", "prompt,prompt\na,b\n", "line 1: found two columns of one name among prompt, prompt."),
-        ("a.csv", "prompt;b\na;b\n", "line 1: found no comma among prompt;b. Save the table with commas"),
+        ("a.csv", "prompt;b\na;b\n", "line 1: found no comma in prompt;b. Save the table with commas"),
         ("a.csv", "prompt,b\na,b\nc\n", "line 3: found 1 cells under 2 columns. Put quotes around"),
-        ("a.csv", 'prompt\n"open\n', "line 2: found no sound CSV (unexpected end of data)"),
-        ("a.csv", 'prompt\n"' + "x" * 140_000 + '"\n', "line 2: found no sound CSV (field larger than field limit"),
+        ("a.csv", 'prompt\n"open\n', "line 2: invalid CSV (unexpected end of data)"),
+        ("a.csv", 'prompt\n"' + "x" * 140_000 + '"\n', "line 2: invalid CSV (field larger than field limit"),
         ("a.csv", "prompt\n \n", "line 2, field prompt: A prompt's last message is empty"),
     ],
 )
@@ -113,6 +115,6 @@ def test_prompts_are_read_as_groups_that_wait_for_completions(tmp_path):
 )
 def test_rows_with_answers_in_them_are_not_taken_for_prompts_unless_asked(tmp_path, row):
     path = file_of(tmp_path, "a.jsonl", json.dumps(row))
-    with pytest.raises(InputError, match="fields that no format has"):
+    with pytest.raises(InputError, match="no known format has the fields"):
         recognised(path)
     assert [prompt.messages[-1].content for prompt in read_prompts(path)] == ["Why?"]

@@ -18,11 +18,13 @@ from label_data.errors import InputError
 from label_data.exchange import known_formats as formats
 from label_data.exchange.importing import import_files
 from label_data.exchange.known_formats import READERS, recognised
-from label_data.formats.verdicts import ONE_LEFT
+from label_data.formats.ranked_rows import ONE_COMPLETION
 from label_data.oversight.progress import store_counts
+from label_data.sentences import say
 from label_data.store.adding import Added
 from label_data.store.stored_groups import groups
 from tests.support.paths import ROOT
+from tests.support.reasons import lost_field
 
 
 @pytest.fixture
@@ -289,7 +291,7 @@ def test_the_55k_votes_are_read_from_the_csv_that_they_are_published_as(tmp_path
     assert told(first)[:3] == (PIGS, ["No,\nnever.", "Yes."], ["x", "y"])
     assert orders([first]) == [[["Yes."], ["No,\nnever."]]]
     assert orders([second]) == [[["No,\nnever.", "Yes."]]]
-    assert left_out == {"field 'id' is not kept": 2}
+    assert left_out == {lost_field("id"): 2}
     path.write_text(path.read_text().replace("0,0,1", "0,0,maybe"))
     with pytest.raises(InputError, match="field winner_model_b: found"):
         list(READERS["lmarena"](path))
@@ -325,12 +327,10 @@ def test_parts_of_140k_are_joined_and_pictures_and_parted_conversations_are_coun
     assert group.rankings[0].annotator == "session s1"
     left_out = Counter()
     assert not read_one(tmp_path, formats.lmarena, 0, left_out, **sides([{"type": "image", "image": {}}]))
-    assert left_out["row: found a picture or a file in a message, and only text is kept"] == 1
+    assert left_out[say("label_data.datasets.row_with_picture")] == 1
     early = {f"response_{side}": json.dumps([side, "end"]) for side in "ab"} | {"prompt": '["1", "2"]'}
     assert not read_one(tmp_path, formats.lmarena, 1, left_out, **early)
-    assert left_out[
-        "chosen and rejected differ in more than one last assistant turn each, and a completion is one turn"
-    ]
+    assert left_out[say("label_data.formats.not_last_turn")]
 
 
 def test_all_annotators_of_helpsteer_are_kept_with_their_reasons_and_ties(tmp_path):
@@ -366,7 +366,7 @@ def test_helpsteer_ratings_of_a_prompt_are_one_ranking_that_keeps_them_and_says_
     assert orders([first]) == [[["a 1"], ["a 0", "a 2"]]]
     assert list(first.rankings[0].ratings.values()) == [1, 5, 1]
     assert [turn.content for turn in second.prompt.messages] == ["b", "x", "y"]
-    assert left_out == {ONE_LEFT: 1}
+    assert left_out == {ONE_COMPLETION: 1}
 
 
 @pytest.mark.parametrize("wrong", [2.5, 5, -1, None])
@@ -389,7 +389,7 @@ def test_a_ten_for_one_of_ultrafeedback_is_not_placed_and_counted(tmp_path):
     ]
     found = read_one(tmp_path, formats.ultrafeedback, 0, left_out, completions=answers)
     assert orders(found) == [[["1", "2"]]]
-    assert left_out == {formats.ultrafeedback.TEN_FOR_ONE: 1, "field 'critique' of a completion is not kept": 3}
+    assert left_out == {formats.ultrafeedback.TEN_FOR_ONE: 1, lost_field("critique", "datasets.a_completion"): 3}
 
 
 def test_equal_scores_of_the_binarized_form_are_a_tie(tmp_path):
@@ -432,8 +432,8 @@ def test_each_person_of_open_assistant_is_kept_at_each_question_of_the_tree(tmp_
     assert [turn.content for turn in second.prompt.messages] == ["q1", "m1", "q2"]
     assert orders([second]) == [[["m5"], ["m4"]]]
     assert left_out == {
-        "deleted message, with what follows it": 1,
-        "field 'emojis' of a message is not kept": 1,
+        say("label_data.datasets.deleted_message"): 1,
+        lost_field("emojis", "formats.a_message"): 1,
         formats.open_assistant.ORDER_IS_GONE: 1,
     }
 
@@ -443,12 +443,12 @@ def test_a_csv_of_pairs_may_have_columns_of_any_name(store, tmp_path):
     names = {"prompt": "question", "chosen": "better", "rejected": "worse", "annotator": "who"}
     found = import_files(store, [tmp_path / "a.csv"], names=names)
     assert found.files[0][1:] == ("table of pairs", 2)
-    assert found.left_out == {"field 'x' is not kept": 1}
+    assert found.left_out == {lost_field("x"): 1}
     assert sorted(map(told, groups(store))) == [
         ("Can\npigs fly?", ["No.", "=1+1"], ["", ""], [("ana", [["No."], ["=1+1"]], (), "import")]),
         ("Why?", ["So.", "Hm."], ["", ""], [("table", [["So."], ["Hm."]], (), "import")]),
     ]
-    with pytest.raises(InputError, match="has fields of fixed names"):
+    with pytest.raises(InputError, match="has fixed field names"):
         import_files(store, [file_of(tmp_path, samples(formats.shp)[0])], names=names)
 
 
@@ -500,8 +500,8 @@ def test_options_of_argilla_are_mapped_and_drafts_and_discards_told_apart(tmp_pa
     assert [ranking.outcome for ranking in group.rankings] == ["ranked", "skipped"]
     assert left_out == {
         "draft of a ranking": 1,
-        "field 'note' is not kept": 1,
-        "field 'metadata' is not kept": 1,
+        lost_field("note"): 1,
+        lost_field("metadata"): 1,
     }
 
 
@@ -530,9 +530,9 @@ def test_label_studio_keeps_everybody_and_maps_sides(tmp_path):
     ]
     assert orders([group]) == [NO_FIRST, NO_FIRST[::-1], []]
     assert left_out == {
-        "annotation without a pairwise or ranker result": 1,
-        "result that is neither pairwise nor ranker": 1,
-        "field 'topic' of a task's data is not kept": 1,
+        say("label_data.formats.no_result"): 1,
+        say("label_data.formats.other_result"): 1,
+        lost_field("topic", "formats.task_data"): 1,
     }
 
 
@@ -555,10 +555,10 @@ def test_every_annotation_of_json_min_is_kept_with_when_it_was_made_whatever_its
     ]
     assert {(ranking.seconds, ranking.submitted) for ranking in group.rankings} == {(37.4, 1_711_690_794_721_157)}
     assert found.left_out == {
-        "annotation without a pairwise or ranker result": 2,
-        "field 'topic' is not kept": 4,
-        "field 'notes' is not kept": 1,
-        "field 'updated_at' is not kept": 3,
+        say("label_data.formats.no_result"): 2,
+        lost_field("topic"): 4,
+        lost_field("notes"): 1,
+        lost_field("updated_at"): 3,
     }
 
 
@@ -581,7 +581,7 @@ def test_the_alpaca_form_may_have_a_system_text_earlier_turns_and_an_input(tmp_p
         ("assistant", "Hello!"),
         ("user", "Translate.\nSchwein"),
     ]
-    assert left_out == {"field 'note' is not kept": 1}
+    assert left_out == {lost_field("note"): 1}
     with pytest.raises(InputError, match=r"data.jsonl, line 1, field history: .*Write pairs of texts"):
         list(formats.llama_factory.read(file_of(tmp_path, pair | {"history": [["Hello."]]})))
 
@@ -589,12 +589,12 @@ def test_the_alpaca_form_may_have_a_system_text_earlier_turns_and_an_input(tmp_p
 def test_two_equal_completions_are_left_out_with_a_count(tmp_path):
     left_out = Counter()
     assert not read_one(tmp_path, formats.shp, 0, left_out, human_ref_B="Yes.")
-    assert left_out["chosen and rejected are the same, so neither is preferred"] == 1
-    assert left_out["field 'post_id' is not kept"] == 1
+    assert left_out[say("label_data.formats.same_text")] == 1
+    assert left_out[lost_field("post_id")] == 1
 
 
 def test_what_no_format_has_is_refused_with_the_formats_that_there_are(tmp_path):
-    with pytest.raises(InputError, match=r"data.jsonl, line 1: found fields that no format has: a, b\. .*helpsteer"):
+    with pytest.raises(InputError, match=r"data.jsonl, line 1: no known format has the fields a, b\. .*helpsteer"):
         recognised(file_of(tmp_path, {"a": 1, "b": 2}))
 
 

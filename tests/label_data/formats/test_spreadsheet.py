@@ -11,6 +11,7 @@ from label_data.errors import InputError
 from label_data.exchange.known_formats import recognised
 from label_data.formats import spreadsheet
 from label_data.records import Completion, Group, Message, Prompt, Ranking, user_prompt
+from label_data.sentences import say
 
 
 def ranked(prompt, *texts, order=None, **fields):
@@ -75,8 +76,8 @@ def test_what_a_table_has_no_place_for_is_counted(tmp_path):
     rows, left_out = written(tmp_path, more, Group(user_prompt("Who?")))
     assert rows[0]["submitted"] == ""
     assert left_out == {
-        "prompt without a ranking": 1,
-        "completion that nobody was shown": 1,
+        say("label_data.formats.prompt_not_ranked"): 1,
+        say("label_data.formats.not_shown"): 1,
         spreadsheet.NO_DATE: 1,
     }
 
@@ -98,11 +99,11 @@ def test_a_time_is_readable_and_exact(tmp_path):
         ("seconds", "long", "field seconds: found 'long'. Write a number"),
         ("seconds", "inf", "took inf seconds"),
         ("submitted", "noon", "field submitted: found 'noon'. Write a time"),
-        ("flags", "untrue", "field flags, character 1: found no JSON there"),
+        ("flags", "untrue", "field flags: invalid JSON at character 1"),
         ("flags", '{"a": 1}', "field flags: found"),
         ("conversation", "[]", "field conversation: The cell is an empty list"),
         ("outcome", "won", "has outcome 'won'"),
-        ("annotator", "", "field annotator: found none"),
+        ("annotator", "", "field annotator: missing"),
         ("rating", "9", "has ratings [9]"),
     ],
 )
@@ -126,6 +127,6 @@ def test_a_ranking_without_an_end_is_refused(tmp_path, rows, text):
         table = csv.DictWriter(file, spreadsheet.COLUMNS)
         table.writeheader()
         table.writerows(row | {"completion": f"{place}{text}", "shown": place} for place in range(rows))
-    said = "line 2, field ranking: found the same in more than 1,000 rows, or 16 Mi characters"
+    said = "line 2, field ranking: one id has more than 1,000 rows, or 16 Mi characters"
     with pytest.raises(InputError, match=said):
         list(spreadsheet.read(tmp_path / "a.csv"))

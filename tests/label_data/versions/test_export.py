@@ -11,6 +11,7 @@ from label_data.errors import InputError
 from label_data.exchange.known_formats import PAIR_WRITERS, WRITERS
 from label_data.formats.trainers import nemo_rl
 from label_data.records import Demonstration, Group
+from label_data.sentences import say
 from label_data.store.adding import add_groups
 from label_data.store.annotators import find_or_add_annotator
 from label_data.versions.export import AGGREGATED, TIED_DROPPED, export_version
@@ -40,7 +41,7 @@ def test_pairs_are_those_of_the_version_ties_both_ways_included(filled, tmp_path
     said = [(row["chosen"][0]["content"], row["rejected"][0]["content"]) for row in lines(tmp_path / "a.jsonl")]
     assert done.rows == len(said) == 12 * 7
     assert said.count(("c", "b")) == 12 and said.count(("b", "c")) == 24
-    assert done.left_out["weight of a comparison other than 1"] == 12 * 7
+    assert done.left_out[say("label_data.formats.weight_lost")] == 12 * 7
 
 
 @on_sqlite
@@ -48,7 +49,7 @@ def test_margins_are_those_of_the_versions_map(filled, tmp_path):
     made = make_version(filled, "v1", Recipe("default", margins=(0.1, 0.2, 0.3), aggregate="majority"))
     done = export_version(filled, made, tmp_path / "a.jsonl", "trl", with_margin=True)
     assert {row["margin"] for row in lines(tmp_path / "a.jsonl")} == {0.0}
-    assert done.left_out["comparison without a strength has margin 0"] == done.rows
+    assert done.left_out[say("label_data.formats.no_strength")] == done.rows
     with pytest.raises(InputError, match="has no margin"):
         export_version(filled, made, tmp_path / "b.jsonl", "groups", with_margin=True)
 

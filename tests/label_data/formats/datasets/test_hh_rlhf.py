@@ -8,8 +8,9 @@ import pytest
 
 from label_data.errors import InputError
 from label_data.formats.datasets import hh_rlhf
-from label_data.formats.pairs import PART_EARLY
+from label_data.formats.pairs import NOT_LAST_TURN
 from label_data.records import Message
+from tests.support.reasons import lost_field
 
 FLYING = "\n\nHuman: Can pigs fly?\n\nAssistant: "
 
@@ -47,13 +48,13 @@ def test_rows_that_part_before_their_last_turn_are_left_out_with_a_count(tmp_pat
     left_out = Counter()
     path = file_of(tmp_path, early, {"chosen": FLYING + "No.", "rejected": FLYING + "Yes.", "id": 7}, early)
     assert len(list(hh_rlhf.read(path, left_out))) == 1
-    assert left_out == {PART_EARLY: 2, "field 'id' is not kept": 1}
+    assert left_out == {NOT_LAST_TURN: 2, lost_field("id"): 1}
 
 
 @pytest.mark.parametrize(
     ("row", "said"),
     [
-        ({"chosen": FLYING}, "line 2, field rejected: found none among chosen."),
+        ({"chosen": FLYING}, "line 2, field rejected: missing; the fields are chosen."),
         ({"chosen": 5, "rejected": FLYING}, "line 2, field chosen: found the number 5. Write a text."),
         ({"chosen": FLYING, "rejected": ["a"]}, "line 2, field rejected: found a list. Write a text."),
         (

@@ -8,10 +8,11 @@ import pytest
 
 from label_data.errors import InputError
 from label_data.exchange.known_formats import FILE_ENDINGS, PAIR_WRITERS, WITH_MARGIN, WRITERS, recognised
-from label_data.formats.pair_rows import STRENGTH_LOST, Preferred
-from label_data.formats.pairs import PART_EARLY
+from label_data.formats.pair_rows import STRENGTH_LOST, Pair
+from label_data.formats.pairs import NOT_LAST_TURN
 from label_data.formats.trainers import axolotl, llama_factory, ms_swift, trl_text
 from label_data.records import Completion, Group, Message, Prompt, Ranking
+from label_data.sentences import say
 
 SYSTEM, USER = Message("system", "Be brief."), Message("user", "Can pigs fly?")
 HELLO, AGAIN = Message("assistant", "Hello."), Message("user", "And hens?")
@@ -61,7 +62,7 @@ def test_a_row_is_what_the_trainer_reads(tmp_path, name):
     options = {"with_margin": True} if name in WITH_MARGIN else {}
     rows, left_out = rows_of(tmp_path, name, ranked(USER, strength=(2,)), **options)
     assert rows == [ROWS[name]]
-    without_system = {axolotl.WITHOUT_SYSTEM: 1} if name == "axolotl" else {}
+    without_system = {axolotl.NO_SYSTEM: 1} if name == "axolotl" else {}
     assert left_out == without_system | ({} if name in WITH_MARGIN else {STRENGTH_LOST: 1})
 
 
@@ -78,7 +79,7 @@ def test_pairs_made_in_another_way_are_written_as_they_are(tmp_path, name):
     """Turned round, as an aggregation of several annotators may have it."""
     group = ranked(USER)
     no, yes = group.completions
-    assert PAIR_WRITERS[name](tmp_path / "rows.jsonl", [Preferred(group.prompt.as_json, yes.text, no.text)]) == 1
+    assert PAIR_WRITERS[name](tmp_path / "rows.jsonl", [Pair(group.prompt.as_json, yes.text, no.text)]) == 1
     text = (tmp_path / "rows.jsonl").read_text()
     if name == "llama-factory":
         assert json.loads(text)["chosen"]["value"] == "Yes."
@@ -112,7 +113,7 @@ def test_axolotl_has_a_system_column_always_and_single_turns_only(tmp_path):
         tmp_path, "axolotl", ranked(SYSTEM, USER), ranked(USER, HELLO, AGAIN), ranked(Message("system", ""), USER)
     )
     assert [row["system"] for row in rows] == ["Be brief.", ""]
-    assert left_out == {axolotl.TURNS: 1, axolotl.NO_SYSTEM: 1, axolotl.WITHOUT_SYSTEM: 1}
+    assert left_out == {axolotl.TURNS: 1, axolotl.EMPTY_SYSTEM: 1, axolotl.NO_SYSTEM: 1}
 
 
 @pytest.mark.parametrize("module", [llama_factory, ms_swift])
@@ -126,7 +127,7 @@ def test_prompts_that_a_trainer_skips_or_joins_are_left_out_and_an_empty_system_
         *(ranked(USER, AGAIN), ranked(HELLO, AGAIN), ranked(SYSTEM, USER, AGAIN)),
     )
     assert len(rows) == 3
-    assert left_out == {module.NOT_BY_TURNS: 3, module.NO_SYSTEM: 1}
+    assert left_out == {module.NOT_ALTERNATING: 3, module.EMPTY_SYSTEM: 1}
 
 
 @pytest.mark.parametrize(
@@ -150,14 +151,14 @@ def test_several_rejected_turns_of_ms_swift_are_no_completion(tmp_path):
     path, left_out = tmp_path / "rows.jsonl", Counter()
     path.write_text(json.dumps({"messages": [ASKED, NO], "rejected_response": [YES, YES]}))
     assert list(ms_swift.read(path, left_out)) == []
-    assert left_out == {PART_EARLY: 1}
+    assert left_out == {NOT_LAST_TURN: 1}
 
 
 def test_llama_factory_gets_conversations_by_turns_and_an_entry_beside_those_it_has(tmp_path):
     (tmp_path / "dataset_info.json").write_text('{"mine": {"file_name": "mine.json"}}')
     rows, left_out = rows_of(tmp_path, "llama-factory", ranked(SYSTEM, USER, HELLO, AGAIN), ranked(USER, AGAIN))
     assert [turn["from"] for turn in rows[0]["conversations"]] == ["system", "human", "gpt", "human"]
-    assert left_out == {llama_factory.NOT_BY_TURNS: 1}
+    assert left_out == {llama_factory.NOT_ALTERNATING: 1}
     assert json.loads((tmp_path / "dataset_info.json").read_text()) == {
         "mine": {"file_name": "mine.json"},
         "rows": {
@@ -172,7 +173,7 @@ def test_llama_factory_gets_conversations_by_turns_and_an_entry_beside_those_it_
 def test_a_dataset_info_that_is_none_is_left_alone_and_nothing_is_written(tmp_path):
     (tmp_path / "dataset_info.json").write_text("[]")
     with pytest.raises(InputError, match=r"dataset_info.json: found no JSON object in it"):
-        llama_factory.write(tmp_path / "rows.jsonl", [ranked(USER)])
+        llama_factory.PAIRS.write(tmp_path / "rows.jsonl", [ranked(USER)])
     assert [path.name for path in tmp_path.iterdir()] == ["dataset_info.json"]
 
 
@@ -180,7 +181,7 @@ def test_nemo_rl_gets_a_ranking_of_any_number_with_ties_as_equal_ranks(tmp_path)
     rows, left_out = rows_of(tmp_path, "nemo-rl", ranked(USER, order=((2,), (0, 1)), strength=(1,)))
     ranks = [(one["rank"], one["completion"][0]["content"]) for one in rows[0]["completions"]]
     assert ranks == [(0, "Perhaps."), (1, "No."), (1, "Yes.")]
-    assert left_out == {"ranking with strengths, which ranks do not tell": 1}
+    assert left_out == {say("label_data.trainers.strength_lost"): 1}
 
 
 def test_a_conversation_beside_a_rejected_message_is_no_demonstration(tmp_path):
@@ -190,5 +191,5 @@ def test_a_conversation_beside_a_rejected_message_is_no_demonstration(tmp_path):
         "rejected_message": said | {"content": "Yes."},
     }
     (tmp_path / "a.jsonl").write_text(json.dumps(row))
-    with pytest.raises(InputError, match="fields that no format has"):
+    with pytest.raises(InputError, match="no known format has the fields"):
         recognised(tmp_path / "a.jsonl")

@@ -8,11 +8,13 @@ import pytest
 
 from label_data.errors import InputError
 from label_data.exchange.importing import import_files
-from label_data.formats.pairs import PART_EARLY, SAME
+from label_data.formats.pairs import NOT_LAST_TURN, SAME_TEXT
 from label_data.formats.trainers import trl
-from label_data.formats.trainers.trl import NO_TURNS
+from label_data.formats.trainers.trl import NO_PROMPT
 from label_data.records import Completion, Group, Message, Ranking, user_prompt
+from label_data.sentences import say
 from label_data.store.stored_groups import groups
+from tests.support.reasons import lost_field
 
 
 @pytest.fixture
@@ -62,7 +64,7 @@ def test_a_margin_is_a_gap_in_rewards_and_no_strength_so_it_is_not_kept_and_that
     row = {"prompt": [USER], "chosen": [NO], "rejected": [YES], "margin": 1.0, "score_chosen": None}
     (group,) = trl.read(file_of(tmp_path, row), left_out)
     assert group.rankings[0].strength == ()
-    assert left_out == {"field 'margin' is not kept": 1}
+    assert left_out == {lost_field("margin"): 1}
 
 
 def test_rows_without_a_preference_are_left_out_with_a_count(tmp_path):
@@ -70,7 +72,7 @@ def test_rows_without_a_preference_are_left_out_with_a_count(tmp_path):
     same = {"prompt": [USER], "chosen": [NO], "rejected": [NO]}
     long = {"prompt": [USER], "chosen": [NO, USER, NO], "rejected": [YES]}
     assert list(trl.read(file_of(tmp_path, same, long), left_out)) == []
-    assert left_out == {SAME: 1, PART_EARLY: 1}
+    assert left_out == {SAME_TEXT: 1, NOT_LAST_TURN: 1}
 
 
 def test_plain_texts_without_a_prompt_are_left_out_with_what_to_do(tmp_path):
@@ -79,8 +81,8 @@ def test_plain_texts_without_a_prompt_are_left_out_with_what_to_do(tmp_path):
     sky = {"chosen": "The sky is blue.", "rejected": "The sky is green."}
     half = {"chosen": "\n\nHuman: Can pigs fly?\n\nAssistant: No.", "rejected": "Yes."}
     assert list(trl.read(file_of(tmp_path, sky, {"prompt": "", **sky}, half), left_out)) == []
-    assert left_out == {NO_TURNS: 3}
-    assert "add a field 'prompt', say which field it is with --format table --name prompt=FIELD, or write" in NO_TURNS
+    assert left_out == {NO_PROMPT: 3}
+    assert "add a field 'prompt', say which field it is with --format table --name prompt=FIELD, or write" in NO_PROMPT
 
 
 def test_what_is_said_to_do_with_a_prompt_of_another_name_works(store, tmp_path):
@@ -98,13 +100,13 @@ def test_plain_texts_without_a_prompt_leave_the_other_rows_of_their_file_as_they
     whole = {"chosen": [USER, NO], "rejected": [USER, YES]}
     groups = list(trl.read(file_of(tmp_path, sky, pigs, sky, whole), left_out))
     assert [group.completions[0].text for group in groups] == ["No.", "No."]
-    assert left_out == {NO_TURNS: 2}
+    assert left_out == {NO_PROMPT: 2}
 
 
 @pytest.mark.parametrize(
     ("row", "said"),
     [
-        ({"prompt": "Hi", "chosen": "a"}, "field rejected: found none among prompt, chosen."),
+        ({"prompt": "Hi", "chosen": "a"}, "field rejected: missing; the fields are prompt, chosen."),
         ({"prompt": [USER], "chosen": "a", "rejected": "b"}, "field prompt: found a list. Write a text."),
         ({"prompt": "Hi", "chosen": [NO], "rejected": [YES]}, "field chosen: found a list. Write a text."),
         ({"prompt": {}, "chosen": "a", "rejected": "b"}, "field prompt: found an object. Write a text."),
@@ -129,7 +131,7 @@ def ranked_group(*, texts=("a", "b", "c"), order=((0,), (1,), (2,)), **fields):
 
 def written(tmp_path, *groups, **options):
     left_out = Counter()
-    count = trl.write(tmp_path / "out.jsonl", groups, left_out, **options)
+    count = trl.PAIRS.write(tmp_path / "out.jsonl", groups, left_out, **options)
     rows = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
     assert count == len(rows)
     return rows, +left_out
@@ -158,11 +160,11 @@ def test_what_trl_has_no_place_for_is_counted(tmp_path):
     rows, left_out = written(tmp_path, ties, twins, bad, Group(user_prompt("Who?")))
     assert len(rows) == 2
     assert left_out == {
-        "tie": 1,
-        "completion that was shown and not placed": 1,
-        "comparison of two texts alike but for white space": 1,
-        "ranking with outcome all_bad": 1,
-        "prompt without a ranking": 1,
+        say("label_data.formats.tie"): 1,
+        say("label_data.formats.not_placed"): 1,
+        say("label_data.formats.equal_texts"): 1,
+        say("label_data.formats.outcome", outcome="all_bad"): 1,
+        say("label_data.formats.prompt_not_ranked"): 1,
     }
 
 
@@ -170,18 +172,18 @@ def test_a_margin_is_the_strength_between_the_two_in_every_row_or_in_none(tmp_pa
     """a to b is 3; b to c nobody measured, so a to c and b to c ask for no gap."""
     rows, left_out = written(tmp_path, ranked_group(strength=(3, None)), with_margin=True)
     assert [row["margin"] for row in rows] == [3.0, 0.0, 0.0]
-    assert left_out == {"comparison without a strength has margin 0": 2}
+    assert left_out == {say("label_data.formats.no_strength"): 2}
     assert "margin" not in written(tmp_path, ranked_group(strength=(3, None)))[0][0]
 
 
 def test_parquet_holds_the_same_rows(tmp_path):
     rows, _ = written(tmp_path, ranked_group(strength=(3, 1)), with_margin=True)
-    trl.write(tmp_path / "out.parquet", [ranked_group(strength=(3, 1))], with_margin=True)
+    trl.PAIRS.write(tmp_path / "out.parquet", [ranked_group(strength=(3, 1))], with_margin=True)
     assert pq.read_table(tmp_path / "out.parquet").to_pylist() == rows
 
 
 def test_what_is_written_reads_back_as_the_same_comparisons(tmp_path):
-    trl.write(tmp_path / "out.jsonl.gz", [ranked_group()])
+    trl.PAIRS.write(tmp_path / "out.jsonl.gz", [ranked_group()])
     texts = [
         tuple(completion.text for completion in group.completions) for group in trl.read(tmp_path / "out.jsonl.gz")
     ]

@@ -6,6 +6,7 @@ from collections import Counter
 from label_data.formats.trainers import trl_unpaired
 from label_data.formats.trainers.trl_unpaired import NO_VOTE, UNDECIDED, votes
 from label_data.records import Completion, Group, Ranking, user_prompt
+from label_data.sentences import say
 
 PROMPT = user_prompt("Why?")
 A, B, C, D, E = (Completion(PROMPT.id, text) for text in "abcde")
@@ -59,4 +60,4 @@ def test_the_majority_decides_and_what_is_undecided_is_counted(tmp_path):
     rows = [json.loads(line) for line in path.read_text().splitlines()]
     assert [(row["completion"][0]["content"], row["label"]) for row in rows] == [("a", True), ("d", False)]
     assert rows[0]["prompt"] == [{"role": "user", "content": "Why?"}]
-    assert +left_out == {UNDECIDED: 1, NO_VOTE: 2, "ranking that tests its annotator (gold)": 1}
+    assert +left_out == {UNDECIDED: 1, NO_VOTE: 2, say("label_data.formats.tests_annotator", purpose="gold"): 1}
