@@ -50,7 +50,7 @@ def on_hub(tmp_path_factory):
 def test_a_data_set_is_imported_with_where_it_came_from_and_under_which_terms(store, on_hub):
     found = import_files(store, [on_hub], licence="mit")
     assert found.added == Added(1, 3, 2)
-    assert [said for _, said, _ in found.files] == ["hh-rlhf, whole transcripts"]
+    assert [str(kind) for _, kind, _ in found.files] == ["hh-rlhf, whole transcripts"]
     (group,) = groups(store)
     assert (group.prompt.source, group.prompt.licence) == (on_hub, "mit")
 
@@ -105,7 +105,7 @@ def test_an_export_is_put_on_the_hub_with_its_card_private_unless_told_otherwise
         )
         assert "holds 2 rows in the format trl" in card
         assert "| 1 | a \\| b | MIT |" in card
-        assert "- 1 x: tie\n- The format has no place for who judged" in card
+        assert "- 1 x: tie\n- The format has no place for: who ranked" in card
         assert exported("--push-to-hub", "me/open", "--public")[0] == 0
         assert hub.private["me/open"] is False
         monkeypatch.setenv("HF_TOKEN", "hf_wrong-one")

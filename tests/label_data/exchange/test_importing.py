@@ -16,6 +16,7 @@ from label_data.formats.pairs import NO_QUESTION, NOT_LAST_TURN, SAME_TEXT
 from label_data.oversight.check import problems
 from label_data.oversight.progress import origins, store_counts
 from label_data.records import Ranking
+from label_data.sentences import say
 from label_data.store.adding import Added, add_groups
 from label_data.store.projects import add_project
 from label_data.store.single_records import save_ranking
@@ -260,7 +261,7 @@ def test_a_preview_is_what_an_import_finds_and_stores_nothing(store, tmp_path):
     told = []
     seen = preview([path], on_progress=told.append)
     assert (seen.found, seen.left_out, told) == (Added(3, 6, 3), {SAME_TEXT: 1}, [1, 2, 3])
-    assert seen.files == ((str(path), "hh-rlhf, whole transcripts", 3),)
+    assert seen.files == ((str(path), say("label_data.datasets.is_hh_rlhf"), 3),)
     assert [group.completions[0].text for group in seen.first] == ["No.", "No.", "Never."]
     assert store_counts(store) == Added()
     found = import_files(store, [path])
@@ -286,7 +287,7 @@ def test_a_folder_is_every_file_of_a_known_ending_in_it_each_by_its_own_format(s
     (folder / "LICENSE").write_text("MIT")
     (folder / "pig.png").write_bytes(b"\x89PNG")
     found = import_files(store, [folder])
-    assert [(path, said) for path, said, _ in found.files] == [
+    assert [(path, str(kind)) for path, kind, _ in found.files] == [
         (str(folder / "a.csv"), "table of pairs"),
         (str(folder / "data" / "b.jsonl.gz"), "hh-rlhf, whole transcripts"),
     ]

@@ -65,7 +65,10 @@ def test_json_is_a_list_or_lines(tmp_path, name, content):
 
 
 def test_an_element_that_is_no_object_or_no_sound_json_is_refused_with_its_number(tmp_path):
-    for text, said in (("[{}, []]", "element 2: found a list, not an object"), ("[{}, {x}]", "element 2, character 2")):
+    for text, said in (
+        ("[{}, []]", "element 2: found a list, not an object"),
+        ("[{}, {x}]", "element 2: invalid JSON at character 2"),
+    ):
         (tmp_path / "a.json").write_text(text)
         with pytest.raises(InputError, match=said):
             list(read_rows(tmp_path / "a.json"))

@@ -57,9 +57,9 @@ def test_what_is_not_utf_8_is_refused(tmp_path, content):
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (GZIPPED, "found gzip data. Name the file so that it ends in .gz; if it does, unpack"),
-        (b"PK\x03\x04", "found a zip archive. Unpack it, and give the files in it."),
-        (b"PAR1\x15", "found Parquet. Name the file so that it ends in .parquet"),
+        (GZIPPED, "found gzip data. Give the file a name that ends in .gz; if it has one, unpack"),
+        (b"PK\x03\x04", "found a zip archive. Unpack it, and give the files inside."),
+        (b"PAR1\x15", "found Parquet. Give the file a name that ends in .parquet"),
         (b"\xef\xbb\xbf<!DOCTYPE html>", "found a web page. Download the file itself, not the page that shows it."),
         (b"\xff\xfe{\0", "found UTF-16 text. Save the file as UTF-8."),
     ],

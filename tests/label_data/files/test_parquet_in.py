@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from label_data.errors import InputError
+from label_data.files.places import at_row
 from label_data.files.rows_in import read_rows
 
 MIB = 2**20
@@ -32,7 +33,7 @@ def test_parquet_rows_are_counted_from_one_over_all_row_groups(tmp_path):
     pq.write_table(pa.table({"a": list(range(20))}), path, row_group_size=7)
     rows = list(read_rows(path, "file"))
     assert [row.fields["a"] for row in rows] == list(range(20))
-    assert [rows[0].where, rows[-1].where] == ["file, row 1", "file, row 20"]
+    assert [rows[0].where, rows[-1].where] == [at_row("file", 1), at_row("file", 20)]
 
 
 @pytest.mark.parametrize("content", [b"", b'{"a": 1}\n', b"PAR1" + b"\0" * 40 + b"PAR1"])
@@ -50,13 +51,13 @@ def test_parquet_text_that_is_not_utf_8_is_refused(tmp_path):
     path = tmp_path / "a.parquet"
     broken = pa.StringArray.from_buffers(1, pa.py_buffer(b"\0\0\0\0\1\0\0\0"), pa.py_buffer(b"\xe9"))
     pq.write_table(pa.table({"a": broken}), path)
-    assert fault(path) == "file, after row 0: found text that is not UTF-8. Write it again."
+    assert fault(path) == "file, after row 0: found text that is not UTF-8. Write the file again."
 
 
 def test_parquet_with_a_nul_names_the_row_and_field(tmp_path):
     path = tmp_path / "a.parquet"
     pq.write_table(pa.table({"a": [[{"b": "fine"}], [{"b": "fine"}, {"b": "x\0"}]]}), path)
-    assert fault(path).startswith("file, row 2, field a[2].b holds a NUL character")
+    assert fault(path).startswith("file, row 2, field a[2].b: the text holds a NUL character")
 
 
 def test_two_parquet_columns_of_one_name_are_refused(tmp_path):
@@ -95,7 +96,7 @@ def test_parquet_that_grows_beyond_reason_is_refused(tmp_path):
     """20,000 times one kilobyte are 20 MB, in a file of a few kB."""
     path = tmp_path / "bomb.parquet"
     pq.write_table(pa.table({"a": ["a" * 1_000] * 20_000}), path, compression="zstd")
-    assert "found Parquet that unpacks to more than 100 times its size" in fault(path)
+    assert "the Parquet data unpack to more than 100 times their size" in fault(path)
 
 
 def test_what_json_has_no_value_for_comes_as_its_text_or_its_size(tmp_path):

@@ -65,7 +65,7 @@ def test_a_conversation_is_kept_whole_beside_its_last_turn(tmp_path):
     prompt = Prompt((Message("system", "Be brief."), Message("user", "Why?")))
     rows, _ = written(tmp_path, ranked(prompt, "a", "b"))
     assert rows[0]["prompt"] == "Why?"
-    assert recognised(tmp_path / "a.csv") == ("spreadsheet", "table of rankings")
+    assert recognised(tmp_path / "a.csv") == ("spreadsheet", say("label_data.formats.is_spreadsheet"))
     (group,) = spreadsheet.read(tmp_path / "a.csv")
     assert group.prompt.messages == prompt.messages
 

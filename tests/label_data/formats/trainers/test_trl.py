@@ -82,7 +82,7 @@ def test_plain_texts_without_a_prompt_are_left_out_with_what_to_do(tmp_path):
     half = {"chosen": "\n\nHuman: Can pigs fly?\n\nAssistant: No.", "rejected": "Yes."}
     assert list(trl.read(file_of(tmp_path, sky, {"prompt": "", **sky}, half), left_out)) == []
     assert left_out == {NO_PROMPT: 3}
-    assert "add a field 'prompt', say which field it is with --format table --name prompt=FIELD, or write" in NO_PROMPT
+    assert "add a field 'prompt', name the field with --format table --name prompt=FIELD, or write" in str(NO_PROMPT)
 
 
 def test_what_is_said_to_do_with_a_prompt_of_another_name_works(store, tmp_path):
