@@ -274,7 +274,7 @@ def test_projects_are_added_and_listed_and_commands_take_one_by_name(data):
     assert (status, said) == (1, "The store has 2 projects: 'default', 'Safety'. Name one with --project.\n")
     assert run("import", "hand.jsonl", "--format", "groups", "--project", "Safety")[0] == 0
     assert run("export", "--format", "groups", "--out", "a.jsonl", "--project", "default")[0] == 0
-    assert "It has 'default', 'Safety'" in run("stats", "--project", "typo")[2]
+    assert "it has 'default', 'Safety'" in run("stats", "--project", "typo")[2]
 
 
 def test_what_a_researcher_ranked_becomes_gold_by_name(data):

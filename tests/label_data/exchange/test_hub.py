@@ -111,5 +111,5 @@ def test_an_export_is_put_on_the_hub_with_its_card_private_unless_told_otherwise
         monkeypatch.setenv("HF_TOKEN", "hf_wrong-one")
         status, shown, said = exported("--push-to-hub", "me/pigs")
     assert (status, said.count("\n")) == (1, 1)
-    assert said.startswith("hub:me/pigs: the hub says: ")
+    assert said.startswith("hub:me/pigs: error from the hub: ")
     assert "hf_wrong" not in shown + said

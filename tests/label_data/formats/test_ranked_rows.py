@@ -443,7 +443,7 @@ def test_a_csv_of_pairs_may_have_columns_of_any_name(store, tmp_path):
     (tmp_path / "a.csv").write_text('question,better,worse,who,x\n"Can\npigs fly?",No.,=1+1,ana,1\nWhy?,So.,Hm.,,\n')
     names = {"prompt": "question", "chosen": "better", "rejected": "worse", "annotator": "who"}
     found = import_files(store, [tmp_path / "a.csv"], names=names)
-    assert found.files[0][1:] == ("table of pairs", 2)
+    assert found.files[0][1:] == (say("label_data.formats.is_pairs_table"), 2)
     assert found.left_out == {lost_field("x"): 1}
     assert sorted(map(told, groups(store))) == [
         ("Can\npigs fly?", ["No.", "=1+1"], ["", ""], [("ana", [["No."], ["=1+1"]], (), "import")]),
@@ -500,7 +500,7 @@ def test_options_of_argilla_are_mapped_and_drafts_and_discards_told_apart(tmp_pa
     assert told(group)[3] == [("u1", NO_FIRST[::-1], (), "import"), ("u3", [], (), "import")]
     assert [ranking.outcome for ranking in group.rankings] == ["ranked", "skipped"]
     assert left_out == {
-        "draft of a ranking": 1,
+        say("label_data.formats.draft"): 1,
         lost_field("note"): 1,
         lost_field("metadata"): 1,
     }

@@ -64,7 +64,7 @@ def test_rows_that_part_before_their_last_turn_are_left_out_with_a_count(tmp_pat
         ({"chosen": "So" + FLYING, "rejected": FLYING}, "line 2, field chosen: found a text that does not begin"),
         (
             {"chosen": FLYING + "x" * 200_001, "rejected": FLYING},
-            "line 2, field chosen: A assistant message has 200,001",
+            "line 2, field chosen: An assistant message is too long: 200,001",
         ),
     ],
 )
