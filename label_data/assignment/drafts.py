@@ -38,8 +38,9 @@ def save_draft(store: Store, token: str, annotator: str, draft: Mapping[str, Any
     started. Raises InputError if the task is not this annotator's or the draft is not valid.
     """
     changed_at = draft.get("at")
-    is_number = isinstance(changed_at, int | float) and not isinstance(changed_at, bool)
-    if not is_number or not math.isfinite(changed_at) or changed_at < 0:
+    if not isinstance(changed_at, int | float) or isinstance(changed_at, bool):
+        raise InputError("label_data.assignment.draft_time", value=changed_at)
+    if not math.isfinite(changed_at) or changed_at < 0:
         raise InputError("label_data.assignment.draft_time", value=changed_at)
     try:
         content = check_text(canonical(dict(draft)), say("label_data.assignment.draft"), LONGEST_DRAFT)
