@@ -1,4 +1,4 @@
-"""What rankings imply, and how prompts are held out."""
+"""Comparisons derived from rankings, and the split into training and held-out prompts."""
 
 import pytest
 from hypothesis import given
@@ -30,11 +30,11 @@ def test_a_full_tie_and_an_outcome_without_an_order_give_none():
     assert comparisons(Ranking("p", "ana", ("a", "b"), outcome="all_bad")) == []
 
 
-def test_of_a_completion_that_was_not_placed_nothing_is_known():
+def test_a_completion_that_was_not_placed_gives_no_comparison():
     assert not any("unplaced" in pair for pair in pairs(comparisons(ranking(("a",), ("b",)))))
 
 
-def test_each_ranking_weighs_one_however_many_comparisons_it_implies():
+def test_the_comparisons_of_a_ranking_have_weights_that_sum_to_1():
     """Four completions in order: 4 * 3 / 2 = 6 comparisons of weight 1/6."""
     found = comparisons(ranking(("a",), ("b",), ("c",), ("d",)))
     assert [comparison.weight for comparison in found] == pytest.approx([1 / 6] * 6)
@@ -46,14 +46,14 @@ def test_strengths_add_up_over_the_steps_between_two_completions():
     assert [comparison.strength for comparison in found] == [3, 4, 1]
 
 
-def test_a_strength_across_a_step_that_nobody_measured_is_unknown():
+def test_a_strength_across_a_step_without_one_is_unknown():
     found = comparisons(ranking(("a",), ("b",), ("c",), strength=(3, None)))
     assert [comparison.strength for comparison in found] == [3, None, None]
     assert [comparison.strength for comparison in comparisons(ranking(("a",), ("b",)))] == [None]
 
 
 @given(st.lists(st.integers(1, 3), min_size=1, max_size=5).filter(lambda sizes: sum(sizes) >= 2))
-def test_every_two_completions_of_different_groups_are_compared_once_and_the_better_is_chosen(sizes):
+def test_any_two_completions_of_different_groups_are_compared_once_and_the_better_is_chosen(sizes):
     names = iter(range(sum(sizes)))
     order = tuple(tuple(str(next(names)) for _ in range(size)) for size in sizes)
     place = {name: number for number, tied in enumerate(order) for name in tied}
@@ -62,7 +62,7 @@ def test_every_two_completions_of_different_groups_are_compared_once_and_the_bet
     assert set(found) == {(a, b) for a in place for b in place if place[a] < place[b]}
 
 
-def test_twins_but_for_white_space_are_not_compared():
+def test_completions_that_differ_only_in_white_space_are_not_compared():
     prompt = user_prompt("Why?")
     good, twin, bad = (Completion(prompt.id, text) for text in ("Because.", "Because. ", "No."))
     order = Ranking(prompt.id, "ana", (good.id, twin.id, bad.id), ((good.id,), (twin.id,), (bad.id,)))
@@ -84,7 +84,7 @@ def test_no_prompt_is_on_both_sides_and_none_is_lost():
     assert len(train) + len(held_out) == 200
 
 
-def test_about_the_share_asked_for_is_held_out():
+def test_about_the_given_share_is_held_out():
     """Binomial, n = 1,000, p = 0.2: mean 200, standard deviation 12.6; four of those on either side."""
     assert 150 <= len(split_by_prompt(groups_of(1_000), share=0.2)[1]) <= 250
     assert split_by_prompt(groups_of(9), share=0.0)[1] == []
@@ -96,12 +96,12 @@ def test_a_prompt_stays_on_its_side_whatever_is_added():
     assert many[: len(few)] == few
 
 
-def test_another_seed_holds_out_others():
+def test_another_seed_holds_out_other_prompts():
     groups = groups_of(200)
     assert split_by_prompt(groups, seed=0)[1] != split_by_prompt(groups, seed=1)[1]
 
 
-def test_conversations_that_begin_alike_stay_together():
+def test_conversations_with_the_same_first_turn_stay_on_one_side():
     for number in range(50):
         question = f"Question {number}?"
         longer = Prompt((Message("user", f" {question.upper()}"), Message("assistant", "Hm."), Message("user", "So?")))

@@ -34,7 +34,7 @@ def test_canonical_json_has_one_text_for_one_value():
     "value",
     ["".join(map(chr, range(0xD800))), "\ue000\uffff\U0010ffff", {"b": ["é", None, True], "a": (1, -(2**63))}, [2**64]],
 )
-def test_the_fast_encoder_writes_what_the_other_does(value):
+def test_both_encoders_write_the_same_text(value):
     assert canonical_bytes(value) == canonical(value).encode()
 
 
@@ -50,7 +50,7 @@ def test_records_are_frozen():
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "expected"),
     [
         (7, "The reason is int, not text. Write it as a string."),
         ("abcd", "The reason is too long: 4 characters, limit 3. Shorten it."),
@@ -58,31 +58,31 @@ def test_records_are_frozen():
         ("a\ud800", "The reason contains half of a surrogate pair at character 1."),
     ],
 )
-def test_text_that_some_back_end_cannot_keep_is_refused(text, said):
+def test_text_that_a_back_end_cannot_store_is_refused(text, expected):
     with pytest.raises(InputError) as error:
         check_text(text, "The reason", longest=3)
-    assert str(error.value).startswith(said)
+    assert str(error.value).startswith(expected)
 
 
-def test_text_in_any_script_is_kept_as_it_is():
+def test_text_in_any_script_is_accepted_unchanged():
     assert check_text("日本語 🐖\n", "It", longest=6) == "日本語 🐖\n"
 
 
 # Prompts
 
 
-def test_a_prompt_is_the_same_prompt_whatever_its_category_and_source():
+def test_the_id_of_a_prompt_does_not_depend_on_category_and_source():
     assert user_prompt("Why?", "science", "a.txt").id == user_prompt("Why?").id
     assert user_prompt("Why?").id != user_prompt("Why").id
 
 
-def test_who_says_a_turn_is_part_of_what_a_prompt_is():
+def test_the_id_of_a_prompt_depends_on_the_roles():
     question = Message("user", "Go on.")
     assert Prompt((Message("assistant", "Hm."), question)).id != Prompt((Message("user", "Hm."), question)).id
 
 
 @pytest.mark.parametrize(
-    ("messages", "said"),
+    ("messages", "expected"),
     [
         ((), "has no messages"),
         ((Message("assistant", "Hi."),), "ends with role 'assistant'"),
@@ -90,12 +90,12 @@ def test_who_says_a_turn_is_part_of_what_a_prompt_is():
         ((Message("user", "a"), Message("system", "b"), Message("user", "c")), "system message after its first"),
     ],
 )
-def test_a_prompt_ends_with_a_question_of_the_users(messages, said):
-    with pytest.raises(InputError, match=said):
+def test_a_prompt_ends_with_a_message_of_the_user(messages, expected):
+    with pytest.raises(InputError, match=expected):
         Prompt(messages)
 
 
-def test_prompts_that_begin_with_the_same_user_turn_share_it_whatever_the_system_message():
+def test_the_first_turn_ignores_the_system_message_case_and_white_space():
     long = Prompt((Message("system", "Be kind."), Message("user", "  Hello\nTHERE "), Message("user", "Well?")))
     assert long.first_turn == user_prompt("hello there").first_turn == "hello there"
 
@@ -106,12 +106,12 @@ def test_a_role_is_system_user_or_assistant():
 
 
 @pytest.mark.parametrize("value", [None, "Why?", {"role": "user"}])
-def test_messages_come_as_a_list(value):
+def test_messages_must_be_a_list(value):
     with pytest.raises(InputError, match=r"prompt is not a list of messages. Write \[\{"):
         messages_from(value, "prompt")
 
 
-def test_a_conversation_holds_a_message():
+def test_a_conversation_has_at_least_one_message():
     with pytest.raises(InputError, match=r"prompt is an empty list. Write \[\{"):
         messages_from([], "prompt")
 
@@ -123,14 +123,14 @@ def test_each_message_has_a_role_and_content():
     assert message == Message("user", "a")
 
 
-def test_chat_templates_get_a_prompts_messages_as_dicts():
+def test_a_prompts_messages_are_available_as_dicts():
     assert user_prompt("Why?").as_dicts == [{"role": "user", "content": "Why?"}]
 
 
 # Completions
 
 
-def test_a_completion_is_its_text_from_its_policy_for_its_prompt_however_it_was_sampled():
+def test_the_id_of_a_completion_depends_on_prompt_text_and_policy_but_not_on_sampling():
     made = Completion("p", "No.", "tiny", "1", {"temperature": 0.5}, 7, "stop")
     assert made.id == Completion("p", "No.", "tiny", "1", {"temperature": 1.0}, 8, "length").id
     others = [("q", "No.", "tiny", "1"), ("p", "No", "tiny", "1"), ("p", "No.", "big", "1"), ("p", "No.", "tiny", "2")]
@@ -138,20 +138,20 @@ def test_a_completion_is_its_text_from_its_policy_for_its_prompt_however_it_was_
 
 
 def test_completions_that_differ_in_white_space_alone_are_shown_once():
-    first, twin, other = Completion("p", "No. Never."), Completion("p", " No.\n Never. "), Completion("p", "No.")
-    assert distinct([first, twin, other]) == (first, other)
+    first, equal, other = Completion("p", "No. Never."), Completion("p", " No.\n Never. "), Completion("p", "No.")
+    assert distinct([first, equal, other]) == (first, other)
 
 
 # Rankings
 
 
-def test_completions_that_were_shown_and_not_placed_are_unranked():
+def test_completions_shown_but_not_placed_are_unranked():
     assert ranking((("c",), ("a",))).unranked == ("b",)
     assert ranking((("c",), ("a", "b"))).unranked == ()
 
 
 @pytest.mark.parametrize(
-    ("fields", "said"),
+    ("fields", "expected"),
     [
         ({"order": (("a",), ("d",))}, "Place each completion shown at most once, and no others"),
         ({"order": (("a",), ("b", "a"))}, "Place each completion shown at most once, and no others"),
@@ -171,8 +171,8 @@ def test_completions_that_were_shown_and_not_placed_are_unranked():
         ({"reason": "x" * 10_001}, "the reason is too long: 10,001 characters"),
     ],
 )
-def test_a_ranking_that_contradicts_itself_is_refused(fields, said):
-    with pytest.raises(InputError, match=said):
+def test_a_ranking_that_contradicts_itself_is_refused(fields, expected):
+    with pytest.raises(InputError, match=expected):
         ranking(**fields)
 
 
@@ -181,21 +181,21 @@ def test_a_ranking_without_an_annotator_is_refused():
         Ranking("p", "", ("a", "b"), (("a",), ("b",)))
 
 
-def test_a_judgement_without_an_order_says_so_by_its_outcome():
+def test_a_ranking_without_an_order_has_another_outcome():
     assert ranking((), outcome="all_bad").order == ()
 
 
-def test_a_ranking_without_a_submission_is_named_by_what_it_says_and_not_by_when():
-    said = ranking(seconds=4.0, submitted=1)
-    assert said.submission == ranking(seconds=5.0, submitted=2).submission
-    assert said.submission != ranking((("b",), ("a",))).submission
+def test_a_ranking_without_a_submission_gets_a_hash_of_its_content_without_times():
+    first = ranking(seconds=4.0, submitted=1)
+    assert first.submission == ranking(seconds=5.0, submitted=2).submission
+    assert first.submission != ranking((("b",), ("a",))).submission
     assert ranking(submission="from-the-browser").submission == "from-the-browser"
 
 
-def test_flags_that_say_nothing_and_the_order_of_flags_are_no_part_of_a_judgement():
-    one = ranking(flags={"a": ("untrue", "broken"), "b": ()})
-    assert one.judgement["flags"] == {"a": ["broken", "untrue"]}
-    assert one.judgement == ranking(flags={"a": ("broken", "untrue")}).judgement
+def test_empty_flags_and_the_order_of_flags_do_not_change_a_judgement():
+    flagged = ranking(flags={"a": ("untrue", "broken"), "b": ()})
+    assert flagged.judgement["flags"] == {"a": ["broken", "untrue"]}
+    assert flagged.judgement == ranking(flags={"a": ("broken", "untrue")}).judgement
 
 
 # Groups
@@ -216,7 +216,7 @@ def test_an_imported_pair_equals_what_the_constructors_make(text):
         imported_pair(prompt, Message("assistant", "a"), Message("assistant", "b"), "x" * 201)
 
 
-def test_a_group_holds_one_prompt_its_completions_and_rankings_of_those():
+def test_the_records_of_a_group_belong_to_its_prompt_and_completions():
     prompt = user_prompt("Why?")
     good, bad = Completion(prompt.id, "Because."), Completion(prompt.id, "No.")
     order = Ranking(prompt.id, "ana", (good.id, bad.id), ((good.id,), (bad.id,)))

@@ -1,4 +1,4 @@
-"""A project's settings are checked when made, and kept as revisions."""
+"""Settings are checked when made and stored as revisions."""
 
 import json
 
@@ -11,7 +11,7 @@ from label_data.store.projects import project_settings, save_settings
 from store_fixtures import add_ready_prompt
 
 
-def test_settings_come_back_from_json_as_they_were():
+def test_settings_survive_a_round_trip_through_json():
     server = PolicySettings("server", "openai", "some-model", "http://127.0.0.1:8000/v1", "SOME_KEY", "Be brief.", 0.2)
     settings = ProjectSettings(
         "Trial", policies=(PolicySettings("small"), server), flags=("wrong",), criteria=("true",), seed=7
@@ -23,14 +23,14 @@ def test_a_new_store_has_the_defaults_as_revision_0(store):
     assert project_settings(store) == (ProjectSettings(), 0)
 
 
-def test_each_change_makes_a_revision_and_no_change_makes_none(store):
+def test_only_a_change_makes_a_new_revision(store):
     assert save_settings(store, ProjectSettings(guidelines="Be kind.")) == 1
     assert save_settings(store, ProjectSettings(guidelines="Be kind.")) == 1
     assert save_settings(store, ProjectSettings(guidelines="Be exact.")) == 2
     assert project_settings(store) == (ProjectSettings(guidelines="Be exact."), 2)
 
 
-def test_asking_for_more_annotators_opens_ranked_prompts_again(ranked_store):
+def test_requesting_more_annotators_makes_ranked_prompts_ready_again(ranked_store):
     add_ready_prompt(ranked_store, "And the sea?")
     assert item_counts(ranked_store) == {"waiting": 0, "ready": 1, "ranked": 1, "failed": 0}
     save_settings(ranked_store, ProjectSettings(annotators_per_prompt=2))
@@ -58,7 +58,7 @@ def test_asking_for_more_annotators_opens_ranked_prompts_again(ranked_store):
         ({"ready_ahead": float("nan")}, "Prompts to keep ready is nan"),
     ],
 )
-def test_settings_that_cannot_work_are_refused_with_a_sentence(change, sentence):
+def test_invalid_settings_are_refused(change, sentence):
     with pytest.raises(InputError, match=sentence):
         ProjectSettings(**change)
 
@@ -75,11 +75,11 @@ def test_settings_that_cannot_work_are_refused_with_a_sentence(change, sentence)
         ({"max_tokens": True}, "max tokens is True"),
     ],
 )
-def test_policies_that_cannot_work_are_refused_with_a_sentence(change, sentence):
+def test_invalid_policies_are_refused(change, sentence):
     with pytest.raises(InputError, match=sentence):
         PolicySettings(**{"name": "p"} | change)
 
 
-def test_a_field_that_this_version_does_not_know_is_an_error():
+def test_an_unknown_field_is_an_error():
     with pytest.raises(InputError, match="unknown fields: colour"):
         settings_from({"colour": "red"})

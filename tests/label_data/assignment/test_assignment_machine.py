@@ -348,7 +348,7 @@ class Assignment(RuleBasedStateMachine):
         assert list(problems(self.store)) == []
 
 
-def test_whatever_annotators_do_the_store_is_as_the_model_says(new_store, request):
+def test_after_any_actions_of_annotators_the_store_matches_the_model(new_store, request):
     on_postgresql = request.node.callspec.params["new_store"] == "postgresql"
     run = settings(
         max_examples=max(1, EXAMPLES // 4) if on_postgresql else EXAMPLES,
@@ -432,7 +432,7 @@ def test_two_tabs_of_one_annotator_give_one_ranking_in_every_order(every_order):
     every_order([asks("Ann", "1"), answers("Ann", "1")], [asks("Ann", "2"), answers("Ann", "2")], check)
 
 
-def test_a_repeated_send_is_stored_once_in_every_order(every_order):
+def test_a_repeated_submission_is_stored_once_in_every_order(every_order):
     def check(store, session):
         assert sorted(session["said"]) == ["repeat", "repeat", "saved"]
 
@@ -457,7 +457,7 @@ def test_two_annotators_never_both_count_for_one_place_in_every_order(every_orde
     every_order([asks("Ann"), answers("Ann"), asks("Ann")], [asks("Bob"), goes("Bob"), answers("Bob")], check)
 
 
-def test_two_annotators_share_prompts_that_two_are_asked_for_in_every_order(every_order):
+def test_two_annotators_share_prompts_that_request_two_in_every_order(every_order):
     def check(store, session):
         assert session["said"] == ["saved"] * 4
         assert [len(group.rankings) for group in groups(store)] == [2, 2]

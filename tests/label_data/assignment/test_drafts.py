@@ -1,4 +1,4 @@
-"""Half-done rankings on the server: the newest is kept, and none outlives its ranking."""
+"""Drafts: the newest is kept, and a submitted ranking removes its draft."""
 
 import json
 
@@ -39,7 +39,7 @@ def test_a_draft_comes_back_with_its_task(store, ann, task):
     assert kept(store, ann) == draft(1_000, ranking={"groups": [[2]]})
 
 
-def test_the_newest_draft_is_kept_whichever_comes_last(store, ann, task):
+def test_the_newest_draft_is_kept_whatever_the_order_of_arrival(store, ann, task):
     assert save_draft(store, task.token, ann, draft(2_000, reason="newer"))
     assert not save_draft(store, task.token, ann, draft(1_000, reason="older, from a slow line"))
     assert kept(store, ann)["reason"] == "newer"
@@ -47,14 +47,14 @@ def test_the_newest_draft_is_kept_whichever_comes_last(store, ann, task):
     assert kept(store, ann)["reason"] == "newest"
 
 
-def test_a_browser_whose_clock_runs_ahead_does_not_win_for_ever(store, ann, task):
+def test_a_browser_with_a_fast_clock_does_not_block_later_drafts(store, ann, task):
     """The year 2100 is 4,102,444,800,000 ms after 1970; a draft of "now" from a right clock comes a moment later."""
     save_draft(store, task.token, ann, draft(4_102_444_800_000, reason="from the future"))
     assert save_draft(store, task.token, ann, draft(4_102_444_800_000, reason="later, from the same"))
     assert kept(store, ann)["reason"] == "later, from the same"
 
 
-def test_no_draft_outlives_the_ranking_it_became(store, ann, task):
+def test_a_submitted_ranking_removes_its_draft(store, ann, task):
     save_draft(store, task.token, ann, draft(1_000))
     submit(store, Answer(task.token, "s", "all_bad"), ann)
     assert not save_draft(store, task.token, ann, draft(9_000))  # was on its way when the ranking was sent
@@ -63,7 +63,7 @@ def test_no_draft_outlives_the_ranking_it_became(store, ann, task):
     assert not save_draft(store, task.token, ann, draft(9_999, revises="s"))
 
 
-def test_a_draft_of_somebody_elses_task_is_refused(store, task):
+def test_a_draft_of_another_annotators_task_is_refused(store, task):
     with pytest.raises(InputError, match="not given to you"):
         save_draft(store, task.token, find_or_add_annotator(store, "Bob").id, draft(1_000))
 
@@ -82,7 +82,7 @@ def test_a_draft_of_somebody_elses_task_is_refused(store, task):
         {"reason": "x" * 500_001},
     ],
 )
-def test_what_is_no_draft_is_refused(store, ann, task, bad):
+def test_an_invalid_draft_is_refused(store, ann, task, bad):
     with pytest.raises(InputError):
         save_draft(store, task.token, ann, draft(1_000) | bad)
     assert kept(store, ann) is None

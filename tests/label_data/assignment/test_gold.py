@@ -1,4 +1,4 @@
-"""Gold prompts go to every annotator as tests, count for nothing, and are told apart in the data."""
+"""Gold prompts go to every annotator as tests, do not count, and are marked in the data."""
 
 import pytest
 
@@ -49,7 +49,7 @@ def rank_all(store, annotator):
     return questions
 
 
-def test_every_annotator_gets_a_gold_prompt_once_and_whoever_ranked_it_not_at_all(golden, rae):
+def test_every_annotator_gets_a_gold_prompt_once_except_those_who_ranked_it(golden, rae):
     """The chance that none of 20 draws, with half a chance each, is a gold prompt: one in a million."""
     ann, bob = (find_or_add_annotator(golden, name).id for name in ("Ann", "Bob"))
     asked = {who: [] for who in (ann, bob, rae)}
@@ -62,7 +62,7 @@ def test_every_annotator_gets_a_gold_prompt_once_and_whoever_ranked_it_not_at_al
     assert list(problems(golden)) == []
 
 
-def test_answers_to_gold_prompts_count_for_nothing_and_give_no_comparison(golden):
+def test_answers_to_gold_prompts_do_not_count_and_give_no_comparison(golden):
     ann = find_or_add_annotator(golden, "Ann").id
     while "Known?" not in (task := next_tasks(golden, ann)[0]).prompt.messages[0].content:
         submit(golden, Answer(task.token, task.token, "all_bad"), ann)
@@ -74,7 +74,7 @@ def test_answers_to_gold_prompts_count_for_nothing_and_give_no_comparison(golden
     assert len(group_comparisons(group)) == 3
 
 
-def test_a_gold_prompt_is_no_ordinary_work_until_it_is_none_any_more(store, rae):
+def test_a_gold_prompt_is_not_assigned_as_an_ordinary_task_until_unmarked(store, rae):
     save_settings(store, ProjectSettings(annotators_per_prompt=2))
     ann = find_or_add_annotator(store, "Ann").id
     assert mark_gold(store, "key") and not mark_gold(store, "key")
@@ -85,7 +85,7 @@ def test_a_gold_prompt_is_no_ordinary_work_until_it_is_none_any_more(store, rae)
     assert list(problems(store)) == []
 
 
-def test_a_changed_gold_ranking_stays_the_known_one_and_a_withdrawn_one_does_not(store, rae):
+def test_an_edited_gold_ranking_stays_gold_and_a_withdrawn_one_does_not(store, rae):
     mark_gold(store, "key")
     (ranking,) = next(groups(store)).rankings
     token = next_token(store, rae)
@@ -104,7 +104,7 @@ def next_token(store, annotator):
     return own_rankings(store, annotator)[0].task.token
 
 
-def test_all_that_a_researcher_ranked_becomes_gold_at_once(store, rae):
+def test_all_rankings_of_a_researcher_become_gold_at_once(store, rae):
     add_ready_prompt(store, "Another?")
     add_ready_prompt(store, "Skipped?")
     for outcome in ("all_bad", "skipped"):
@@ -115,7 +115,7 @@ def test_all_that_a_researcher_ranked_becomes_gold_at_once(store, rae):
 
 
 @pytest.mark.parametrize("submission", ["none", "skip"])
-def test_what_says_nothing_is_no_gold(store, rae, submission):
+def test_a_skip_a_test_or_an_unknown_ranking_cannot_become_gold(store, rae, submission):
     add_ready_prompt(store, "Another?")
     (task,) = next_tasks(store, rae)
     submit(store, Answer(task.token, "skip", "skipped"), rae)
@@ -124,7 +124,7 @@ def test_what_says_nothing_is_no_gold(store, rae, submission):
 
 
 @pytest.mark.parametrize("ending", [".jsonl", ".parquet"])
-def test_gold_goes_along_in_the_groups_format(store, rae, tmp_path, ending):
+def test_gold_rankings_survive_the_groups_format(store, rae, tmp_path, ending):
     mark_gold(store, "key")
     export_file(store, tmp_path / f"all{ending}", "groups")
     other = open_store(tmp_path / "other.db")

@@ -1,4 +1,4 @@
-"""What an annotator gets next, for how long, and how it comes back; in as many steps for a veteran as for anybody."""
+"""Leases: which tasks an annotator gets next, when they expire, and what that costs after many rankings."""
 
 import dataclasses
 import itertools
@@ -8,7 +8,7 @@ import psycopg
 import pytest
 from sqlalchemy import bindparam, event, select
 
-from label_data.assignment.answers import Answer, _submitted, submit, submit_then_next
+from label_data.assignment.answers import Answer, _submit, submit, submit_then_next
 from label_data.assignment.drafts import save_draft
 from label_data.assignment.leases import GRACE, SECOND, _expired, release_tasks, shorten_leases
 from label_data.assignment.own_rankings import retract
@@ -74,7 +74,7 @@ def test_fewest_gives_every_prompt_one_ranking_before_any_gets_two(store, ann, b
     assert [rank_next(store, bob) for _ in range(5)] == [*questions[2:], *questions[:2]]
 
 
-def test_fewest_keeps_in_its_queue_what_an_annotator_gets_again_after_a_lease_ran_out(store, ann, bob):
+def test_fewest_requeues_a_prompt_that_an_annotator_gets_again_after_its_lease_expired(store, ann, bob):
     save_settings(store, ProjectSettings(annotators_per_prompt=2, order_of_work="fewest"))
     questions = add_prompts_named(store, 2)
     next_tasks(store, ann)
@@ -104,7 +104,7 @@ def repeating(store):
     return store
 
 
-def test_repeats_come_late_enough_once_each_and_in_another_order(repeating, ann):
+def test_repeats_come_after_the_gap_once_each_in_another_order(repeating, ann):
     """Some 24 of 48 draws are repeats; that none is has a chance of 2 ** -40."""
     given = [rank_next(repeating, ann) for _ in iter(lambda: next_tasks(repeating, ann) != [], False)]
     places = {one: [place for place, other in enumerate(given) if other == one] for one in given}
@@ -120,7 +120,7 @@ def test_repeats_come_late_enough_once_each_and_in_another_order(repeating, ann)
     assert list(problems(repeating)) == []
 
 
-def test_a_repeat_is_assisted_where_policies_were_told(store, ann):
+def test_a_repeat_is_assisted_if_policies_were_revealed(store, ann):
     save_settings(store, ProjectSettings(repeat_share=0.5, repeat_gap=1, reveal_policies=True))
     add_prompts_named(store, 24)
     while rank_next(store, ann):
@@ -129,7 +129,7 @@ def test_a_repeat_is_assisted_where_policies_were_told(store, ann):
     assert {ranking.purpose: ranking.assisted for ranking in rankings} == {"": False, "repeat": True}
 
 
-def test_what_was_withdrawn_or_skipped_is_not_repeated(repeating, ann):
+def test_withdrawn_and_skipped_prompts_are_not_repeated(repeating, ann):
     for outcome in itertools.islice(itertools.cycle(("all_bad", "skipped")), 8):
         (task, *_) = next_tasks(repeating, ann)
         submit(repeating, Answer(task.token, task.token, outcome), ann)
@@ -145,7 +145,7 @@ def test_what_was_withdrawn_or_skipped_is_not_repeated(repeating, ann):
         assert set(repeated.scalars()) <= {"done"}
 
 
-def test_nothing_that_is_handed_out_tells_a_repeat_or_a_gold_prompt(repeating, ann):
+def test_a_task_does_not_show_that_it_is_a_repeat_or_a_gold_prompt(repeating, ann):
     """A page gets Task records: their fields are the same for every purpose, and none holds one."""
     fields = {"token", "prompt", "completions", "annotator", "assigned", "draft"}
     while tasks := next_tasks(repeating, ann):
@@ -168,7 +168,7 @@ def timed(sqlite_store):
     store.dispose()
 
 
-def test_who_leaves_keeps_their_tasks_for_a_minute_so_that_a_reload_shows_the_same(timed):
+def test_tasks_stay_for_a_minute_after_the_page_is_left_so_that_a_reload_shows_them(timed):
     store, clock = timed
     ann, bob = (find_or_add_annotator(store, name).id for name in ("Ann", "Bob"))
     first = next_tasks(store, ann)
@@ -196,7 +196,7 @@ def test_a_task_with_a_draft_keeps_its_whole_lease(timed):
     assert len(next_tasks(store, bob)) == 2
 
 
-def test_a_lease_starts_anew_when_its_annotator_asks_again_and_a_minute_of_it_is_gone(timed):
+def test_a_lease_restarts_when_its_annotator_asks_again_after_a_minute(timed):
     store, clock = timed
     ann, bob = (find_or_add_annotator(store, name).id for name in ("Ann", "Bob"))
 
@@ -214,7 +214,7 @@ def test_a_lease_starts_anew_when_its_annotator_asks_again_and_a_minute_of_it_is
     assert next_tasks(store, bob) == []
 
 
-def test_a_lease_that_is_longer_than_the_project_gives_now_is_shortened_when_its_annotator_asks_again(timed):
+def test_a_lease_longer_than_the_current_timeout_is_shortened_when_its_annotator_asks_again(timed):
     store, clock = timed
     ann, bob = (find_or_add_annotator(store, name).id for name in ("Ann", "Bob"))
     mine = next_tasks(store, ann)
@@ -224,7 +224,7 @@ def test_a_lease_that_is_longer_than_the_project_gives_now_is_shortened_when_its
     assert len(next_tasks(store, bob)) == 2
 
 
-def test_a_clock_that_was_put_back_a_year_does_not_keep_prompts_from_others(timed):
+def test_a_clock_set_back_a_year_does_not_block_prompts(timed):
     store, clock = timed
     ann, bob = (find_or_add_annotator(store, name).id for name in ("Ann", "Bob"))
     next_tasks(store, ann)
@@ -233,7 +233,7 @@ def test_a_clock_that_was_put_back_a_year_does_not_keep_prompts_from_others(time
     assert list(problems(store)) == []
 
 
-def test_what_ran_out_comes_first_again_if_nobody_took_it(timed):
+def test_an_annotators_expired_task_comes_first_again_if_nobody_took_it(timed):
     """Bob takes Ann's prompts back and one of them himself; she finds the other before a new one."""
     store, clock = timed
     add_prompts_named(store, 3, start=2)
@@ -246,7 +246,7 @@ def test_what_ran_out_comes_first_again_if_nobody_took_it(timed):
 
 
 @pytest.mark.parametrize("how", _expired)
-def test_postgresql_reads_its_clock_once_to_look_for_lapsed_leases(postgres_store, how):
+def test_postgresql_reads_its_clock_once_to_find_expired_leases(postgres_store, how):
     """That clock moves within a statement: read for each row, it can't be looked up in the index of open leases."""
     store = open_store(postgres_store)
     with reading(store) as connection:
@@ -276,7 +276,7 @@ def steps_of(store, act):
 
 
 @pytest.mark.parametrize("order", ["added", "random", "fewest"])
-def test_a_veteran_waits_for_no_more_steps_than_a_newcomer(sqlite_store, order):
+def test_the_next_task_takes_as_many_steps_after_many_rankings_as_after_none(sqlite_store, order):
     """With 1,200 prompts that three are asked for, Vera has ranked 1,000, each still to be had by others.
 
     A look at each of those would be some ten thousand steps more; the two differ by less than a third.
@@ -323,7 +323,7 @@ def give_rankings(store, who, count):
         )
 
 
-def test_what_an_annotator_had_before_goes_to_the_end_too_when_it_is_given_again(store, ann):
+def test_a_task_opened_again_goes_to_the_end_of_the_queue_too(store, ann):
     """In the order "fewest": Ann's two lapse, are taken back when Bob asks, and are hers again when she does."""
     save_settings(store, ProjectSettings(annotators_per_prompt=2, order_of_work="fewest"))
     for question in ("One?", "Two?"):
@@ -382,7 +382,7 @@ _LOCKED = select(schema.tasks.c.token).where(schema.tasks.c.token == bindparam("
 
 
 @pytest.mark.parametrize("call", [next_tasks, shorten_leases])
-def test_who_changes_several_tasks_locks_that_of_the_lowest_number_first(two_tasks, waits, call):
+def test_several_tasks_are_locked_by_ascending_number(two_tasks, waits, call):
     store, ann, (first, second) = two_tasks
     with writing(store, concurrently=True) as connection:
         connection.execute(_LOCKED.with_for_update(), {"one": first})
@@ -411,7 +411,7 @@ def test_an_answer_locks_its_item_before_its_task(two_tasks, waits):
     thread.join()
 
 
-def test_who_holds_a_submitted_item_waits_for_no_other_one(two_tasks, caplog):
+def test_a_transaction_with_a_submitted_item_waits_for_no_other_item(two_tasks, caplog):
     """Of what others have locked the next tasks are not made: they are asked for afterwards, when nothing is held."""
     store, ann, (token, _) = two_tasks
     event.listen(store, "begin", lambda connection: connection.exec_driver_sql("SET LOCAL lock_timeout = '3s'"))
@@ -434,7 +434,7 @@ def test_a_draft_locks_its_task_before_itself_as_a_ranking_does(two_tasks, waits
     thread.join()
 
 
-def test_a_task_taken_back_while_the_next_are_picked_is_opened_again(postgres_store):
+def test_a_task_released_while_the_next_are_picked_is_opened_again(postgres_store):
     """Since the outlook was read she has a task that ended; to make another one of it would break a constraint."""
     store = open_store(postgres_store)
     add_ready_prompt(store, "One?", "a", "b")
@@ -465,7 +465,7 @@ def test_a_task_that_is_answered_late_while_its_prompt_is_picked_is_not_given_ag
     release_tasks(store, [task.token])
     given = []
     with writing(store, concurrently=True) as connection:
-        said, _ = _submitted(connection, Answer(task.token, "late", "all_bad"), ann)
+        said, _ = _submit(connection, Answer(task.token, "late", "all_bad"), ann)
         thread = waits(lambda: given.append(next_tasks(store, ann)))
     thread.join()
     assert (said, given) == ("saved", [[]])

@@ -1,4 +1,4 @@
-"""An annotator's own rankings: found again, changed without loss; what else they say and write is kept with them."""
+"""An annotator's own rankings: search, revise and withdraw them, with ratings, spans and demonstrations."""
 
 import threading
 
@@ -45,7 +45,7 @@ def revision(task, submission="s-2", revises="s-1", order=((2,), (1,), (0,)), **
     return Answer(task.token, submission, "ranked", order, revises=revises, **fields)
 
 
-def test_a_revision_is_what_counts_and_the_earlier_ranking_is_kept(store, ann, ranked):
+def test_a_revision_counts_and_the_earlier_ranking_is_kept(store, ann, ranked):
     assert submit(store, revision(ranked), ann) == "saved"
     assert submit(store, revision(ranked), ann) == "repeat"
     (current,) = next(groups(store)).rankings
@@ -55,7 +55,7 @@ def test_a_revision_is_what_counts_and_the_earlier_ranking_is_kept(store, ann, r
     assert list(problems(store)) == []
 
 
-def test_a_revision_counts_no_prompt_twice(store, ann, ranked):
+def test_a_revised_ranking_counts_once(store, ann, ranked):
     save_settings(store, ProjectSettings(annotators_per_prompt=2))
     assert item_counts(store)["ready"] == 1
     submit(store, revision(ranked), ann)
@@ -65,7 +65,7 @@ def test_a_revision_counts_no_prompt_twice(store, ann, ranked):
 
 def test_two_tabs_cannot_both_revise_one_ranking(store, ann, ranked):
     submit(store, revision(ranked), ann)
-    with pytest.raises(InputError, match="revised already"):
+    with pytest.raises(InputError, match="edited already"):
         submit(store, revision(ranked, "s-3"), ann)
     assert submit(store, revision(ranked, "s-3", revises="s-2"), ann) == "saved"
     assert store_counts(store).rankings == 3
@@ -91,7 +91,7 @@ def test_two_tabs_at_the_same_moment_cannot_both_revise_one_ranking(store, ann, 
     assert store_counts(store).rankings == 2
 
 
-def test_only_ones_own_ranking_of_the_same_task_can_be_revised(store, ann, bob, ranked):
+def test_only_the_annotators_own_ranking_of_the_task_can_be_revised(store, ann, bob, ranked):
     with pytest.raises(InputError, match="not given to you"):
         submit(store, revision(ranked), bob)
     with pytest.raises(InputError, match="not given to you"):
@@ -104,7 +104,7 @@ def test_only_ones_own_ranking_of_the_same_task_can_be_revised(store, ann, bob, 
         submit(store, revision(other), ann)
 
 
-def test_what_i_did_is_listed_newest_first_and_found_by_its_prompt_in_any_case(store, ann, bob):
+def test_own_rankings_are_listed_newest_first_and_found_by_their_prompt_ignoring_case(store, ann, bob):
     for question in ("Why is the sky blue?", "Straße oder Weg?", "天空为什么是蓝色的？"):
         add_ready_prompt(store, question, "a", "b")
         (task,) = next_tasks(store, ann)
@@ -125,7 +125,7 @@ def test_what_i_did_is_listed_newest_first_and_found_by_its_prompt_in_any_case(s
     assert len(own_rankings(store, ann)) == 3
 
 
-def test_more_of_my_work_than_is_read_at_once_is_searched_to_the_end(store, ann):
+def test_own_rankings_are_searched_beyond_the_first_page(store, ann):
     prompts = [user_prompt(f"Question {number:03}?") for number in range(103)]
     add_groups(store, [Group(prompt, tuple(completions_of(prompt, "a", "b"))) for prompt in prompts])
     while tasks := next_tasks(store, ann):
@@ -161,7 +161,7 @@ def test_ratings_and_spans_are_kept_with_the_ranking(store, ann):
         ({"ratings": {0: True}}, "from 1 to 7"),
         ({"ratings": {3: 1}}, "3 completions were shown"),
         ({"spans": [(3, 0, 1, "untrue")]}, "3 completions were shown"),
-        ({"spans": [(0, 1, 1, "untrue")]}, "goes from 1 to 1"),
+        ({"spans": [(0, 1, 1, "untrue")]}, "runs from 1 to 1"),
         ({"spans": [(0, 0, 10_000, "untrue")]}, "beyond the end"),
         ({"demonstration": "Mine.", "edited_from": 3}, "3 completions were shown"),
         ({"demonstration": " "}, "is empty"),
@@ -178,7 +178,7 @@ def test_ratings_spans_and_demonstrations_that_do_not_fit_are_refused_and_nothin
     assert next(groups(store)).demonstrations == ()
 
 
-def test_what_an_annotator_wrote_is_a_demonstration_with_what_it_was_edited_from(store, ann):
+def test_an_annotators_answer_is_a_demonstration_that_names_the_edited_completion(store, ann):
     add_ready_prompt(store, "Which?", "a", "b")
     (task,) = next_tasks(store, ann)
     submit(store, Answer(task.token, "s", "all_bad", demonstration="a, better", edited_from=1), ann)
@@ -201,7 +201,7 @@ def test_a_demonstration_follows_its_ranking_when_that_is_revised(store, ann, ra
     assert list(problems(store)) == []
 
 
-def test_a_demonstration_joins_the_completions_of_others_where_the_project_says_so(store, ann, bob):
+def test_a_demonstration_joins_the_completions_to_rank_if_the_project_says_so(store, ann, bob):
     save_settings(store, ProjectSettings(annotators_per_prompt=3, demonstrations_join=True))
     add_ready_prompt(store, "Which?", "a", "b")
     (task,) = next_tasks(store, ann)
@@ -213,7 +213,7 @@ def test_a_demonstration_joins_the_completions_of_others_where_the_project_says_
     assert len(own_rankings(store, ann)[0].task.completions) == 2  # she is shown what she ranked, no more
 
 
-def test_no_more_than_nine_completions_are_shown_however_many_annotators_wrote_one(store, ann, bob):
+def test_at_most_nine_completions_are_shown(store, ann, bob):
     save_settings(store, ProjectSettings(annotators_per_prompt=3, demonstrations_join=True))
     add_ready_prompt(store, "Which?", *"abcdefghi")
     (task,) = next_tasks(store, ann)
@@ -222,13 +222,13 @@ def test_no_more_than_nine_completions_are_shown_however_many_annotators_wrote_o
     assert sorted(completion.text for completion in theirs.completions) == list("abcdefghi")
 
 
-def test_a_revision_made_after_the_policies_were_named_says_so(store, ann, ranked):
+def test_a_revision_made_after_policies_were_revealed_is_assisted(store, ann, ranked):
     save_settings(store, ProjectSettings(reveal_policies=True))
     submit(store, revision(ranked), ann)
     assert [one.assisted for one in next(groups(store, revised=True)).rankings] == [False, True]
 
 
-def test_who_wrote_what_is_told_in_the_order_shown_and_only_to_who_ranked_it(store, ann, bob):
+def test_policies_are_revealed_in_the_order_shown_and_only_to_the_annotator_who_ranked(store, ann, bob):
     add_ready_prompt(store, "Which?", "a", "b")
     (task,) = next_tasks(store, ann)
     with pytest.raises(InputError, match="not ranked yet"):
@@ -242,7 +242,7 @@ def test_who_wrote_what_is_told_in_the_order_shown_and_only_to_who_ranked_it(sto
 # Withdrawing
 
 
-def test_what_is_withdrawn_leaves_every_reader_and_frees_its_place_and_nothing_is_deleted(store, ann, bob, ranked):
+def test_a_withdrawn_ranking_is_hidden_from_readers_and_frees_its_place_but_is_not_deleted(store, ann, bob, ranked):
     submit(store, revision(ranked, demonstration="Better."), ann)
     assert retract(store, "s-2", ann)
     assert not retract(store, "s-2", ann)
@@ -257,7 +257,7 @@ def test_what_is_withdrawn_leaves_every_reader_and_frees_its_place_and_nothing_i
     assert list(problems(store)) == []
 
 
-def test_only_the_newest_of_ones_own_rankings_can_be_withdrawn(store, ann, bob, ranked):
+def test_only_the_annotators_own_newest_ranking_can_be_withdrawn(store, ann, bob, ranked):
     submit(store, revision(ranked), ann)
     for submission, who in (("s-2", bob), ("none", ann)):
         with pytest.raises(InputError, match="not yours"):
@@ -274,9 +274,7 @@ def test_only_the_newest_of_ones_own_rankings_can_be_withdrawn(store, ann, bob, 
 # From a ranking's submission to the ranking
 
 
-def test_the_task_of_a_ranking_is_found_by_any_submission_of_its_chain_for_its_own_annotator_alone(
-    store, ann, bob, ranked
-):
+def test_only_its_annotator_finds_a_task_by_any_submission_of_its_chain(store, ann, bob, ranked):
     submit(store, revision(ranked), ann)
     assert own_task(store, "s-1", ann) == own_task(store, "s-2", ann) == ranked.token
     assert own_task(store, "s-1", bob) is own_task(store, "none", ann) is None
@@ -284,7 +282,7 @@ def test_the_task_of_a_ranking_is_found_by_any_submission_of_its_chain_for_its_o
     assert own_task(store, "s-1", ann) is None
 
 
-def test_a_rankings_record_is_found_when_it_was_revised_or_withdrawn_since(store, ann, ranked):
+def test_a_revised_or_withdrawn_ranking_is_still_found_with_its_group(store, ann, ranked):
     submit(store, revision(ranked), ann)
     retract(store, "s-2", ann)
     group, ranking = ranking_with(store, "s-1")

@@ -1,4 +1,4 @@
-"""Doubted rankings go to one more annotator, and only to one who has not ranked the prompt."""
+"""Suspect rankings go to one more annotator, who has not ranked the prompt."""
 
 import pytest
 
@@ -32,7 +32,7 @@ def counted(store):
     return [len(group.rankings) for group in groups(store)]
 
 
-def test_one_who_has_not_ranked_the_prompt_is_asked_once_more_and_both_rankings_count(store, people):
+def test_relabelling_goes_to_an_annotator_who_has_not_ranked_the_prompt_and_both_rankings_count(store, people):
     ann, bob, cat = people
     add_ready_prompt(store, "Why is the sky blue?")
     first = rank(store, ann, "doubted")
@@ -47,7 +47,7 @@ def test_one_who_has_not_ranked_the_prompt_is_asked_once_more_and_both_rankings_
     assert list(problems(store)) == []
 
 
-def test_no_prompt_is_asked_for_twice_whatever_is_doubted_of_it(store, people):
+def test_relabelling_is_requested_once_per_prompt(store, people):
     ann, bob, cat = people
     add_ready_prompt(store, "Why is the sky blue?")
     rank(store, ann, "doubted")
@@ -58,7 +58,7 @@ def test_no_prompt_is_asked_for_twice_whatever_is_doubted_of_it(store, people):
     assert next_tasks(store, cat) == []
 
 
-def test_what_others_rank_anyway_or_is_known_or_gone_is_left_alone_and_counted(store, people):
+def test_open_gold_and_unavailable_prompts_are_counted_and_not_relabelled(store, people):
     ann, bob, _ = people
     add_ready_prompt(store, "Why is the sky blue?")
     rank(store, ann, "known")
@@ -73,7 +73,7 @@ def test_what_others_rank_anyway_or_is_known_or_gone_is_left_alone_and_counted(s
     assert list(problems(store)) == []
 
 
-def test_a_ranking_of_a_file_is_doubted_too_however_many_the_file_has(store, people):
+def test_an_imported_ranking_can_be_relabelled_however_many_rankings_its_prompt_has(store, people):
     """Three annotators of a file are more than the one that the project asks for: the fourth voice is Ann's."""
     ann, bob, _ = people
     group = judged("q", {"xena": "a>b", "yan": "a>b", "zoe": "b>a"})
@@ -84,7 +84,7 @@ def test_a_ranking_of_a_file_is_doubted_too_however_many_the_file_has(store, peo
     assert next_tasks(store, bob) == [] and counted(store) == [4] and relabelling_progress(store) == (1, 1)
 
 
-def test_asking_for_more_annotators_later_does_not_add_up(store, people):
+def test_requesting_more_annotators_later_does_not_add_to_a_relabelling(store, people):
     """One more than one is two: where two are asked for of every prompt, no third is. Where three are, a third is."""
     ann, bob, cat = people
     add_ready_prompt(store, "Why is the sky blue?")
@@ -99,7 +99,7 @@ def test_asking_for_more_annotators_later_does_not_add_up(store, people):
     assert list(problems(store)) == [] and relabelling_progress(store) == (1, 1)
 
 
-def test_a_withdrawn_second_ranking_is_asked_for_anew(store, people):
+def test_a_withdrawn_relabelling_is_requested_again(store, people):
     ann, bob, cat = people
     add_ready_prompt(store, "Why is the sky blue?")
     rank(store, ann, "doubted")
@@ -112,7 +112,7 @@ def test_a_withdrawn_second_ranking_is_asked_for_anew(store, people):
 
 
 @pytest.mark.parametrize("order_of_work", ["added", "random", "fewest"])
-def test_it_comes_in_every_order_of_work_to_those_who_are_past_its_place(store, people, order_of_work):
+def test_a_relabelling_reaches_annotators_past_its_place_in_every_task_order(store, people, order_of_work):
     ann, bob, _ = people
     save_settings(store, ProjectSettings(order_of_work=order_of_work))
     for number in range(4):

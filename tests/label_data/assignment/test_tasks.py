@@ -1,4 +1,4 @@
-"""Who ranks what next, and what becomes of an answer."""
+"""Tasks: lease them to annotators and submit answers."""
 
 import pytest
 from sqlalchemy import event, text
@@ -36,7 +36,7 @@ def test_a_reload_or_a_second_tab_gets_the_same_tasks_in_the_same_order(store, a
     assert next_tasks(store, ann) == first
 
 
-def test_a_prompt_goes_to_as_many_annotators_as_asked_and_no_more(store, ann, bob):
+def test_a_prompt_goes_to_exactly_as_many_annotators_as_requested(store, ann, bob):
     add_ready_prompt(store, "Only one?")
     assert len(next_tasks(store, ann)) == 1
     assert next_tasks(store, bob) == []
@@ -53,7 +53,7 @@ def test_nobody_ranks_a_prompt_twice(store, ann):
     assert item_counts(store)["ready"] == 1
 
 
-def test_each_annotator_sees_an_order_of_their_own(store):
+def test_each_annotator_gets_a_separate_random_order(store):
     """With 6! = 720 orders, 12 annotators who all see the same one have a chance of 720^-11: it is no accident."""
     save_settings(store, ProjectSettings(annotators_per_prompt=12))
     add_ready_prompt(store, "Which?", *"abcdef")
@@ -71,7 +71,7 @@ def test_completions_that_differ_in_white_space_alone_are_shown_once(store, ann)
     assert sorted(completion.folded for completion in task.completions) == ["one two", "three"]
 
 
-def test_an_answer_becomes_a_ranking_of_what_was_shown(store, ann):
+def test_an_answer_becomes_a_ranking_of_the_completions_shown(store, ann):
     add_ready_prompt(store, "Which?", "a", "b", "c")
     (task,) = next_tasks(store, ann)
     answer = Answer(task.token, "s-1", "ranked", [[2], [0, 1]], [3], {0: ["untrue"]}, "c is right", 12.5)
@@ -88,7 +88,7 @@ def test_an_answer_becomes_a_ranking_of_what_was_shown(store, ann):
     assert len(comparisons(ranking)) == 2
 
 
-def test_a_repeated_send_and_a_second_tab_give_one_ranking(store, ann):
+def test_a_repeated_submission_and_a_second_tab_give_one_ranking(store, ann):
     add_ready_prompt(store, "Which?")
     (task,) = next_tasks(store, ann)
     assert submit(store, Answer(task.token, "s-1", "ranked", [[0], [1], [2]], seconds=3), ann) == "saved"
@@ -97,7 +97,7 @@ def test_a_repeated_send_and_a_second_tab_give_one_ranking(store, ann):
     assert store_counts(store).rankings == 1
 
 
-def test_a_task_whose_lease_ran_out_goes_to_another_and_late_work_is_kept(store, ann, bob):
+def test_an_expired_task_goes_to_another_annotator_and_a_late_ranking_is_kept(store, ann, bob):
     add_ready_prompt(store, "Which?")
     (mine,) = next_tasks(store, ann)
     let_leases_run_out(store)
@@ -109,7 +109,7 @@ def test_a_task_whose_lease_ran_out_goes_to_another_and_late_work_is_kept(store,
     assert item_counts(store)["ranked"] == 1
 
 
-def test_a_task_of_mine_that_ran_out_opens_again_as_it_was(store, ann):
+def test_an_annotators_expired_task_opens_again_unchanged(store, ann):
     add_ready_prompt(store, "Which?")
     (before,) = next_tasks(store, ann)
     let_leases_run_out(store)
@@ -117,7 +117,7 @@ def test_a_task_of_mine_that_ran_out_opens_again_as_it_was(store, ann):
     assert (after.token, after.completions) == (before.token, before.completions)
 
 
-def test_asking_again_keeps_a_lease_from_running_out(store, ann, bob):
+def test_asking_again_keeps_a_lease_from_expiring(store, ann, bob):
     """A lease of one minute that has one second left is a whole minute again once its annotator asks for it."""
     save_settings(store, ProjectSettings(lease_minutes=1))
     add_ready_prompt(store, "Which?")
@@ -139,13 +139,13 @@ def test_asking_again_keeps_a_lease_from_running_out(store, ann, bob):
         ({"order": [[0], [1], [3]]}, "3 completions were shown"),
         ({"order": [[0], [1], [-1]]}, "3 completions were shown"),
         ({"order": [[0], [1], [True]]}, "3 completions were shown"),
-        ({"order": [[0], [1], [1]]}, "Place each completion at most once"),
+        ({"order": [[0], [1], [1]]}, "Place each completion shown at most once"),
         ({"order": [[0], [1]]}, "1 of 3 completions are not placed"),
         ({"order": [], "outcome": "ranked"}, "needs at least two"),
-        ({"outcome": "skipped"}, "give one or the other"),
+        ({"outcome": "skipped"}, "Give only one of them"),
         ({"outcome": "perfect"}, "has outcome 'perfect'"),
         ({"strength": [1]}, "1 strengths for 3 groups"),
-        ({"strength": [1, 4]}, "each is 1, 2, 3 or null"),
+        ({"strength": [1, 4]}, "Each must be 1, 2, 3 or null"),
         ({"seconds": float("inf")}, "took inf seconds"),
         ({"reason": "a\0b"}, "NUL"),
     ],
@@ -160,14 +160,14 @@ def test_an_answer_that_does_not_fit_its_task_is_refused_and_the_task_stays_open
     assert [open_task.token for open_task in next_tasks(store, ann)] == [task.token]
 
 
-def test_a_task_cannot_be_answered_by_somebody_else(store, ann, bob):
+def test_a_task_cannot_be_answered_by_another_annotator(store, ann, bob):
     add_ready_prompt(store, "Which?")
     (task,) = next_tasks(store, ann)
     with pytest.raises(InputError, match="not given to you"):
         submit(store, Answer(task.token, "s", "all_bad"), bob)
 
 
-def test_some_may_stay_unplaced_where_the_project_allows_it(store, ann):
+def test_completions_may_stay_unplaced_if_the_project_allows_it(store, ann):
     save_settings(store, ProjectSettings(allow_partial=True))
     add_ready_prompt(store, "Which?")
     (task,) = next_tasks(store, ann)
@@ -202,7 +202,7 @@ def test_the_next_tasks_come_with_an_answer_in_one_commit(store, ann, mine):
     assert store_counts(store).rankings == 1
 
 
-def test_a_repeated_send_brings_the_same_tasks_again(store, ann, mine):
+def test_a_repeated_submission_returns_the_same_tasks(store, ann, mine):
     _, tasks = submit_then_next(store, ranked(mine[0]), ann)
     assert submit_then_next(store, ranked(mine[0]), ann) == ("repeat", tasks)
     another_tab = Answer(mine[0].token, "another", "all_bad")
@@ -210,13 +210,13 @@ def test_a_repeated_send_brings_the_same_tasks_again(store, ann, mine):
     assert store_counts(store).rankings == 1
 
 
-def test_an_answer_that_is_refused_brings_no_tasks_and_leases_none(store, ann, mine):
+def test_a_refused_answer_returns_and_leases_no_tasks(store, ann, mine):
     with pytest.raises(InputError, match="1 of 3 completions are not placed"):
         submit_then_next(store, Answer(mine[0].token, "s", "ranked", [[0], [1]]), ann)
     assert next_tasks(store, ann) == mine
 
 
-def test_with_the_last_prompts_tasks_have_to_be_asked_for(store, ann, mine):
+def test_near_the_end_of_the_queue_an_answer_returns_no_tasks(store, ann, mine):
     """Of five prompts one is left when four are answered: fewer than a page holds may only be locked by others."""
     tasks = mine
     for _ in range(3):
@@ -225,9 +225,7 @@ def test_with_the_last_prompts_tasks_have_to_be_asked_for(store, ann, mine):
     assert next_tasks(store, ann) == [tasks[1]]
 
 
-def test_a_skip_an_answer_for_another_project_and_leases_that_ran_out_leave_the_tasks_to_be_asked_for(
-    store, ann, bob, mine
-):
+def test_a_skip_an_answer_of_another_project_or_expired_leases_return_no_tasks(store, ann, bob, mine):
     assert submit_then_next(store, Answer(mine[0].token, "skip", "skipped"), ann) == ("saved", [])
     other = add_project(store, "Other")
     assert submit_then_next(store, ranked(mine[1]), ann, other.id) == ("saved", [])

@@ -1,4 +1,4 @@
-"""Many rows go into a table in their order, whatever their number."""
+"""Rows are inserted in order, whatever their number."""
 
 import pytest
 from sqlalchemy import select
@@ -9,7 +9,7 @@ from label_data.database.engine import reading, writing
 
 
 @pytest.mark.parametrize("rows", [0, 1, 3, 8, 14])
-def test_rows_are_stored_in_their_order_by_statements_of_few_sizes(store, monkeypatch, rows):
+def test_rows_are_stored_in_order_by_statements_of_few_sizes(store, monkeypatch, rows):
     """With 5, 2 and 1 rows a statement, 14 rows are 5 + 5 + 2 + 2 and 8 are 5 + 2 + 1."""
     monkeypatch.setattr("label_data.database.bulk_insert.ROWS_AT_ONCE", (5, 2, 1))
     made = [

@@ -1,4 +1,4 @@
-"""Indexes that a large import leaves out for a while are made again as they were, whatever happens to it."""
+"""Indexes that a large import drops are created again as they were, whatever happens to the import."""
 
 import signal
 import sqlite3
@@ -63,7 +63,7 @@ def test_after_a_large_import_the_file_has_the_tables_indexes_and_triggers_it_ha
     store.dispose()
 
 
-def test_an_import_into_a_store_that_holds_more_leaves_no_index_out(sqlite_store, soon, monkeypatch):
+def test_an_import_smaller_than_the_store_drops_no_index(sqlite_store, soon, monkeypatch):
     store = open_store(sqlite_store)
     add_groups(store, pairs(0, 20))
     left_out = seen_by(monkeypatch)
@@ -72,7 +72,7 @@ def test_an_import_into_a_store_that_holds_more_leaves_no_index_out(sqlite_store
     store.dispose()
 
 
-def test_a_prompt_that_comes_again_is_found_though_its_index_was_left_out(store, soon):
+def test_a_repeated_prompt_is_found_while_the_indexes_are_dropped(store, soon):
     """Its second completion comes alone, so that the first is asked for; then it has two, and is ready to be ranked."""
     first, second = (Completion(user_prompt("Again?").id, text) for text in ("one", "two"))
     again = user_prompt("Again?")
@@ -144,7 +144,7 @@ def test_an_import_that_is_killed_leaves_rows_and_indexes_as_they_were(sqlite_st
     store.dispose()
 
 
-def test_others_read_while_a_large_import_has_left_indexes_out(sqlite_store, soon):
+def test_others_can_read_while_a_large_import_has_dropped_indexes(sqlite_store, soon):
     store, other = open_store(sqlite_store), open_store(sqlite_store)
     add_groups(store, pairs(0, 1))
     seen = []
@@ -162,5 +162,5 @@ def test_others_read_while_a_large_import_has_left_indexes_out(sqlite_store, soo
         each.dispose()
 
 
-def test_what_is_left_out_are_indexes_by_prompt_that_keep_nothing_unique():
+def test_only_indexes_by_prompt_that_are_not_unique_are_dropped():
     assert {index.name for index in indexing._BY_PROMPT} == BY_PROMPT

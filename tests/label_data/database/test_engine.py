@@ -30,18 +30,18 @@ from tests.support.paths import OLD_STORES
 _ann = {"id": "1", "name": "Ann", "folded_name": "ann", "added_us": 0}
 
 
-def test_a_store_is_made_where_there_is_none_with_its_folders(tmp_path):
+def test_a_new_store_is_created_with_its_folders(tmp_path):
     store = open_store(tmp_path / "deep" / "store.db")
     assert store_counts(store).prompts == 0
     assert (tmp_path / "deep" / "store.db").exists()
 
 
-def test_a_store_that_must_exist_and_does_not_is_refused(tmp_path):
+def test_a_missing_store_that_must_exist_is_refused(tmp_path):
     with pytest.raises(InputError, match="there is no store"):
         open_store(tmp_path / "none.db", create=False)
 
 
-def test_opening_again_finds_what_was_kept(tmp_path):
+def test_a_store_opened_again_has_its_data(tmp_path):
     add_prompts(open_store(tmp_path / "store.db"), [user_prompt("Why is the sky blue?")])
     assert store_counts(open_store(tmp_path / "store.db")).prompts == 1
 
@@ -51,7 +51,7 @@ def test_the_migrations_make_the_tables_that_the_schema_describes(store):
         assert compare_metadata(MigrationContext.configure(connection), metadata) == []
 
 
-def test_what_an_error_leaves_behind_is_undone_and_a_reader_sees_one_moment(store):
+def test_an_error_rolls_back_and_a_reader_sees_a_snapshot(store):
     with pytest.raises(ZeroDivisionError), writing(store) as connection:
         connection.execute(insert(annotators).values(_ann))
         raise ZeroDivisionError
@@ -64,7 +64,7 @@ def test_what_an_error_leaves_behind_is_undone_and_a_reader_sees_one_moment(stor
         assert connection.scalars(select(annotators.c.name)).all() == ["Ann"]
 
 
-def test_a_change_by_a_text_made_once_is_the_same_change(store):
+def test_a_statement_compiled_once_changes_the_same(store):
     """Twice, so that the second finds the text: constants, values by name and in any order, what is returned."""
     add = insert(annotators).values(added_us=now_us(), name=bindparam("called")).returning(annotators.c.added_us)
     rename = update(annotators).where(annotators.c.id == bindparam("who")).values(name="Bob")
@@ -82,7 +82,7 @@ def test_a_store_that_a_newer_version_wrote_is_refused(store, address):
         open_store(address)
 
 
-def test_a_file_that_a_newer_version_wrote_is_left_alone(tmp_path):
+def test_a_file_of_a_newer_version_is_not_changed(tmp_path):
     store = open_store(tmp_path / "store.db")
     with writing(store) as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
@@ -92,7 +92,7 @@ def test_a_file_that_a_newer_version_wrote_is_left_alone(tmp_path):
     assert (tmp_path / "store.db").read_bytes() == before
 
 
-def test_a_database_without_tables_becomes_a_store_once_however_many_open_it_at_the_same_moment(empty_database):
+def test_a_database_opened_by_many_at_once_gets_its_tables_once(empty_database):
     """Three connections find no table and want to make them; the second and third must find them made."""
     with pytest.raises(InputError, match="there is no store"):
         open_store(empty_database, create=False)
@@ -120,7 +120,7 @@ def test_an_address_names_psycopg_as_the_driver_and_shows_no_password():
 
 
 @pytest.mark.parametrize(
-    ("address", "said"),
+    ("address", "expected"),
     [
         ("mysql://db.example/labels", "a store is a SQLite file or a PostgreSQL database"),
         ("sqlite://", "a store is a SQLite file or a PostgreSQL database"),
@@ -131,8 +131,8 @@ def test_an_address_names_psycopg_as_the_driver_and_shows_no_password():
         ),
     ],
 )
-def test_an_address_of_no_store_is_one_sentence_without_the_password(address, said):
-    with pytest.raises(InputError, match=said) as caught:
+def test_an_address_that_is_no_store_is_refused_without_showing_the_password(address, expected):
+    with pytest.raises(InputError, match=expected) as caught:
         open_store(address)
     assert "secret" not in str(caught.value)
 
@@ -175,7 +175,7 @@ def test_text_comes_back_byte_for_byte(store):
     assert [completion.text for completion in group.completions] == texts
 
 
-def test_a_file_that_is_no_store_is_refused_in_one_sentence(tmp_path):
+def test_a_file_that_is_no_store_is_refused(tmp_path):
     (tmp_path / "notes.db").write_text("Buy milk. " * 200)
     with pytest.raises(InputError, match="cannot be opened as a store"):
         open_store(tmp_path / "notes.db")
@@ -215,7 +215,7 @@ def ranked_postgresql_store(postgres_store):
     store.dispose()
 
 
-def test_acknowledged_writes_are_on_the_disk_before_the_acknowledgement(tmp_path):
+def test_commits_are_on_the_disk_before_they_are_acknowledged(tmp_path):
     """SQLite's synchronous mode 2 is FULL: 700 simulated power cuts lost nothing with it, and lost rows with NORMAL."""
     with reading(open_store(tmp_path / "store.db")) as connection:
         assert connection.execute(text("PRAGMA synchronous")).scalar() == 2
@@ -223,7 +223,7 @@ def test_acknowledged_writes_are_on_the_disk_before_the_acknowledgement(tmp_path
 
 
 @pytest.mark.parametrize("written_by", sorted((OLD_STORES).glob("*.sql")), ids=lambda path: path.stem)
-def test_a_store_of_every_earlier_version_opens_with_all_that_it_holds(tmp_path, written_by):
+def test_a_store_of_every_earlier_version_opens_with_all_its_data(tmp_path, written_by):
     """Each holds two prompts of Ann's: one she ranked as [[0], [1, 2]], the other still open."""
     with sqlite3.connect(tmp_path / "store.db") as old:
         old.executescript(written_by.read_text(encoding="utf-8"))

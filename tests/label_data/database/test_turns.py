@@ -1,4 +1,4 @@
-"""Turns, first come, first served: in one process and between processes."""
+"""The gate admits first come, first served, within a process and between processes."""
 
 import subprocess
 import sys
@@ -26,7 +26,7 @@ def waiting_in_order(gate, number):
     return threads, entered
 
 
-def test_who_came_first_enters_first():
+def test_the_gate_admits_in_order_of_arrival():
     gate = Gate(1)
     with gate.turn():
         threads, entered = waiting_in_order(gate, 6)
@@ -36,7 +36,7 @@ def test_who_came_first_enters_first():
     assert entered == [0, 1, 2, 3, 4, 5]
 
 
-def test_who_leaves_and_comes_again_stands_behind_those_who_waited():
+def test_a_holder_that_returns_waits_behind_the_others():
     gate = Gate(1)
     with gate.turn():
         threads, entered = waiting_in_order(gate, 3)
@@ -47,7 +47,7 @@ def test_who_leaves_and_comes_again_stands_behind_those_who_waited():
     assert entered == [0, 1, 2, "again"]
 
 
-def test_as_many_enter_at_once_as_there_are_places():
+def test_as_many_holders_enter_as_there_are_places():
     gate = Gate(2)
     with gate.turn(), gate.turn():
         threads, entered = waiting_in_order(gate, 1)

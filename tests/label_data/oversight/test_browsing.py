@@ -1,4 +1,4 @@
-"""Prompts found by what is known of them, page by page, and all that is known of one."""
+"""Prompts are searched page by page, and a prompt has its history."""
 
 from dataclasses import replace
 from datetime import date
@@ -36,8 +36,8 @@ def asked(text, category="", source="", policies=("tiny", "large"), licence="", 
     prompt = Prompt((Message("user", text),), category, source, licence)
     completions = tuple(Completion(prompt.id, f"{text} {policy}", policy) for policy in policies)
     ids = tuple(completion.id for completion in completions)
-    said = {"annotator": "ana", "shown": ids, "order": tuple((one,) for one in ids), "source": "import"} | ranking
-    return Group(prompt, completions, (Ranking(prompt.id, submission=f"of {text}", **said),))
+    fields = {"annotator": "ana", "shown": ids, "order": tuple((id,) for id in ids), "source": "import"} | ranking
+    return Group(prompt, completions, (Ranking(prompt.id, submission=f"of {text}", **fields),))
 
 
 def flagged(group, flag):
@@ -63,7 +63,7 @@ def texts(store, **wanted):
     return [found.text for found in search_prompts(store, PROJECT, PromptFilter(**wanted))]
 
 
-def test_prompts_come_newest_first_with_what_is_known_of_each(filled):
+def test_prompts_come_newest_first_with_their_counts(filled):
     newest, skipped, haiku, pigs = search_prompts(filled, PROJECT, PromptFilter())
     assert (newest.text, newest.state, newest.completions, newest.rankings) == (
         'Not sampled: "quoted" user\'s PIGS',
@@ -118,12 +118,12 @@ def test_prompts_come_newest_first_with_what_is_known_of_each(filled):
     ],
     ids=str,
 )
-def test_a_filter_finds_what_fits_all_of_it(filled, wanted, found):
+def test_a_filter_finds_prompts_that_meet_all_its_conditions(filled, wanted, found):
     assert texts(filled, **wanted) == found
     assert count_prompts(filled, PROJECT, PromptFilter(**wanted)) == len(found)
 
 
-def test_pages_follow_one_another_without_a_gap_and_without_a_repeat(store):
+def test_pages_have_no_gaps_and_no_repeats(store):
     add_prompts(store, [user_prompt(f"prompt {number}") for number in range(5)])
     first = search_prompts(store, PROJECT, PromptFilter(), limit=2)
     second = search_prompts(store, PROJECT, PromptFilter(), limit=2, below=first[-1].number)
@@ -132,14 +132,14 @@ def test_pages_follow_one_another_without_a_gap_and_without_a_repeat(store):
     assert search_prompts(store, PROJECT, PromptFilter(), limit=2, below=last[-1].number) == ()
 
 
-def test_a_text_is_found_behind_more_rows_than_are_read_together(store, monkeypatch):
+def test_a_text_is_found_beyond_the_rows_read_at_once(store, monkeypatch):
     """Every row has the sign "]" of JSON, and of seven one says it; two are read together, and one is wanted."""
     monkeypatch.setattr(browsing, "SEARCH_ROWS", 2)
     add_prompts(store, [user_prompt("a list ]")] + [user_prompt(f"prompt {number}") for number in range(6)])
     assert [one.text for one in search_prompts(store, PROJECT, PromptFilter("]"), limit=1)] == ["a list ]"]
 
 
-def test_counting_ends_where_a_page_says_more(store, monkeypatch):
+def test_counting_stops_at_its_limit(store, monkeypatch):
     monkeypatch.setattr(browsing, "MOST_COUNTED", 3)
     add_prompts(store, [user_prompt(f"prompt {number}") for number in range(5)])
     assert count_prompts(store, PROJECT, PromptFilter()) == 3
@@ -153,7 +153,7 @@ def test_a_prompt_of_another_project_is_not_found(filled):
         history(filled, other, user_prompt("Can pigs fly?").id)
 
 
-def test_filters_offer_what_there_is_by_the_names_of_people(filled):
+def test_filters_offer_the_existing_values_with_annotators_names(filled):
     add_ready_prompt(filled, "Which?")
     ann = find_or_add_annotator(filled, "Ann").id
     (task,) = next_tasks(filled, ann)
@@ -198,7 +198,7 @@ def test_a_conversation_is_searched_in_every_turn(store):
     assert (found.text, found.turns) == ("Can they fly?", 3)
 
 
-def test_every_ranking_withdrawal_and_gold_prompt_makes_a_report_old(store):
+def test_every_ranking_withdrawal_and_gold_prompt_changes_the_fingerprint(store):
     seen = [rankings_fingerprint(store, PROJECT)]
     add_ready_prompt(store, "Which?", "a", "b")
     seen.append(rankings_fingerprint(store, PROJECT))
@@ -214,7 +214,7 @@ def test_every_ranking_withdrawal_and_gold_prompt_makes_a_report_old(store):
     assert len(set(seen)) == 4
 
 
-def test_a_history_names_the_versions_that_hold_the_prompt_and_on_which_side(filled):
+def test_a_history_names_the_versions_that_contain_the_prompt_and_its_side(filled):
     every = make_version(filled, "first", Recipe(PROJECT, held_out=0.5))
     make_version(filled, "verse", Recipe(PROJECT, ("category=verse",), held_out=0.5))
     pigs, haiku = (history(filled, PROJECT, user_prompt(text).id) for text in ("Can pigs fly?", "Write a haiku."))

@@ -1,4 +1,4 @@
-"""Damage in a store is found and said; a sound store has none."""
+"""Damage in a store is found and reported; a sound store has no problems."""
 
 import json
 import re
@@ -14,11 +14,11 @@ from label_data.sentences import say
 from store_fixtures import add_ready_prompt
 
 
-def test_a_store_that_was_only_used_is_sound(ranked_store):
+def test_a_store_in_normal_use_has_no_problems(ranked_store):
     assert list(problems(ranked_store)) == []
 
 
-def test_the_databases_version_is_told(store):
+def test_the_database_version_is_named(store):
     names = {"sqlite": r"SQLite 3\.\d+\.\d+", "postgresql": r"PostgreSQL \d+\.\d+.*"}
     assert re.fullmatch(names[store.dialect.name], database_version(store))
 
@@ -34,7 +34,7 @@ def test_versions_of_sqlite_without_the_wal_reset_fault_are_known(version):
 
 
 @pytest.mark.parametrize(
-    ("statement", "said"),
+    ("statement", "expected"),
     [
         (
             "UPDATE items SET done = 5",
@@ -68,19 +68,19 @@ def test_versions_of_sqlite_without_the_wal_reset_fault_are_known(version):
         ("DELETE FROM prompts", "refers to a row of prompts that does not exist."),
     ],
 )
-def test_each_kind_of_damage_is_said(ranked_store, statement, said):
+def test_each_kind_of_damage_is_reported(ranked_store, statement, expected):
     damage(ranked_store, statement)
-    assert said in "\n".join(map(str, problems(ranked_store)))
+    assert expected in "\n".join(map(str, problems(ranked_store)))
 
 
 @pytest.mark.parametrize("table", ["rankings", "demonstrations"])
-def test_a_store_whose_triggers_are_gone_is_told_from_one_that_keeps_its_rankings(ranked_store, table):
+def test_missing_triggers_are_reported(ranked_store, table):
     with writing(ranked_store) as connection:
         drop_triggers(connection, table)
     assert list(problems(ranked_store)) == [say("label_data.oversight.no_triggers", table=table)]
 
 
-def test_a_judgement_changed_behind_the_programs_back_is_found(ranked_store):
+def test_a_ranking_changed_outside_the_program_is_reported(ranked_store):
     with writing(ranked_store) as connection:
         drop_triggers(connection, "rankings")
         connection.exec_driver_sql("UPDATE rankings SET reason = 'because'")
@@ -95,7 +95,7 @@ def drop_triggers(connection, table):
             connection.exec_driver_sql(f"DROP TRIGGER {table}_no_{action}")
 
 
-def test_counters_that_drifted_are_counted_again_and_those_that_are_right_stay(ranked_store):
+def test_wrong_counters_are_repaired_and_right_ones_stay(ranked_store):
     """Of two prompts one is counted wrong in both ways: it has one ranking and no open task."""
     add_ready_prompt(ranked_store, "And why is grass green?")
     damage(ranked_store, "UPDATE items SET done = 7, leased = 3 WHERE done = 1")
@@ -105,7 +105,7 @@ def test_counters_that_drifted_are_counted_again_and_those_that_are_right_stay(r
     assert repair_counters(ranked_store) == 0
 
 
-def test_an_unranked_completion_under_another_content_than_its_id_is_found(store):
+def test_an_unranked_completion_whose_content_does_not_match_its_id_is_reported(store):
     add_ready_prompt(store, "Why?", "one", "two")
     damage(store, "UPDATE completions SET text = 'three' WHERE text = 'one'")
     (found,) = problems(store)
@@ -126,6 +126,6 @@ def steps_of_a_check(folder, pairs):
     return len(steps)
 
 
-def test_twice_as_many_rankings_take_about_twice_the_steps(tmp_path):
+def test_the_check_takes_time_proportional_to_the_rankings(tmp_path):
     """Looked up prompt by prompt, rankings that came in files were all gone through for each, by an index on `task`."""
     assert steps_of_a_check(tmp_path, 800) < 2.5 * steps_of_a_check(tmp_path, 400)

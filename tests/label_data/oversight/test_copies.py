@@ -1,4 +1,4 @@
-"""Stores are copied whole and proven, in either direction, and backed up while others write."""
+"""Stores are copied completely and verified, in either direction, and backed up while others write."""
 
 import hashlib
 import sqlite3
@@ -71,7 +71,7 @@ def other(request, tmp_path, empty_database):
     return str(tmp_path / "other.db") if request.param == "to a file" else empty_database
 
 
-def test_a_copy_holds_every_row_as_it_was_and_exports_the_same_bytes(full_store, other, tmp_path):
+def test_a_copy_has_every_row_and_exports_the_same_bytes(full_store, other, tmp_path):
     target = open_store(other)
     copied = copy_store(full_store, target)
     assert contents(target) == contents(full_store)
@@ -82,7 +82,7 @@ def test_a_copy_holds_every_row_as_it_was_and_exports_the_same_bytes(full_store,
     target.dispose()
 
 
-def test_a_copied_store_is_used_on_as_if_it_had_always_been_there(full_store, other):
+def test_a_copied_store_works_like_the_original(full_store, other):
     """A draft, an open task and a queued job go on; new rows get numbers after the last one copied."""
     target = open_store(other)
     copy_store(full_store, target)
@@ -111,7 +111,7 @@ def test_a_store_in_use_is_neither_copied_over_nor_restored_over(full_store, tmp
     assert contents(target) == before
 
 
-def test_a_copy_that_fails_on_the_way_leaves_the_target_new(full_store, other):
+def test_a_failed_copy_leaves_the_target_new(full_store, other):
     target = open_store(other)
     before = contents(target)
 
@@ -136,7 +136,7 @@ def test_a_backup_is_one_file_that_restores_to_the_same_store(full_store, other,
     target.dispose()
 
 
-def test_a_backup_taken_while_others_write_is_one_moment_with_all_that_was_acknowledged_before(store, tmp_path):
+def test_a_backup_during_writes_is_a_snapshot_with_everything_acknowledged_before(store, tmp_path):
     """Two threads add and rank; the backup has at least what was there when it began and nothing by halves."""
     add_ready_prompt(store, "First?")
     stop, failures = threading.Event(), []
@@ -177,7 +177,7 @@ def test_a_backup_taken_while_others_write_is_one_moment_with_all_that_was_ackno
     restored.dispose()
 
 
-def test_a_backup_of_an_earlier_version_restores_and_stays_as_it_is(tmp_path):
+def test_a_backup_of_an_earlier_version_restores_and_is_not_changed(tmp_path):
     with sqlite3.connect(tmp_path / "old.db") as old:
         old.executescript((OLD_STORES / "0001.sql").read_text(encoding="utf-8"))
     old.close()
@@ -190,7 +190,7 @@ def test_a_backup_of_an_earlier_version_restores_and_stays_as_it_is(tmp_path):
     target.dispose()
 
 
-def test_a_backup_names_what_is_in_its_way(store, tmp_path):
+def test_a_backup_that_cannot_be_written_names_the_problem(store, tmp_path):
     (tmp_path / "there.db").write_text("mine")
     with pytest.raises(InputError, match=r"there\.db exists already and was left unchanged"):
         back_up(store, tmp_path / "there.db")
@@ -208,7 +208,7 @@ def test_a_file_that_is_no_backup_is_refused(tmp_path):
         restore(tmp_path / "none.db", target)
 
 
-def test_a_copy_that_would_export_other_bytes_is_not_kept(full_store, other):
+def test_a_copy_that_exports_other_bytes_is_discarded(full_store, other):
     """A target that keeps something else: a trigger there gives every prompt another category as it is stored."""
     target = open_store(other)
     with writing(target) as connection:

@@ -1,4 +1,4 @@
-"""What somebody who runs a project sees: how far it is, who is at it, what is stuck."""
+"""The overview of a project: progress, annotators, open tasks."""
 
 import time
 from datetime import UTC, datetime
@@ -42,7 +42,7 @@ def rank(store, who, **answer):
     return task
 
 
-def test_a_project_tells_its_prompts_by_state_and_its_rankings_of_those_it_asks_for(store, ann, bob):
+def test_progress_counts_prompts_by_state_and_rankings_against_those_requested(store, ann, bob):
     """Two annotators for each of three prompts that can be ranked or sampled are 6 rankings; 2 + 1 are there."""
     save_settings(store, ProjectSettings(annotators_per_prompt=2))
     for question in ("first", "second"):
@@ -59,7 +59,7 @@ def test_a_project_tells_its_prompts_by_state_and_its_rankings_of_those_it_asks_
     assert project_progress(store)[0].open == 1
 
 
-def test_a_prompt_with_more_rankings_than_were_asked_for_makes_up_for_no_other(store):
+def test_extra_rankings_of_a_prompt_do_not_make_up_for_another(store):
     """One of two prompts came with three rankings: of the two that are asked for, one is there, and not three."""
     prompt = user_prompt("ranked in a file")
     best, worst = completions_of(prompt, "yes", "no")
@@ -71,18 +71,18 @@ def test_a_prompt_with_more_rankings_than_were_asked_for_makes_up_for_no_other(s
     assert (found.counted, found.requested, found.share) == (3, 2, 0.5)
 
 
-def test_of_a_project_without_prompts_no_share_is_known(store):
+def test_a_project_without_prompts_has_no_share(store):
     assert [one.share for one in project_progress(store)] == [None]
 
 
-def test_every_project_has_its_own_numbers(store, ann):
+def test_every_project_has_its_own_counts(store, ann):
     other = add_project(store, "Other").id
     add_ready_prompt(store, "of the first")
     found = project_progress(store)
     assert [(one.project.id, one.ready, one.requested) for one in found] == [(PROJECT, 1, 1), (other, 0, 0)]
 
 
-def test_a_prompt_that_three_annotators_skipped_is_told(store):
+def test_a_prompt_that_three_annotators_skipped_is_counted(store):
     add_ready_prompt(store, "Which?")
     for number in range(3):
         assert project_progress(store)[0].often_skipped == 0
@@ -90,7 +90,7 @@ def test_a_prompt_that_three_annotators_skipped_is_told(store):
     assert project_progress(store)[0].often_skipped == 1
 
 
-def test_an_annotator_tells_what_they_did_and_whether_they_are_at_work(sqlite_store):
+def test_annotator_progress_has_counts_and_activity(sqlite_store):
     store = open_store(sqlite_store)
     clock = Clock(store)
     ann, bob = (find_or_add_annotator(store, name).id for name in ("Ann", "Bob"))
@@ -110,7 +110,7 @@ def test_an_annotator_tells_what_they_did_and_whether_they_are_at_work(sqlite_st
 
 
 @pytest.mark.parametrize("minutes", [1, 30])
-def test_an_annotator_who_ranks_nothing_yet_is_at_work_while_drafts_come(sqlite_store, minutes):
+def test_an_annotator_without_rankings_is_active_while_drafts_arrive(sqlite_store, minutes):
     """A draft starts the lease anew. Nine minutes later they are at work still, eleven minutes later no more."""
     store = open_store(sqlite_store)
     clock = Clock(store)
@@ -141,7 +141,7 @@ def test_rankings_are_counted_by_day_and_annotator_without_revisions_and_skips(s
 
 
 @pytest.mark.parametrize("zone", ["America/Los_Angeles", "Asia/Tokyo"])
-def test_a_day_is_that_of_utc_wherever_the_app_runs(store, ann, zone, monkeypatch):
+def test_days_are_days_of_utc_wherever_the_app_runs(store, ann, zone, monkeypatch):
     add_ready_prompt(store, "Which?")
     rank(store, ann)
     monkeypatch.setenv("TZ", zone)
@@ -152,7 +152,7 @@ def test_a_day_is_that_of_utc_wherever_the_app_runs(store, ann, zone, monkeypatc
     assert found == [DayCount(datetime.now(UTC).date(), "Ann", 1)]
 
 
-def test_open_tasks_tell_who_has_what_and_which_are_over(store, ann, bob):
+def test_open_tasks_name_their_annotators_and_show_which_expired(store, ann, bob):
     add_ready_prompt(store, "Which?")
     add_ready_prompt(store, "Why?")
     mine, theirs = next_tasks(store, ann, count=1)[0], next_tasks(store, bob, count=1)[0]
@@ -171,7 +171,7 @@ def test_open_tasks_tell_who_has_what_and_which_are_over(store, ann, bob):
     assert going.assigned < going.expires
 
 
-def test_a_prompt_that_is_freed_goes_to_another_at_once_and_late_work_is_kept(store, ann, bob):
+def test_a_released_prompt_goes_to_another_annotator_at_once_and_a_late_ranking_is_kept(store, ann, bob):
     add_ready_prompt(store, "Which?")
     (mine,) = next_tasks(store, ann)
     assert next_tasks(store, bob) == []
@@ -185,7 +185,7 @@ def test_a_prompt_that_is_freed_goes_to_another_at_once_and_late_work_is_kept(st
     assert list(problems(store)) == []
 
 
-def test_a_test_of_an_annotator_that_is_freed_frees_no_place(store, ann):
+def test_releasing_a_test_of_an_annotator_frees_no_place(store, ann):
     """Half of the tasks may be repeats; one of forty being none has a chance of 2 ** -40."""
     save_settings(store, ProjectSettings(repeat_share=0.5, repeat_gap=1))
     for number in range(40):
@@ -201,7 +201,7 @@ def test_a_test_of_an_annotator_that_is_freed_frees_no_place(store, ann):
     assert list(problems(store)) == []
 
 
-def test_sampling_that_gave_nothing_is_told_apart_from_what_waits(store):
+def test_failed_sampling_is_counted_apart_from_prompts_awaiting_completions(store):
     prompt = user_prompt("Which?")
     add_prompts(store, [prompt])
     assert save_samples(store, prompt, completions_of(prompt, "same", "same")) == "failed"

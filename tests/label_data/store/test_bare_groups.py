@@ -1,4 +1,4 @@
-"""A group with no more than trainers need says of that the same as the record, and gives the same files."""
+"""A bare group has the same content as the record, and exports give the same files."""
 
 from collections import Counter
 
@@ -41,7 +41,7 @@ def varied(store):
     return store
 
 
-def test_it_has_the_records_current_rankings_and_what_they_say(varied):
+def test_a_bare_group_has_the_current_rankings_with_their_content(varied):
     for bare, group in zip(bare_groups(varied), groups(varied), strict=True):
         assert bare.prompt.as_json == group.prompt.as_json
         assert [(one.id, one.text) for one in bare.completions] == [(one.id, one.text) for one in group.completions]
@@ -65,7 +65,7 @@ def test_it_has_the_records_current_rankings_and_what_they_say(varied):
 
 @on_sqlite
 @pytest.mark.parametrize("format_", sorted(WRITERS.keys() - EVERYTHING))
-def test_a_format_makes_the_same_file_of_either_and_counts_the_same(varied, tmp_path, format_):
+def test_a_format_writes_the_same_file_and_counts_from_bare_groups_and_records(varied, tmp_path, format_):
     options = {"with_margin": True} if format_ in WITH_MARGIN else {}
     ending, made = FILE_ENDINGS[format_][0], []
     for name, found in (("bare", bare_groups(varied)), ("whole", groups(varied))):
@@ -77,7 +77,7 @@ def test_a_format_makes_the_same_file_of_either_and_counts_the_same(varied, tmp_
     assert made[0][0] and made[0][1]
 
 
-def test_a_ranking_whose_completion_is_gone_is_not_written_as_if_it_were_there(varied, tmp_path):
+def test_a_ranking_whose_completion_is_missing_is_refused(varied, tmp_path):
     damage(varied, "DELETE FROM completions WHERE text = 'No.'")
     with pytest.raises(InputError, match="orders completions that are not in its group"):
         WRITERS["trl"](tmp_path / "a.jsonl", bare_groups(varied))

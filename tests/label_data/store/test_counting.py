@@ -46,13 +46,13 @@ def two_late(store, people):
     return tasks
 
 
-def test_late_work_is_stored_and_counts_for_nothing_while_its_place_is_taken(store, two_late):
+def test_a_late_ranking_is_stored_but_does_not_count_while_its_place_is_taken(store, two_late):
     assert len(next(groups(store)).rankings) == 3
     assert counters(store) == [(1, 0, 0)]
     assert list(problems(store)) == []
 
 
-def test_late_work_counts_once_more_annotators_are_asked_for_the_first_before_the_second(store, two_late):
+def test_late_rankings_count_in_order_once_more_annotators_are_requested(store, two_late):
     save_settings(store, ProjectSettings(annotators_per_prompt=2))
     assert counters(store) == [(2, 0, 0)]
     assert item_counts(store)["ranked"] == 1
@@ -62,14 +62,14 @@ def test_late_work_counts_once_more_annotators_are_asked_for_the_first_before_th
     assert list(problems(store)) == []
 
 
-def test_late_work_takes_the_place_of_a_ranking_that_is_withdrawn(store, two_late, people):
+def test_a_late_ranking_takes_the_place_of_a_withdrawn_one(store, two_late, people):
     _, bob, _ = people
     assert retract(store, f"{bob}-{two_late[bob].token}", bob)
     assert counters(store) == [(1, 0, 0)]
     assert item_counts(store)["ranked"] == 1
 
 
-def test_late_work_counts_if_nobody_took_its_place(store, people):
+def test_a_late_ranking_counts_if_nobody_took_its_place(store, people):
     ann, bob, _ = people
     add_ready_prompt(store, "Which?")
     (task,) = next_tasks(store, ann)
@@ -94,7 +94,7 @@ def test_a_skip_frees_the_place_for_another_and_sampling_goes_on(store, people):
     assert list(problems(store)) == []
 
 
-def test_what_was_skipped_or_withdrawn_comes_to_those_who_walked_past_it(store, people):
+def test_a_skipped_or_withdrawn_prompt_reaches_annotators_past_its_place(store, people):
     """Bob asks while Ann has both prompts, and finds none; she skips one, and ranks and withdraws the other."""
     ann, bob, _ = people
     add_ready_prompt(store, "Skipped?")
@@ -121,7 +121,7 @@ def test_a_skip_that_becomes_an_order_counts_and_an_order_that_becomes_a_skip_do
     assert reopen(store, task.token, ann).ranking.submission == "3"
 
 
-def test_when_fewer_are_asked_for_than_are_at_work_only_so_many_count(store, people):
+def test_only_the_requested_number_of_rankings_counts_after_it_was_lowered(store, people):
     save_settings(store, ProjectSettings(annotators_per_prompt=3))
     add_ready_prompt(store, "Which?")
     tasks = {who: next_tasks(store, who)[0] for who in people}
@@ -133,7 +133,7 @@ def test_when_fewer_are_asked_for_than_are_at_work_only_so_many_count(store, peo
     assert list(problems(store)) == []
 
 
-def test_a_prompt_whose_places_were_all_taken_comes_back_when_more_are_asked_for(store, people):
+def test_a_full_prompt_returns_to_the_queue_when_more_annotators_are_requested(store, people):
     """Bob walked past it while Ann had it."""
     ann, bob, _ = people
     add_ready_prompt(store, "Which?")
@@ -143,7 +143,7 @@ def test_a_prompt_whose_places_were_all_taken_comes_back_when_more_are_asked_for
     assert len(next_tasks(store, bob)) == 1
 
 
-def test_a_prompt_that_was_let_go_comes_to_those_who_walked_past_it(store, people):
+def test_a_released_prompt_reaches_annotators_past_its_place(store, people):
     ann, bob, _ = people
     add_ready_prompt(store, "Which?")
     next_tasks(store, ann)
@@ -153,7 +153,7 @@ def test_a_prompt_that_was_let_go_comes_to_those_who_walked_past_it(store, peopl
     assert len(next_tasks(store, bob)) == 1
 
 
-def test_counters_that_were_damaged_are_counted_again(store, two_late):
+def test_damaged_counters_are_repaired(store, two_late):
     with writing(store) as connection:
         connection.exec_driver_sql("UPDATE items SET done = 7, leased = 7, skipped = 7, place = 7")
     assert repair_counters(store) == 1
@@ -161,7 +161,7 @@ def test_counters_that_were_damaged_are_counted_again(store, two_late):
     assert list(problems(store)) == []
 
 
-def test_late_work_counts_as_soon_as_the_lease_that_took_its_place_runs_out_too(store, people):
+def test_a_late_ranking_counts_once_the_lease_that_took_its_place_expires(store, people):
     """Ann's lease runs out, Bob has her place when she submits; then his runs out, and her ranking is the one asked."""
     add_ready_prompt(store, "Which?")
     ann, bob, cyn = people

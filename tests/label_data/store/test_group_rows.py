@@ -17,14 +17,14 @@ def ranked(number):
     return Group(prompt, pair, (Ranking(prompt.id, "ana", ids, tuple((id,) for id in ids), source="import"),))
 
 
-def test_all_pages_together_are_the_store_in_the_order_in_which_it_was_filled(store):
+def test_all_pages_together_are_the_store_in_insertion_order(store):
     made = [ranked(number) for number in range(2 * PAGE_SIZE + 1)]
     add_groups(store, made)
     assert list(groups(store)) == made
     assert [group.prompt.as_json for group in bare_groups(store)] == [group.prompt.as_json for group in made]
 
 
-def test_prompts_of_another_project_that_lie_between_are_not_read(store):
+def test_prompts_of_another_project_in_between_are_not_read(store):
     """Every other prompt is the other project's, and one is both's, ranked for each."""
     other = add_project(store, "Other").id
     for number in range(6):
@@ -38,7 +38,7 @@ def test_prompts_of_another_project_that_lie_between_are_not_read(store):
     assert [len(group.rankings) for group in bare_groups(store, "default")] == [1, 0, 1, 1]
 
 
-def test_of_prompts_without_a_gap_that_two_projects_have_only_the_rankings_for_one_are_read(store):
+def test_of_prompts_shared_by_two_projects_only_the_rankings_of_one_are_read(store):
     other = add_project(store, "Other").id
     for number in range(3):
         add_groups(store, [ranked(number)], "default")
@@ -49,7 +49,7 @@ def test_of_prompts_without_a_gap_that_two_projects_have_only_the_rankings_for_o
     assert len(list(groups(store, ranked_only=True, project="default"))) == 3
 
 
-def test_what_is_added_while_the_store_is_read_is_not_seen(store):
+def test_records_added_while_the_store_is_read_are_not_seen(store):
     add_groups(store, [ranked(number) for number in range(PAGE_SIZE + 1)])
     reading = bare_groups(store)
     assert len(list(islice(reading, PAGE_SIZE))) == PAGE_SIZE

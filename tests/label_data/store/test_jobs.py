@@ -1,4 +1,4 @@
-"""The jobs table: what the worker was asked to do, how far it is, and how it ended."""
+"""Jobs: queue, start, report progress, end."""
 
 import threading
 import time
@@ -63,7 +63,7 @@ def test_the_message_of_a_job_is_a_sentence_in_any_language_and_an_earlier_versi
     assert job_with_id(store, job).message == plain("Trained.")
 
 
-def test_a_job_that_is_queued_again_has_not_begun(store):
+def test_a_requeued_job_has_no_running_time(store):
     job = add_job(store, "train")
     start_job(store, job)
     time.sleep(0.01)
@@ -80,13 +80,13 @@ def test_a_job_that_has_ended_is_not_started_again(store):
         assert state_of(store, job) == state
 
 
-def test_there_is_no_job_of_an_id_or_kind_that_nobody_asked_for(store):
+def test_an_unknown_id_or_kind_gives_no_job(store):
     assert job_with_id(store, "nothing") is None
     assert latest_job(store, "train") is None
     assert start_job(store, "nothing") is None
 
 
-def test_a_running_job_that_is_to_stop_learns_it_where_it_reports_and_what_it_reported_is_kept(store):
+def test_a_running_job_that_was_asked_to_stop_stops_when_it_reports_progress(store):
     job = add_job(store, "sample")
     start_job(store, job)
     report_progress(store, job, 1, 9, "One.")
@@ -96,7 +96,7 @@ def test_a_running_job_that_is_to_stop_learns_it_where_it_reports_and_what_it_re
     assert (job_with_id(store, job).done, state_of(store, job)) == (2, RUNNING)
 
 
-def test_a_job_that_is_to_stop_before_it_began_never_runs(store):
+def test_a_queued_job_that_was_asked_to_stop_never_runs(store):
     job = add_job(store, "sample")
     ask_to_stop(store, job)
     assert start_job(store, job) is None
@@ -111,7 +111,7 @@ def test_a_job_whose_worker_died_can_be_queued_and_started_again(store):
     assert start_job(store, job).state == RUNNING
 
 
-def test_of_many_workers_at_once_one_starts_a_job(store):
+def test_only_one_of_many_workers_starts_a_job(store):
     job, start, started = add_job(store, "train"), threading.Barrier(6), []
 
     def try_to_start(worker):
@@ -136,7 +136,7 @@ def test_of_many_workers_at_once_one_starts_a_job(store):
         lambda store, job: requeue_job(store, job, "other"),
     ],
 )
-def test_only_the_worker_whose_job_it_is_reports_ends_or_queues_it_again(store, change):
+def test_only_the_worker_that_owns_a_job_can_report_end_or_requeue_it(store, change):
     job = add_job(store, "train")
     start_job(store, job, "one")
     before = job_with_id(store, job)
@@ -146,7 +146,7 @@ def test_only_the_worker_whose_job_it_is_reports_ends_or_queues_it_again(store, 
     assert (after.state, after.message, after.worker) == (before.state, before.message, "one")
 
 
-def test_the_next_job_of_a_kind_is_added_by_the_first_who_saw_the_same_newest_one(store):
+def test_only_the_first_who_saw_the_newest_job_adds_the_next(store):
     first = add_job_after(store, None, "sample", {})
     assert first is not None
     assert add_job_after(store, None, "sample", {}) is None
@@ -154,7 +154,7 @@ def test_the_next_job_of_a_kind_is_added_by_the_first_who_saw_the_same_newest_on
     assert add_job_after(store, first, "sample", {"again": 1}) == latest_job(store, "sample").id
 
 
-def test_unfinished_jobs_come_oldest_first_and_the_latest_is_told_by_kind(store):
+def test_unfinished_jobs_come_oldest_first_and_the_latest_is_found_by_kind(store):
     first, second, third = add_job(store, "sample"), add_job(store, "train"), add_job(store, "sample")
     assert [job.id for job in unfinished_jobs(store)] == [first, second, third]
     start_job(store, first)
@@ -165,7 +165,7 @@ def test_unfinished_jobs_come_oldest_first_and_the_latest_is_told_by_kind(store)
 
 
 @on_sqlite
-def test_a_result_that_is_not_json_is_refused_rather_than_kept_as_something_else(store):
+def test_a_result_that_is_not_json_is_refused(store):
     job = add_job(store, "train")
     start_job(store, job)
     with pytest.raises(ValueError, match="JSON"):

@@ -1,4 +1,4 @@
-"""Several projects in one store: each with prompts, settings and rankings of its own."""
+"""Several projects in a store, each with its own prompts, settings and rankings."""
 
 import pytest
 
@@ -60,7 +60,7 @@ def test_a_project_begins_with_settings_as_revision_1(store, safety):
 @pytest.mark.parametrize(
     ("name", "sentence"), [("", "has no name"), ("DEFAULT", "A project named 'default' already exists"), ("\0", "NUL")]
 )
-def test_names_that_cannot_be_told_apart_are_refused(store, name, sentence):
+def test_empty_taken_and_invalid_project_names_are_refused(store, name, sentence):
     with pytest.raises(InputError, match=sentence):
         add_project(store, name)
     assert len(projects(store)) == 1
@@ -81,13 +81,13 @@ def test_a_project_is_found_by_name_or_id_and_a_store_with_one_needs_neither(sto
         project_named(store)
 
 
-def test_prompts_of_a_project_that_is_not_there_are_refused(store):
+def test_prompts_of_an_unknown_project_are_refused(store):
     with pytest.raises(InputError, match="No project 'typo'"):
         add_prompts(store, [user_prompt("Why?")], "typo")
     assert store_counts(store) == Added()
 
 
-def test_each_project_samples_hands_out_and_counts_its_own_prompts(store, safety, ann):
+def test_each_project_samples_assigns_and_counts_its_own_prompts(store, safety, ann):
     add_prompts(store, [user_prompt("Mine?")], safety)
     assert waiting_prompts(store, 9) == []
     (prompt,) = waiting_prompts(store, 9, safety)
@@ -123,7 +123,7 @@ def test_a_ranking_opened_again_stays_with_its_project_and_its_settings(shared, 
         submit(shared, Answer(task.token, "not here", "ranked", [[0], [1]]), ann)
 
 
-def test_an_export_holds_one_project_and_an_import_goes_to_one(shared, safety, tmp_path):
+def test_an_export_or_import_covers_one_project(shared, safety, tmp_path):
     export_file(shared, tmp_path / "one.jsonl", "groups", project=safety)
     export_file(shared, tmp_path / "all.jsonl", "groups")
     third = add_project(shared, "Third").id

@@ -1,4 +1,4 @@
-"""What the store keeps, and what it refuses to keep twice."""
+"""Records are stored once; imports store all or nothing."""
 
 import threading
 from dataclasses import replace
@@ -29,19 +29,19 @@ def imported_group(question="Why?", annotator="file", submission=""):
     return Group(prompt, (good, bad), (ranking,))
 
 
-def test_a_prompt_added_twice_is_there_once(store):
+def test_a_prompt_added_twice_is_stored_once(store):
     assert add_prompts(store, [user_prompt("Why?"), user_prompt("Why?", category="other")]) == 1
     assert add_prompts(store, [user_prompt("Why?")]) == 0
     assert store_counts(store) == Added(prompts=1)
 
 
-def test_prompts_wait_in_the_order_they_were_added(store):
+def test_prompts_await_completions_in_the_order_they_were_added(store):
     add_prompts(store, [user_prompt("First?"), user_prompt("Second?"), user_prompt("Third?")])
     assert [prompt.messages[0].content for prompt in waiting_prompts(store, 2)] == ["First?", "Second?"]
     assert [prompt.messages[0].content for prompt, state in newest_prompts(store, 2)] == ["Third?", "Second?"]
 
 
-def test_sampled_prompts_are_ready_and_wait_no_more(store):
+def test_sampled_prompts_are_ready(store):
     prompt = user_prompt("Why?")
     add_prompts(store, [prompt])
     assert save_samples(store, prompt, completions_of(prompt, "a", "b")) == "ready"
@@ -49,13 +49,13 @@ def test_sampled_prompts_are_ready_and_wait_no_more(store):
     assert untouched_ready(store) == 1
 
 
-def test_a_prompt_that_another_worker_sampled_meanwhile_keeps_what_that_one_saved(store):
+def test_a_prompt_sampled_by_another_worker_meanwhile_stays_as_it_is(store):
     prompt = add_ready_prompt(store, "Why?", "a", "b")
     assert save_samples(store, prompt, completions_of(prompt, "c", "d", "e")) == "ready"
     assert [completion.text for completion in next(groups(store)).completions] == ["a", "b"]
 
 
-def test_a_prompt_whose_completions_are_all_alike_has_nothing_to_rank_until_it_is_sampled_again(store):
+def test_a_prompt_with_equal_completions_fails_until_it_is_sampled_again(store):
     prompt = user_prompt("Why?")
     add_prompts(store, [prompt])
     assert save_samples(store, prompt, completions_of(prompt, "same", " same\n")) == "failed"
@@ -69,7 +69,7 @@ def test_importing_the_same_groups_twice_adds_nothing_the_second_time(store):
     assert add_groups(store, [imported_group()]) == Added()
 
 
-def test_groups_come_back_as_they_went_in(store):
+def test_groups_survive_a_round_trip_through_the_store(store):
     first, second = imported_group("One?"), imported_group("Two?", "someone")
     add_groups(store, [first, second])
     kept = list(groups(store))
@@ -78,7 +78,7 @@ def test_groups_come_back_as_they_went_in(store):
     assert [group.rankings[0].judgement for group in kept] == [g.rankings[0].judgement for g in (first, second)]
 
 
-def test_imported_rankings_count_as_ranked_and_are_not_asked_again(store):
+def test_imported_rankings_make_their_prompts_ranked(store):
     add_groups(store, [imported_group()])
     assert item_counts(store) == {"waiting": 0, "ready": 0, "ranked": 1, "failed": 0}
 
@@ -129,7 +129,7 @@ def test_a_submission_that_comes_again_for_another_prompt_is_refused_with_the_gr
     assert store_counts(store) == before
 
 
-def test_imports_larger_than_what_is_looked_up_at_once_are_whole(store, monkeypatch):
+def test_imports_larger_than_a_look_up_are_complete(store, monkeypatch):
     monkeypatch.setattr("label_data.store.adding.BATCH_GROUPS", 3)
     monkeypatch.setattr("label_data.store.adding.MOST_VALUES", 2)
     many = [imported_group(f"{number}?") for number in range(7)]
@@ -138,7 +138,7 @@ def test_imports_larger_than_what_is_looked_up_at_once_are_whole(store, monkeypa
     assert list(problems(store)) == []
 
 
-def test_a_ranking_that_is_there_becomes_the_known_right_one_when_a_file_says_so(store):
+def test_a_stored_ranking_becomes_gold_when_a_file_says_so(store):
     group = imported_group(submission="s-1")
     add_groups(store, [group])
     assert next(groups(store)).rankings[0].purpose == ""
@@ -172,7 +172,7 @@ def test_an_error_while_earlier_groups_are_being_stored_leaves_the_store_as_it_w
     assert add_groups(store, [imported_group("0?")]) == Added(1, 2, 1)
 
 
-def test_of_two_faults_the_first_is_told_though_the_next_groups_are_read_while_it_is_met(store, monkeypatch):
+def test_of_two_errors_the_first_is_raised_although_the_next_groups_are_read_meanwhile(store, monkeypatch):
     monkeypatch.setattr("label_data.store.adding.BATCH_GROUPS", 1)
     first, second = imported_group("1?", submission="s-1"), imported_group("2?", submission="s-1")
 
@@ -186,7 +186,7 @@ def test_of_two_faults_the_first_is_told_though_the_next_groups_are_read_while_i
     assert store_counts(store) == Added()
 
 
-def test_long_texts_are_stored_before_there_are_many_of_them(store, monkeypatch):
+def test_long_texts_make_smaller_batches(store, monkeypatch):
     """Each group has 2 + 8 + 3 characters, so two reach 16 and are looked up together: five groups in three goes."""
     monkeypatch.setattr("label_data.store.adding.BATCH_CHARACTERS", 16)
     statements = []
@@ -202,7 +202,7 @@ def test_a_repeated_submission_is_stored_once(store):
     assert store_counts(store).rankings == 1
 
 
-def test_a_submission_that_comes_back_with_another_judgement_is_refused(store):
+def test_a_submission_sent_again_with_other_content_is_refused(store):
     group = imported_group(submission="s-1")
     add_groups(store, [group])
     ranking = group.rankings[0]
@@ -234,7 +234,7 @@ def test_a_ranking_can_be_revised_once_so_that_two_tabs_cannot_fork_it(store):
         save_ranking(store, Ranking(group.prompt.id, "file", shown, order[::-1], revises="s-1", submission="s-3"))
 
 
-def test_only_what_is_stored_can_be_revised(store):
+def test_only_a_stored_ranking_can_be_revised(store):
     group = imported_group()
     add_groups(store, [group])
     lost = Ranking(group.prompt.id, "file", group.rankings[0].shown, outcome="all_bad", revises="nothing")
@@ -242,7 +242,7 @@ def test_only_what_is_stored_can_be_revised(store):
         save_ranking(store, lost)
 
 
-def test_a_name_is_one_annotator_however_it_is_typed(store):
+def test_case_and_white_space_of_a_name_do_not_make_another_annotator(store):
     ann = find_or_add_annotator(store, "Ann  Example")
     assert find_or_add_annotator(store, " ann example ") == ann
     assert annotator_with_id(store, ann.id) == ann
@@ -252,7 +252,7 @@ def test_a_name_is_one_annotator_however_it_is_typed(store):
 
 @on_sqlite
 @pytest.mark.parametrize("name", ["", "   ", "a\0b", "x" * 201])
-def test_a_name_that_cannot_be_kept_is_refused(store, name):
+def test_an_invalid_name_is_refused(store, name):
     with pytest.raises(InputError):
         find_or_add_annotator(store, name)
 
@@ -266,7 +266,7 @@ def test_the_count_of_the_day_leaves_skips_out(ranked_store):
     assert rankings_today(ranked_store, ann.id) == 1
 
 
-def test_many_writers_at_once_lose_nothing_and_meet_no_lock(tmp_path):
+def test_many_concurrent_writers_lose_nothing_and_get_no_lock_error(tmp_path):
     """Four connections each add 25 prompts of their own; deferred transactions would meet "database is locked"."""
     path = tmp_path / "store.db"
     open_store(path)
@@ -289,7 +289,7 @@ def test_many_writers_at_once_lose_nothing_and_meet_no_lock(tmp_path):
     assert store_counts(open_store(path)).prompts == 100
 
 
-def test_reading_sees_one_moment_while_somebody_writes(store):
+def test_a_reader_sees_a_snapshot_while_others_write(store):
     add_ready_prompt(store, "One?")
     reader = groups(store)
     first = next(reader)

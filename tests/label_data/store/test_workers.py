@@ -1,4 +1,4 @@
-"""Workers show that they are there; the jobs of one that is gone are queued again."""
+"""Workers report that they are alive; the jobs of a worker that is gone are queued again."""
 
 from sqlalchemy import update
 
@@ -22,7 +22,7 @@ def silent_for(store, worker, seconds):
         connection.execute(mine.values(seen_us=now_us() - int(seconds * 1_000_000)))
 
 
-def test_a_worker_is_there_from_when_it_enters_until_it_leaves(store):
+def test_a_worker_is_living_from_registration_until_it_unregisters(store):
     assert living_workers(store) == []
     first, second = register_worker(store, "one:/data"), register_worker(store, "two:/data")
     assert living_workers(store) == [Worker(first, "one:/data"), Worker(second, "two:/data")]
@@ -30,7 +30,7 @@ def test_a_worker_is_there_from_when_it_enters_until_it_leaves(store):
     assert living_workers(store) == [Worker(second, "two:/data")]
 
 
-def test_a_worker_that_shows_no_life_for_long_is_gone_and_one_that_does_again_is_back(store):
+def test_a_worker_that_stops_reporting_is_gone_until_it_reports_again(store):
     worker = register_worker(store, "one:/data")
     silent_for(store, worker, GONE_AFTER + 1)
     assert living_workers(store) == []
@@ -40,7 +40,7 @@ def test_a_worker_that_shows_no_life_for_long_is_gone_and_one_that_does_again_is
     assert living_workers(store) == [Worker(worker, "one:/data")]
 
 
-def test_jobs_of_workers_that_are_gone_are_queued_again_and_those_of_others_run_on(store):
+def test_only_jobs_of_workers_that_are_gone_are_queued_again(store):
     """Four jobs run: of one who is there, one who went silent, one who left, and nobody known."""
     there, silent, left = (
         register_worker(store, "there"),
@@ -59,7 +59,7 @@ def test_jobs_of_workers_that_are_gone_are_queued_again_and_those_of_others_run_
     assert str(job_with_id(store, jobs[1]).message) == "Queued again: the worker was restarted."
 
 
-def test_who_starts_in_the_stead_of_a_killed_worker_gets_its_jobs_at_once(store):
+def test_the_jobs_of_a_killed_worker_are_requeued_once_another_replaces_it(store):
     killed = register_worker(store, "one:/data")
     job = add_job(store, "train")
     start_job(store, job, killed)
@@ -68,7 +68,7 @@ def test_who_starts_in_the_stead_of_a_killed_worker_gets_its_jobs_at_once(store)
     assert job_with_id(store, job).state == QUEUED
 
 
-def test_a_worker_that_was_forgotten_shows_life_as_a_new_one(store):
+def test_a_removed_worker_that_reports_is_registered_again(store):
     worker = register_worker(store, "one:/data")
     unregister_worker(store, worker)
     report_alive(store, worker, "one:/data")
