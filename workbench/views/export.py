@@ -3,6 +3,7 @@
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TypeVar
 
 import streamlit as st
 
@@ -14,6 +15,7 @@ from label_data.sentences import Sentence
 from workbench.web.session import localised, show_problem, words
 from workbench.wording import filled
 
+Reason = TypeVar("Reason", Sentence, str)
 FIRST_FORMATS = (groups.NAME, "trl", "spreadsheet")
 """The formats that are offered first; the others follow in their own order."""
 
@@ -29,19 +31,21 @@ def offer_export(write: Callable[[Path, str, bool], Exported], key: str, disable
     says = words("export")
     others = [name for name in FILE_ENDINGS if name not in FIRST_FORMATS]
     formats = [name for name in FIRST_FORMATS if name in FILE_ENDINGS] + others
-    name = st.selectbox(says["format"], formats, format_func=lambda name: says["formats"][name], key=f"{key}-format")
-    st.caption(filled(says["lacks"], what=localised(LACKS[name])) if name in LACKS else says["lacks_nothing"])
-    endings = FILE_ENDINGS[name]
-    ending_key = f"{key}-{name}-ending"
-    suffix: str = st.segmented_control(says["file"], endings, default=endings[0], required=True, key=ending_key)
-    margin = name in WITH_MARGIN and st.checkbox(says["margin"], help=says["margin_help"], key=f"{key}-margin")
+    format_: str = st.selectbox(
+        says["format"], formats, format_func=lambda name: says["formats"][name], key=f"{key}-format"
+    )
+    st.caption(filled(says["lacks"], what=localised(LACKS[format_])) if format_ in LACKS else says["lacks_nothing"])
+    endings = FILE_ENDINGS[format_]
+    ending_key = f"{key}-{format_}-ending"
+    suffix = st.segmented_control(says["file"], endings, default=endings[0], required=True, key=ending_key)
+    margin = format_ in WITH_MARGIN and st.checkbox(says["margin"], help=says["margin_help"], key=f"{key}-margin")
     if not st.button(says["prepare"], type="primary", disabled=disabled, key=f"{key}-prepare"):
         return
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, f"{name}{suffix}")
+        path = Path(folder, f"{format_}{suffix}")
         try:
             with st.spinner(says["preparing"]):
-                written = write(path, name, margin)
+                written = write(path, format_, margin)
         except InputError as error:
             show_problem(error, {f"{folder}/": ""})
             return
@@ -52,7 +56,7 @@ def offer_export(write: Callable[[Path, str, bool], Exported], key: str, disable
         )
 
 
-def show_left_out(left_out: Mapping[Sentence, int] | Mapping[str, int]) -> None:
+def show_left_out(left_out: Mapping[Reason, int]) -> None:
     """Say what was left out and how often, most often first."""
     says = words("export")
     for reason, count in sorted(left_out.items(), key=lambda item: -item[1]):
