@@ -272,12 +272,12 @@ FILES = [
     line(
         "a line of 15 MiB, four bytes a sign in memory",
         lambda: ('{"prompt": "' + EMOJI + "x" * 15 * MIB + '"}').encode(),
-        ", field prompt: A user message has 15,728,641 characters",
+        ", field prompt: A user message is too long: 15,728,641 characters",
     ),
     line(
         "a line of 15 MiB with escapes",
         lambda: b'{"prompt": "\\u2028' + b"\\n" * (15 * MIB // 2) + b'"}',
-        ", field prompt: A user message has 7,864,321 characters",
+        ", field prompt: A user message is too long: 7,864,321 characters",
     ),
     refused(
         "a JSON list in place of lines", "a.jsonl", json.dumps([LINE]).encode(), "line 1: found a list, not an object"
@@ -640,8 +640,8 @@ FILES = [
         "A user message is list, not text",
         prompt=[{"role": "user", "content": [{"type": "text"}]}],
     ),
-    field("a prompt of 200,001 characters", "A user message has 200,001 characters", prompt="x" * 200_001),
-    field("a source of 1,001 characters", "A prompt's source has 1,001 characters", source="x" * 1_001),
+    field("a prompt of 200,001 characters", "A user message is too long: 200,001 characters", prompt="x" * 200_001),
+    field("a source of 1,001 characters", "A prompt's source is too long: 1,001 characters", source="x" * 1_001),
     field(
         "completions that are all equal",
         ", field completions[2]: found the text and policy of an earlier one",
@@ -685,17 +685,19 @@ FILES = [
     ),
     ranking("true as an id", ", field rankings[1].order[1]: found true", order=[[True], ["b"]]),
     ranking("a strength of true", ", field rankings[1].strength: found true. Write 1, 2, 3 or null", strength=[True]),
-    ranking("a strength of -1", "has strengths [-1]; each is 1, 2, 3 or null", strength=[-1]),
-    ranking("a strength of 10^300", "each is 1, 2, 3 or null", strength=[10**300]),
+    ranking("a strength of -1", "has strengths [-1]. Each must be 1, 2, 3 or null", strength=[-1]),
+    ranking("a strength of 10^300", "Each must be 1, 2, 3 or null", strength=[10**300]),
     ranking("more strengths than steps", "has 2 strengths for 2 groups", strength=[1, 1]),
-    ranking("negative seconds", "took -1.0 seconds; give a finite number of at least 0", seconds=-1),
+    ranking("negative seconds", "took -1.0 seconds. Give a finite number of at least 0", seconds=-1),
     ranking("true as seconds", ", field rankings[1].seconds: found true. Write a finite number", seconds=True),
     ranking("a time of 2^63", ", field rankings[1].submitted: found the number 9223372036854775808", submitted=2**63),
     ranking("an unheard-of outcome", "has outcome 'best'. Use one of: ranked", outcome="best"),
     ranking("an annotator without a name", "has no annotator. Name the annotator", annotator=""),
-    ranking("an annotator of 201 characters", "An annotator's name has 201 characters", annotator="x" * 201),
-    ranking("a rating of true", "each is a whole number from 1 to 7", ratings={"a": True}),
-    ranking("a flag of 41 characters", "field rankings[1].flags: A flag has 41 characters", flags={"a": ["x" * 41]}),
+    ranking("an annotator of 201 characters", "An annotator's name is too long: 201 characters", annotator="x" * 201),
+    ranking("a rating of true", "Each must be a whole number from 1 to 7", ratings={"a": True}),
+    ranking(
+        "a flag of 41 characters", "field rankings[1].flags: A flag is too long: 41 characters", flags={"a": ["x" * 41]}
+    ),
     ranking(
         "a span beyond the text",
         "marks text beyond the end of a completion",
@@ -773,7 +775,7 @@ FILES = [
         "a category of 101 characters",
         "a.csv",
         b"prompt,category\na," + b"x" * 101 + b"\n",
-        "line 2, field prompt: A category has 101 characters",
+        "line 2, field prompt: A category is too long: 101 characters",
         "prompts",
     ),
     accepted(
