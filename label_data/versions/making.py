@@ -251,7 +251,7 @@ def _count(one: VersionGroup, counts: Counter[str]) -> None:
 
 def command_of(name: str, recipe: Recipe) -> str:
     """Return the command that makes a version of this recipe."""
-    said = [f"python -m label_data snapshot {name} --project {shlex.quote(recipe.project)}"]
+    said = [f"python -m label_data versions create {name} --project {shlex.quote(recipe.project)}"]
     said += [f"--where {shlex.quote(condition)}" for condition in recipe.where]
     said += [f"--held-out {recipe.held_out} --near {recipe.near} --seed {recipe.seed}"]
     said += [f"--ties {recipe.ties} --aggregate {recipe.aggregate} --weights {recipe.weights}"]

@@ -163,7 +163,7 @@ def version_named(store: Store, name: str) -> Version:
         if row is not None:
             return version_in(row)
         names = ", ".join(connection.scalars(select(_versions.c.name).order_by(_versions.c.number)))
-    has = f"It has {names}" if names else "It has none: python -m label_data snapshot NAME makes one"
+    has = f"It has {names}" if names else "It has none: python -m label_data versions create NAME makes one"
     raise InputError(f"There is no version {name!r} in this store. {has}.")
 
 
@@ -233,7 +233,7 @@ def refusal(version: Version, withdrawn: int) -> str:
     were = "ranking in it was" if withdrawn == 1 else "rankings in it were"
     return (
         f"Version {version.name!r} is not given out any more: {withdrawn:,} {were} withdrawn by their annotator. "
-        "Make a new one with python -m label_data snapshot."
+        "Make a new one with python -m label_data versions create."
     )
 
 
