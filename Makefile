@@ -25,8 +25,8 @@ run: $(VENV)/installed
 check: $(VENV)/installed-for-tests
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy
-	$(PYTEST) -m "not (browser or server or postgres or model or slow)"
+	$(BIN)/mypy --num-workers $(WORKERS)
+	$(PYTEST) -m "not (browser or model or postgres or slow)"
 
 test: $(VENV)/installed-for-tests
 	@tests/support/programs/find_chromium.sh --install
@@ -34,7 +34,7 @@ test: $(VENV)/installed-for-tests
 	@tests/support/programs/find_strace.sh --install
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy
+	$(BIN)/mypy --num-workers $(WORKERS)
 	$(PYTEST)
 
 lock: $(VENV)/installed-for-tests

@@ -1,6 +1,7 @@
 """What every test shares: fixtures, the markers that follow from them, and the order of the files."""
 
 import os
+from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # a core for each worker; torch reads it when it is imported
 
@@ -20,6 +21,20 @@ NEEDS = {
     "postgres": {"postgres", "postgres_store", "empty_database"},
 }
 """Marker -> the fixtures whose tests get it."""
+SLOW = (
+    "label_data/assignment/test_assignment_machine.py",
+    "reward/data/test_versions.py",
+    "reward/evaluation/test_one_model.py",
+    "reward/finetuning",
+    "reward/model/test_model.py",
+    "reward/serving/test_server.py",
+    "reward/test_commands.py",
+    "whole",
+    "workbench/jobs/test_execution.py",
+    "workbench/test_app.py",
+    "workbench/test_logs.py",
+)
+"""Files and folders that take more than about ten seconds: they train, or start the app, a server or a worker."""
 
 
 def pytest_collection_modifyitems(items):
@@ -34,6 +49,8 @@ def pytest_collection_modifyitems(items):
         for marker, fixtures in NEEDS.items():
             if names & fixtures:
                 item.add_marker(marker)
+        if any(item.path.is_relative_to(Path(__file__).parent / path) for path in SLOW):
+            item.add_marker("slow")
         by_file.setdefault(item.path, set()).update(names)
     first = ("browser", "packaged_model_folder", "trained")
     items.sort(key=lambda item: [name not in by_file[item.path] for name in first])
