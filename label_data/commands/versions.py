@@ -128,11 +128,11 @@ def show(
 def compare(first: NameArgument, second: NameArgument, store: StoreOption = "") -> None:
     """Show what was added, removed and changed from one version to another."""
     from label_data.versions.changes import changes, lines
-    from label_data.versions.version import frozen_rows, version_named
+    from label_data.versions.version import rows_by_prompt, version_named
 
     with input_errors(), opened_store(store) as opened:
         version, other = version_named(opened, first), version_named(opened, second)
-        rows, other_rows = frozen_rows(opened, version), frozen_rows(opened, other)
+        rows, other_rows = rows_by_prompt(opened, version), rows_by_prompt(opened, other)
     if version.sha256 == other.sha256:
         print(f"{first} and {second} are identical: sha256 {version.sha256}.")
     print("\n".join(lines((first, second), changes(version.manifest, rows, other.manifest, other_rows))))

@@ -1,7 +1,8 @@
-"""What is different between two versions: what came, what went, what changed."""
+"""Differences between two versions: what was added, removed and changed."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import nan
 from typing import Any
 
 from label_data.intervals import Estimate
@@ -9,17 +10,17 @@ from label_data.intervals import Estimate
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """How many there are in both versions, only in the second, only in the first, and in both but different."""
+    """How many are equal in both versions, only in the second, only in the first, and in both but different."""
 
     same: int
-    came: int
-    went: int
+    added: int
+    removed: int
     changed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What is different between two versions."""
+    """The differences between two versions."""
 
     settings: dict[str, tuple[Any, Any]]
     """Settings that differ -> the first's and the second's."""
@@ -27,23 +28,23 @@ class Changes:
     """Changed: on the other side of the split."""
     rankings: Change
     comparisons: Change
-    """Told by prompt, chosen, rejected and annotator. Changed: another weight or margin.
+    """Matched by prompt, chosen, rejected and annotator. Changed: a different weight or margin.
 
-    Without the annotator where a version is aggregated, as nobody's name stands there; and where the other is not, with
-    nothing changed: the one comparison made of several people's weighs otherwise than theirs by what it is.
+    If a version is aggregated, they are matched without the annotator, since its comparisons name none. If the other
+    version is not aggregated, none counts as changed, since an aggregated comparison always has another weight.
     """
     agreement: dict[str, tuple[str, str]]
     """Measure -> the first's and the second's, with interval."""
     aggregated: bool = False
-    """Is one of the two aggregated, so that comparisons are told by what they say and not by who said it?"""
+    """Whether a version is aggregated, so that comparisons are matched without their annotator."""
 
 
 Rows = Mapping[str, Mapping[str, Any]]
-"""Prompt -> what a version holds of it, as `snapshots.frozen_rows` reads it."""
+"""Prompt -> what a version holds of it, as `versions.version.rows_by_prompt` reads it."""
 
 
 def changes(first: Mapping[str, Any], rows: Rows, second: Mapping[str, Any], other_rows: Rows) -> Changes:
-    """Return what is different, given the manifest and rows of one version and of another."""
+    """Return the differences, given the manifest and rows of each version."""
     one, other = first["recipe"], second["recipe"]
     raw = [recipe["aggregate"] == "raw" for recipe in (one, other)]
     measures = {name: (_shown(first, name), _shown(second, name)) for name in first["agreement"]}
@@ -62,8 +63,9 @@ def changes(first: Mapping[str, Any], rows: Rows, second: Mapping[str, Any], oth
 
 
 def _shown(manifest: Mapping[str, Any], measure: str) -> str:
-    found = {name: float("nan") if value is None else value for name, value in manifest["agreement"][measure].items()}
-    return str(Estimate(**found))
+    stored = manifest["agreement"][measure]
+    value, low, high = (nan if stored[name] is None else float(stored[name]) for name in ("value", "low", "high"))
+    return str(Estimate(value, low, high, stored["count"], stored["prompts"]))
 
 
 def _comparisons(rows: Rows, by_annotator: bool, weighed: bool) -> dict[tuple[str, ...], Any]:
@@ -87,13 +89,13 @@ def _change(first: Mapping[Any, Any], second: Mapping[Any, Any]) -> Change:
 def lines(names: tuple[str, str], found: Changes) -> list[str]:
     """Return the differences in lines for a terminal."""
     one, other = names
-    said = [f"{'':<12} {'same':>9} {'came':>9} {'went':>9} {'changed':>9}   (from {one} to {other})"]
+    said = [f"{'':<12} {'same':>9} {'added':>9} {'removed':>9} {'changed':>9}   (from {one} to {other})"]
     for name in ("prompts", "rankings", "comparisons"):
         change: Change = getattr(found, name)
-        cells = (change.same, change.came, change.went, change.changed)
+        cells = (change.same, change.added, change.removed, change.changed)
         said.append(f"{name:<12} " + " ".join(f"{cell:>9,}" for cell in cells))
     if found.aggregated:
-        said.append("Comparisons are told by prompt, chosen and rejected, whoever said it: a version is aggregated.")
+        said.append("A version is aggregated, so comparisons are matched without their annotator.")
     said += [f"agreement, {name}: {was} -> {now}" for name, (was, now) in found.agreement.items()]
     said += [f"setting {name}: {was} -> {now}" for name, (was, now) in found.settings.items()]
     return said if found.settings else [*said, "The settings are the same."]

@@ -1,4 +1,4 @@
-"""A version of the data into a file: the same rows every time, or none once a ranking in it was withdrawn."""
+"""Export a version to a file: the same rows every time, or an error once one of its rankings was withdrawn."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -23,14 +23,14 @@ AGGREGATED = say("label_data.versions.aggregated")
 def export_version(
     store: Store, version: Version, file: Path, format_: str, with_margin: bool = False, side: Side | None = None
 ) -> Exported:
-    """Write the version, or one side of it, in a format of `known_formats.WRITERS`, whole or not at all.
+    """Write the version, or one side of it, in a format of `known_formats.WRITERS`; the file is whole or not written.
 
-    A format of pairs gets the version's pairs: aggregated, with ties both ways if it has them so, `with_margin` with
-    their margins; weights have no place there and are counted. Whole orders are those that annotators gave, without
-    those that hold a tie if the version drops ties. Any other format gets all that the version holds. What the version
-    aggregates is in neither, which `left_out` says.
+    A format of pairs gets the version's comparisons: aggregated, with ties both ways if the recipe halves ties, and
+    with margins if `with_margin`. Weights cannot be written there and are counted. A format of whole orders gets the
+    annotators' rankings, without rankings that hold a tie if the recipe drops ties. Any other format gets everything
+    that the version holds. Only formats of pairs hold the aggregated comparisons, which `left_out` says.
 
-    Raises InputError if a ranking in it was withdrawn, the store is damaged, or the file can't be written.
+    Raises InputError if a ranking in the version was withdrawn, the store is damaged, or the file can't be written.
     """
     left_out: Counter[Sentence] = Counter()
     found = version_groups(store, version, side)
@@ -40,7 +40,7 @@ def export_version(
         write = PAIR_WRITERS[format_]
         write = partial(write, with_margin=True) if with_margin else write
         return exported(partial(write, file, _pairs(found, left_out)), left_out)
-    groups: Iterable[Group] = (one.group for one in found)
+    groups: Iterable[Group] = (held.group for held in found)
     if version.recipe.aggregate != "raw" and format_ != trl_sft.NAME:
         left_out[AGGREGATED] += 1
     if format_ == nemo_rl.NAME and version.recipe.ties == "drop":
@@ -49,12 +49,12 @@ def export_version(
 
 
 def _pairs(found: Iterable[VersionGroup], left_out: Counter[Sentence]) -> Iterator[Pair]:
-    for one in found:
-        prompt = one.group.prompt.as_json
-        texts = {completion.id: completion.text for completion in one.group.completions}
-        left_out[TIE] += len(one.ties)
-        for of in one.comparisons:
-            yield Pair(prompt, texts[of.chosen], texts[of.rejected], of.margin, of.weight)
+    for held in found:
+        prompt = held.group.prompt.as_json
+        texts = {completion.id: completion.text for completion in held.group.completions}
+        left_out[TIE] += len(held.ties)
+        for pair in held.comparisons:
+            yield Pair(prompt, texts[pair.chosen], texts[pair.rejected], pair.margin, pair.weight)
 
 
 def _without_ties(groups: Iterable[Group], left_out: Counter[Sentence]) -> Iterator[Group]:

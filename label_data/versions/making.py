@@ -1,8 +1,8 @@
-"""A version of a project's data is made: what the recipe takes, which side each prompt is on, one hash of it all.
+"""Create a version: apply the recipe, split the prompts, hash the result.
 
-What a version is made of is one moment of the store, read in one transaction: on PostgreSQL at REPEATABLE READ, which
-sees exactly what was committed before its first query. The highest number of a row would be no such mark, since a
-lower number may be committed later; here nothing is told by its number.
+A version holds one moment of the store, read in one transaction: on PostgreSQL at REPEATABLE READ, which sees exactly
+what was committed before its first query. The highest number of a row cannot mark that moment, since a lower number may
+be committed later.
 """
 
 import hashlib
@@ -24,6 +24,7 @@ from label_data.quality.judgements import judgements
 from label_data.quality.reliability import annotator_weights, dawid_skene
 from label_data.quality.report import quality_of
 from label_data.records import Comparison, Group, Prompt, Ranking
+from label_data.sentences import Sentence, plain, say
 from label_data.store.stored_groups import groups_in
 from label_data.versions.card import Described, card_of
 from label_data.versions.near_duplicates import near_duplicates, texts_of
@@ -45,7 +46,7 @@ from label_data.versions.version import (
 
 NAME = re.compile(r"\w[\w.+-]{0,99}")
 FORMAT = 1
-"""Raised when the manifest changes so that old readers would misread it."""
+"""Increased when the manifest changes in a way that old readers would misread."""
 _versions, _rows = schema.versions, schema.version_rows
 
 
@@ -61,18 +62,18 @@ class _Split:
 def make_version(
     store: Store, name: str, recipe: Recipe, on_progress: Callable[[int], object] = lambda prompts: None
 ) -> Version:
-    """Freeze what the recipe makes of the project's current rankings as a version of this name, and return it.
+    """Create a version of this name from the project's current rankings, and return it.
 
-    A prompt keeps the side that it has in an earlier version of the project with the same share, seed and threshold;
-    only where new prompts tie near-duplicates together that were held out with some that were trained on, the former
-    come to the training side, and the manifest names them (`moved`). `on_progress` gets 1 for each prompt, twice.
+    A prompt keeps its side from an earlier version of the project with the same share, seed and threshold. The one
+    exception: if a new prompt joins held-out near-duplicates to training prompts, the held-out prompts move to the
+    training side, and the manifest names them (`moved`). `on_progress` gets 1 for each prompt, twice.
 
     Raises:
-        InputError: if the name is taken or none, a condition fits nothing, nothing is left, or a ranking was withdrawn
-            while the version was made.
+        InputError: if the name is taken or invalid, a condition matches nothing, no comparison is left, or a ranking
+            was withdrawn while the version was created.
     """
     if not NAME.fullmatch(name):
-        raise InputError(f"A version can't be called {name!r}. Use letters, digits and . _ + -, up to 100 of them.")
+        raise InputError("label_data.versions.bad_name", name=name)
     with reading(store) as connection:
         _check_free(connection, name)
         recipe = _with_pseudonyms(connection, recipe)
@@ -105,17 +106,13 @@ def make_version(
             found = again.of(group)
             if found is None:
                 raise RuntimeError(f"Prompt {group.prompt.id} is no longer what it was a moment ago.")
-            one = _frozen(found, split, compared(found, recipe, voices, left_out))
+            one = _version_group(found, split, compared(found, recipe, voices, left_out))
             digest.update(line_in(one))
             rows.append({"prompt_id": one.group.prompt.id, "side": one.side, "content": canonical(content_of(one))})
             submissions |= {ranking.submission for ranking in found.rankings}
             _count(one, counts)
     if not counts["comparisons"]:
-        raise InputError(
-            f"Nothing is left to learn from: {counts['rankings']:,} rankings give no comparison"
-            + "".join(f"; {times:,} {reason}" for reason, times in (+left_out).most_common(3))
-            + ". Rank first, or ask for less."
-        )
+        raise InputError("label_data.versions.empty", rankings=counts["rankings"], reasons=_reasons(left_out))
     sha256, measured = digest.hexdigest(), quality_of(judged, repeats, gold)
     counts["annotators"] = len(described.annotators)
     counts["families of near-duplicates"] = len(set(split.families.values()))
@@ -140,9 +137,7 @@ def make_version(
         _check_free(connection, name)
         withdrawn = submissions & set(connection.scalars(select(schema.retractions.c.submission)))
         if withdrawn:
-            raise InputError(
-                f"{len(withdrawn):,} rankings were withdrawn meanwhile, so the version was not kept. Make it again."
-            )
+            raise InputError("label_data.versions.withdrawn_meanwhile", count=len(withdrawn))
         values = {"name": name, "project": recipe.project, "sha256": sha256, "card": card}
         made = insert(_versions).values(manifest=canonical(manifest), made_us=schema.now_us(), **values)
         number = connection.scalar(made.returning(_versions.c.number))
@@ -152,16 +147,25 @@ def make_version(
     return version_named(store, name)
 
 
+def _reasons(left_out: Counter[str]) -> Sentence:
+    """Return the three most frequent reasons, each after a semicolon."""
+    reasons = [
+        say("label_data.versions.reason", count=count, reason=reason) for reason, count in (+left_out).most_common(3)
+    ]
+    first, second, third = (*reasons, plain(""), plain(""), plain(""))[:3]
+    return say("label_data.versions.reasons", first=first, second=second, third=third)
+
+
 COUNTED = ("prompts", "completions", "rankings", "demonstrations", "comparisons", "ties", "held-out comparisons")
 
 
 def _check_free(connection: Connection, name: str) -> None:
     if connection.scalar(select(_versions.c.number).where(_versions.c.name == name)) is not None:
-        raise InputError(f"There is a version {name!r} already, and a version never changes. Give this one a new name.")
+        raise InputError("label_data.versions.name_taken", name=name)
 
 
 def _with_pseudonyms(connection: Connection, recipe: Recipe) -> Recipe:
-    """Return the recipe with annotators whom conditions name by their name named by their pseudonym."""
+    """Return the recipe with the pseudonyms of annotators whom conditions name by their name."""
     table = schema.annotators
     pseudonym = {row.folded_name: row.id for row in connection.execute(select(table.c.folded_name, table.c.id))}
 
@@ -173,7 +177,7 @@ def _with_pseudonyms(connection: Connection, recipe: Recipe) -> Recipe:
 
 
 def _prompt_ids(connection: Connection, project: str) -> list[str]:
-    """Return the project's prompts, sorted here: what SQL sorts by is the database's business."""
+    """Return the ids of the project's prompts, sorted here because databases sort text differently."""
     return sorted(connection.scalars(select(schema.items.c.prompt_id).where(schema.items.c.project == project)))
 
 
@@ -183,23 +187,23 @@ def _groups(connection: Connection, project: str, prompts: Sequence[str]) -> Ite
 
 
 def _split(connection: Connection, recipe: Recipe, prompts: Sequence[Prompt]) -> _Split:
-    """Put each family of near-duplicates on a side: that which it had, else by the hash of one of its first turns.
+    """Put each family of near-duplicates on a side: its earlier side, else by the hash of one of its first turns.
 
-    The one is that with the smallest hash of its own, so that a prompt without near-duplicates is on the side on which
-    `comparisons.is_held_out` puts it.
+    That first turn is the one with the smallest hash, so a prompt without near-duplicates is on the side that
+    `comparisons.is_held_out` gives it.
     """
     families: dict[int, list[Prompt]] = {}
     for family, prompt in zip(near_duplicates(map(texts_of, prompts), recipe.near), prompts, strict=True):
         families.setdefault(family, []).append(prompt)
     before, follows = _sides_before(connection, recipe)
     split = _Split({}, {}, follows, [])
-    for family in families.values():
-        first = min(family, key=lambda prompt: (hashlib.sha256(prompt.first_turn.encode()).digest(), prompt.id))
-        had = {before[prompt.id] for prompt in family if prompt.id in before}
-        side = HELD_OUT if is_held_out(Group(first), recipe.held_out, recipe.seed) else TRAIN
-        if had:  # what a model may have learned from never becomes held out
-            side = TRAIN if TRAIN in had else HELD_OUT
-        for prompt in family:
+    for members in families.values():
+        first = min(members, key=lambda prompt: (hashlib.sha256(prompt.first_turn.encode()).digest(), prompt.id))
+        earlier = {before[prompt.id] for prompt in members if prompt.id in before}
+        side: Side = HELD_OUT if is_held_out(Group(first), recipe.held_out, recipe.seed) else TRAIN
+        if earlier:  # what a model may have learned from never becomes held out
+            side = TRAIN if TRAIN in earlier else HELD_OUT
+        for prompt in members:
             split.sides[prompt.id] = side
             split.families[prompt.id] = content_id("family", first.first_turn)
             if before.get(prompt.id, side) != side:
@@ -209,7 +213,7 @@ def _split(connection: Connection, recipe: Recipe, prompts: Sequence[Prompt]) ->
 
 
 def _sides_before(connection: Connection, recipe: Recipe) -> tuple[dict[str, Side], list[str]]:
-    """Return the side of each prompt in the newest of the versions split alike that has it, and their names."""
+    """Return each prompt's side in the newest version with the same split settings, and the names of these versions."""
     found: dict[str, Side] = {}
     names = []
     query = select(_versions).where(_versions.c.project == recipe.project).order_by(_versions.c.number)
@@ -222,8 +226,8 @@ def _sides_before(connection: Connection, recipe: Recipe) -> tuple[dict[str, Sid
     return found, names
 
 
-def _frozen(group: Group, split: _Split, found: Compared) -> VersionGroup:
-    """Return the group as the version has it, comparisons and ties in an order of their own."""
+def _version_group(group: Group, split: _Split, found: Compared) -> VersionGroup:
+    """Return the group as the version holds it, with comparisons and ties sorted."""
 
     def place(one: Comparison) -> tuple[str, str, str, float, str]:
         return one.chosen, one.rejected, one.annotator, one.weight, canonical([one.strength, one.margin])

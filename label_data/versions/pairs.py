@@ -1,4 +1,4 @@
-"""What a recipe makes of a prompt's rankings: comparisons and ties, each with what it weighs and asks for."""
+"""Comparisons and ties that a recipe derives from a prompt's rankings, each with its weight and margin."""
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
@@ -12,14 +12,14 @@ from label_data.versions.aggregation import Aggregated, majority, weighted_votes
 from label_data.versions.recipes import Recipe
 
 DECIMALS = 9
-"""Of weights and margins: what processors differ in lies far behind."""
-TWINS = "comparisons of two texts alike but for white space"
+"""Decimals of weights and margins, few enough that all processors give the same."""
+EQUAL_TEXTS = "comparisons of two texts alike but for white space"
 TIED = "tied pairs"
 
 
 @dataclass(frozen=True, slots=True)
 class Tie:
-    """Two completions that were not told apart."""
+    """Two tied completions."""
 
     first: str
     second: str
@@ -29,7 +29,7 @@ class Tie:
 
 @dataclass(frozen=True, slots=True)
 class Voices:
-    """What the annotators' rankings together say of them; see `reliability`."""
+    """The annotators' reliability and weights; see `label_data.quality.reliability`."""
 
     annotators: Mapping[str, Reliability]
     tied: float
@@ -45,9 +45,9 @@ class Compared:
 
 
 def compared(group: Group, recipe: Recipe, voices: Voices | None, left_out: Counter[str]) -> Compared:
-    """Return what the recipe makes of the group's rankings; what gives nothing is counted in `left_out`.
+    """Return the comparisons and ties of the group's rankings; count in `left_out` what gives none.
 
-    `voices` is needed where the recipe asks for reliability. Rankings that test their annotator give nothing. A tied
+    `voices` is needed if the recipe uses reliability. Rankings that test their annotator give no comparison. A tied
     pair that counts (`half`, `keep`) takes its share of the ranking's weight.
     """
     said = [ranking for ranking in group.rankings if not ranking.tests_annotator]
@@ -86,10 +86,10 @@ def _raw(group: Group, recipe: Recipe, left_out: Counter[str]) -> tuple[list[Com
         margin_of = _margins(ranking, recipe.margins)
         for one in compared:
             if folded[one.chosen] == folded[one.rejected]:
-                left_out[TWINS] += 1
+                left_out[EQUAL_TEXTS] += 1
             else:
                 found.append(replace(one, weight=share, margin=margin_of[one.chosen, one.rejected]))
-        ties += [Tie(*sorted(pair), ranking.annotator, share) for pair in apart]
+        ties += [Tie(min(pair), max(pair), ranking.annotator, share) for pair in apart]
     return found, ties
 
 
@@ -99,7 +99,7 @@ def _tied(ranking: Ranking) -> list[tuple[str, str]]:
 
 
 def _margins(ranking: Ranking, of_step: Sequence[float]) -> dict[tuple[str, str], float | None]:
-    """Return the margin of each comparison: those of the steps between the two, summed; None if one has no strength."""
+    """Return the margin of each comparison: the sum over the steps between the two; None if a step has no strength."""
     found: dict[tuple[str, str], float | None] = {}
     for (better, group), (worse, other) in combinations(enumerate(ranking.order), 2):
         steps = ranking.strength[better:worse]
@@ -132,7 +132,7 @@ def _aggregated(
         )
         for one in made.comparisons
     ]
-    ties = [Tie(*sorted(pair), recipe.aggregate, sure / max(1, counted)) for pair, sure in made.tied.items()]
+    ties = [Tie(min(pair), max(pair), recipe.aggregate, sure / max(1, counted)) for pair, sure in made.tied.items()]
     return [replace(one, annotator=recipe.aggregate) for one in found], ties
 
 

@@ -1,4 +1,4 @@
-"""How a version of the data is made of a project's rankings: which of them, split how, and what they weigh."""
+"""Recipes: which rankings a version holds, how it is split, and how comparisons are weighted."""
 
 import re
 from collections import Counter, defaultdict
@@ -12,6 +12,7 @@ from typing import Any, Literal, get_args
 from label_data.dates import midnight
 from label_data.errors import InputError
 from label_data.records import STRENGTHS, Group, Outcome, Ranking, Source, check_text
+from label_data.sentences import say
 from label_data.versions.near_duplicates import THRESHOLD
 
 Ties = Literal["drop", "half", "keep"]
@@ -67,24 +68,22 @@ class Recipe:
     def __post_init__(self) -> None:
         for name, kind in (("ties", Ties), ("aggregate", Aggregate), ("weights", Weights)):
             if getattr(self, name) not in get_args(kind):
-                raise InputError(f"{name} is {getattr(self, name)!r}; use one of {', '.join(get_args(kind))}.")
+                raise InputError(
+                    "label_data.versions.choice",
+                    name=name,
+                    value=getattr(self, name),
+                    choices=", ".join(get_args(kind)),
+                )
         if not 0 < self.held_out < 1:
-            raise InputError(f"The held-out share is {self.held_out}; give a number between 0 and 1, for example 0.2.")
+            raise InputError("label_data.versions.held_out", value=self.held_out)
         if not 0 < self.near <= 1:
-            raise InputError(
-                f"The overlap of near-duplicates is {self.near}; give a number above 0 and up to 1, for example 0.7."
-            )
+            raise InputError("label_data.versions.near", value=self.near)
         if self.margins and (
             len(self.margins) != len(STRENGTHS) or not all(isfinite(one) and one >= 0 for one in self.margins)
         ):
-            raise InputError(
-                "A margin is a number of at least 0 for each of the three strengths. Write 1=0.3,2=0.6,3=1."
-            )
+            raise InputError("label_data.versions.margins")
         if self.weights == "reliability" and self.aggregate != "raw":
-            raise InputError(
-                f"Aggregation {self.aggregate} leaves one comparison of all annotators, so there is none to weigh by "
-                "reliability. Aggregate raw, or weigh otherwise."
-            )
+            raise InputError("label_data.versions.reliability_weights", aggregate=self.aggregate)
         object.__setattr__(self, "where", tuple(sorted(set(self.where))))
         for condition in self.where:
             _parsed(condition)
@@ -100,7 +99,10 @@ class Recipe:
 
 
 def recipe_from(value: Mapping[str, Any]) -> Recipe:
-    """Return the recipe that `as_dict` wrote."""
+    """Return the recipe that `as_dict` wrote.
+
+    Two fields become tuples, and `Recipe` checks itself, so a converter such as cattrs would only add code.
+    """
     return Recipe(**{**value, "where": tuple(value["where"]), "margins": tuple(value["margins"])})
 
 
@@ -116,7 +118,7 @@ def margins_from(text: str) -> tuple[float, ...]:
         except ValueError:
             found[part] = float("nan")
     if set(found) != set(map(str, STRENGTHS)):
-        raise InputError(f"--margin {text}: name a margin for each of the three strengths: 1=0.3,2=0.6,3=1.")
+        raise InputError("label_data.versions.margin_option", text=text)
     return tuple(found[str(strength)] for strength in STRENGTHS)
 
 
@@ -124,18 +126,16 @@ def margins_from(text: str) -> tuple[float, ...]:
 
 
 def _parsed(condition: str) -> tuple[str, str, str]:
-    """Return field, sign and value of a condition; InputError if it is none."""
-    form = FORM.fullmatch(check_text(condition, "A condition", 1_200))
+    """Return field, operator and value of a condition; InputError if it is invalid."""
+    form = FORM.fullmatch(check_text(condition, say("label_data.versions.condition"), 1_200))
     if form is None or form[1] not in FIELDS:
-        raise InputError(
-            f"--where {condition}: write FIELD=VALUE or FIELD!=VALUE. Fields: {', '.join(FIELDS)}. "
-            "(The store keeps no language; where a file names one it is in the category.)"
-        )
+        raise InputError("label_data.versions.where_form", condition=condition, fields=", ".join(FIELDS))
     name, sign, value = form.groups()
     if name in BOUNDS and sign != "=":
-        raise InputError(f"--where {condition}: {name} is a bound. Write {name}={value}.")
+        raise InputError("label_data.versions.where_bound", condition=condition, field=name, value=value)
     if name in CHOICES and value not in CHOICES[name]:
-        raise InputError(f"--where {condition}: {name} is one of {', '.join(CHOICES[name])}.")
+        choices = ", ".join(CHOICES[name])
+        raise InputError("label_data.versions.where_choice", condition=condition, field=name, choices=choices)
     if name in BOUNDS:
         _bound(name, value, condition)
     return name, sign, value
@@ -151,18 +151,16 @@ def _bound(name: str, value: str, condition: str) -> float:
             return number
     except (ValueError, OverflowError):
         pass
-    means = {
-        "since": "a day, for example 2026-01-31",
-        "until": "a day, for example 2026-01-31",
-        "voices": "a whole number from 1",
-        "agreement": "a share from 0 to 1",
-    }[name]
-    raise InputError(f"--where {condition}: {name} is {means}.")
+    if name == "voices":
+        raise InputError("label_data.versions.where_voices", condition=condition)
+    if name == "agreement":
+        raise InputError("label_data.versions.where_agreement", condition=condition)
+    raise InputError("label_data.versions.where_day", condition=condition, field=name)
 
 
 @dataclass(slots=True)
 class Selection:
-    """Picks a recipe's rankings out of groups, and counts what it leaves out and what it came across."""
+    """Selects a recipe's rankings from groups; counts what it leaves out and collects the values it has seen."""
 
     recipe: Recipe
     left_out: Counter[str] = field(default_factory=Counter)
@@ -178,14 +176,14 @@ class Selection:
                 (self._wanted if sign == "=" else self._unwanted)[name].add(value)
                 continue
             if name in self._bounds:
-                raise InputError(f"--where {condition}: {name} is there twice. Leave one of them out.")
+                raise InputError("label_data.versions.where_twice", condition=condition, field=name)
             self._bounds[name] = _bound(name, value, condition)
 
     def of(self, group: Group) -> Group | None:
-        """Return the group with the rankings that are wanted, and what belongs to them, in an order of their own.
+        """Return the group with only the selected rankings and what belongs to them, sorted; None if nothing is left.
 
-        None if nothing is left. Completions that none of them showed, and demonstrations that were sent with others,
-        are left out. The order comes from ids and times alone: it is the same in every store.
+        Completions that no selected ranking showed, and demonstrations sent with other rankings, are left out. The
+        order depends on ids and times alone, so it is the same in every store.
         """
         reason = self._of_prompt(group)
         policies = {completion.id: completion.policy for completion in group.completions}
@@ -214,12 +212,13 @@ class Selection:
         )
 
     def check_seen(self) -> None:
-        """Raise InputError at a condition on a value that nothing has: it is probably misspelt."""
+        """Raise InputError for a condition on a value that no ranking has: it is probably misspelt."""
         for name, values in (*self._wanted.items(), *self._unwanted.items()):
             for value in sorted(values - self._seen[name]):
                 if name not in CHOICES:
-                    there = ", ".join(repr(one[:60]) for one in sorted(self._seen[name])[:10]) or "nothing"
-                    raise InputError(f"--where {name}={value}: no ranking has it. Those there are have {there}.")
+                    existing = ", ".join(repr(seen[:60]) for seen in sorted(self._seen[name])[:10]) or "-"
+                    condition = f"{name}={value}"
+                    raise InputError("label_data.versions.where_unused", condition=condition, values=existing)
 
     def _of_prompt(self, group: Group) -> str:
         for name, read in OF_PROMPT.items():
@@ -258,9 +257,9 @@ class Selection:
 
 
 def agreed(rankings: Iterable[Ranking]) -> tuple[int, int]:
-    """Return in how many meetings of two annotators on a pair both take the same side, of those in which both take one.
+    """Return (meetings with the same preference, meetings with two preferences) of two annotators on a pair.
 
-    Someone who ranked the prompt twice counts once, the first time.
+    Of an annotator who ranked the prompt twice, the first ranking counts.
     """
     from label_data.quality.judgements import (
         judged_pairs,  # pandas: 55 MB and a second that only making a version needs

@@ -1,13 +1,13 @@
-"""Versions of a project's data: what was trained on or published can be had again, byte for byte, on any machine.
+"""Versions of a project's data: data that a model was trained on can be read again, byte for byte, on any machine.
 
-A version is rows in the store, not a folder beside it: so it is in every copy and backup, `check` looks at it, and no
-two people can have different ones by the same name. A row names by id what it holds of one prompt (ids of prompts and
-completions are hashes of their content, rankings are append-only), with the comparisons and weights that its recipe
-made; triggers keep rows from being changed. A text is stored once, however many versions have it.
+A version is stored as rows in the store, not as a folder beside it. So every copy and backup has it, `check` covers it,
+and no two people can have different versions of the same name. A row names by id what the version holds of one prompt
+(ids of prompts and completions are hashes of their content, rankings are append-only), with the comparisons and weights
+that the recipe gave. Triggers prevent changes to rows. A text is stored once, however many versions hold it.
 
-The hash is that of the recipe and of all rows with their texts, sorted by content hashes and written as canonical
-JSON, so the number, order and time of anything in a database is no part of it. It is computed again whenever a version
-is read whole, and what is read is refused if it differs.
+The hash covers the recipe and all rows with their texts, sorted by content hashes and written as canonical JSON. It
+does not depend on numbers, order or times in a database. It is computed again whenever a whole version is read, and the
+version is refused if the hash differs.
 """
 
 import hashlib
@@ -24,12 +24,14 @@ from label_data.database.engine import Store, reading, writing
 from label_data.errors import InputError
 from label_data.formats.groups import line_of
 from label_data.records import Comparison, Group, Ranking
+from label_data.sentences import Sentence, say
 from label_data.store.stored_groups import groups_in
 from label_data.versions.pairs import Tie
 from label_data.versions.recipes import Recipe, recipe_from
 
 Side = Literal["train", "held_out"]
-TRAIN, HELD_OUT = "train", "held_out"
+TRAIN: Literal["train"] = "train"
+HELD_OUT: Literal["held_out"] = "held_out"
 AT_ONCE = 500
 """Prompts read, or rows written, together."""
 _versions, _rows, _models = schema.versions, schema.version_rows, schema.version_models
@@ -60,7 +62,7 @@ class VersionGroup:
     group: Group
     side: Side
     family: str
-    """Names the near-duplicates among which the prompt is, all on one side."""
+    """Id of the prompt's family of near-duplicates, which are all on the same side."""
     comparisons: tuple[Comparison, ...]
     ties: tuple[Tie, ...]
 
@@ -81,17 +83,17 @@ class TrainedModel:
 
 
 def digest_of(recipe: Recipe) -> Any:
-    """Return the hash that a version of this recipe begins with, to be updated with `line_in` of each prompt."""
+    """Return the hash of a version of this recipe before any prompt; update it with `line_in` of each prompt."""
     return hashlib.sha256(f"{canonical(recipe.as_dict())}\n".encode())
 
 
 def line_in(one: VersionGroup) -> bytes:
-    """Return what the hash is taken of: one line of canonical JSON a prompt, with all its texts."""
-    return f"{canonical({'group': line_of(one.group), **_said(one)})}\n".encode()
+    """Return the bytes to hash for a prompt: one line of canonical JSON with all its texts."""
+    return f"{canonical({'group': line_of(one.group), **_labels(one)})}\n".encode()
 
 
-def _said(one: VersionGroup) -> dict[str, Any]:
-    """Return side, family, comparisons and ties; completions by their place in the group, from 1, as its line does."""
+def _labels(one: VersionGroup) -> dict[str, Any]:
+    """Return side, family, comparisons and ties as JSON values; completions by their place in the group, from 1."""
     at = {completion.id: place for place, completion in enumerate(one.group.completions, start=1)}
     return {
         "side": one.side,
@@ -104,10 +106,10 @@ def _said(one: VersionGroup) -> dict[str, Any]:
 
 
 def content_of(one: VersionGroup) -> dict[str, Any]:
-    """Return what the version holds of the prompt as JSON values, everything by id; `thawed` reads it."""
+    """Return what the version holds of the prompt as JSON values, with ids for texts; `group_from_content` reads it."""
     key = next((ranking.submission for ranking in one.group.rankings if ranking.purpose == "key"), None)
     return {
-        **_said(one),
+        **_labels(one),
         "completions": [completion.id for completion in one.group.completions],
         "rankings": [ranking.submission for ranking in one.group.rankings],
         "demonstrations": [demonstration.id for demonstration in one.group.demonstrations],
@@ -115,8 +117,8 @@ def content_of(one: VersionGroup) -> dict[str, Any]:
     }
 
 
-def thawed(group: Group, content: Mapping[str, Any]) -> VersionGroup:
-    """Return what `content_of` says, given a group that has at least all it names."""
+def group_from_content(group: Group, content: Mapping[str, Any]) -> VersionGroup:
+    """Return what `content_of` wrote, given a group with at least everything that it names."""
     completions = {completion.id: completion for completion in group.completions}
     rankings = {ranking.submission: ranking for ranking in group.rankings}
     demonstrations = {demonstration.id: demonstration for demonstration in group.demonstrations}
@@ -142,7 +144,7 @@ def thawed(group: Group, content: Mapping[str, Any]) -> VersionGroup:
 
 
 def _as_it_was(ranking: Ranking, key: str | None) -> Ranking:
-    """Return the ranking as the known one if it was that when the version was made; the store may have changed it."""
+    """Return the ranking with the purpose it had when the version was made; the store may have changed it since."""
     purpose = "key" if ranking.submission == key else "" if ranking.purpose == "key" else ranking.purpose
     return replace(ranking, purpose=purpose)
 
@@ -163,8 +165,9 @@ def version_named(store: Store, name: str) -> Version:
         if row is not None:
             return version_in(row)
         names = ", ".join(connection.scalars(select(_versions.c.name).order_by(_versions.c.number)))
-    has = f"It has {names}" if names else "It has none: python -m label_data versions create NAME makes one"
-    raise InputError(f"There is no version {name!r} in this store. {has}.")
+    if not names:
+        raise InputError("label_data.versions.unknown_none", name=name)
+    raise InputError("label_data.versions.unknown", name=name, names=names)
 
 
 def version_in(row: Row[Any]) -> Version:
@@ -175,26 +178,23 @@ def version_in(row: Row[Any]) -> Version:
 
 
 def version_groups(store: Store, version: Version, side: Side | None = None) -> Iterator[VersionGroup]:
-    """Yield what the version holds, prompt by prompt, or one side of it; all of it is read and its hash proven.
+    """Yield what the version, or one side of it, holds of each prompt; all of it is read, and its hash is checked.
 
     Raises:
-        InputError: before anything is yielded, if a ranking in it was withdrawn since; at the end, if the hash of what
-            was read is another than the version's, so that what was made of it must not be kept.
+        InputError: before the first group, if a ranking was withdrawn since; after the last group, if the hash differs,
+            in which case the caller must discard what it made of the groups.
     """
     with reading(store) as connection:
         withdrawn = _withdrawn(connection, version)
         if withdrawn:
-            raise InputError(refusal(version, withdrawn))
+            raise InputError("label_data.versions.withdrawn", name=version.name, count=withdrawn)
         digest = digest_of(version.recipe)
         for one in _all_of(connection, version):
             digest.update(line_in(one))
             if side in (None, one.side):
                 yield one
         if digest.hexdigest() != version.sha256:
-            raise InputError(
-                f"Version {version.name!r} no longer has its hash: the store is damaged. Look at it with "
-                "python -m label_data check, and restore a backup."
-            )
+            raise InputError("label_data.versions.damaged", name=version.name)
 
 
 def _all_of(connection: Connection, version: Version) -> Iterator[VersionGroup]:
@@ -203,10 +203,11 @@ def _all_of(connection: Connection, version: Version) -> Iterator[VersionGroup]:
             connection, [row.prompt_id for row in rows], revised=True, retracted=True, project=version.project
         )
         for group, row in zip(found, rows, strict=True):
-            yield thawed(group, json.loads(row.content))
+            yield group_from_content(group, json.loads(row.content))
 
 
-def _row_batches(connection: Connection, version: Version) -> Iterator[Sequence[Row[Any]]]:
+def _row_batches(connection: Connection, version: Version) -> Iterator[Sequence[Any]]:
+    """Yield batches of the rows of `_ROWS` (Any: the columns of the tables are not typed)."""
     query = _ROWS.where(_rows.c.version == version.number).limit(AT_ONCE)
     last = -1
     while rows := connection.execute(query.where(_rows.c.place > last)).all():
@@ -228,17 +229,13 @@ def _withdrawn(connection: Connection, version: Version) -> int:
     return sum(len(gone.intersection(json.loads(row.content)["rankings"])) for rows in batches for row in rows)
 
 
-def refusal(version: Version, withdrawn: int) -> str:
-    """Return why a version of which so many rankings were withdrawn is not given out again."""
-    were = "ranking in it was" if withdrawn == 1 else "rankings in it were"
-    return (
-        f"Version {version.name!r} is not given out any more: {withdrawn:,} {were} withdrawn by their annotator. "
-        "Make a new one with python -m label_data versions create."
-    )
+def refusal(version: Version, withdrawn: int) -> Sentence:
+    """Return why a version with this many withdrawn rankings can't be read or exported any more."""
+    return say("label_data.versions.withdrawn", name=version.name, count=withdrawn)
 
 
-def frozen_rows(store: Store, version: Version) -> dict[str, dict[str, Any]]:
-    """Return prompt -> what the version holds of it, by id; also where rankings were withdrawn."""
+def rows_by_prompt(store: Store, version: Version) -> dict[str, dict[str, Any]]:
+    """Return prompt -> what the version holds of it, by id; withdrawn rankings included."""
     with reading(store) as connection:
         batches = _row_batches(connection, version)
         return {row.prompt_id: json.loads(row.content) for rows in batches for row in rows}

@@ -9,7 +9,7 @@ import numpy as np
 from label_data.database.engine import Store
 from label_data.errors import InputError
 from label_data.records import Comparison, Group
-from label_data.versions.pairs import TWINS
+from label_data.versions.pairs import EQUAL_TEXTS
 from label_data.versions.version import (
     HELD_OUT,
     TRAIN,
@@ -81,7 +81,7 @@ def training_version(store: Store, name: str) -> TrainingVersion:
     Raises InputError if there is no such version, one of its rankings was withdrawn since, or the store is damaged.
     """
     version = version_named(store, name)
-    equal_texts = version.manifest["left_out"].get(TWINS, 0)
+    equal_texts = version.manifest["left_out"].get(EQUAL_TEXTS, 0)
     rows = tuple(version_groups(store, version))
     return TrainingVersion(name, version.sha256, version.recipe.held_out, equal_texts, rows)
 

@@ -26,7 +26,7 @@ from label_data.formats import groups as groups_format
 from label_data.records import Group
 from label_data.sentences import say
 from label_data.store.stored_groups import groups as stored_groups
-from label_data.versions.version import content_of, thawed
+from label_data.versions.version import content_of, group_from_content
 from reward.data.sides import FEWEST_HELD_OUT, Side, check_enough, side
 from reward.data.versions import TrainingVersion, check_settings_for_version, training_version
 from reward.file_names import LOG_FILE, SETTINGS_FILE, UNFINISHED
@@ -157,7 +157,7 @@ def _read_version(folder: Path, groups: Sequence[Group]) -> TrainingVersion | No
     if not file.exists():
         return None
     content = json.loads(file.read_text(encoding="utf-8"))
-    rows = tuple(thawed(group, content["prompts"][group.prompt.id]) for group in groups)
+    rows = tuple(group_from_content(group, content["prompts"][group.prompt.id]) for group in groups)
     return TrainingVersion(content["name"], content["sha256"], content["held_out"], content["twins"], rows)
 
 

@@ -18,7 +18,7 @@ from label_data.versions.export import export_version
 from label_data.versions.making import make_version
 from label_data.versions.near_duplicates import THRESHOLD
 from label_data.versions.recipes import Aggregate, Recipe, Ties, Weights
-from label_data.versions.version import Side, Version, frozen_rows, models_of, versions, withdrawn_rankings
+from label_data.versions.version import Side, Version, models_of, rows_by_prompt, versions, withdrawn_rankings
 from workbench.rendering import literal, rendered
 from workbench.views.export import offer_export
 from workbench.web.session import filter_choices, project, show_problem, store, when, words
@@ -229,7 +229,7 @@ def show_compare(all_versions: Sequence[Version]) -> None:
         return
     if first.sha256 == second.sha256:
         st.success(filled(says["same"], sha256=first.sha256))
-    result = changes(first.manifest, frozen_rows(store(), first), second.manifest, frozen_rows(store(), second))
+    result = changes(first.manifest, rows_by_prompt(store(), first), second.manifest, rows_by_prompt(store(), second))
     table = [
         _change_row("prompts", result.prompts),
         _change_row("rankings", result.rankings),
@@ -264,8 +264,8 @@ def _change_row(column: str, change: Change) -> dict[str, Any]:
     return {
         "": says["columns"][column],
         names["same"]: change.same,
-        names["added"]: change.came,
-        names["removed"]: change.went,
+        names["added"]: change.added,
+        names["removed"]: change.removed,
         names["changed"]: change.changed,
     }
 

@@ -8,7 +8,7 @@ from label_data.store.adding import add_groups
 from label_data.versions.changes import Change, changes, lines
 from label_data.versions.making import make_version
 from label_data.versions.recipes import Recipe
-from label_data.versions.version import frozen_rows
+from label_data.versions.version import rows_by_prompt
 from planted_people import judged
 
 
@@ -19,7 +19,7 @@ def address(sqlite_store):
 
 
 def between(store, first, second):
-    return changes(first.manifest, frozen_rows(store, first), second.manifest, frozen_rows(store, second))
+    return changes(first.manifest, rows_by_prompt(store, first), second.manifest, rows_by_prompt(store, second))
 
 
 def test_what_came_went_and_changed_is_counted(store):
@@ -37,9 +37,9 @@ def test_what_came_went_and_changed_is_counted(store):
     add_groups(store, [judged("r", {"ana": "a>b"})])
     second = make_version(store, "second", Recipe("default", ("annotator=ana",), margins=(0.1, 0.2, 0.3)))
     found = between(store, first, second)
-    assert found.prompts == Change(same=2, came=1, went=0)
-    assert found.rankings == Change(same=2, came=1, went=2)
-    assert found.comparisons == Change(same=0, came=1, went=2, changed=2)
+    assert found.prompts == Change(same=2, added=1, removed=0)
+    assert found.rankings == Change(same=2, added=1, removed=2)
+    assert found.comparisons == Change(same=0, added=1, removed=2, changed=2)
     assert found.settings == {"where": ([], ["annotator=ana"]), "margins": ([], [0.1, 0.2, 0.3])}
     assert found.agreement["decided"] == ("0.000 [too few prompts]", "no data")
     said = lines(("first", "second"), found)
@@ -63,12 +63,12 @@ def test_a_raw_and_an_aggregated_version_are_told_by_what_their_comparisons_say_
     raw = make_version(store, "raw", Recipe("default"))
     majority = make_version(store, "majority", Recipe("default", aggregate="majority"))
     found = between(store, raw, majority)
-    assert found.comparisons == Change(same=2, came=0, went=3) and found.rankings == Change(8, 0, 0)
-    assert between(store, majority, raw).comparisons == Change(same=2, came=3, went=0)
-    told = "Comparisons are told by prompt, chosen and rejected, whoever said it: a version is aggregated."
+    assert found.comparisons == Change(same=2, added=0, removed=3) and found.rankings == Change(8, 0, 0)
+    assert between(store, majority, raw).comparisons == Change(same=2, added=3, removed=0)
+    told = "A version is aggregated, so comparisons are matched without their annotator."
     assert told in lines(("raw", "majority"), found)
     assert told not in lines(("raw", "raw"), between(store, raw, raw))
-    assert between(store, raw, raw).comparisons == Change(same=8, came=0, went=0)
+    assert between(store, raw, raw).comparisons == Change(same=8, added=0, removed=0)
 
 
 def test_a_version_aggregated_otherwise_or_of_other_margins_says_the_same_and_weighs_otherwise(store):
@@ -85,14 +85,16 @@ def test_a_version_aggregated_otherwise_or_of_other_margins_says_the_same_and_we
     }
     made = {name: make_version(store, name, recipe) for name, recipe in recipes.items()}
     voted = between(store, made["majority"], made["reliability"]).comparisons
-    assert (voted.came, voted.went, voted.same + voted.changed) == (0, 0, 40)
+    assert (voted.added, voted.removed, voted.same + voted.changed) == (0, 0, 40)
     assert between(store, made["majority"], made["margins"]).comparisons == Change(0, 0, 0, changed=40)
 
 
 def test_a_prompt_on_the_other_side_is_a_change_and_a_version_has_none_to_itself(store):
     add_groups(store, [judged(f"question {number}", {"ana": "a>b"}) for number in range(30)])
     one, other = (make_version(store, f"v{seed}", Recipe("default", seed=seed)) for seed in (0, 1))
-    sides = [{prompt: row["side"] for prompt, row in frozen_rows(store, version).items()} for version in (one, other)]
+    sides = [
+        {prompt: row["side"] for prompt, row in rows_by_prompt(store, version).items()} for version in (one, other)
+    ]
     moved = sum(sides[0][prompt] != sides[1][prompt] for prompt in sides[0])
     found = between(store, one, other)
     assert moved and found.prompts == Change(30 - moved, 0, 0, moved)

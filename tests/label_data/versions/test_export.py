@@ -108,7 +108,7 @@ def test_a_withdrawn_ranking_stops_an_export_and_no_file_is_left(store, tmp_path
     assert retract(store, "first", ann)
     for format_ in ("trl", "groups"):
         for name in ("a.jsonl", "b.jsonl"):
-            with pytest.raises(InputError, match="'v1' is not given out any more"):
+            with pytest.raises(InputError, match="'v1' can't be read or exported any more"):
                 export_version(store, made, tmp_path / name, format_)
     assert [path.name for path in tmp_path.glob("*.jsonl")] == ["a.jsonl"]
     assert (tmp_path / "a.jsonl").read_bytes() == before and "trl" in PAIR_WRITERS

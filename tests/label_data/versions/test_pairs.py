@@ -8,7 +8,7 @@ import pytest
 from label_data.intervals import Estimate
 from label_data.quality.reliability import Reliability
 from label_data.records import Completion, Group
-from label_data.versions.pairs import TIED, TWINS, Voices, compared
+from label_data.versions.pairs import EQUAL_TEXTS, TIED, Voices, compared
 from label_data.versions.recipes import Recipe
 from planted_people import judged
 
@@ -119,4 +119,4 @@ def test_twins_and_tests_of_annotators_give_nothing_and_are_counted():
     twins = replace(group.rankings[0], shown=(a.id, twin.id), order=order)
     tested = replace(group.rankings[1], purpose="gold")
     found = made(Group(group.prompt, (*group.completions, twin), (twins, tested)))
-    assert found == ([], [], {TWINS: 1, "rankings that test their annotator": 1})
+    assert found == ([], [], {EQUAL_TEXTS: 1, "rankings that test their annotator": 1})

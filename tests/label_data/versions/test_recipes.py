@@ -100,11 +100,11 @@ def test_a_condition_that_is_none_is_refused_in_a_sentence(condition, said):
 
 
 def test_a_bound_stands_once_and_a_value_that_nothing_has_is_probably_misspelt():
-    with pytest.raises(InputError, match="voices is there twice"):
+    with pytest.raises(InputError, match="voices is given twice"):
         Selection(Recipe("default", ("voices=1", "voices=2")))
     selection = Selection(Recipe("default", ("annotator!=anna",)))
     selection.of(GROUP)
-    with pytest.raises(InputError, match=r"annotator=anna: no ranking has it\. Those there are have 'ana', 'ben'"):
+    with pytest.raises(InputError, match=r"annotator=anna: no ranking has this value\. Existing values: 'ana', 'ben'"):
         selection.check_seen()
 
 
@@ -115,7 +115,7 @@ def test_a_bound_stands_once_and_a_value_that_nothing_has_is_probably_misspelt()
         ({"near": 0}, "above 0 and up to 1"),
         ({"ties": "both"}, "use one of drop, half, keep"),
         ({"margins": (1.0, -1.0, 2.0)}, "at least 0 for each of the three strengths"),
-        ({"aggregate": "majority", "weights": "reliability"}, "none to weigh by"),
+        ({"aggregate": "majority", "weights": "reliability"}, "can't be weighted by"),
     ],
 )
 def test_a_recipe_that_means_nothing_is_refused(fields, said):
