@@ -7,16 +7,18 @@ from typing import Literal
 from label_data.errors import InputError
 from label_data.settings import PACKAGED_MODEL
 
-Method = Literal["head", "top", "lora", "full"]
-"""Linear head, last layers, LoRA, full fine-tuning. Last layers are stored as "top", in runs and in reports."""
+Method = Literal["head", "last-layers", "lora", "full"]
+"""Linear head, last layers, LoRA, full fine-tuning."""
+OLD_METHODS: dict[str, Method] = {"top": "last-layers"}
+"""Names of methods in the runs, reports and jobs of earlier versions, and on the command line until 1.2."""
 Loss = Literal["bradley-terry", "plackett-luce", "davidson"]
 Layout = Literal["plain", "cache", "row"]
 """How prompts and their completions are laid out for the network: see `reward.networks.batches`."""
 Precision = Literal["float32", "bfloat16"]
 """Precision of the matrix products during training. Weights and rewards are float32 either way."""
 
-LEARNING_RATES = {"full": 2e-5, "lora": 2e-4, "top": 1e-4}
-HEAD_RATE_FACTORS = {"full": 10.0, "lora": 5.0, "top": 10.0}
+LEARNING_RATES = {"full": 2e-5, "lora": 2e-4, "last-layers": 1e-4}
+HEAD_RATE_FACTORS = {"full": 10.0, "lora": 5.0, "last-layers": 10.0}
 """Learning rate of the head, which starts from random weights, as a multiple of the rate of the other weights."""
 
 
@@ -27,8 +29,8 @@ class Settings:
     method: Method = field(
         default="head",
         metadata={
-            "help": "head: a linear head on a frozen backbone, in seconds; top: the last layers; lora: LoRA adapters "
-            "in all layers; full: full fine-tuning"
+            "help": "head: a linear head on a frozen backbone, in seconds; last-layers: its last layers; lora: LoRA "
+            "adapters in all layers; full: full fine-tuning"
         },
     )
     backbone: str = field(
@@ -74,7 +76,7 @@ class Settings:
         metadata={"help": "weight of an annotator's rankings: NAME=0.5; repeat for each"},
     )
     """By annotator's name; an annotator who is not named has weight 1."""
-    top_layers: int = field(default=4, metadata={"help": "number of layers to train with --method top"})
+    last_layers: int = field(default=4, metadata={"help": "number of layers to train with --method last-layers"})
     lora_rank: int = field(default=16, metadata={"help": "rank of the LoRA adapters"})
     dropout: float = field(default=0.0, metadata={"help": "dropout during training, in every layer that supports it"})
     """Above 0 the rewards used for training are noisy."""
@@ -101,6 +103,7 @@ class Settings:
     )
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "method", OLD_METHODS.get(self.method, self.method))
         ranges = {
             "held_out": (0.0, 1.0),
             "validation": (-1e-9, 0.5),
@@ -112,7 +115,7 @@ class Settings:
             if not low < value < high:
                 flag, least = flag_of(name), max(0.0, low)
                 raise InputError("reward.settings.out_of_range", setting=flag, value=value, low=least, high=high)
-        for name in ("epochs", "groups_per_step", "patience", "top_layers", "lora_rank"):
+        for name in ("epochs", "groups_per_step", "patience", "last_layers", "lora_rank"):
             if getattr(self, name) < 1:
                 raise InputError("reward.settings.below_one", setting=flag_of(name), value=getattr(self, name))
         if self.loss != "bradley-terry" and (self.margin or self.smoothing):

@@ -4,7 +4,7 @@ import inspect
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_type_hints
 
 import typer
 
@@ -17,13 +17,15 @@ from label_data.store.projects import project_named
 from reward.commands.terminal import Stopped, print_markdown, progress_bar
 from reward.file_names import UNFINISHED
 from reward.progress import OnProgress
-from reward.settings import DEFAULTS, Settings, flag_of
+from reward.settings import DEFAULTS, OLD_METHODS, Method, Settings, flag_of
 
 if TYPE_CHECKING:
     from reward.report.report import Report
 
 MANY_COMPARISONS = 2_000
 """With fewer comparisons, fine-tuning had no lasting gain over a head on several splits (docs/results.md)."""
+OLD_FLAGS = {"last_layers": ("--top-layers",)}
+"""Flags of earlier versions, accepted until 1.2."""
 REPEATED = ("annotator_weights", "report_to")
 """Settings with several values: their flags can be repeated."""
 
@@ -38,7 +40,9 @@ def with_settings(command: Callable[..., None]) -> Callable[..., None]:
     for field in fields(Settings):
         default: Any = getattr(DEFAULTS, field.name)  # Any: the default of any field
         kind = types[field.name]
-        option = typer.Option(flag_of(field.name), help=field.metadata["help"])
+        option = typer.Option(flag_of(field.name), *OLD_FLAGS.get(field.name, ()), help=field.metadata["help"])
+        if field.name == "method":
+            kind = Literal[(*get_args(Method), *OLD_METHODS)]
         if field.name in REPEATED:
             default, kind = None, list[str] | None
         parameter = inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, default=default)

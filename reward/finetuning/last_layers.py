@@ -152,12 +152,12 @@ def last_layers_network(
         InputError: if the network has too few layers, its layers can't be separated, or the disk has too little space.
     """
     depth, pad = load_config(folder).num_hidden_layers, tokenizer.pad_token_id
-    if settings.top_layers >= depth:
-        raise InputError("reward.finetuning.too_few_layers", count=settings.top_layers, depth=depth)
+    if settings.last_layers >= depth:
+        raise InputError("reward.finetuning.too_few_layers", count=settings.last_layers, depth=depth)
     whole = network_with_head(folder, pad, settings)
     if not shares_prompts(whole) or not hasattr(whole.base_model, "layers"):
         raise InputError("reward.finetuning.layers_not_separable", network=type(whole).__name__)
-    frozen = depth - settings.top_layers
+    frozen = depth - settings.last_layers
     cache = Activations(path or activations_file(), model_revision(folder), frozen, whole.config.hidden_size)
     config = one_label_config(folder, pad, slice(frozen, depth))
     set_dropout(config, settings.dropout)
@@ -180,7 +180,7 @@ def last_layers_network(
 def whole_network(folder: Path, ranked: LastLayersNetwork, settings: Settings) -> PreTrainedModel:
     """Return the whole network of the folder with the trained last layers, norm and head in it."""
     whole = network_with_head(folder, ranked.real_pad, settings)
-    shared = _shared_names(whole, whole.config.num_hidden_layers - settings.top_layers)
+    shared = _shared_names(whole, whole.config.num_hidden_layers - settings.last_layers)
     trained = {shared[name]: weight for name, weight in ranked.network.state_dict().items() if name in shared}
     whole.load_state_dict(trained, strict=False)
     return whole

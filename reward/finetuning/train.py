@@ -172,6 +172,8 @@ def read_settings(folder: Path) -> tuple[Settings, str | None]:
     try:
         values = json.loads(file.read_text(encoding="utf-8"))
         project = values.pop("project", None)
+        if "top_layers" in values:  # the name in runs of earlier versions
+            values["last_layers"] = values.pop("top_layers")
         return Settings(**{**values, "report_to": tuple(values["report_to"])}), project
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError("reward.finetuning.unreadable_settings", file=file, error=error, folder=folder) from None
@@ -294,7 +296,7 @@ def _run(out: Path, resume: bool, on_progress: OnProgress) -> Report | None:
 def _network(
     base: Path, tokenizer: PreTrainedTokenizerBase, settings: Settings, data: _Data, on_progress: OnProgress
 ) -> RankedNetwork:
-    if settings.method != "top":
+    if settings.method != "last-layers":
         return trainable_network(base, tokenizer, settings)
     inputs = [item for group in (*data.fitted, *data.validation) for item in group.inputs]
     return last_layers_network(base, tokenizer, settings, inputs, on_progress=on_progress)

@@ -21,6 +21,7 @@ from reward.data.sides import FEWEST_HELD_OUT
 from reward.file_names import REPORT_FILE
 from reward.metrics import CalibrationBin
 from reward.report.ceiling import Human
+from reward.settings import OLD_METHODS
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +122,7 @@ class Tuning:
     """How a network was fine-tuned, and when training stopped."""
 
     method: str
-    """top, lora or full."""
+    """last-layers, lora or full."""
     loss: str
     learning_rate: float
     prompts_per_step: int
@@ -140,6 +141,9 @@ class Tuning:
     """Why another layout than the preferred one was used, as `Sentence.as_json` or a plain text; empty if none was."""
     precision: str = ""
     """Precision of the matrix products during training; empty in old reports."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "method", OLD_METHODS.get(self.method, self.method))
 
 
 @dataclass(frozen=True, slots=True)

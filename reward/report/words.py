@@ -27,7 +27,7 @@ BASELINES = {
 }
 """Baselines by their names in report.json."""
 METHODS = {
-    "top": say("reward.report.method_top"),
+    "last-layers": say("reward.report.method_last_layers"),
     "lora": say("reward.report.method_lora"),
     "full": say("reward.report.method_full"),
 }

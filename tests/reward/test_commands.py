@@ -154,7 +154,7 @@ def test_help_shows_every_setting_without_importing_torch(run):
     command = [sys.executable, "-c", "import sys; from reward.__main__ import app; print('torch' in sys.modules)"]
     assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "False\n"
     text = run("train", "--help").stdout
-    assert all(part in text for part in ("--annotator-weight", "--groups-per-step", "head|top|lora|full"))
+    assert all(part in text for part in ("--annotator-weight", "--groups-per-step", "head|last-layers|lora|full|top"))
 
 
 def test_relabel_keeps_its_old_name(run):

@@ -17,7 +17,7 @@ from reward.settings import Settings, flag_of
         ("dropout", -0.1),
         ("epochs", 0),
         ("groups_per_step", 0),
-        ("top_layers", 0),
+        ("last_layers", 0),
         ("margin", -1.0),
         ("centring", -1.0),
     ],
@@ -49,3 +49,7 @@ def test_a_margin_is_refused_with_any_loss_but_bradley_terry():
 def test_the_default_learning_rate_depends_on_the_method():
     assert (Settings(method="full").rate, Settings(method="lora").rate) == (2e-5, 2e-4)
     assert Settings(method="full", learning_rate=1e-6).rate == 1e-6
+
+
+def test_the_method_top_of_earlier_versions_is_last_layers():
+    assert Settings(method="top").method == "last-layers"

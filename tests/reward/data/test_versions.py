@@ -129,7 +129,9 @@ def test_a_resumed_run_still_trains_on_the_rows_of_its_version(store, tmp_path, 
             raise Stopped
 
     version = make_version(store, "v1", Recipe("default", **RECIPE))
-    settings = Settings(method="top", top_layers=1, backbone=str(tiny_backbone_folder), epochs=1, validation=0.4)
+    settings = Settings(
+        method="last-layers", last_layers=1, backbone=str(tiny_backbone_folder), epochs=1, validation=0.4
+    )
     with pytest.raises(Stopped):
         fine_tune(store, tmp_path / "model", settings, stop, version="v1")
     report = resume_fine_tuning(tmp_path / "model")
@@ -139,7 +141,7 @@ def test_a_resumed_run_still_trains_on_the_rows_of_its_version(store, tmp_path, 
     assert report.held_out is not None and report.tuning.validation_prompts >= 20
     assert models_of(store, version) == []
     fine_tune(store, tmp_path / "other", settings, version="v1")
-    assert [model.summary["method"] for model in models_of(store, version)] == ["top"]
+    assert [model.summary["method"] for model in models_of(store, version)] == ["last-layers"]
 
 
 def test_near_duplicates_are_on_the_same_side_of_the_validation_split(store):

@@ -12,7 +12,7 @@ from reward.networks.ranked_network import RankedNetwork
 from reward.settings import Settings
 from tiny_networks import random_training_groups
 
-LAST_LAYERS = Settings(method="top", top_layers=2, epochs=1, groups_per_step=4, learning_rate=1e-3)
+LAST_LAYERS = Settings(method="last-layers", last_layers=2, epochs=1, groups_per_step=4, learning_rate=1e-3)
 
 
 @pytest.fixture(scope="module")
@@ -107,6 +107,6 @@ def test_a_cache_without_the_needed_activations_is_an_input_error(tiny_backbone_
 
 
 def test_as_many_layers_as_the_network_has_are_refused(tiny_backbone_folder, tokenizer, groups, tmp_path):
-    settings = Settings(method="top", top_layers=6)
+    settings = Settings(method="last-layers", last_layers=6)
     with pytest.raises(InputError, match="6 layers"):
         last_layers_network(tiny_backbone_folder, tokenizer, settings, inputs_of(groups), tmp_path / "activations.db")

@@ -47,13 +47,13 @@ def _own_data_folder(tmp_path_factory):
 def tuned(planted_store, tiny_backbone_folder, tmp_path_factory):
     """The folders of the methods lora and top, trained on the planted store."""
     folder = tmp_path_factory.mktemp("tuned")
-    for method in ("lora", "top"):
+    for method in ("lora", "last-layers"):
         settings = Settings(method=method, backbone=str(tiny_backbone_folder), **QUICK)
         fine_tune(planted_store, folder / method, settings)
     return folder
 
 
-@pytest.mark.parametrize("method", ["lora", "top"])
+@pytest.mark.parametrize("method", ["lora", "last-layers"])
 def test_every_method_learns_a_planted_rule(tuned, method):
     held_out = read_report(tuned / method).held_out
     assert held_out.accuracy.low > 0.6 and held_out.over_baseline.low > 0
@@ -69,12 +69,12 @@ def test_traps_13_14_15_stock_transformers_gives_the_same_rewards_in_a_fresh_pro
         assert stock[way] == pytest.approx(rewards, abs=1e-4), way
 
 
-@pytest.mark.parametrize("method", ["lora", "top"])
+@pytest.mark.parametrize("method", ["lora", "last-layers"])
 def test_the_folder_holds_the_whole_network_and_says_how_it_was_made(tuned, method):
     """All weights are 238,656. Of the top: the last four of six layers, the norm and the head, 64 each."""
     report = read_report(tuned / method)
     layer = 64 * 64 * 2 + 64 * 32 * 2 + 64 * 128 * 3 + 2 * 64  # queries and output, keys and values, three maps, norms
-    trained = {"top": 4 * layer + 64 + 64, "lora": report.tuning.trained_weights}
+    trained = {"last-layers": 4 * layer + 64 + 64, "lora": report.tuning.trained_weights}
     assert (report.layer, report.layers, report.tuning.weights) == (6, 6, 238_656)
     assert (report.tuning.method, report.tuning.trained_weights) == (method, trained[method])
     assert f"by {METHODS[method]}: " in report_markdown(report)
@@ -86,7 +86,7 @@ def test_the_folder_holds_the_whole_network_and_says_how_it_was_made(tuned, meth
 
 def test_the_top_method_leaves_the_layers_below_as_they_were(tuned, tiny_backbone_folder):
     base = load_model(AutoModel, tiny_backbone_folder).state_dict()
-    after = RewardModel.load(tuned / "top").network.model.state_dict()
+    after = RewardModel.load(tuned / "last-layers").network.model.state_dict()
     same = {name for name in base if torch.equal(base[name], after[name])}
     assert "layers.1.mlp.up_proj.weight" in same and "embed_tokens.weight" in same
     assert "layers.2.mlp.up_proj.weight" not in same and "norm.weight" not in same
@@ -94,9 +94,9 @@ def test_the_top_method_leaves_the_layers_below_as_they_were(tuned, tiny_backbon
 
 def test_too_few_validation_prompts_are_learned_from(tuned):
     """Of about 97 training prompts a tenth is fewer than 20."""
-    assert read_report(tuned / "top").tuning.validation_prompts == 0
-    lines = [json.loads(line) for line in (tuned / "top" / "log.jsonl").read_text().splitlines()]
-    assert all("loss" in line for line in lines) and len(lines) == read_report(tuned / "top").tuning.steps
+    assert read_report(tuned / "last-layers").tuning.validation_prompts == 0
+    lines = [json.loads(line) for line in (tuned / "last-layers" / "log.jsonl").read_text().splitlines()]
+    assert all("loss" in line for line in lines) and len(lines) == read_report(tuned / "last-layers").tuning.steps
 
 
 def test_a_run_goes_on_by_the_defaults_of_the_version_that_began_it(tiny_backbone_folder, tmp_path, monkeypatch):
@@ -104,9 +104,12 @@ def test_a_run_goes_on_by_the_defaults_of_the_version_that_began_it(tiny_backbon
     add_groups(store, planted_groups(40))
     with pytest.raises(Stopped):
         fine_tune(
-            store, tmp_path / "model", Settings(method="top", backbone=str(tiny_backbone_folder), epochs=1), stop_at(2)
+            store,
+            tmp_path / "model",
+            Settings(method="last-layers", backbone=str(tiny_backbone_folder), epochs=1),
+            stop_at(2),
         )
-    monkeypatch.setattr("reward.settings.LEARNING_RATES", {"top": 1.0})
+    monkeypatch.setattr("reward.settings.LEARNING_RATES", {"last-layers": 1.0})
     tuning = resume_fine_tuning(tmp_path / "model").tuning
     assert (tuning.learning_rate, tuning.steps) == (1e-4, tuning.planned_steps)
 

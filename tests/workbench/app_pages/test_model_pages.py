@@ -167,7 +167,7 @@ def test_a_fine_tuned_run_shows_its_settings_and_its_curves(ranked, tmp_path):
 
 def test_a_running_training_shows_its_curves_and_can_be_resumed_after_a_stop(ranked):
     store = open_store(default_store())
-    job = add_job(store, "train", {"method": "top"}, "default")
+    job = add_job(store, "train", {"method": "last-layers"}, "default")
     start_job(store, job)
     half_done = new_run(job).with_name(new_run(job).name + ".unfinished")
     half_done.mkdir(parents=True)
@@ -182,7 +182,7 @@ def test_a_running_training_shows_its_curves_and_can_be_resumed_after_a_stop(ran
     ranked.run()
     button(ranked, "Resume training").click().run()
     again = latest_job(store, "train", "default")
-    assert (again.arguments["continues"], again.arguments["method"]) == (job, "top")
+    assert (again.arguments["continues"], again.arguments["method"]) == (job, "last-layers")
 
 
 def test_the_training_plot_names_only_the_curves_that_it_has():
@@ -217,7 +217,9 @@ def test_unfinished_runs_can_be_deleted_but_not_during_a_training(ranked):
     (folders["mine"] / "settings.json").write_text(json.dumps({"project": "default"}), encoding="utf-8")
     ranked.run()
     assert "Delete unfinished runs" in [one.label for one in ranked.button]
-    start_job(open_store(default_store()), add_job(open_store(default_store()), "train", {"method": "top"}, "default"))
+    start_job(
+        open_store(default_store()), add_job(open_store(default_store()), "train", {"method": "last-layers"}, "default")
+    )
     ranked.run()
     assert "Delete unfinished runs" not in [one.label for one in ranked.button]
 

@@ -460,7 +460,7 @@ def test_fine_tuning_resumes_where_a_worker_restart_or_a_person_interrupted_it(w
     A job of its own goes on with what that left, and takes the fourth alone.
     """
     add_groups(work_store, planted_groups(16))
-    job = request_job(work_store, "train", "default", method="top")
+    job = request_job(work_store, "train", "default", method="last-layers")
     ends, steps, report = threading.Event(), [], execution.report_progress
 
     def cut_off(store, job, done, total, message, worker):
@@ -484,12 +484,12 @@ def test_fine_tuning_resumes_where_a_worker_restart_or_a_person_interrupted_it(w
     ends.clear()
     do(work_store, "train")
     assert (latest_job(work_store, "train").state, unfinished_run(job)) == (STOPPED, folder)
-    again = request_job(work_store, "train", "default", method="top", continues=job)
+    again = request_job(work_store, "train", "default", method="last-layers", continues=job)
     do(work_store, "train")
     assert job_with_id(work_store, again).state == DONE, job_with_id(work_store, again).message
     assert (steps, unfinished_run(job)) == ([(1, 4), (3, 4), (4, 4)], None)
     (run,) = runs("default")
-    assert (run.folder, run.method, run.project) == (folder, "top", "default")
+    assert (run.folder, run.method, run.project) == (folder, "last-layers", "default")
     assert [line["step"] for line in log_of(folder) if "loss" in line] == [1, 2, 3, 4]
 
 
