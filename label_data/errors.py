@@ -1,9 +1,8 @@
 """The one error that a person can put right."""
 
-import re
 from typing import Any
 
-from label_data.sentences import Sentence, plain
+from label_data.sentences import Sentence
 
 LONGEST_MESSAGE = 1_000
 """Characters that the message of an InputError may have."""
@@ -18,8 +17,7 @@ class InputError(ValueError):
     """
 
     def __init__(self, key: str, /, **values: Any) -> None:
-        # A text instead of a key is taken as it is, until every sentence has its key.
-        self.sentence = Sentence(key, values) if re.fullmatch(r"\w+\.\w+\.\w+", key) else plain(key)
+        self.sentence = Sentence(key, values)
         super().__init__(self.render("en"))
 
     @property
