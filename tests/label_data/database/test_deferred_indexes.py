@@ -92,7 +92,7 @@ def test_an_error_late_in_a_large_import_leaves_rows_and_indexes_as_they_were(sq
 
     def broken():
         yield from pairs(0, 30)
-        raise InputError("line 31")
+        raise InputError("label_data.plain.text", text="line 31")
 
     with pytest.raises(InputError, match="line 31"):
         add_groups(store, broken())

@@ -151,7 +151,7 @@ def test_a_stored_ranking_becomes_gold_when_a_file_says_so(store):
 def test_an_error_half_way_leaves_the_store_as_it_was(store):
     def broken():
         yield imported_group("One?")
-        raise InputError("line 2 is no good")
+        raise InputError("label_data.plain.text", text="line 2 is no good")
 
     with pytest.raises(InputError, match="line 2"):
         add_groups(store, broken())
@@ -178,7 +178,7 @@ def test_of_two_errors_the_first_is_raised_although_the_next_groups_are_read_mea
 
     def broken():
         yield from (first, second)
-        raise InputError("line 3 is no good")
+        raise InputError("label_data.plain.text", text="line 3 is no good")
 
     with pytest.raises(GroupError, match="s-1 is stored already") as caught:
         add_groups(store, broken())
