@@ -11,11 +11,9 @@ from tests.support.paths import ROOT, TESTS
 
 PACKAGES = ("label_data", "reward", "workbench")
 NOT_IMPORTED = {
-    "cattrs": "pinned ahead of its first import",
     "gguf": "transformers imports it to read the packaged model's file",
     "mypy": "a command",
     "pandas-stubs": "read by mypy",
-    "prometheus-client": "pinned ahead of its first import",
     "pytest-xdist": "a plugin of pytest",
     "ruff": "a command",
     "scipy-stubs": "read by mypy",
