@@ -158,15 +158,17 @@ def test_an_error_half_way_leaves_the_store_as_it_was(store):
     assert store_counts(store) == Added()
 
 
-@pytest.mark.parametrize("error", [InputError, KeyboardInterrupt])
+@pytest.mark.parametrize(
+    "error", [InputError("label_data.plain.text", text="here"), KeyboardInterrupt("here")], ids=repr
+)
 def test_an_error_while_earlier_groups_are_being_stored_leaves_the_store_as_it_was_and_open(store, monkeypatch, error):
     monkeypatch.setattr("label_data.store.adding.BATCH_GROUPS", 2)
 
     def broken():
         yield from (imported_group(f"{number}?") for number in range(5))
-        raise error("here")
+        raise error
 
-    with pytest.raises(error, match="here"):
+    with pytest.raises(type(error), match="here"):
         add_groups(store, broken())
     assert store_counts(store) == Added()
     assert add_groups(store, [imported_group("0?")]) == Added(1, 2, 1)
