@@ -10,7 +10,7 @@ ending of a file's name and takes .gz for the name of a data set.
 
 Source: https://github.com/OpenRLHF/OpenRLHF, openrlhf/datasets/reward_dataset.py, preprocess_data and RewardDataset,
 and datasets/utils.py, blending_datasets; version 0.11.2, whose loader read what is written here
-(benchmarks/other_trainers.py)
+(benchmarks/compatibility/other_trainers.py)
 """
 
 from dataclasses import replace
