@@ -1,7 +1,7 @@
 """Show a quality report: recommendations first, then the plots, and the tables behind them."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from math import isnan
@@ -27,7 +27,7 @@ class Table:
 
     title: Sentence
     head: tuple[Cell, ...]
-    rows: list[tuple[Cell, ...]]
+    rows: Sequence[tuple[Cell, ...]]
 
 
 def write_report(report: Quality, out: Path) -> list[Path]:

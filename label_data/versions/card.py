@@ -251,7 +251,7 @@ def _weak(measured: Quality) -> str:
 
 
 def _rate(found: Estimate) -> str:
-    return percent(found) if found.count else "nobody knows how often: there is none to count"
+    return str(percent(found)) if found.count else "nobody knows how often: there is none to count"
 
 
 def _sentence(what: str, counts: Mapping[str, int]) -> str:

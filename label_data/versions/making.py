@@ -170,8 +170,11 @@ def _with_pseudonyms(connection: Connection, recipe: Recipe) -> Recipe:
     pseudonym = {row.folded_name: row.id for row in connection.execute(select(table.c.folded_name, table.c.id))}
 
     def named(condition: str) -> str:
-        found = re.fullmatch(r"(annotator!?=)(.*)", condition, re.DOTALL)
-        return condition if found is None else found[1] + pseudonym.get(" ".join(found[2].split()).casefold(), found[2])
+        match = re.fullmatch(r"(annotator!?=)(.*)", condition, re.DOTALL)
+        if match is None:
+            return condition
+        field, name = str(match[1]), str(match[2])
+        return field + str(pseudonym.get(" ".join(name.split()).casefold(), name))
 
     return replace(recipe, where=tuple(map(named, recipe.where)))
 

@@ -68,7 +68,9 @@ def compared(group: Group, recipe: Recipe, voices: Voices | None, left_out: Coun
             for pair in ((tie.first, tie.second), (tie.second, tie.first))
         ]
         ties = []
-    left_out["comparisons and ties that weigh nothing"] += sum(not one.weight for one in (*found, *ties))
+    left_out["comparisons and ties that weigh nothing"] += sum(not pair.weight for pair in found) + sum(
+        not tie.weight for tie in ties
+    )
     return Compared(
         tuple(replace(one, weight=round(one.weight, DECIMALS)) for one in found if one.weight),
         tuple(replace(one, weight=round(one.weight, DECIMALS)) for one in ties if one.weight),
@@ -156,5 +158,5 @@ def _weighed(
             return one.weight * voices.weights.get(one.annotator, 1.0)
         return one.weight
 
-    total = sum(one.weight for one in (*found, *ties)) or 1.0
+    total = sum([*(pair.weight for pair in found), *(tie.weight for tie in ties)]) or 1.0
     return [replace(one, weight=times(one)) for one in found], [replace(one, weight=times(one)) for one in ties]
