@@ -2,6 +2,7 @@
 
 import os
 
-# By default torch's threads wait for each other by spinning, which on cores shared with the pages took seven times the
-# CPU time for features and up to six times as long. The variable is read once, when torch is first imported.
+# By default torch's threads spin while they wait for each other. On cores shared with the pages, computing features
+# then took seven times the CPU time and up to six times as long. Torch reads the variable once, when it is first
+# imported.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

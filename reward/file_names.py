@@ -12,7 +12,7 @@ LEARNED_FILE = "learned_from.txt"
 COMPARISONS_FILE = "comparisons.jsonl"
 """The rewards of both completions of every held-out comparison."""
 SUSPECTS_FILE = "disagreements.jsonl"
-"""The suspect held-out rankings: those that the model contradicts most."""
+"""The suspect rankings: the held-out rankings that the model contradicts most."""
 UNCERTAINTY_FILE = Path("uncertainty", "head.safetensors")
 """In a folder of its own, because some servers load every safetensors file beside the configuration."""
 LOG_FILE = "log.jsonl"

@@ -1,7 +1,7 @@
-"""Metrics of a reward model, computed from the margins of all comparisons at once and not from means of batches.
+"""Metrics of a reward model, computed from the margins of all comparisons at once, not averaged over batches.
 
-A margin is the reward of the chosen completion less that of the rejected one, in log-odds. `weights` are the weights of
-the comparisons; those of one ranking sum to 1. Without any comparison every metric is nan.
+A margin is the reward of the chosen completion minus the reward of the rejected completion, in log-odds. `weights`
+holds one weight per comparison; the weights of one ranking sum to 1. Without comparisons every metric is nan.
 """
 
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from scipy.stats import spearmanr
 BINS = 15
 
 Floats = NDArray[np.floating]
-"""Numbers of any precision, shape (comparisons,) if nothing else is said."""
+"""Numbers of any precision, shape (comparisons,) unless stated otherwise."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,8 +97,9 @@ def visible(text: str) -> str:
 def literal(text: str) -> str:
     """Return markdown that Streamlit shows as the given text, with white space folded.
 
-    Use it for text written by people in a label, caption or message. Every sign is escaped. Streamlit replaces :names:
-    of emoji and icons, and lone arrows, after it has read the escapes, so an invisible joiner splits each of them.
+    Use it for text written by people in a label, caption or message. Every punctuation mark is escaped. Streamlit
+    replaces :names: of emoji and icons, and lone arrows, after it has read the escapes, so an invisible joiner splits
+    each of them.
     """
     split = re.sub(
         r":(?=(?:material/)?[\w+-]+:)|(?<!\S)[<>~-](?=[->=]+(?!\S))", "\\g<0>\u2060", " ".join(visible(text).split())
@@ -169,7 +170,7 @@ def _backslash_formula(state: StateInline, silent: bool) -> bool:
 
 
 def _backslash_block(state: StateBlock, first: int, last: int, silent: bool) -> bool:
-    r"""Read \[ at the start of a line up to \] at the end of that or a later line, with no empty line between."""
+    r"""Read \[ at the start of a line up to \] at the end of the same or a later line, with no empty line between."""
     begin = state.bMarks[first] + state.tShift[first]
     if not state.src.startswith(r"\[", begin) or state.is_code_block(first):
         return False

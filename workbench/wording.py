@@ -1,7 +1,7 @@
-"""The wording of the pages, in the language of whoever reads them.
+"""The wording of the pages, in the reader's language.
 
-Pages look their own texts up by section and name, such as the section "rank" of workbench/languages/zh.json. What the
-worker and the other packages say arrives as a Sentence or an InputError, which renders itself in a language.
+Pages look their own texts up by section and name, such as the section "rank" of workbench/languages/zh.json. Messages
+of the worker and of the other packages arrive as a Sentence or an InputError, which renders itself in a language.
 """
 
 import re
@@ -17,7 +17,7 @@ def page_texts(language: str) -> dict[str, Any]:
 
 
 def nearest_language(locale: str | None) -> str:
-    """Return the language for a browser's locale, or list of them, such as "zh-CN,en": that of the first entry."""
+    """Return the language for a browser's locale; of a list such as "zh-CN,en", the first entry decides."""
     code = re.split("[-_,;]", locale or "")[0].strip().lower()
     return code if code in LANGUAGES else "en"
 

@@ -70,7 +70,7 @@ def first_line(text: str, longest: int = 70) -> str:
 
 
 def print_markdown(text: str) -> None:
-    """Print markdown: rendered in a terminal, as it is elsewhere."""
+    """Print markdown: rendered in a terminal, unchanged elsewhere."""
     if sys.stdout.isatty():
         Console().print(Markdown(text))
     else:

@@ -33,7 +33,7 @@ REPEATED = ("annotator_weights", "report_to")
 def with_settings(command: Callable[..., None]) -> Callable[..., None]:
     """Give the command a flag for each field of Settings, in place of its parameter `settings`.
 
-    Names, types, defaults and help texts are those of the fields.
+    The flags take their names, types, defaults and help texts from the fields.
     """
     types = get_type_hints(Settings)
     flags = []

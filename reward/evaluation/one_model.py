@@ -1,4 +1,4 @@
-"""Evaluate any checkpoint on any rankings: the report of training, for a model from anywhere."""
+"""Evaluate a checkpoint from any trainer on any rankings, with the same report as after training."""
 
 import hashlib
 import shutil
@@ -49,7 +49,7 @@ class Evaluation:
     template_sha256: str
     seed: int
     counts: Counts
-    """The `held_out_` counts are of the data that the model was evaluated on; there is no training side."""
+    """The `held_out_` counts describe the data that the model was evaluated on; there is no training side."""
     learned_from: int | None
     """Prompts left out because the model was trained on them; None if the model does not record its training data."""
     not_read: dict[str, int]
@@ -191,7 +191,7 @@ class ModelRewards:
 
 
 def open_checkpoint(name: str) -> tuple[RewardModel, Path]:
-    """Return the model with a folder or hub name, and its folder; InputError if it is no classifier with one label.
+    """Return the model with a folder or hub name, and its folder; InputError if it is not a classifier with one label.
 
     Only safetensors are read, and no code that comes with a model is run.
     """

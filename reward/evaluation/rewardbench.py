@@ -1,7 +1,7 @@
 """RewardBench 1 and 2: score their files by their protocols and write results in their format.
 
 Their own code needs a GPU and pins an old transformers. Here the model runs in float32 without padding, so scores
-differ from published ones by what float16 and 8 bits change.
+differ from published scores by the effect of float16 and 8-bit weights.
 
 Source: Lambert et al. 2024, arXiv:2403.13787; Malik et al. 2025, arXiv:2506.01937. The protocol follows
 github.com/allenai/reward-bench at a0096928: scripts/run_rm.py, scripts/run_v2.py, rewardbench/constants.py (the tables

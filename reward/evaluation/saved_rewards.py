@@ -1,6 +1,6 @@
 """Save rewards as they are computed, so that a stopped evaluation can resume.
 
-The file holds JSON lines: first what the rewards are of, then {"key", "reward", "deviation"} for each completion.
+The file holds JSON lines: first the source of the rewards, then {"key", "reward", "deviation"} for each completion.
 """
 
 import fcntl
@@ -20,7 +20,7 @@ from reward.networks.ranked_network import layout_to_score
 from reward.progress import OnProgress, silent
 
 Source = Mapping[str, Any]  # Any: JSON values
-"""What rewards are of: the model, the data, a seed."""
+"""What the rewards are computed from: the model, the data and a seed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ def saved_rewards(
         model: the model that gives the rewards.
         inputs: the inputs by key.
         path: the file to add every batch to; None saves nothing.
-        source: what the rewards are of. A file of another source is refused.
+        source: what the rewards are computed from. A file with another source is refused.
         on_progress: gets the progress after every batch; it may raise to stop.
 
     Raises:

@@ -122,8 +122,8 @@ def compare_models(
 ) -> ModelComparison:
     """Evaluate two checkpoints on the same rankings; write both reports and the paired test to the new folder `out`.
 
-    Prompts that either model was trained on are left out, unless `include_learned`. The arguments and errors are those
-    of `evaluate_model`; InputError also if both names are the same.
+    Prompts that either model was trained on are left out, unless `include_learned`. Arguments and errors are as in
+    `evaluate_model`. Also raises InputError if both names are the same.
     """
     if out is not None:
         check_free(out)

@@ -19,7 +19,7 @@ LOGGED = {
     "eval_log_loss": "validation_log_loss",
     "eval_accuracy": "validation_accuracy",
 }
-"""The trainer's name of each number that the log keeps, and the name it has in the log."""
+"""The numbers that the log keeps: name in the trainer -> name in the log."""
 
 
 class StopOnRequest(TrainerCallback):

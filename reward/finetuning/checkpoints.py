@@ -1,8 +1,8 @@
-"""Whole checkpoints: a run that is cut off anywhere resumes from the last checkpoint that is completely on the disk.
+"""Whole checkpoints: an interrupted run resumes from the last checkpoint that was written completely.
 
 transformers writes the files of a checkpoint one after the other into a folder with its final name, so the folder alone
-does not show that the checkpoint is complete. Here a checkpoint counts once it contains an empty marker file, which is
-written when all other files are flushed.
+does not show that the checkpoint is complete. Here a checkpoint counts only if it contains an empty marker file, which
+is written after all other files are flushed.
 """
 
 import re

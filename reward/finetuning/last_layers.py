@@ -187,7 +187,7 @@ def whole_network(folder: Path, ranked: LastLayersNetwork, settings: Settings) -
 
 
 def _shared_names(whole: PreTrainedModel, frozen: int) -> dict[str, str]:
-    """Return name in the network of the last layers -> name in the whole network, of the weights that both have."""
+    """Return the names of the shared weights: name in the network of the last layers -> name in the whole network."""
     prefix = f"{whole.base_model_prefix}.layers."
     names: dict[str, str] = {}
     for name in whole.state_dict():

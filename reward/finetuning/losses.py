@@ -1,7 +1,7 @@
 """Losses of a reward model, computed from one vector of rewards and the positions in it that annotators compared.
 
 Every loss is a negative log-likelihood in nats, and does not change when a constant is added to the rewards of one
-prompt. Nothing is averaged here: the caller, who knows everything in the step, weighs and averages.
+prompt. Nothing is averaged here: the caller knows the whole step, so it weights and averages.
 """
 
 import math
@@ -66,7 +66,7 @@ def davidson(rewards: Tensor, first: Tensor, second: Tensor, tied: Tensor, tie_s
 
 
 def tie_strength(ties: float, pairs: float) -> float:
-    """Return the strength with which Davidson's model gives two equal rewards a tie with probability ties / pairs.
+    """Return the tie strength with which Davidson's model ties two equal rewards with probability ties / pairs.
 
         P(tied | equal rewards) = s / (s + 2) = ties / pairs
 

@@ -101,9 +101,10 @@ def resume_fine_tuning(out: Path, on_progress: OnProgress = silent) -> Report | 
 def end_process() -> NoReturn:
     """End this process, one of several, after its part of the training.
 
-    It exits at once, without Python's shutdown: there torch 2.13 aborts a process in which a thread of gloo releases a
-    tensor (pytorch issue 190489), and torchrun then ends the other processes while they write the report. Closing the
-    process group would stop these threads, but with FSDP the cache of DTensor operations keeps the group open.
+    It exits at once, without Python's shutdown, during which torch 2.13 aborts a process in which a thread of gloo
+    releases a tensor (pytorch issue 190489), and torchrun then ends the other processes while they write the report.
+    Closing the process group would stop these threads, but with FSDP the cache of DTensor operations keeps the group
+    open.
     """
     sys.stdout.flush()
     sys.stderr.flush()
@@ -133,7 +134,8 @@ def _prepare(store: Store, out: Path, settings: Settings, project: str | None, v
         groups_format.write(new / DATA_FILE, groups)
         if data is not None:
             _write_version(new / VERSION_FILE, data)
-        # The rate is fixed here, because another version of the workbench with other defaults may resume this run.
+        # The learning rate is saved here, because another version of the workbench with other defaults may resume this
+        # run.
         values = asdict(replace(settings, learning_rate=settings.rate)) | {"project": project}
         (new / SETTINGS_FILE).write_text(pretty_json(values), encoding="utf-8")
 

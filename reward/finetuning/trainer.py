@@ -37,19 +37,19 @@ from reward.settings import HEAD_RATE_FACTORS, Layout, Precision, Settings
 
 CHECKPOINTS = "checkpoints"
 EVALUATIONS = 4
-"""How often an epoch is evaluated on the validation prompts and saved as a checkpoint."""
+"""Evaluations on the validation prompts in each epoch, each with a checkpoint."""
 WARMUP, FINAL_RATE = 0.05, 0.1
 """Share of the steps in which the learning rate rises, and the share of the peak at which its cosine ends."""
 FEWEST_VALIDATION = 20
 """With fewer validation prompts there is no early stopping, because their log loss is mostly noise."""
 CHECKED_INPUTS = 8
 CACHED_PRODUCTS = {"LRU_CACHE_CAPACITY": "32", "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "32"}
-"""Environment variables that limit how many prepared matrix products oneDNN caches, by shape. By default it caches
-1,024, but hardly two batches have the same length, so they took some 12 MB more at each step of LoRA in bfloat16."""
+"""Environment variables that limit how many prepared matrix products oneDNN caches, by shape. The default is 1,024, but
+hardly any two batches have the same length, so the cache grew by some 12 MB at each step of LoRA in bfloat16."""
 BFLOAT16_ON_CPU = ("avx512_bf16", "amx_bf16", "bf16")
-"""torch's names for the instruction sets: from Zen 4 and Cooper Lake, from Sapphire Rapids, and of Arm."""
+"""torch's names for bfloat16 instruction sets: since Zen 4 and Cooper Lake, since Sapphire Rapids, and on Arm."""
 TORCH_SAVE = "inline_container.cc"
-"""A source file of torch that the error of torch.save names when a write fails; the error has no number."""
+"""The source file of torch that is named in the error of torch.save when a write fails; the error has no errno."""
 logger = logging.getLogger(__name__)
 
 
@@ -67,12 +67,12 @@ class Fitted:
     """Tokens read for training since the last start, without validation prompts and padding."""
     layout: Layout
     fallback: Sentence | None
-    """Why another layout was used than the network was given with; None if that layout was used."""
+    """Why the network's own layout was not used; None if it was."""
     precision: Precision
     weights: dict[str, torch.Tensor]
     """Trained weights of the best step, by their name in the network that was given."""
     divided: bool
-    """Does the network hold only this process's part of the weights?"""
+    """Whether the network holds only this process's part of the weights."""
 
 
 def fit(
@@ -155,7 +155,7 @@ def steps_of(groups: int, settings: Settings) -> list[list[int]]:
 
 
 def _checked(ranked: RankedNetwork, train: Sequence[TrainingGroup], tokens: int) -> Sentence | None:
-    """Compare the layout with "plain" on a few inputs; where they differ, change to "plain", warn, and return why.
+    """Compare the layout with "plain" on a few inputs; if they differ, change to "plain", warn, and return why.
 
     The check is in float32 whatever the precision of training: bfloat16 alone moved rewards by 7% of their size.
     """

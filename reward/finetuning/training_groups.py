@@ -1,4 +1,4 @@
-"""Groups as fine-tuning reads them: completions as tokens, and what annotators said about them as pairs and orders."""
+"""Groups as fine-tuning reads them: completions as tokens, and the annotators' rankings as pairs and orders."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class TrainingGroup:
-    """The completions of a prompt as tokens, with everything that annotators said about them.
+    """The completions of a prompt as tokens, with all rankings of them.
 
     Numbers in pairs and orders are positions in `inputs`.
     """
@@ -105,7 +105,7 @@ def version_training_group(
 ) -> TrainingGroup | None:
     """Return one prompt of a version of the data as fine-tuning reads it, with the version's weights and margins.
 
-    None if it has nothing to learn from. Only Davidson's loss uses the ties that the version keeps.
+    Returns None if it has nothing to learn from. Only Davidson's loss uses the ties that the version keeps.
     """
     position = _Positions()
     compared = tuple(

@@ -1,4 +1,4 @@
-"""Suspect rankings of a project: those that cross-validated heads, fitted without their prompts, contradict."""
+"""Find a project's suspect rankings: cross-validated heads, fitted without their prompts, contradict them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass

@@ -148,6 +148,6 @@ def _check_template(folder: Path, tokenizer: PreTrainedTokenizerBase) -> None:
 
 
 def _smallest_exact(tensor: torch.Tensor) -> torch.Tensor:
-    """Return the tensor in bfloat16 if that represents it exactly, else as it is."""
+    """Return the tensor in bfloat16 if bfloat16 represents it exactly, else unchanged."""
     small = tensor.to(torch.bfloat16)
     return small if torch.equal(small.to(tensor.dtype), tensor) else tensor

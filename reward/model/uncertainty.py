@@ -16,7 +16,7 @@ class Uncertainty:
 
     origin: NDArray[np.float32]
     """Mean feature vector of the training completions, shape (width,). Rewards are determined only up to a constant, so
-    the deviation of a reward is that of its difference from the reward of this vector."""
+    a deviation refers to the difference between a reward and the reward of this vector."""
     factor: NDArray[np.float32]
     """F with covariance = F^T F, shape (at most width, width)."""
 

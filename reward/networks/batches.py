@@ -42,7 +42,7 @@ class Input:
     prompt_tokens: int = 1
     """Number of leading tokens that all completions of the prompt share; at least one, and fewer than all."""
     trimmed: bool = False
-    """Was something left out to fit the longest input?"""
+    """Whether tokens were left out to fit LONGEST_INPUT."""
 
     @property
     def prompt(self) -> tuple[int, ...]:

@@ -95,7 +95,7 @@ class RankedNetwork(nn.Module):
 def shares_prompts(network: PreTrainedModel) -> bool:
     """Return whether reading a prompt once for all its completions is exact for this network.
 
-    It is not for encoders, in which a prompt attends to the completion, nor for layers with a sliding window.
+    It is inexact for encoders, in which a prompt attends to the completion, and for layers with a sliding window.
     """
     return hasattr(network, "score") and sees_all_before(network)
 
@@ -110,7 +110,7 @@ def sees_all_before(network: PreTrainedModel) -> bool:
 
 
 def layout_for(network: PreTrainedModel, layout: Layout | None, checkpointing: bool) -> Layout:
-    """Return the layout to train in: the given one, or by default rows, which take the least memory and time.
+    """Return the layout to train in: the given layout, or by default rows, which take the least memory and time.
 
     Raises InputError if the given layout would be inexact for this network.
     """
@@ -177,7 +177,7 @@ def layout_difference(ranked: RankedNetwork, inputs: Sequence[Input]) -> Sentenc
 
 
 def start_head(head: nn.Module, seed: int) -> None:
-    """Draw the head's weights from a normal distribution of deviation 1 / sqrt(width + 1), its bias 0.
+    """Draw the head's weights from a normal distribution, deviation 1 / sqrt(width + 1), and set its bias to 0.
 
     Source: Stiennon et al. 2020, arXiv:2009.01325, appendix B.1.
     """

@@ -34,7 +34,7 @@ class Refused:
     """The outcome of a request that this policy will never be able to answer."""
 
     reason: Sentence
-    """It quotes no text of the prompt."""
+    """The reason, without any text of the prompt."""
 
 
 class Policy(Protocol):

@@ -1,4 +1,4 @@
-"""Policies on any server with OpenAI's chat completions API: vLLM, llama.cpp, Ollama, a vendor's.
+"""Policies on any server with OpenAI's chat completions API: vLLM, llama.cpp, Ollama, or a vendor.
 
 Many requests run at once. The openai client retries when there is no connection, on a timeout, and on status 408, 409,
 429 and 5xx. It waits longer before each retry, or as long as the server asks. The key is read from the environment at

@@ -41,16 +41,16 @@ def sign_flips(values: np.ndarray, seed: int = 0) -> float:
 
     If two models are equally good, either is ahead on a prompt with the same probability, by whatever amount. So p is
     the share of the 2^n ways to give the n values signs whose sum is at least as far from 0. Up to MOST_EXACT values
-    other than 0, all ways are counted. Above that, DRAWS random ways are, together with the observed one, so that p is
-    never 0.
+    other than 0, all ways are counted. Above that, DRAWS random ways are counted together with the observed signs, so
+    that p is never 0.
 
-    Source: Fisher 1935, The Design of Experiments, section 21; for counting the observed one, Phipson and Smyth 2010,
+    Source: Fisher 1935, The Design of Experiments, section 21; for counting the observed signs, Phipson and Smyth 2010,
     Statist. Appl. Genet. Mol. Biol. 9, eq. 2.
     """
     values = values[values != 0]
     if not len(values):
         return 1.0
-    # Without this slack, rounding would decide whether a sum is as far from 0 as the observed one.
+    # Without this slack, rounding would decide whether a sum is as far from 0 as the observed sum.
     observed = abs(values.sum()) - 1e-9 * np.abs(values).sum()
     if len(values) <= MOST_EXACT:
         sums = np.zeros(1)

@@ -1,6 +1,6 @@
 """The policy baseline: a predictor that knows which policy wrote a completion and nothing about its text.
 
-A reward model that is no better has learned to tell policies apart, which is of no use on the next policy.
+A reward model that is no better has only learned to tell policies apart, which does not help with a new policy.
 """
 
 import numpy as np

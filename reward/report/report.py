@@ -101,7 +101,8 @@ class HeldOut:
     """Spearman correlation of reward and length over completions, both centred on their prompt's mean."""
     bins: tuple[CalibrationBin, ...]
     tau: Estimate = NO_DATA
-    """Mean Kendall tau-b between the model's order and each ranking. Old reports lack this field and those below."""
+    """Mean Kendall tau-b between the model's order and each ranking. Old reports lack this field and the fields
+    below."""
     parts: tuple[Part, ...] = ()
     best_of: tuple[BestOf, ...] = ()
     policy_wins: Estimate = NO_DATA
@@ -156,7 +157,7 @@ class Report:
     layers: int
     """Layers of the whole network; the model keeps the first `layer` of them."""
     regularisation: float | None
-    """Of a linear head, as is `cross_validated`; None for a fine-tuned network."""
+    """C of a linear head. Like `cross_validated`, None for a fine-tuned network."""
     cross_validated: float | None
     seed: int
     held_out_share: float

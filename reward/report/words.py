@@ -1,4 +1,4 @@
-"""The report of a reward model as sentences and tables, which page, terminal, report.md and model card all show.
+"""The report of a reward model as sentences and tables, for the pages, the terminal, report.md and the model card.
 
 Each sentence is rendered in the reader's language and says no more than its numbers show: a difference counts only if
 its interval excludes 0.

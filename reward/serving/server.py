@@ -180,7 +180,8 @@ class Scorer:
         return batch, await self.batcher.scored(batch.inputs)
 
     def _texts(self, value: object, field: str) -> list[str]:
-        """Return the texts of a field; raise InputError if it is no list of texts, and Refused if it has too many."""
+        """Return the texts of a field; raise InputError if it is not a list of texts, and Refused if it has too
+        many."""
         if not isinstance(value, list) or not value:
             raise InputError("reward.serving.not_a_list", field=field)
         if len(value) > self.limits.completions:
@@ -215,8 +216,8 @@ class Scorer:
     async def get_reward(self, body: Json) -> Json:
         """Return the rewards of whole conversations as texts, as OpenRLHF sends them.
 
-        `prompts` are the beginnings of the conversations, one for each; `labels` are ignored. Where the ending that the
-        chat template gives to a turn is missing, it is added, since the reward is read there.
+        `prompts` are the beginnings of the conversations, one for each; `labels` are ignored. If a conversation lacks
+        the ending that the chat template writes after a turn, it is added: the reward is read there.
         """
         texts = self._texts(body.get("query"), "query")
         prompts = [""] * len(texts)
@@ -353,7 +354,7 @@ def serve_model(model_name: str, host: str, port: int, limits: Limits | None = N
     listening.listen(CONNECTIONS)  # from now on clients can connect; they wait until the loop runs
     address = f"http://{host}:{listening.getsockname()[1]}"
     print(say("reward.serving.listening", model=name, address=address), flush=True)
-    # At its end uvicorn raises the signal that stopped it once more. Ignoring it then makes the exit status 0.
+    # When it ends, uvicorn raises the signal that stopped it again. Ignoring that signal makes the exit status 0.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: None)
     uvicorn.Server(config).run(sockets=[listening])

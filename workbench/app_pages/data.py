@@ -36,7 +36,7 @@ EXCERPT = 200
 PROGRESS_STEP = 200
 """Rows between two updates of a progress bar."""
 COUNTED = ("prompts", "completions", "rankings")
-"""What imports and the head of the page count."""
+"""Records that are counted at the top of the page and after an import."""
 
 
 # Browse
@@ -201,9 +201,9 @@ def show_import() -> None:
 
 
 def select_import_options(upload: int) -> dict[str, Any]:
-    """Offer what the file itself may not say, and return the keyword arguments for `import_files`.
+    """Offer options that the file itself may not state, and return them as keyword arguments for `import_files`.
 
-    The keys hold the number of the upload, so that the fields are empty again for the next file.
+    The keys contain the number of the upload, so that the fields are empty again for the next file.
     """
 
     def key(name: str) -> str:
@@ -233,7 +233,7 @@ def select_import_options(upload: int) -> dict[str, Any]:
 
 
 def field_mapping(text: str) -> dict[str, str]:
-    """Return {field: the file's name of it} for a text such as "chosen=better, rejected=worse"."""
+    """Return {field: its name in the file} for a text such as "chosen=better, rejected=worse"."""
     pairs = [pair.partition("=") for pair in text.split(",") if pair.strip()]
     if not all(sign and field.strip() and name.strip() for field, sign, name in pairs):
         raise InputError("workbench.data.mapping_invalid", text=text)
@@ -278,7 +278,7 @@ def show_preview(contents: Preview, name: str) -> bool:
 
 
 def show_imported(imported: Imported) -> None:
-    """Show what was added, what was there already, and what was left out."""
+    """Show what was added, what was already stored, and what was left out."""
     added = {name: f"{getattr(imported.added, name):,}" for name in COUNTED}
     st.success(filled(says["imported"], **added))
     if imported.added.joined:

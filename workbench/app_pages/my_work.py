@@ -1,4 +1,4 @@
-"""My work: find, open and edit one's own rankings. The earlier ranking is kept."""
+"""My work: find, open and edit your own rankings. The earlier ranking is kept."""
 
 from functools import partial
 

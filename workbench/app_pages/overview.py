@@ -1,4 +1,4 @@
-"""Overview, for whoever runs a project: its progress, its annotators, what is stuck, and the workers' jobs."""
+"""Overview for the person who runs a project: progress, annotators, stuck prompts, and the workers' jobs."""
 
 from collections import Counter
 from datetime import UTC, datetime

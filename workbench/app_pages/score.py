@@ -1,4 +1,4 @@
-"""Score: rewards for one's own completions, or the best of several sampled ones."""
+"""Score: rewards for your own completions, or the best of several sampled completions."""
 
 import streamlit as st
 

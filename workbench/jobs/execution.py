@@ -1,7 +1,7 @@
 """Execute jobs, one function per kind. Only the worker's process imports this module.
 
 One thread runs one job at a time: two networks at once on the same cores take longer than one after the other. A job of
-higher priority does not wait for the running one to end: it runs when that one next reports its progress.
+higher priority does not wait for the running one to end: it runs when the running job next reports its progress.
 """
 
 import logging
@@ -47,7 +47,7 @@ from reward.settings import Method, Settings
 from workbench.jobs.runs import new_run, unfinished_run
 from workbench.jobs.scheduling import PRIORITY, next_job, retrain_if_due, sample_if_needed
 
-if TYPE_CHECKING:  # both load torch, which a worker that only samples from servers does without
+if TYPE_CHECKING:  # both load torch, which a worker that only samples from servers does not need
     from reward.model.model import RewardModel
     from reward.networks.features import Backbone
 
@@ -205,7 +205,7 @@ def _prompts_to_sample(store: Store, project: str) -> int:
 
 
 def _joined(sentences: Sequence[Sentence]) -> Sentence:
-    """Return one sentence that holds all of these, in their order."""
+    """Join the sentences into one, in order."""
     return reduce(lambda first, then: say("workbench.jobs.both", first=first, then=then), sentences)
 
 
@@ -275,12 +275,12 @@ def _train(store: Store, job: Job, progress: Progress) -> Result:
         )
     else:
         folder, report = _fine_tune(store, job, method, progress)
-    assert report is not None  # None is for the further processes of a training on several GPUs
+    assert report is not None  # only the further processes of a training on several GPUs get None
     return say("workbench.jobs.trained"), {"folder": str(folder), "report": report.as_dict()}
 
 
 def _fine_tune(store: Store, job: Job, method: Method, progress: Progress) -> tuple[Path, Report | None]:
-    """Fine-tune, or resume what this job, or the job that it continues, left when it was interrupted."""
+    """Fine-tune, or resume the unfinished run of this job or of the job that it continues."""
     from reward.finetuning.train import fine_tune, resume_fine_tuning, unfinished_folder
 
     first_job = job.arguments.get("continues", job.id)
@@ -289,7 +289,7 @@ def _fine_tune(store: Store, job: Job, method: Method, progress: Progress) -> tu
         folder = new_run(first_job)
         version = job.arguments.get("version", "")
         return folder, fine_tune(store, folder, Settings(method=method), progress, job.project or None, version)
-    if (folder / REPORT_FILE).exists():  # interrupted when only the cleaning up was left
+    if (folder / REPORT_FILE).exists():  # interrupted when only the cleanup was left
         shutil.rmtree(unfinished_folder(folder))
         return folder, read_report(folder)
     return folder, resume_fine_tuning(folder, progress)

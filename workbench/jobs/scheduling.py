@@ -18,7 +18,7 @@ PRIORITY: dict[str, int] = {"score": 3, "best_of_n": 3, "train": 2, "doubts": 2,
 
 
 def request_job(store: Store, kind: str, project: str = "", **arguments: Any) -> str:
-    """Queue a job and return its id; `label_data.store.jobs.job_with_id` tells its progress.
+    """Queue a job and return its id; `label_data.store.jobs.job_with_id` returns its progress.
 
     Args:
         store: where the job is kept.
@@ -41,7 +41,7 @@ def request_job(store: Store, kind: str, project: str = "", **arguments: Any) ->
 
 
 def _newest_ranking(store: Store) -> dict[str, int]:
-    """Return the argument by which a training job records which rankings it could use; later ones count as new."""
+    """Return the argument by which a training job records which rankings it could use; later rankings count as new."""
     return {"newest_ranking": newest_ranking(store)}
 
 

@@ -25,9 +25,9 @@ from workbench.logs import log_as_json
 
 log = logging.getLogger("workbench.worker")
 NICENESS = 10
-"""Lets pages come first on machines with few cores."""
+"""Gives pages priority on machines with few cores."""
 LOOK_EVERY = 0.5
-"""Seconds between two checks of the parent process, and at most between two of an empty queue."""
+"""Seconds between two checks of the parent process, and the maximum between two checks of an empty queue."""
 LAST_SECONDS = 5.0
 """How long the running job may take to notice that the worker is to end."""
 LOCK_SECONDS = 5.0

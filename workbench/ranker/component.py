@@ -27,15 +27,15 @@ _MOUNT = st.components.v2.component("workbench_ranker", js=MOUNT)
 SKIPS: tuple[str, ...] = tuple(page_texts("en")["ranker"]["skips"])
 """The reasons for skipping a prompt, as stored in rankings: in English, whatever language the annotator reads."""
 MOST_SPANS = 500
-"""How many marked parts an answer may have."""
+"""Maximum number of marked parts in an answer."""
 MOST_HELD = 50
-"""How many texts a browser may say it holds."""
+"""Maximum number of texts that a browser may report as held."""
 LONGEST_ID = 200
-"""Characters of a token or submission."""
+"""Maximum characters of a token or submission."""
 LONGEST_FLAG = 40
-"""Characters of a flag's name."""
+"""Maximum characters of a flag's name."""
 LONGEST_REASON = 9_000
-"""Characters of a reason."""
+"""Maximum characters of a reason."""
 LONGEST_TIME = 7 * 24 * 3600.0
 """Seconds; a browser that reports more has a broken clock."""
 
@@ -82,17 +82,17 @@ def ranker(
     Args:
         tasks: from `next_tasks`, or a ranked task from `reopen` to be edited. Only their tokens, texts, places and the
             annotator's own ranking are sent.
-        settings: of the project: flags, guidelines, partial rankings and strength.
+        settings: the project's flags, guidelines, partial rankings and strength.
         annotator: id of the annotator. In a shared browser, nobody sees what another annotator sent last.
         project: id of the project. An unfinished ranking stays on the screen, whatever `tasks` holds, unless the
             project changes.
         saved: the submission stored last in this session.
         problem: the last refusal in this session.
         today: how many prompts the annotator has ranked today.
-        language: of the texts around prompts and completions.
+        language: the language of the texts around prompts and completions.
         revealed: the policies of the ranking stored last, if the project reveals them.
         on_answer: called before the next run of the script.
-        key: of the component in `st.session_state`.
+        key: the component's key in `st.session_state`.
     """
     held_tokens = _held_tokens(getattr(st.session_state.get(key), "answer", None))
     _MOUNT(

@@ -1,1 +1,1 @@
-"""Parts of pages."""
+"""Parts of pages: reports, records, jobs, exports and plots."""

@@ -1,4 +1,4 @@
-"""Store what the ranking screen sent; the outcome goes back to the browser with the page's next run."""
+"""Store the answer that the ranking screen sent; the outcome goes back to the browser with the page's next run."""
 
 import streamlit as st
 

@@ -36,7 +36,7 @@ class Upcoming:
     """The next tasks, leased in the transaction that stored an answer."""
 
     submission: str
-    """Of that answer."""
+    """Submission of that answer."""
     project: str
     tasks: list[Task]
 

@@ -19,5 +19,5 @@ function button(className, task, ...content) {
   return element;
 }
 
-// The wording with each {name} replaced by its value.
+// Return the wording with each {name} replaced by its value.
 const filled = (wording, values) => wording.replace(/\{(\w+)\}/g, (whole, name) => values[name] ?? whole);

@@ -221,7 +221,7 @@ class Screen extends Sheet {
     this.say(this.sentence("marking", { quote: this.marking.quote }));
   }
 
-  // Take up the browser's selection when it has stopped changing and lies within one completion.
+  // Use the browser's selection once it has stopped changing and lies within one completion.
   selected() {
     if (!this.data?.mark_spans || !this.data.flags.length || !this.task || this.views.diff) return;
     clearTimeout(this.selecting);
@@ -575,7 +575,7 @@ const style = new CSSStyleSheet();
 style.replaceSync(STYLE);
 
 function mounted(parent) {
-  parent.adoptedStyleSheets = [style]; // before anything could be seen without the style
+  parent.adoptedStyleSheets = [style]; // first, so that nothing is shown without the style
   const page = document.createElement("template");
   page.innerHTML = PAGE;
   parent.append(page.content);

@@ -1,4 +1,4 @@
-// Keep what must outlive the page in the browser's storage.
+// Keep data that must outlive the page in the browser's storage.
 
 const DRAFT_DAYS = 14; // older drafts are deleted
 const DRAFT_PAUSE = 1000; // milliseconds without a change before a draft goes to the server
@@ -53,7 +53,7 @@ function forgetOldDrafts() {
   for (const name of drafts.names()) if (name.startsWith(DRAFT) && !(drafts.get(name)?.at > oldest)) drafts.drop(name);
 }
 
-// The draft of this task that was changed last, here or on the server; drafts that revise another ranking are ignored.
+// Return the task's draft that was changed last, here or on the server; drafts that revise another ranking are ignored.
 function newestDraft(task) {
   const candidates = [drafts.get(DRAFT + task.token), task.draft].filter((draft) => draft && (draft.revises ?? null) === (task.revises ?? null));
   return candidates.reduce((newest, draft) => (newest?.at >= draft.at ? newest : draft), null);

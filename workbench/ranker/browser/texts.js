@@ -6,7 +6,7 @@ const WORD = /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Tha
 const wordsOf = (text) => text.match(WORD) ?? [];
 const linesOf = (text) => text.match(/[^\n]*\n|[^\n]+$/g) ?? [];
 
-// Pairs [i, j] of the longest common subsequence of two lists, or null if the table would be too large.
+// Return pairs [i, j] of the longest common subsequence of two lists, or null if the table would be too large.
 function commonPairs(first, second) {
   let start = 0;
   while (start < first.length && start < second.length && first[start] === second[start]) start += 1;
@@ -30,7 +30,8 @@ function commonPairs(first, second) {
   return pairs;
 }
 
-// Parts of two texts in order: { kind: "same" | "del" | "ins", text }. "del" is only in the first, "ins" in the second.
+// Return the parts of two texts in order: { kind: "same" | "del" | "ins", text }. "del" is only in the first, "ins" in
+// the second.
 function difference(first, second) {
   for (const split of [wordsOf, linesOf]) {
     const [firstParts, secondParts] = [split(first), split(second)];
