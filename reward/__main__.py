@@ -1,4 +1,4 @@
-"""python -m reward train | report | score | suspects | evaluate | compare | rewardbench | serve."""
+"""Train reward models, evaluate and compare them, and score completions with them."""
 
 import typer
 

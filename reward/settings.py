@@ -29,32 +29,33 @@ class Settings:
     method: Method = field(
         default="head",
         metadata={
-            "help": "head: a linear head on a frozen backbone, in seconds; last-layers: its last layers; lora: LoRA "
-            "adapters in all layers; full: full fine-tuning"
+            "help": "head: a linear head on a frozen backbone, in seconds; last-layers: the backbone's last layers; "
+            "lora: LoRA adapters in all layers; full: full fine-tuning"
         },
     )
     backbone: str = field(
         default=PACKAGED_MODEL, metadata={"help": "model to train: packaged:NAME, a folder, or a Hugging Face hub name"}
     )
     seed: int = field(
-        default=0, metadata={"help": "seed of the split, the order of prompts, the head's first weights and intervals"}
+        default=0,
+        metadata={"help": "seed of the split, the prompt order, the head's initial weights and the intervals"},
     )
     held_out: float = field(default=0.2, metadata={"help": "share of the prompts held out for the report"})
     validation: float = field(
         default=0.1,
         metadata={"help": "share of the training prompts used for early stopping; never prompts of the report"},
     )
-    epochs: int = field(default=2, metadata={"help": "largest number of passes over the rankings"})
+    epochs: int = field(default=2, metadata={"help": "maximum number of epochs"})
     learning_rate: float | None = field(
-        default=None, metadata={"help": "peak learning rate; chosen by method if not given"}
+        default=None, metadata={"help": "peak learning rate; the default depends on the method"}
     )
-    groups_per_step: int = field(
-        default=8, metadata={"help": "prompts, with all their rankings, in one optimiser step"}
-    )
+    groups_per_step: int = field(default=8, metadata={"help": "prompts per optimiser step, with all their rankings"})
     """The default of 8 gave a lower validation log loss than 32 in docs/results.md."""
     patience: int = field(
         default=3,
-        metadata={"help": "evaluations without a lower validation log loss before training stops, after one epoch"},
+        metadata={
+            "help": "evaluations without a lower validation log loss before early stopping, never in the first epoch"
+        },
     )
     """There are four evaluations in each epoch."""
     loss: Loss = field(
@@ -83,23 +84,24 @@ class Settings:
     layout: Layout | None = field(
         default=None,
         metadata={
-            "help": "how to read prompts: once for all their completions (row, cache) or with each (plain); the "
-            "fastest that the network supports if not given"
+            "help": "how to read prompts: once for all their completions (row, cache) or with each completion (plain); "
+            "by default the fastest that the network supports"
         },
     )
     gradient_checkpointing: bool = field(
-        default=False, metadata={"help": "recompute activations to save memory; takes more time"}
+        default=False, metadata={"help": "recompute activations, which saves memory but takes longer"}
     )
     precision: Precision | None = field(
         default=None,
-        metadata={"help": "bfloat16 is faster on processors that support it; chosen by device if not given"},
+        metadata={"help": "bfloat16 is faster on processors that support it; the default depends on the device"},
     )
     """None: bfloat16 on a GPU that supports it, float32 elsewhere."""
     batch_tokens: int | None = field(
-        default=None, metadata={"help": "tokens to read at once, padding included; chosen by device if not given"}
+        default=None, metadata={"help": "tokens per batch, padding included; the default depends on the device"}
     )
     report_to: tuple[str, ...] = field(
-        default=(), metadata={"help": "tracker that transformers supports: tensorboard, wandb, …; repeat for each"}
+        default=(),
+        metadata={"help": "experiment tracker supported by transformers: tensorboard, wandb, …; repeat for each"},
     )
 
     def __post_init__(self) -> None:

@@ -34,23 +34,28 @@ def import_command(
     format_: Annotated[
         ReadFormat | None,
         typer.Option(
-            "--format", metavar="FORMAT", help=f"format of the files; recognised if not given: {', '.join(READERS)}"
+            "--format",
+            metavar="FORMAT",
+            help=f"format of the files; by default detected from the first row: {', '.join(READERS)}",
         ),
     ] = None,
     store: StoreOption = "",
-    column: Annotated[str, typer.Option(help="prompts: the field or column that holds the prompt")] = prompts.COLUMN,
-    category: Annotated[str, typer.Option(help="prompts: the category of rows without one")] = "",
+    column: Annotated[str, typer.Option(help="format prompts: field or column that holds the prompt")] = prompts.COLUMN,
+    category: Annotated[str, typer.Option(help="format prompts: category of rows without one")] = "",
     project: ProjectOption = "",
-    name: Annotated[list[str] | None, typer.Option(help="OUR=THEIRS: the file's name of a field (table, …)")] = None,
+    name: Annotated[
+        list[str] | None,
+        typer.Option(help="OUR=THEIRS: a field and its name in the file: chosen=better (table, argilla, label-studio)"),
+    ] = None,
     source: Annotated[
-        str, typer.Option(help="source of the prompts; by default the one that the file states, or its name")
+        str, typer.Option(help="source of the prompts; by default the one stated in the file, or the file's name")
     ] = "",
     licence: Annotated[
-        str, typer.Option(help="licence of the prompts; by default the one that the file or the hub states")
+        str, typer.Option(help="licence of the prompts; by default the one stated in the file or on the hub")
     ] = "",
-    dry_run: Annotated[bool, typer.Option(help="read and show the content, but store nothing")] = False,
+    dry_run: Annotated[bool, typer.Option(help="read the files and preview their content, but store nothing")] = False,
 ) -> None:
-    """Add the content of files to a project: all of it, or nothing if there is an error."""
+    """Import files into a project: everything, or nothing if there is an error."""
     with input_errors(), tqdm(unit=" prompts", disable=None, leave=False) as progress:
         # Arguments of both functions, of several types.
         options: dict[str, Any] = {
@@ -109,20 +114,23 @@ def export_command(
     ],
     out: Annotated[Path, typer.Option(help=f"file to write; its name ends in {', '.join(OUT_ENDINGS)}")],
     store: StoreOption = "",
-    margin: Annotated[bool, typer.Option(help=f"write strengths as margins: {', '.join(sorted(WITH_MARGIN))}")] = False,
+    margin: Annotated[
+        bool, typer.Option(help=f"include preference strengths as margins; formats: {', '.join(sorted(WITH_MARGIN))}")
+    ] = False,
     project: ProjectOption = "",
-    version: Annotated[
-        str, typer.Option(help="name of a version to export instead of the project's current data")
-    ] = "",
+    version: Annotated[str, typer.Option(help="version to export instead of the project's current data")] = "",
     side: Annotated[
         Literal["train", "held_out"] | None, typer.Option(help="with --version: one side of its split; by default both")
     ] = None,
     push_to_hub: Annotated[
-        str, typer.Option(help="OWNER/NAME: also upload the file and a card to this data set, private if new")
+        str,
+        typer.Option(
+            help="OWNER/NAME: also upload the file and a data card to this hub data set; a new one is private"
+        ),
     ] = "",
     public: Annotated[bool, typer.Option(help="with --push-to-hub: make a new data set public")] = False,
 ) -> None:
-    """Write a project to one file: everything (groups), a table (spreadsheet), or the format of a trainer."""
+    """Export a project to one file: everything (groups), a table (spreadsheet), or the format of a trainer."""
     version_card, held_out = "", 0
     with input_errors(), opened_store(store) as opened:
         if side and not version:

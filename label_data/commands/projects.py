@@ -13,9 +13,9 @@ from label_data.store.projects import add_project, project_named, project_settin
 
 def projects_command(
     store: StoreOption = "",
-    add: Annotated[str, typer.Option(help="name of a project to add, with the default settings")] = "",
+    add: Annotated[str, typer.Option(help="name of a project to create, with the default settings")] = "",
 ) -> None:
-    """List the store's projects with their prompts by state; with --add, add a project first."""
+    """List the store's projects and how many prompts are in each state. With --add, create a project first."""
     with input_errors(), opened_store(store, create=bool(add)) as opened:
         if add:
             add_project(opened, add)
@@ -26,11 +26,11 @@ def projects_command(
 
 
 def gold(
-    annotator: Annotated[str, typer.Argument(help="name of the annotator whose rankings are right")],
+    annotator: Annotated[str, typer.Argument(help="name of the annotator whose rankings become the reference")],
     store: StoreOption = "",
     project: ProjectOption = "",
 ) -> None:
-    """Make each prompt that this annotator ranked a gold prompt: a test for others, by the project's share."""
+    """Make each prompt that this annotator ranked a gold prompt, used to check other annotators."""
     with input_errors(), opened_store(store) as opened:
         project_id = project_named(opened, project).id
         new = mark_all_gold(opened, annotator_with_name(opened, annotator).id, project_id)

@@ -19,7 +19,7 @@ def quality(
     out: Annotated[Path | None, typer.Option(help="also write the whole report to this .html or .json file")] = None,
     seed: Annotated[int, typer.Option(help="seed of the bootstrap for all intervals")] = 0,
 ) -> None:
-    """Report how far a project's rankings can be trusted: agreement, bias, effort, reliability, and what to do."""
+    """Report annotation quality: agreement, bias, effort, reliability, and recommendations."""
     from label_data.quality.page import ENDINGS, about, headline, write_report
     from label_data.quality.report import quality as quality_report  # imports pandas, scipy and matplotlib
 

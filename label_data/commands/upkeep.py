@@ -59,9 +59,9 @@ def _counts(store: Store, project: Project) -> Counter[str]:
 
 def check(
     store: StoreOption = "",
-    mend: Annotated[bool, typer.Option(help="first recount the stored counters from tasks and rankings")] = False,
+    mend: Annotated[bool, typer.Option(help="first recompute the stored counters from tasks and rankings")] = False,
 ) -> None:
-    """Check for damage: file, references, triggers, counters, ids and hashes. Exit status 1 if there is any."""
+    """Check a store for damage: file, references, triggers, counters, ids and hashes. Exit status 1 if any is found."""
     with input_errors(), opened_store(store) as opened:
         version = database_version(opened)
         print(f"{displayed_address(opened.url)} on {version}, tables at {store_revision(opened)}")
@@ -80,16 +80,16 @@ def check(
 
 def copy_command(
     source: Annotated[str, typer.Argument(metavar="FROM", help="store file or database URL")],
-    target: Annotated[str, typer.Argument(metavar="TO", help="store file or database URL; new, or never used")],
+    target: Annotated[str, typer.Argument(metavar="TO", help="store file or database URL; must be new or never used")],
 ) -> None:
-    """Copy a store to a new one on either back end, and verify the copy. The store can be in use meanwhile."""
+    """Copy a store to a new one, SQLite or PostgreSQL, and verify the copy. The store can stay in use."""
     with input_errors(), opened_store(source) as old, opened_store(target, create=True) as new, _progress() as advance:
         copied = copy_store(old, new, advance)
     _print_copied(copied, "Both export")
 
 
 def backup(file: Annotated[Path, typer.Argument(help="file to write")], store: StoreOption = "") -> None:
-    """Copy the store to one file, and verify the copy. The store can be in use meanwhile."""
+    """Back up the store to one file, and verify the backup. The store can stay in use."""
     with input_errors(), opened_store(store) as opened, _progress() as advance:
         copied = back_up(opened, file, advance)
     _print_copied(copied, f"The store and {file} export")
@@ -99,7 +99,7 @@ def restore_command(
     file: Annotated[Path, typer.Argument(help="file written by backup")],
     store: StoreOption = "",
 ) -> None:
-    """Copy a backup to a new store. A store in use is refused: move its file away, or name another database."""
+    """Restore a backup to a new store. An existing store is never overwritten: move it away, or name another."""
     with input_errors(), opened_store(store, create=True) as target, _progress() as advance:
         copied = restore(file, target, advance)
     _print_copied(copied, f"{file} and {displayed_address(target.url)} export")

@@ -25,14 +25,18 @@ def create(
     store: StoreOption = "",
     project: ProjectOption = "",
     where: Annotated[
-        list[str] | None, typer.Option(help="FIELD=VALUE or FIELD!=VALUE; repeat for each condition")
+        list[str] | None,
+        typer.Option(help="keep only these rankings: FIELD=VALUE or FIELD!=VALUE; repeat for each condition"),
     ] = None,
-    held_out: Annotated[float, typer.Option(help="share of the prompts that is held out")] = 0.2,
-    near: Annotated[float, typer.Option(help="overlap at which two prompts are near-duplicates")] = THRESHOLD,
+    held_out: Annotated[float, typer.Option(help="share of the prompts to hold out")] = 0.2,
+    near: Annotated[float, typer.Option(help="Jaccard overlap from which two prompts are near-duplicates")] = THRESHOLD,
     seed: Annotated[int, typer.Option(help="seed of the split")] = 0,
     ties: Annotated[Ties, typer.Option(help="drop ties, count them half each way, or keep them as ties")] = "drop",
-    aggregate: Annotated[Aggregate, typer.Option(help="how to combine several annotators")] = "raw",
-    weights: Annotated[Weights, typer.Option(help="what has a weight of 1")] = "ranking",
+    aggregate: Annotated[Aggregate, typer.Option(help="how to combine the comparisons of several annotators")] = "raw",
+    weights: Annotated[
+        Weights,
+        typer.Option(help="unit that has a weight of 1; reliability: a ranking, times its annotator's reliability"),
+    ] = "ranking",
     margin: Annotated[str, typer.Option(help="margin for each strength: 1=0.3,2=0.6,3=1")] = "",
 ) -> None:
     """Create a version of a project's rankings: split, weighted, hashed, immutable, with a data card."""
@@ -126,7 +130,7 @@ def show(
 
 @app.command()
 def compare(first: NameArgument, second: NameArgument, store: StoreOption = "") -> None:
-    """Show what was added, removed and changed from one version to another."""
+    """Show what was added, removed or changed between two versions."""
     from label_data.versions.changes import changes, lines
     from label_data.versions.version import rows_by_prompt, version_named
 

@@ -16,22 +16,24 @@ from label_data.store.projects import project_named
 from reward.commands.terminal import MODEL, print_markdown, progress_bar, stoppable
 from reward.settings import DEFAULTS
 
-DATA = "store file, database URL, or file of rankings; the app's store if not given"
+DATA = "store file, database URL, or file of rankings; by default the data folder's store"
 LEARNED_TOO = "include prompts that the model was trained on"
 
 
 def suspects(
-    store: Annotated[str | None, typer.Argument(help="store file or database URL; the app's by default")] = None,
-    project: Annotated[str, typer.Option(help="project name; optional if the store has only one")] = "",
+    store: Annotated[
+        str | None, typer.Argument(help="store file or database URL; by default the data folder's")
+    ] = None,
+    project: Annotated[str, typer.Option(help="name of a project; by default the store's only one")] = "",
     share: Annotated[float, typer.Option(help="share of the rankings to list, most suspect first")] = SHARE,
     relabel: Annotated[
         bool, typer.Option("--relabel", help="send their prompts to one more annotator for blind relabelling")
     ] = False,
     ask_again: Annotated[bool, typer.Option("--ask-again", hidden=True, help="old name of --relabel")] = False,
     backbone: Annotated[str, typer.Option(help="backbone: packaged:NAME, folder or hub name")] = DEFAULTS.backbone,
-    seed: Annotated[int, typer.Option(help="seed of the folds")] = DEFAULTS.seed,
+    seed: Annotated[int, typer.Option(help="seed of the cross-validation folds")] = DEFAULTS.seed,
 ) -> None:
-    """List suspect rankings, which cross-validated heads contradict, most suspect first."""
+    """List suspect rankings (contradicted by cross-validated heads), most suspect first."""
     with input_errors():
         if not 0 < share <= 1:
             raise InputError("reward.commands.share_out_of_range", share=share, example=SHARE)
@@ -78,7 +80,7 @@ def suspects(
 
 
 def report(folder: Annotated[Path, typer.Argument(help="folder written by train")]) -> None:
-    """Show the report that training wrote."""
+    """Print the report of a trained model."""
     with input_errors():
         from reward.report.report import read_report
         from reward.report.words import report_markdown
@@ -89,12 +91,12 @@ def report(folder: Annotated[Path, typer.Argument(help="folder written by train"
 def evaluate(
     model: Annotated[str, typer.Argument(help=MODEL)],
     data: Annotated[str | None, typer.Argument(help=DATA)] = None,
-    project: Annotated[str, typer.Option(help="project name; optional if the store has only one")] = "",
+    project: Annotated[str, typer.Option(help="name of a project; by default the store's only one")] = "",
     out: Annotated[Path | None, typer.Option(help="new folder for the report and every reward")] = None,
     include_learned: Annotated[bool, typer.Option("--learned-too", help=LEARNED_TOO)] = False,
     seed: Annotated[int, typer.Option(help="seed of intervals and shuffled prompts")] = 0,
 ) -> None:
-    """Evaluate a model on the rankings of a store, or of a file in any format that import recognises."""
+    """Evaluate a model on the rankings of a store, or of a file in a format that `label_data import` reads."""
     with input_errors():
         from reward.evaluation.one_model import evaluate_model, read_data
 
@@ -106,14 +108,14 @@ def evaluate(
 
 def compare(
     first: Annotated[str, typer.Argument(help=MODEL)],
-    second: Annotated[str, typer.Argument(help="another model")],
+    second: Annotated[str, typer.Argument(help="second model, given in the same way")],
     data: Annotated[str | None, typer.Argument(help=DATA)] = None,
-    project: Annotated[str, typer.Option(help="project name; optional if the store has only one")] = "",
+    project: Annotated[str, typer.Option(help="name of a project; by default the store's only one")] = "",
     out: Annotated[Path | None, typer.Option(help="new folder for the reports and every reward")] = None,
     include_learned: Annotated[bool, typer.Option("--learned-too", help=LEARNED_TOO)] = False,
     seed: Annotated[int, typer.Option(help="seed of intervals, sign flips and shuffled prompts")] = 0,
 ) -> None:
-    """Compare two models on the same rankings, with a paired test of their difference."""
+    """Compare two models on the same rankings, with a paired significance test."""
     with input_errors():
         from reward.evaluation.one_model import read_data
         from reward.evaluation.two_models import compare_models
@@ -126,10 +128,10 @@ def compare(
 
 def rewardbench(
     model: Annotated[str, typer.Argument(help=MODEL)],
-    files: Annotated[list[Path], typer.Argument(help="rows of RewardBench 1 or 2: JSON lines or Parquet")],
+    files: Annotated[list[Path], typer.Argument(help="files of RewardBench 1 or 2: JSON lines or Parquet")],
     out: Annotated[Path | None, typer.Option(help="new folder for results.json and scores.jsonl")] = None,
 ) -> None:
-    """Score the files of RewardBench 1 or 2 by their own protocol."""
+    """Evaluate a model on RewardBench 1 or 2, by the protocol of the benchmark."""
     with input_errors():
         from reward.evaluation.rewardbench import read_benchmark, run_benchmark
 

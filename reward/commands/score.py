@@ -23,7 +23,7 @@ def score(
     completion: Annotated[list[str] | None, typer.Option(help="completion to score; repeat for each")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="print JSON lines")] = False,
 ) -> None:
-    """Print the reward of every completion, best first, with its standard deviation if the model has one."""
+    """Print the reward of each completion, best first, with its standard deviation if the model has an estimate."""
     with input_errors():
         if (file is None) == (prompt is None):
             raise InputError("reward.commands.file_or_prompt")

@@ -60,7 +60,7 @@ def stoppable(out: Path | None) -> Iterator[None]:
         raise typer.Exit(130) from None
 
 
-MODEL = "folder or hub name of a sequence classifier with one label"
+MODEL = "folder written by train, or folder or hub name of any sequence classifier with one label"
 
 
 def first_line(text: str, longest: int = 70) -> str:

@@ -72,16 +72,16 @@ def with_settings(command: Callable[..., None]) -> Callable[..., None]:
 def train(
     settings: Settings,
     out: Annotated[Path, typer.Option(help="new folder for the model and its report")],
-    store: Annotated[str | None, typer.Argument(help="store file or database URL; the app's by default")] = None,
+    store: Annotated[
+        str | None, typer.Argument(help="store file or database URL; by default the data folder's")
+    ] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="resume the stopped run with this --out, with the settings it began with")
+        bool, typer.Option("--resume", help="resume the stopped run in --out with its original settings")
     ] = False,
-    project: Annotated[str, typer.Option(help="project name; optional if the store has only one")] = "",
-    version: Annotated[
-        str, typer.Option(help="data version to train on, with its own split, weights and margins")
-    ] = "",
+    project: Annotated[str, typer.Option(help="name of a project; by default the store's only one")] = "",
+    version: Annotated[str, typer.Option(help="version to train on, with its own split, weights and margins")] = "",
 ) -> None:
-    """Train a reward model on a project's rankings, or on a data version, and evaluate it on held-out prompts."""
+    """Train a reward model on a project's rankings, or on a version, and evaluate it on held-out prompts."""
     with input_errors():
         opened = None if resume else open_store(store or default_store(), create=False)
         try:

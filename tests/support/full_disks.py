@@ -19,7 +19,7 @@ import pytest
 from label_data.errors import InputError
 
 KIB = 1024
-SAID = "the disk took no more"
+SAID = "the disk is full"
 """Part of every refusal, except those of exports."""
 SIZE = 24 * 2**20
 NEW_MOUNTS = 0x20000

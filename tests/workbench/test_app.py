@@ -82,7 +82,8 @@ def test_a_data_folder_that_cannot_be_created_gives_one_message(tmp_path):
     )
     assert (run.returncode, run.stderr) == (
         1,
-        f"{tmp_path / 'data'}: the data folder can't be created (File exists). Name another with WORKBENCH_DATA.\n",
+        f"{tmp_path / 'data'}: the data folder can't be created (File exists). "
+        "Name another folder with WORKBENCH_DATA.\n",
     )
 
 

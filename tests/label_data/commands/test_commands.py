@@ -108,7 +108,7 @@ def test_import_maps_the_columns_of_a_table(data):
         "Added 1 prompt, 2 completions and 1 ranking.",
     ]
     assert run("import", "a.csv", "--name=better")[2] == (
-        "--name better: no equals sign. Write our name and the file's name: chosen=better.\n"
+        "--name better: the equals sign is missing. Write our field name, then the file's: chosen=better.\n"
     )
 
 

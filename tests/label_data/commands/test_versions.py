@@ -92,7 +92,7 @@ def test_what_cannot_be_is_one_sentence_and_status_one(store):
         (("versions", "create", "v1"), "A version named 'v1' already exists"),
         (("versions", "create", "v2", "--where", "language=de"), "--where language=de: write FIELD=VALUE"),
         (("versions", "create", "v2", "--margin", "1=1"), "--margin 1=1: name a margin"),
-        (("versions", "show", "v9"), "There is no version 'v9' in this store. It has v1."),
+        (("versions", "show", "v9"), "No version 'v9' in this store; it has v1."),
         (("export", "--format", "trl", "--out", "a.jsonl", "--side", "train"), "--side train needs a version."),
     ):
         status, _, error = run(*arguments)

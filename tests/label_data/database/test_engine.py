@@ -122,8 +122,8 @@ def test_an_address_names_psycopg_as_the_driver_and_shows_no_password():
 @pytest.mark.parametrize(
     ("address", "expected"),
     [
-        ("mysql://db.example/labels", "a store is a SQLite file or a PostgreSQL database"),
-        ("sqlite://", "a store is a SQLite file or a PostgreSQL database"),
+        ("mysql://db.example/labels", "not a supported database. Name a SQLite file or a PostgreSQL database"),
+        ("sqlite://", "not a supported database. Name a SQLite file or a PostgreSQL database"),
         ("postgresql://ann:secret@db.example:port/labels", "The store's address is not a URL."),
         (
             "postgresql://ann:secret@/labels?host=%2Fnowhere",
@@ -140,7 +140,7 @@ def test_an_address_that_is_no_store_is_refused_without_showing_the_password(add
 def test_a_database_of_another_encoding_is_refused(postgres):
     """One in which not every text can be kept."""
     postgres.run("CREATE DATABASE latin OWNER workbench TEMPLATE template0 ENCODING LATIN1 LOCALE 'C'")
-    with pytest.raises(InputError, match="its encoding is LATIN1"):
+    with pytest.raises(InputError, match="the database has encoding LATIN1"):
         open_store(postgres.dsn("latin"))
     postgres.drop_database("latin")
 

@@ -240,7 +240,7 @@ def test_exporting_changes_nothing_in_the_store_and_twice_gives_the_same_bytes(r
 @on_sqlite
 def test_an_empty_store_has_nothing_to_export(store, tmp_path):
     add_groups(store, [])
-    with pytest.raises(InputError, match=r"there is nothing to write\. Rank or import first\.$"):
+    with pytest.raises(InputError, match=r"there is nothing to write\. Rank some prompts or import rankings first\.$"):
         export_file(store, tmp_path / "a.jsonl", "groups")
     assert not (tmp_path / "a.jsonl").exists()
 
@@ -294,7 +294,7 @@ def test_a_folder_is_every_file_of_a_known_ending_in_it_each_by_its_own_format(s
     assert found.added == Added(1, 2, 2)
     assert found.left_out == {NOT_READ: 2}
     (folder / "empty").mkdir()
-    with pytest.raises(InputError, match=r"empty: no file in this folder ends in one of .jsonl"):
+    with pytest.raises(InputError, match=r"empty: no file name in this folder ends in one of .jsonl"):
         preview([folder / "empty"])
 
 

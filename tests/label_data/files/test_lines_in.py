@@ -106,7 +106,7 @@ def test_blank_lines_without_end_are_refused(tmp_path):
 
 def test_gzip_members_that_hold_nothing_are_refused_when_they_do_not_end(tmp_path):
     said = fault(written(tmp_path / "a.jsonl.gz", gzip.compress(b"") * (MAX_BLANK + 2)))
-    assert said == "file: found more than 100,000 empty gzip members. Pack the file again."
+    assert said == "file: found more than 100,000 empty gzip members. Compress the file again."
 
 
 def test_gzip_that_breaks_off_is_refused(tmp_path):

@@ -63,7 +63,7 @@ def test_parquet_with_a_nul_names_the_row_and_field(tmp_path):
 def test_two_parquet_columns_of_one_name_are_refused(tmp_path):
     path = tmp_path / "a.parquet"
     pq.write_table(pa.Table.from_arrays([pa.array([1]), pa.array([2])], names=["a", "a"]), path)
-    assert fault(path) == "file, after row 0: found two columns of one name. Rename one."
+    assert fault(path) == "file, after row 0: found two columns with the same name. Rename one."
 
 
 BOMBS = {

@@ -35,7 +35,7 @@ def test_each_line_is_a_row_and_blank_lines_count_but_hold_nothing(tmp_path):
         ('{"a": NaN}', "file, line 2: found the number NaN, which is not finite"),
         ('{"a": -Infinity}', "file, line 2: found the number -Infinity, which is not finite"),
         ('{"a": 1e999}', "file, line 2: found the number 1e999, which is not finite"),
-        ('{"a": ' + "9" * 5_000 + "}", "file, line 2: found a number of thousands of digits"),
+        ('{"a": ' + "9" * 5_000 + "}", "file, line 2: found a number with thousands of digits"),
         ('{"a": 1, "b": 2, "a": 1}', "file, line 2: field 'a' appears twice in one object"),
         ('{"a": {"b": [{"c": 1, "c": 2}]}}', "file, line 2: field 'c' appears twice in one object"),
         ('{"a": "x\\u0000y"}', "file, line 2, field a: the text holds a NUL character"),
@@ -142,7 +142,7 @@ def row(**fields):
     [
         (lambda: row(a=5).text("a"), "a: found the number 5. Write a text."),
         (lambda: row(a=True).text("a"), "a: found true. Write a text."),
-        (lambda: row(b=5).text("a"), "a: missing; the fields are b. Add it, or rename the field that has a text."),
+        (lambda: row(b=5).text("a"), "a: missing; the fields are b. Add it, or rename the field that holds a text."),
         (lambda: row().text("a"), "a: missing; there are no fields. Add it, with a text."),
         (lambda: row(a=None).items("a", required=True), "a: missing; the fields are a."),
         (lambda: row(a=1.0).whole("a"), "a: found the number 1.0. Write a whole number of at most 64 bits"),

@@ -79,7 +79,7 @@ def test_an_uploaded_file_goes_by_the_name_it_had(tmp_path):
         ("a.jsonl", '{"prompt": " "}', "line 1, field prompt: A prompt's last message is empty"),
         ("a.jsonl", '{"messages": [{"role": "assistant", "content": "Hi"}]}', "line 1, field messages: A prompt ends"),
         ("a.jsonl", '{"prompt": "Why?", "category": 5}', "line 1, field category: found the number 5. Write a text."),
-        ("a.csv", "prompt,prompt\na,b\n", "line 1: found two columns of one name among prompt, prompt."),
+        ("a.csv", "prompt,prompt\na,b\n", "line 1: found two columns with the same name among prompt, prompt."),
         ("a.csv", "prompt;b\na;b\n", "line 1: found no comma in prompt;b. Save the table with commas"),
         ("a.csv", "prompt,b\na,b\nc\n", "line 3: found 1 cells under 2 columns. Put quotes around"),
         ("a.csv", 'prompt\n"open\n', "line 2: invalid CSV (unexpected end of data)"),

@@ -55,9 +55,12 @@ def test_versions_of_sqlite_without_the_wal_reset_fault_are_known(version):
             "INSERT INTO retractions VALUES ('first-submission', 0)",
             "has state done and counted 1, but its rankings give",
         ),
-        ("UPDATE items SET place = 1", "has no place in its project's queue, or has a place that it should not have"),
-        ("UPDATE items SET state = 'ready'", "has no place in its project's queue"),
-        ("UPDATE items SET project = 'another'", "has no place in its project's queue"),
+        (
+            "UPDATE items SET place = 1",
+            "is missing from its project's queue, or is in the queue although it should not be",
+        ),
+        ("UPDATE items SET state = 'ready'", "is missing from its project's queue"),
+        ("UPDATE items SET project = 'another'", "is missing from its project's queue"),
         (
             "DELETE FROM completions WHERE text = 'first'",
             "A record can't be read: InputError: Ranking first-submission",

@@ -202,7 +202,7 @@ def test_a_backup_that_cannot_be_written_names_the_problem(store, tmp_path):
 def test_a_file_that_is_no_backup_is_refused(tmp_path):
     target = open_store(tmp_path / "target.db")
     (tmp_path / "notes.db").write_text("Buy milk. " * 100)
-    with pytest.raises(InputError, match=r"notes\.db: not a backup that can be read"):
+    with pytest.raises(InputError, match=r"notes\.db: not a readable backup"):
         restore(tmp_path / "notes.db", target)
     with pytest.raises(InputError, match=r"none\.db: no such file"):
         restore(tmp_path / "none.db", target)

@@ -46,7 +46,7 @@ def test_of_stores_without_any_fault_few_have_a_finding_that_names_somebody():
 def test_too_little_in_common_is_said_rather_than_judged():
     found = quality([judged(f"q{number}", {"ana": "a>b"}) for number in range(20)])
     assert about(found, "few_meetings") == [""]
-    assert "Two annotators judged the same pair 0 times, too few to measure agreement." in map(
+    assert "Two annotators compared the same pair 0 times, too few to measure agreement." in map(
         str, (finding.what for finding in found.findings)
     )
 

@@ -70,7 +70,7 @@ def test_a_report_on_nothing_has_neither_plots_nor_agreement(tmp_path):
     nothing = quality([])
     assert len(write_report(nothing, tmp_path / "quality.html")) == 1
     assert [str(sentence) for sentence in headline(nothing)] == [
-        "0 rankings of 0 prompts by 0 annotators: 0 judged pairs, 0 of them tied."
+        "0 rankings of 0 prompts by 0 annotators: 0 compared pairs, 0 of them tied."
     ]
 
 
@@ -97,7 +97,7 @@ def test_the_command_prints_what_to_do_and_writes_the_report(tmp_path, monkeypat
     result = CliRunner().invoke(app, ["quality", "store.db", "--out", "quality.json"])
     assert result.exit_code == 0, result.output
     said = result.stdout.splitlines()
-    assert said[0] == "6 rankings of 3 prompts by 2 annotators: 6 judged pairs, 0 of them tied."
+    assert said[0] == "6 rankings of 3 prompts by 2 annotators: 6 compared pairs, 0 of them tied."
     assert "Recommendations:" in said and said[-1] == "The report is quality.json, with 0 plots."
     assert json.loads((tmp_path / "quality.json").read_text())["counts"]["rankings"] == 6
 

@@ -243,7 +243,7 @@ def test_once_a_ranking_is_withdrawn_the_version_is_not_given_out_again(store):
         again = next(version_groups(store, made))
     assert again is None and withdrawn_rankings(store, made) == 1
     assert list(problems(store)) == []
-    with pytest.raises(InputError, match="No comparisons are left to learn from"):
+    with pytest.raises(InputError, match="No comparisons are left to train on"):
         held(store, "v2")
 
 
@@ -275,7 +275,7 @@ def test_check_and_every_reader_find_a_version_that_is_not_what_was_made(tmp_pat
     assert list(problems(store)) == [
         "versions: 'v1' is not what was made: what it holds has another hash.",
     ]
-    with pytest.raises(InputError, match="'v1' no longer has its hash: the store is damaged"):
+    with pytest.raises(InputError, match="'v1' no longer matches its hash: the store is damaged"):
         list(version_groups(store, made))
 
 
@@ -293,9 +293,9 @@ def test_a_name_is_given_once_and_must_be_one(store):
     with pytest.raises(InputError, match="A version named 'v1' already exists, and versions can't be changed"):
         held(store, "v1")
     for name in ("", "../x", "-v", "a b", "x" * 101):
-        with pytest.raises(InputError, match="A version can't be called"):
+        with pytest.raises(InputError, match="can't be the name of a version"):
             held(store, name)
-    with pytest.raises(InputError, match=r"no version 'v2' in this store\. It has v1\."):
+    with pytest.raises(InputError, match=r"No version 'v2' in this store; it has v1\."):
         version_named(store, "v2")
     assert [version.name for version in versions(store)] == ["v1"]
 

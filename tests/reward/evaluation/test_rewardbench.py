@@ -171,7 +171,7 @@ def test_the_command_scores_version_2(trained, tmp_path, monkeypatch):
         ([first_version(1, "hep-go"), second_version("1", "Math", ["a"], ["b"])], "other version"),
         ([first_version(1, "hep-go"), first_version(1, "hep-go")], "appears twice"),
         ([first_version(None, "hep-go")], "field id"),
-        ([second_version("1", "Math", ["a", "b"], ["c"])], "2 right completions"),
+        ([second_version("1", "Math", ["a", "b"], ["c"])], "2 correct completions"),
         ([second_version("1", "Math", ["a"], [])], "there is no completion"),
     ],
 )

@@ -81,14 +81,14 @@ def test_a_server_that_fails_twice_is_retried_after_the_pause_it_asks_for(chat_s
 @pytest.mark.parametrize(
     ("answer", "sentence"),
     [
-        (Answer(500, {}, SOON), "fails with status 500. See the server's log."),
+        (Answer(500, {}, SOON), "failed with status 500. See the server's log."),
         (Answer(429, {}, SOON), "limits the number of requests (status 429). Wait, or raise the rate limit"),
         (Answer(404, {}), "has no model 'm', or the URL is wrong (status 404). The URL often ends with /v1."),
-        (Answer(200, "<html>Welcome</html>"), "does not answer like a chat completions server."),
-        (Answer(200, "<html>Welcome</html>", {"Content-Type": "text/html"}), "does not answer like a chat completions"),
-        (Answer(200, {"choices": []}), "does not answer like a chat completions server."),
-        (Answer(200, {"choices": [{"text": "old"}]}), "does not answer like a chat completions server."),
-        (Answer(200, [1]), "does not answer like a chat completions server."),
+        (Answer(200, "<html>Welcome</html>"), "is not that of a chat completions server."),
+        (Answer(200, "<html>Welcome</html>", {"Content-Type": "text/html"}), "is not that of a chat completions"),
+        (Answer(200, {"choices": []}), "is not that of a chat completions server."),
+        (Answer(200, {"choices": [{"text": "old"}]}), "is not that of a chat completions server."),
+        (Answer(200, [1]), "is not that of a chat completions server."),
     ],
 )
 def test_an_error_about_a_failing_server_names_it_and_the_remedy(chat_server, answer, sentence):

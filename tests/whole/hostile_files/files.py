@@ -228,7 +228,9 @@ FILES = [
     line("-Infinity, deep inside", b'{"prompt": [{"a": [-Infinity]}]}', ": found the number -Infinity"),
     line("1e999", b'{"prompt": 1e999}', ": found the number 1e999, which is not finite"),
     line(
-        "a number of 100,000 digits", b'{"prompt": ' + b"9" * 100_000 + b"}", ": found a number of thousands of digits"
+        "a number of 100,000 digits",
+        b'{"prompt": ' + b"9" * 100_000 + b"}",
+        ": found a number with thousands of digits",
     ),
     field(
         "a number of 4,000 digits",
@@ -341,7 +343,7 @@ FILES = [
     refused("an empty file", "a.jsonl", b"", "a.jsonl: found nothing in it"),
     refused("an empty file of prompts", "a.txt", b"\n \n", "a.txt: found nothing in it", "prompts"),
     refused(
-        "a CSV with a header alone", "a.csv", b"prompt\n", "a.csv: found no row under the columns prompt", "prompts"
+        "a CSV with a header alone", "a.csv", b"prompt\n", "a.csv: found no rows below the header prompt", "prompts"
     ),
     # gzip, zip
     refused(
@@ -533,7 +535,7 @@ FILES = [
         "two Parquet columns of one name",
         "a.parquet",
         table(lambda: pa.Table.from_arrays([pa.array(["a"])] * 2, names=["chosen"] * 2)),
-        "found two columns of one name",
+        "found two columns with the same name",
         "hh-rlhf",
     ),
     refused(
@@ -591,7 +593,7 @@ FILES = [
     refused(
         "groups given as TRL", "a.jsonl", GOOD, "line 1, field chosen: found none among prompt, completions", "trl"
     ),
-    refused("a folder", "a.jsonl", lambda path: path.mkdir(), "a.jsonl: found no file in this folder"),
+    refused("a folder", "a.jsonl", lambda path: path.mkdir(), "a.jsonl: no file name in this folder"),
     refused("a pipe that nobody writes to", "a.jsonl", os.mkfifo, "a.jsonl: this is a pipe or a device, not a file"),
     refused("a pipe called Parquet", "a.parquet", os.mkfifo, "a.parquet: this is a pipe or a device"),
     refused(
@@ -654,12 +656,12 @@ FILES = [
     ),
     field(
         "10,000 completions",
-        ", field completions: found a list of 10,000. One prompt may have 1,000",
+        ", field completions: found a list of length 10,000; the limit for one prompt is 1,000",
         completions=[{"text": str(n)} for n in range(10_000)],
     ),
     field(
         "20,000 rankings of one prompt",
-        ", field rankings: found a list of 20,000. One prompt may have 10,000",
+        ", field rankings: found a list of length 20,000; the limit for one prompt is 10,000",
         rankings=[{"annotator": str(n), "order": [["a"], ["b"]]} for n in range(20_000)],
     ),
     field(
@@ -768,7 +770,7 @@ FILES = [
         "two CSV columns of one name",
         "a.csv",
         b"prompt,prompt\na,b\n",
-        "line 1: found two columns of one name",
+        "line 1: found two columns with the same name",
         "prompts",
     ),
     refused(

@@ -108,7 +108,7 @@ def test_the_tab_key_follows_the_reading_order_and_every_stop_has_a_name(page, s
         "Remove completion 2 (2nd) from the ranking 2",
         "Flag completion 2 Flag",
         "Ranking",  # why, in one's own words; its label is beside it
-        *(f"Other answers {words}" for words in ("Write an answer E", "Can’t tell =", "All bad B", "Skip S")),
+        *(f"Instead of a ranking {words}" for words in ("Write an answer E", "Can’t tell =", "All bad B", "Skip S")),
         "Completion 1, 1st. Arrow keys move it, T ties it. 1",
         "Completion 2, 2nd, placed automatically. Arrow keys move it, T ties it. 2",
         *(f"Ranking {words}" for words in ("Tie T", "Undo U", "Submit Enter")),

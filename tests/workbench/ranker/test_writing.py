@@ -39,7 +39,7 @@ def test_an_edited_completion_is_stored_with_its_original(page, server, path):
     place = page.locator(".card .text").all_inner_texts().index("Sea mirrors.")
     press(page, *["ArrowRight"] * (place + 1), "e")
     expect(page.locator(".writing textarea")).to_have_value("**Sea** mirrors.")
-    expect(page.locator(".edited")).to_have_text(f"Your version of completion {place + 1}")
+    expect(page.locator(".edited")).to_have_text(f"Your edit of completion {place + 1}")
     press(page, "Control+End")
     page.keyboard.type(" No.")
     press(page, "Escape", "b")
