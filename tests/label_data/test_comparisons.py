@@ -36,19 +36,19 @@ def test_a_completion_that_was_not_placed_gives_no_comparison():
 
 def test_the_comparisons_of_a_ranking_have_weights_that_sum_to_1():
     """Four completions in order: 4 * 3 / 2 = 6 comparisons of weight 1/6."""
-    found = comparisons(ranking(("a",), ("b",), ("c",), ("d",)))
-    assert [comparison.weight for comparison in found] == pytest.approx([1 / 6] * 6)
+    result = comparisons(ranking(("a",), ("b",), ("c",), ("d",)))
+    assert [comparison.weight for comparison in result] == pytest.approx([1 / 6] * 6)
 
 
 def test_strengths_add_up_over_the_steps_between_two_completions():
     """a to b is 3, b to c is 1, so a to c is 4."""
-    found = comparisons(ranking(("a",), ("b",), ("c",), strength=(3, 1)))
-    assert [comparison.strength for comparison in found] == [3, 4, 1]
+    result = comparisons(ranking(("a",), ("b",), ("c",), strength=(3, 1)))
+    assert [comparison.strength for comparison in result] == [3, 4, 1]
 
 
 def test_a_strength_across_a_step_without_one_is_unknown():
-    found = comparisons(ranking(("a",), ("b",), ("c",), strength=(3, None)))
-    assert [comparison.strength for comparison in found] == [3, None, None]
+    result = comparisons(ranking(("a",), ("b",), ("c",), strength=(3, None)))
+    assert [comparison.strength for comparison in result] == [3, None, None]
     assert [comparison.strength for comparison in comparisons(ranking(("a",), ("b",)))] == [None]
 
 
@@ -57,17 +57,17 @@ def test_any_two_completions_of_different_groups_are_compared_once_and_the_bette
     names = iter(range(sum(sizes)))
     order = tuple(tuple(str(next(names)) for _ in range(size)) for size in sizes)
     place = {name: number for number, tied in enumerate(order) for name in tied}
-    found = pairs(comparisons(ranking(*order)))
-    assert len(found) == len({frozenset(pair) for pair in found})
-    assert set(found) == {(a, b) for a in place for b in place if place[a] < place[b]}
+    result = pairs(comparisons(ranking(*order)))
+    assert len(result) == len({frozenset(pair) for pair in result})
+    assert set(result) == {(a, b) for a in place for b in place if place[a] < place[b]}
 
 
 def test_completions_that_differ_only_in_white_space_are_not_compared():
     prompt = user_prompt("Why?")
     good, twin, bad = (Completion(prompt.id, text) for text in ("Because.", "Because. ", "No."))
     order = Ranking(prompt.id, "ana", (good.id, twin.id, bad.id), ((good.id,), (twin.id,), (bad.id,)))
-    found = group_comparisons(Group(prompt, (good, twin, bad), (order, order)))
-    assert pairs(found) == [(good.id, bad.id), (twin.id, bad.id)] * 2
+    result = group_comparisons(Group(prompt, (good, twin, bad), (order, order)))
+    assert pairs(result) == [(good.id, bad.id), (twin.id, bad.id)] * 2
 
 
 # Held out

@@ -9,9 +9,9 @@ from label_data.intervals import difference_p_value, estimates, mean_p_value, me
 
 
 def test_a_rate_is_the_mean_with_its_counts():
-    found = rate(np.array([1.0, 0, 1, 1] * 5), np.repeat(np.arange(10), 2))
-    assert (found.value, found.count, found.prompts) == (0.75, 20, 10)
-    assert found.low < 0.75 < found.high
+    result = rate(np.array([1.0, 0, 1, 1] * 5), np.repeat(np.arange(10), 2))
+    assert (result.value, result.count, result.prompts) == (0.75, 20, 10)
+    assert result.low < 0.75 < result.high
 
 
 def test_judgements_of_one_prompt_are_resampled_together():
@@ -39,8 +39,8 @@ def test_resamples_in_which_nothing_is_defined_are_left_out():
     """Of twenty prompts two have anything to divide by: about 12 % of the resamples draw neither."""
     parts = np.zeros((20, 2))
     parts[:2] = [[1, 1], [0, 1]]
-    found = estimates(parts, np.arange(20), {"": ratio})[""]
-    assert found.value == 0.5 and (found.low, found.high) == (0, 1)
+    result = estimates(parts, np.arange(20), {"": ratio})[""]
+    assert result.value == 0.5 and (result.low, result.high) == (0, 1)
     parts[:] = 0
     assert math.isnan(estimates(parts, np.arange(20), {"": ratio})[""].low)
 
@@ -50,8 +50,8 @@ def test_the_interval_holds_the_truth_about_95_times_in_100():
     held = 0
     for seed in range(100):
         values = np.repeat(chance.random(60) < 0.7, 2).astype(float)
-        found = rate(values, np.repeat(np.arange(60), 2), seed)
-        held += found.low <= 0.7 <= found.high
+        result = rate(values, np.repeat(np.arange(60), 2), seed)
+        held += result.low <= 0.7 <= result.high
     assert 88 <= held <= 99
 
 
@@ -78,14 +78,14 @@ def test_the_interval_of_a_weighted_mean_covers_the_truth_about_95_times_in_100(
     covered = 0
     for seed in range(100):
         values = np.repeat(chance.random(60) < 0.7, 2).astype(float)
-        found = mean_with_interval(values, np.ones(120), np.repeat(np.arange(60), 2).astype(str), seed, 400)
-        covered += found.low <= 0.7 <= found.high
+        result = mean_with_interval(values, np.ones(120), np.repeat(np.arange(60), 2).astype(str), seed, 400)
+        covered += result.low <= 0.7 <= result.high
     assert 88 <= covered <= 99
 
 
 def test_a_weighted_mean_of_nothing_has_no_value():
-    found = mean_with_interval(np.array([]), np.array([]), [])
-    assert math.isnan(found.value) and (found.count, found.prompts) == (0, 0)
+    result = mean_with_interval(np.array([]), np.array([]), [])
+    assert math.isnan(result.value) and (result.count, result.prompts) == (0, 0)
 
 
 def test_a_weighted_mean_has_the_interval_of_a_loop_that_draws_prompts_one_resample_at_a_time():
@@ -97,8 +97,8 @@ def test_a_weighted_mean_has_the_interval_of_a_loop_that_draws_prompts_one_resam
     for _ in range(500):
         drawn = np.bincount(rng.integers(30, size=30), minlength=30)
         means.append(drawn @ total / (drawn @ weight))
-    found = mean_with_interval(values, weights, [f"{prompt:02}" for prompt in prompts], seed=7, resamples=500)
-    assert (found.low, found.high) == tuple(np.percentile(means, [2.5, 97.5]))
+    result = mean_with_interval(values, weights, [f"{prompt:02}" for prompt in prompts], seed=7, resamples=500)
+    assert (result.low, result.high) == tuple(np.percentile(means, [2.5, 97.5]))
 
 
 def test_the_p_value_of_a_mean_is_that_of_a_score_test():
@@ -115,11 +115,11 @@ def test_one_prompt_proves_nothing_however_much_is_said_of_it():
 
 def test_where_nothing_differs_a_difference_is_found_one_time_in_twenty():
     chance, even = np.random.default_rng(2), np.arange(120) % 2 == 0
-    found = [
+    result = [
         difference_p_value(chance.integers(0, 2, 120).astype(float), np.repeat(np.arange(60), 2), even) < 0.05
         for _ in range(400)
     ]
-    assert 8 <= sum(found) <= 34
+    assert 8 <= sum(result) <= 34
 
 
 def test_a_difference_that_is_there_is_found():

@@ -131,10 +131,10 @@ def test_a_prompts_messages_are_available_as_dicts():
 
 
 def test_the_id_of_a_completion_depends_on_prompt_text_and_policy_but_not_on_sampling():
-    made = Completion("p", "No.", "tiny", "1", {"temperature": 0.5}, 7, "stop")
-    assert made.id == Completion("p", "No.", "tiny", "1", {"temperature": 1.0}, 8, "length").id
+    created = Completion("p", "No.", "tiny", "1", {"temperature": 0.5}, 7, "stop")
+    assert created.id == Completion("p", "No.", "tiny", "1", {"temperature": 1.0}, 8, "length").id
     others = [("q", "No.", "tiny", "1"), ("p", "No", "tiny", "1"), ("p", "No.", "big", "1"), ("p", "No.", "tiny", "2")]
-    assert made.id not in {Completion(*other).id for other in others}
+    assert created.id not in {Completion(*other).id for other in others}
 
 
 def test_completions_that_differ_in_white_space_alone_are_shown_once():
@@ -208,10 +208,10 @@ def test_an_imported_pair_equals_what_the_constructors_make(text):
     order = Ranking(
         prompt.id, "file", tuple(sorted((good.id, bad.id))), ((good.id,), (bad.id,)), source="import", reason=""
     )
-    made = imported_pair(prompt, Message("assistant", "Because."), Message("assistant", text), "file")
-    assert made == Group(prompt, (good, bad), (order,))
-    assert (made.rankings[0].submission, made.completions[1].id) == (order.submission, bad.id)
-    assert repr(made) == repr(Group(prompt, (good, bad), (order,)))
+    created = imported_pair(prompt, Message("assistant", "Because."), Message("assistant", text), "file")
+    assert created == Group(prompt, (good, bad), (order,))
+    assert (created.rankings[0].submission, created.completions[1].id) == (order.submission, bad.id)
+    assert repr(created) == repr(Group(prompt, (good, bad), (order,)))
     with pytest.raises(InputError, match="An annotator's name is too long: 201 characters"):
         imported_pair(prompt, Message("assistant", "a"), Message("assistant", "b"), "x" * 201)
 

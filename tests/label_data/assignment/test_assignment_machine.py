@@ -78,9 +78,9 @@ class Assignment(RuleBasedStateMachine):
         self.asked = self.most_asked = 1
 
     def teardown(self):
-        found = list(problems(self.store))
+        result = list(problems(self.store))
         self.store.dispose()
-        assert found == []
+        assert result == []
 
     @initialize(order=st.sampled_from(["added", "random", "fewest"]), tests=st.booleans())
     def begin(self, order, tests):
@@ -138,8 +138,8 @@ class Assignment(RuleBasedStateMachine):
     @rule(order=st.permutations(PEOPLE), seconds=st.sampled_from([0, 61.9, 1801.1]))
     def all_ask_after_a_break(self, order, seconds):
         self.move_clock(seconds)
-        for who in order:
-            self.ask(who)
+        for annotator in order:
+            self.ask(annotator)
 
     def take(self, token, who):
         with reading(self.store) as connection:
@@ -148,15 +148,15 @@ class Assignment(RuleBasedStateMachine):
                 .join(schema.items, schema.items.c.number == schema.tasks.c.item)
                 .where(schema.tasks.c.token == token)
             ).one()
-        mine = [task for task in self.tasks.values() if task.who == who and task.item == row.prompt_id]
+        own_tasks = [task for task in self.tasks.values() if task.who == who and task.item == row.prompt_id]
         if row.purpose == "":
             assert self.is_free_for(row.prompt_id, who)
         elif row.purpose == "gold":
             assert row.prompt_id in self.gold
-            assert all(task.state == "expired" and task.purpose == "gold" for task in mine)
+            assert all(task.state == "expired" and task.purpose == "gold" for task in own_tasks)
         else:
-            assert [task.state for task in mine if task.purpose == ""] == ["done"]
-            assert not [task for task in mine if task.purpose == "repeat"]
+            assert [task.state for task in own_tasks if task.purpose == ""] == ["done"]
+            assert not [task for task in own_tasks if task.purpose == "repeat"]
         if token in self.tasks:
             assert self.tasks[token].state == "expired"
             self.tasks[token].state = "open"
@@ -168,8 +168,8 @@ class Assignment(RuleBasedStateMachine):
             return list(connection.scalars(select(schema.items.c.prompt_id)))
 
     def is_free_for(self, item, who):
-        mine = [task for task in self.of(item, every=True) if task.who == who]
-        had = any(task.purpose or task.state != "expired" for task in mine)
+        own_tasks = [task for task in self.of(item, every=True) if task.who == who]
+        had = any(task.purpose or task.state != "expired" for task in own_tasks)
         return not had and item not in self.gold and self.taken(item) < self.asked_of(item)
 
     def asked_of(self, item):
@@ -184,20 +184,20 @@ class Assignment(RuleBasedStateMachine):
     # What is answered
 
     def some(self, pick, states):
-        found = [task for task in self.tasks.values() if task.state in states]
-        return found[pick % len(found)] if found else None
+        result = [task for task in self.tasks.values() if task.state in states]
+        return result[pick % len(result)] if result else None
 
     def send(self, task, outcome, revises=None, then_next=False):
         self.sent += 1
         submission = f"s-{self.sent}"
         order = [[0], [1]] if outcome == "ranked" else []
         answer = Answer(task.token, submission, outcome, order, revises=revises)
-        me, found = self.ids[task.who], []
+        me, result = self.ids[task.who], []
         if then_next:
-            said, found = submit_then_next(self.store, answer, me)
+            message, result = submit_then_next(self.store, answer, me)
         else:
-            said = submit(self.store, answer, me)
-        assert said == "saved"
+            message = submit(self.store, answer, me)
+        assert message == "saved"
         task.chain.append((submission, outcome))
         self.acknowledged[submission] = outcome
         if revises is not None and self.gold.get(task.item) == revises:
@@ -205,7 +205,7 @@ class Assignment(RuleBasedStateMachine):
             if outcome == "skipped":
                 del self.gold[task.item]
         self.settle(task, "skipped" if outcome == "skipped" else "done")
-        return found
+        return result
 
     def settle(self, task, state):
         """The rules of `label_data.store.counting`, said once more."""
@@ -235,10 +235,10 @@ class Assignment(RuleBasedStateMachine):
         """The next tasks come along, all or none; where they don't, the page asks for them."""
         if task := self.some(pick, ("open", "expired")):
             must_ask = outcome == "skipped" or self.lapsed_but_of(task.who)
-            found = self.send(task, outcome, then_next=True)
-            assert len(found) in ((0,) if must_ask else (0, TASKS_HELD))
-            if found:
-                self.is_given(task.who, found)
+            result = self.send(task, outcome, then_next=True)
+            assert len(result) in ((0,) if must_ask else (0, TASKS_HELD))
+            if result:
+                self.is_given(task.who, result)
             else:
                 self.ask(task.who)
 
@@ -406,8 +406,8 @@ def answers(name, tab="", key=None):
         if tasks := session[name + tab]:
             me = find_or_add_annotator(store, name).id
             key_of_tab = key or f"{name}{tab}"
-            found = submit(store, Answer(tasks[0].token, key_of_tab, "ranked", [[0], [1]]), me)
-            session.setdefault("said", []).append(found)
+            result = submit(store, Answer(tasks[0].token, key_of_tab, "ranked", [[0], [1]]), me)
+            session.setdefault("said", []).append(result)
 
     return step
 
@@ -424,10 +424,10 @@ def test_two_tabs_of_one_annotator_give_one_ranking_in_every_order(every_order):
     """Both tabs ask, then answer under keys of their own; who asks after the other answered gets the next prompt."""
 
     def check(store, session):
-        found = [ranking.submission for group in groups(store) for ranking in group.rankings]
+        result = [ranking.submission for group in groups(store) for ranking in group.rankings]
         same = session["Ann1"][0].token == session["Ann2"][0].token
         assert sorted(session["said"]) == (["ranked already", "saved"] if same else ["saved", "saved"])
-        assert len(found) == (1 if same else 2)
+        assert len(result) == (1 if same else 2)
 
     every_order([asks("Ann", "1"), answers("Ann", "1")], [asks("Ann", "2"), answers("Ann", "2")], check)
 
@@ -450,9 +450,9 @@ def test_two_annotators_never_both_count_for_one_place_in_every_order(every_orde
         with reading(store) as connection:
             rows = connection.execute(select(schema.items.c.done, schema.items.c.leased)).all()
         assert all(row.done + row.leased <= 1 for row in rows)
-        said = session.get("said", [])
-        assert len([ranking for group in groups(store) for ranking in group.rankings]) == len(said)
-        assert set(said) <= {"saved"}
+        message = session.get("said", [])
+        assert len([ranking for group in groups(store) for ranking in group.rankings]) == len(message)
+        assert set(message) <= {"saved"}
 
     every_order([asks("Ann"), answers("Ann"), asks("Ann")], [asks("Bob"), goes("Bob"), answers("Bob")], check)
 

@@ -52,12 +52,12 @@ def rank_all(store, annotator):
 def test_every_annotator_gets_a_gold_prompt_once_except_those_who_ranked_it(golden, rae):
     """The chance that none of 20 draws, with half a chance each, is a gold prompt: one in a million."""
     ann, bob = (find_or_add_annotator(golden, name).id for name in ("Ann", "Bob"))
-    asked = {who: [] for who in (ann, bob, rae)}
+    asked = {annotator: [] for annotator in (ann, bob, rae)}
     for turn in range(60):
-        who = (ann, bob, rae)[turn % 3]
-        (task, *_) = next_tasks(golden, who)
-        asked[who].append(task.prompt.messages[0].content)
-        submit(golden, Answer(task.token, task.token, "all_bad"), who)
+        annotator = (ann, bob, rae)[turn % 3]
+        (task, *_) = next_tasks(golden, annotator)
+        asked[annotator].append(task.prompt.messages[0].content)
+        submit(golden, Answer(task.token, task.token, "all_bad"), annotator)
     assert [questions.count("Known?") for questions in asked.values()] == [1, 1, 0]
     assert list(problems(golden)) == []
 

@@ -88,7 +88,7 @@ def test_random_gives_each_annotator_all_prompts_in_an_order_of_their_own(store,
     """Of 12! orders each draws one: that both draw that of adding, or the same, is one chance in 240 million."""
     save_settings(store, ProjectSettings(annotators_per_prompt=2, order_of_work="random"))
     questions = add_prompts_named(store, 12)
-    orders = [[rank_next(store, who) for _ in range(12)] for who in (ann, bob)]
+    orders = [[rank_next(store, annotator) for _ in range(12)] for annotator in (ann, bob)]
     assert [sorted(order) for order in orders] == [sorted(questions)] * 2
     assert len({tuple(order) for order in [*orders, questions]}) == 3
 
@@ -108,9 +108,9 @@ def test_repeats_come_after_the_gap_once_each_in_another_order(repeating, ann):
     """Some 24 of 48 draws are repeats; that none is has a chance of 2 ** -40."""
     given = [rank_next(repeating, ann) for _ in iter(lambda: next_tasks(repeating, ann) != [], False)]
     places = {one: [place for place, other in enumerate(given) if other == one] for one in given}
-    twice = [found for found in places.values() if len(found) > 1]
+    twice = [result for result in places.values() if len(result) > 1]
     assert twice
-    assert all(len(found) == 2 and found[1] - found[0] >= 3 for found in twice)
+    assert all(len(result) == 2 and result[1] - result[0] >= 3 for result in twice)
     assert len(places) == 24
     for group in groups(repeating):
         first, *again = group.rankings
@@ -204,11 +204,11 @@ def test_a_lease_restarts_when_its_annotator_asks_again_after_a_minute(timed):
         with reading(store) as connection:
             return connection.scalars(select(schema.tasks.c.expires_us)).all()
 
-    mine, given = next_tasks(store, ann), ends()
+    own_tasks, given = next_tasks(store, ann), ends()
     clock.pass_by(50)
-    assert (next_tasks(store, ann), ends()) == (mine, given)
+    assert (next_tasks(store, ann), ends()) == (own_tasks, given)
     clock.pass_by(20)
-    assert next_tasks(store, ann) == mine
+    assert next_tasks(store, ann) == own_tasks
     assert all(end > before + 69 * SECOND for end, before in zip(ends(), given, strict=True))
     clock.pass_by(29 * 60)
     assert next_tasks(store, bob) == []
@@ -217,9 +217,9 @@ def test_a_lease_restarts_when_its_annotator_asks_again_after_a_minute(timed):
 def test_a_lease_longer_than_the_current_timeout_is_shortened_when_its_annotator_asks_again(timed):
     store, clock = timed
     ann, bob = (find_or_add_annotator(store, name).id for name in ("Ann", "Bob"))
-    mine = next_tasks(store, ann)
+    own_tasks = next_tasks(store, ann)
     save_settings(store, ProjectSettings(lease_minutes=5))
-    assert next_tasks(store, ann) == mine
+    assert next_tasks(store, ann) == own_tasks
     clock.pass_by(6 * 60)
     assert len(next_tasks(store, bob)) == 2
 
@@ -238,11 +238,11 @@ def test_an_annotators_expired_task_comes_first_again_if_nobody_took_it(timed):
     store, clock = timed
     add_prompts_named(store, 3, start=2)
     ann, bob = (find_or_add_annotator(store, name).id for name in ("Ann", "Bob"))
-    mine = next_tasks(store, ann)
+    own_tasks = next_tasks(store, ann)
     clock.pass_by(31 * 60)
     taken = [question(task) for task in next_tasks(store, bob)]
     assert taken == ["Question 2?", "Question 3?"]
-    assert next_tasks(store, ann) == mine
+    assert next_tasks(store, ann) == own_tasks
 
 
 @pytest.mark.parametrize("how", _expired)
@@ -449,7 +449,7 @@ def test_a_task_released_while_the_next_are_picked_is_opened_again(postgres_stor
             thread.join()
 
     event.listen(store, "before_cursor_execute", before_picking)
-    assert [one.token for one in next_tasks(store, ann)] == [task.token]
+    assert [next_task.token for next_task in next_tasks(store, ann)] == [task.token]
     assert next(others, None) is None
     assert list(problems(store)) == []
     store.dispose()
@@ -465,9 +465,9 @@ def test_a_task_that_is_answered_late_while_its_prompt_is_picked_is_not_given_ag
     release_tasks(store, [task.token])
     given = []
     with writing(store, concurrently=True) as connection:
-        said, _ = _submit(connection, Answer(task.token, "late", "all_bad"), ann)
+        message, _ = _submit(connection, Answer(task.token, "late", "all_bad"), ann)
         thread = waits(lambda: given.append(next_tasks(store, ann)))
     thread.join()
-    assert (said, given) == ("saved", [[]])
+    assert (message, given) == ("saved", [[]])
     assert list(problems(store)) == []
     store.dispose()

@@ -50,7 +50,7 @@ def test_a_revision_counts_and_the_earlier_ranking_is_kept(store, ann, ranked):
     assert submit(store, revision(ranked), ann) == "repeat"
     (current,) = next(groups(store)).rankings
     assert (current.submission, current.revises) == ("s-2", "s-1")
-    assert [one.submission for one in next(groups(store, revised=True)).rankings] == ["s-1", "s-2"]
+    assert [ranking.submission for ranking in next(groups(store, revised=True)).rankings] == ["s-1", "s-2"]
     assert reopen(store, ranked.token, ann).ranking == current
     assert list(problems(store)) == []
 
@@ -73,21 +73,21 @@ def test_two_tabs_cannot_both_revise_one_ranking(store, ann, ranked):
 
 def test_two_tabs_at_the_same_moment_cannot_both_revise_one_ranking(store, ann, ranked):
     """Eight threads revise s-1 at once: one is stored, seven are told that it was revised."""
-    start, found = threading.Barrier(8), []
+    start, result = threading.Barrier(8), []
 
     def revise(number):
         start.wait()
         try:
-            found.append(submit(store, revision(ranked, f"tab {number}"), ann))
+            result.append(submit(store, revision(ranked, f"tab {number}"), ann))
         except InputError as error:
-            found.append(str(error))
+            result.append(str(error))
 
     tabs = [threading.Thread(target=revise, args=(number,)) for number in range(8)]
     for tab in tabs:
         tab.start()
     for tab in tabs:
         tab.join()
-    assert sorted(answer == "saved" for answer in found) == [False] * 7 + [True]
+    assert sorted(answer == "saved" for answer in result) == [False] * 7 + [True]
     assert store_counts(store).rankings == 2
 
 
@@ -109,8 +109,8 @@ def test_own_rankings_are_listed_newest_first_and_found_by_their_prompt_ignoring
         add_ready_prompt(store, question, "a", "b")
         (task,) = next_tasks(store, ann)
         submit(store, Answer(task.token, question, "ranked", [[0], [1]]), ann)
-    found = own_rankings(store, ann)
-    assert [work.ranking.submission for work in found] == [
+    result = own_rankings(store, ann)
+    assert [work.ranking.submission for work in result] == [
         "天空为什么是蓝色的？",
         "Straße oder Weg?",
         "Why is the sky blue?",
@@ -119,7 +119,7 @@ def test_own_rankings_are_listed_newest_first_and_found_by_their_prompt_ignoring
     for words, expected in (("SKY", 1), ("strasse", 1), ("天空", 1), ("nothing", 0), ("blue\\", 0)):
         assert len(own_rankings(store, ann, words)) == expected
     assert own_rankings(store, bob) == []
-    first = found[-1]
+    first = result[-1]
     submit(store, Answer(first.task.token, "again", "all_bad", revises=first.ranking.submission), ann)
     assert own_rankings(store, ann)[0].ranking.submission == "again"
     assert len(own_rankings(store, ann)) == 3
@@ -194,10 +194,13 @@ def test_an_annotators_answer_is_a_demonstration_that_names_the_edited_completio
 def test_a_demonstration_follows_its_ranking_when_that_is_revised(store, ann, ranked):
     submit(store, revision(ranked, demonstration="Mine."), ann)
     submit(store, revision(ranked, "s-3", "s-2", demonstration="Mine, at last."), ann)
-    assert [one.text for one in next(groups(store)).demonstrations] == ["Mine, at last."]
+    assert [demonstration.text for demonstration in next(groups(store)).demonstrations] == ["Mine, at last."]
     submit(store, revision(ranked, "s-4", "s-3"), ann)
     assert next(groups(store)).demonstrations == ()
-    assert [one.text for one in next(groups(store, revised=True)).demonstrations] == ["Mine.", "Mine, at last."]
+    assert [written.text for written in next(groups(store, revised=True)).demonstrations] == [
+        "Mine.",
+        "Mine, at last.",
+    ]
     assert list(problems(store)) == []
 
 
@@ -208,8 +211,8 @@ def test_a_demonstration_joins_the_completions_to_rank_if_the_project_says_so(st
     submit(store, Answer(task.token, "s", "ranked", [[0], [1]], demonstration="Mine."), ann)
     (theirs,) = next_tasks(store, bob)
     assert sorted(completion.text for completion in theirs.completions) == ["Mine.", "a", "b"]
-    (mine,) = (completion for completion in theirs.completions if completion.text == "Mine.")
-    assert (mine.policy, mine.seed, ann in repr(mine)) == ("annotator", None, False)
+    (own_tasks,) = (completion for completion in theirs.completions if completion.text == "Mine.")
+    assert (own_tasks.policy, own_tasks.seed, ann in repr(own_tasks)) == ("annotator", None, False)
     assert len(own_rankings(store, ann)[0].task.completions) == 2  # she is shown what she ranked, no more
 
 
@@ -225,7 +228,7 @@ def test_at_most_nine_completions_are_shown(store, ann, bob):
 def test_a_revision_made_after_policies_were_revealed_is_assisted(store, ann, ranked):
     save_settings(store, ProjectSettings(reveal_policies=True))
     submit(store, revision(ranked), ann)
-    assert [one.assisted for one in next(groups(store, revised=True)).rankings] == [False, True]
+    assert [ranking.assisted for ranking in next(groups(store, revised=True)).rankings] == [False, True]
 
 
 def test_policies_are_revealed_in_the_order_shown_and_only_to_the_annotator_who_ranked(store, ann, bob):
@@ -259,9 +262,9 @@ def test_a_withdrawn_ranking_is_hidden_from_readers_and_frees_its_place_but_is_n
 
 def test_only_the_annotators_own_newest_ranking_can_be_withdrawn(store, ann, bob, ranked):
     submit(store, revision(ranked), ann)
-    for submission, who in (("s-2", bob), ("none", ann)):
+    for submission, annotator in (("s-2", bob), ("none", ann)):
         with pytest.raises(InputError, match="not yours"):
-            retract(store, submission, who)
+            retract(store, submission, annotator)
     with pytest.raises(InputError, match="edited this ranking since"):
         retract(store, "s-1", ann)
     retract(store, "s-2", ann)

@@ -99,12 +99,12 @@ def test_a_repeated_submission_and_a_second_tab_give_one_ranking(store, ann):
 
 def test_an_expired_task_goes_to_another_annotator_and_a_late_ranking_is_kept(store, ann, bob):
     add_ready_prompt(store, "Which?")
-    (mine,) = next_tasks(store, ann)
+    (own_tasks,) = next_tasks(store, ann)
     let_leases_run_out(store)
     (theirs,) = next_tasks(store, bob)
-    assert theirs.prompt == mine.prompt
+    assert theirs.prompt == own_tasks.prompt
     assert submit(store, Answer(theirs.token, "bob's", "ranked", [[0], [1], [2]]), bob) == "saved"
-    assert submit(store, Answer(mine.token, "ann's", "ranked", [[2], [1], [0]]), ann) == "saved"
+    assert submit(store, Answer(own_tasks.token, "ann's", "ranked", [[2], [1], [0]]), ann) == "saved"
     assert store_counts(store).rankings == 2
     assert item_counts(store)["ranked"] == 1
 
@@ -195,8 +195,8 @@ def ranked(task):
 def test_the_next_tasks_come_with_an_answer_in_one_commit(store, ann, mine):
     commits = []
     event.listen(store, "commit", commits.append)
-    said, tasks = submit_then_next(store, ranked(mine[0]), ann)
-    assert (said, len(commits)) == ("saved", 1)
+    message, tasks = submit_then_next(store, ranked(mine[0]), ann)
+    assert (message, len(commits)) == ("saved", 1)
     assert tasks[0] == mine[1]
     assert tasks == next_tasks(store, ann)
     assert store_counts(store).rankings == 1

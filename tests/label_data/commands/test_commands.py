@@ -68,9 +68,9 @@ def test_import_without_a_format_recognises_each_file_and_says_it(data):
         "Added 2 prompts, 5 completions and 2 rankings.",
     ]
     Path("other.jsonl").write_text('{"a": 1}')
-    status, _, said = run("import", "other.jsonl")
-    assert (status, said.count("\n")) == (1, 1)
-    assert said.startswith(
+    status, _, output = run("import", "other.jsonl")
+    assert (status, output.count("\n")) == (1, 1)
+    assert output.startswith(
         "other.jsonl, line 1: no known format has the fields a. If the file is in one of these formats, name it"
     )
 
@@ -133,8 +133,8 @@ def test_a_file_of_plain_texts_without_prompts_gives_nothing_and_says_what_to_do
 
 def test_a_bad_row_is_one_sentence_and_status_one(data):
     Path("bad.jsonl").write_text(json.dumps(LINE) + "\n" + json.dumps(LINE | {"prompt": 5}))
-    status, shown, said = run("import", "bad.jsonl", "--format", "groups")
-    assert (status, shown, said) == (1, "", "bad.jsonl, line 2, field prompt: found the number 5. Write a text.\n")
+    status, shown, output = run("import", "bad.jsonl", "--format", "groups")
+    assert (status, shown, output) == (1, "", "bad.jsonl, line 2, field prompt: found the number 5. Write a text.\n")
     assert store_counts(open_store(data / "workbench.db")) == Added()
 
 
@@ -166,7 +166,7 @@ def test_export_for_trl_says_what_trl_has_no_place_for(data):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "output"),
     [
         (("import", "no.jsonl", "--format", "groups"), "no.jsonl: the file can't be read (No such file or directory)."),
         (("export", "--format", "trl", "--out", "a.jsonl", "--store", "no.db"), "no.db: there is no store."),
@@ -174,25 +174,25 @@ def test_export_for_trl_says_what_trl_has_no_place_for(data):
         (("check", "--store", "no.db"), "no.db: there is no store."),
     ],
 )
-def test_what_cannot_be_done_is_one_sentence(data, arguments, said):
+def test_what_cannot_be_done_is_one_sentence(data, arguments, output):
     status, shown, error = run(*arguments)
     assert (status, shown) == (1, "")
-    assert error.startswith(said)
+    assert error.startswith(output)
     assert error.count("\n") == 1
 
 
 def test_export_refuses_a_place_it_cannot_write(data):
     run("import", "hand.jsonl", "--format", "groups")
-    status, _, said = run("export", "--format", "groups", "--out", "no/such/folder/a.jsonl")
-    assert (status, said.count("\n")) == (1, 1)
-    assert said.startswith("no/such/folder/a.jsonl: the file can't be written")
+    status, _, output = run("export", "--format", "groups", "--out", "no/such/folder/a.jsonl")
+    assert (status, output.count("\n")) == (1, 1)
+    assert output.startswith("no/such/folder/a.jsonl: the file can't be written")
     assert "Use one of .jsonl" in run("export", "--format", "groups", "--out", "a.csv")[2]
 
 
 def test_an_unknown_format_is_a_usage_error(data):
-    status, _, said = run("import", "hand.jsonl", "--format", "csv")
+    status, _, output = run("import", "hand.jsonl", "--format", "csv")
     assert status == 2
-    assert all(name in said for name in READERS)
+    assert all(name in output for name in READERS)
 
 
 def test_stats_counts_what_the_store_holds(data):
@@ -239,8 +239,8 @@ def test_copy_backup_and_restore_say_what_they_copied_and_that_it_is_the_same(da
     run("export", "--format", "groups", "--out", "all.jsonl")
     digest = hashlib.sha256(Path("all.jsonl").read_bytes()).hexdigest()
     there = f"{data / 'workbench.db'}"
-    status, shown, said = run("copy", there, postgres_store)
-    assert (status, said) == (0, "")
+    status, shown, output = run("copy", there, postgres_store)
+    assert (status, output) == (0, "")
     lines = [line.split() for line in shown.splitlines()]
     assert {(number, name) for number, name in lines[:-1]} >= {("1", "prompts"), ("3", "completions"), ("0", "drafts")}
     assert shown.splitlines()[-1] == f"Both export the same bytes, sha256 {digest}."
@@ -250,9 +250,9 @@ def test_copy_backup_and_restore_say_what_they_copied_and_that_it_is_the_same(da
     assert run("restore", "kept.db", "--store", "again.db")[1].splitlines()[-1] == (
         f"kept.db and again.db export the same bytes, sha256 {digest}."
     )
-    status, shown, said = run("restore", "kept.db")
+    status, shown, output = run("restore", "kept.db")
     assert (status, shown) == (1, "")
-    assert said.startswith(f"{there}: this store is in use (it has prompts) and was left unchanged.")
+    assert output.startswith(f"{there}: this store is in use (it has prompts) and was left unchanged.")
     assert "restore" in run("--help")[1]
 
 
@@ -270,8 +270,8 @@ def test_projects_are_added_and_listed_and_commands_take_one_by_name(data):
     run("import", "hand.jsonl", "--format", "groups")
     assert run("projects")[1] == "default: 'default', revision 0, 0 waiting, 0 ready, 1 ranked, 0 failed\n"
     assert "safety: 'Safety', revision 1, 0 waiting" in run("projects", "--add", "Safety")[1]
-    status, _, said = run("export", "--format", "groups", "--out", "a.jsonl")
-    assert (status, said) == (1, "The store has 2 projects: 'default', 'Safety'. Name one with --project.\n")
+    status, _, output = run("export", "--format", "groups", "--out", "a.jsonl")
+    assert (status, output) == (1, "The store has 2 projects: 'default', 'Safety'. Name one with --project.\n")
     assert run("import", "hand.jsonl", "--format", "groups", "--project", "Safety")[0] == 0
     assert run("export", "--format", "groups", "--out", "a.jsonl", "--project", "default")[0] == 0
     assert "it has 'default', 'Safety'" in run("stats", "--project", "typo")[2]

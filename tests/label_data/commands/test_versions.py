@@ -40,22 +40,22 @@ def test_a_version_is_made_listed_shown_and_written(store):
     status, shown, _ = run(
         "versions", "create", "v1", "--where", "annotator=ana", "--held-out", "0.5", "--margin", "1=1,2=2,3=3"
     )
-    made = version_named(store, "v1")
-    held_out = made.manifest["counts"]["held-out prompts"]
+    version = version_named(store, "v1")
+    held_out = version.manifest["counts"]["held-out prompts"]
     assert status == 0 and shown.splitlines() == [
         f"Version v1: 10 prompts, {held_out} of them held out; 10 rankings, 20 comparisons.",
-        f"sha256 {made.sha256}",
+        f"sha256 {version.sha256}",
         "Left out, 10 x: tied pairs.",
         "To show the data card: python -m label_data versions show v1",
     ]
-    record_model(store, made, "runs/one", "f" * 64, {"method": "head", "accuracy": None})
-    assert f"10 prompts, 20 comparisons, 1 models, sha256 {made.sha256[:12]}…\n" in run("versions")[1]
+    record_model(store, version, "runs/one", "f" * 64, {"method": "head", "accuracy": None})
+    assert f"10 prompts, 20 comparisons, 1 models, sha256 {version.sha256[:12]}…\n" in run("versions")[1]
     shown = run("versions", "show", "v1")[1]
     assert shown.startswith("# Data card: v1") and "Models trained on it: 1.\n- runs/one (" in shown
     assert (
         "method head; report.json sha256 ffffffffffff…" in shown and "accuracy" not in shown.split("Models trained")[1]
     )
-    assert run("versions", "show", "v1", "--out", "card.md")[0] == 0 and Path("card.md").read_text() == made.card
+    assert run("versions", "show", "v1", "--out", "card.md")[0] == 0 and Path("card.md").read_text() == version.card
     status, shown, _ = run("export", "--version", "v1", "--format", "trl", "--out", "a.jsonl", "--side", "train")
     assert shown.startswith(f"Wrote {20 - 2 * held_out} rows to a.jsonl.\n")
     assert len(Path("a.jsonl").read_text().splitlines()) == 20 - 2 * held_out
@@ -70,25 +70,25 @@ def test_a_version_is_made_listed_shown_and_written(store):
 
 def test_the_command_in_the_card_makes_the_same_again(store):
     run("versions", "create", "v1", "--where", "annotator=ana", "--seed", "3", "--ties", "half", "--weights", "prompt")
-    made = version_named(store, "v1")
-    words = made.manifest["command"].replace(" v1 ", " v2 ").split()
+    version = version_named(store, "v1")
+    words = version.manifest["command"].replace(" v1 ", " v2 ").split()
     assert run(*words[3:])[0] == 0
-    assert version_named(store, "v2").sha256 == made.sha256
+    assert version_named(store, "v2").sha256 == version.sha256
     _, shown, _ = run("versions", "compare", "v1", "v2")
-    assert shown.startswith(f"v1 and v2 are identical: sha256 {made.sha256}.\n")
-    assert json.loads(json.dumps(made.manifest))["command"] == made.manifest["command"]
+    assert shown.startswith(f"v1 and v2 are identical: sha256 {version.sha256}.\n")
+    assert json.loads(json.dumps(version.manifest))["command"] == version.manifest["command"]
 
 
 def test_the_earlier_name_of_create_still_works_and_says_so(store):
-    status, shown, said = run("snapshot", "v1", "--held-out", "0.5")
+    status, shown, output = run("snapshot", "v1", "--held-out", "0.5")
     assert status == 0 and shown.startswith("Version v1: 10 prompts")
-    assert said == "`snapshot` is now `versions create`. The old name works in this release only.\n"
+    assert output == "`snapshot` is now `versions create`. The old name works in this release only.\n"
     assert "snapshot" not in run("--help")[1]
 
 
 def test_what_cannot_be_is_one_sentence_and_status_one(store):
     run("versions", "create", "v1")
-    for arguments, said in (
+    for arguments, output in (
         (("versions", "create", "v1"), "A version named 'v1' already exists"),
         (("versions", "create", "v2", "--where", "language=de"), "--where language=de: write FIELD=VALUE"),
         (("versions", "create", "v2", "--margin", "1=1"), "--margin 1=1: name a margin"),
@@ -96,7 +96,7 @@ def test_what_cannot_be_is_one_sentence_and_status_one(store):
         (("export", "--format", "trl", "--out", "a.jsonl", "--side", "train"), "--side train needs a version."),
     ):
         status, _, error = run(*arguments)
-        assert (status, error.count("\n")) == (1, 1) and error.startswith(said), error
+        assert (status, error.count("\n")) == (1, 1) and error.startswith(output), error
 
 
 def test_a_version_with_a_withdrawn_ranking_is_shown_but_not_given_out(store):

@@ -48,9 +48,9 @@ def on_hub(tmp_path_factory):
 
 
 def test_a_data_set_is_imported_with_where_it_came_from_and_under_which_terms(store, on_hub):
-    found = import_files(store, [on_hub], licence="mit")
-    assert found.added == Added(1, 3, 2)
-    assert [str(kind) for _, kind, _ in found.files] == ["hh-rlhf, whole transcripts"]
+    result = import_files(store, [on_hub], licence="mit")
+    assert result.added == Added(1, 3, 2)
+    assert [str(kind) for _, kind, _ in result.files] == ["hh-rlhf, whole transcripts"]
     (group,) = groups(store)
     assert (group.prompt.source, group.prompt.licence) == (on_hub, "mit")
 
@@ -109,7 +109,7 @@ def test_an_export_is_put_on_the_hub_with_its_card_private_unless_told_otherwise
         assert exported("--push-to-hub", "me/open", "--public")[0] == 0
         assert hub.private["me/open"] is False
         monkeypatch.setenv("HF_TOKEN", "hf_wrong-one")
-        status, shown, said = exported("--push-to-hub", "me/pigs")
-    assert (status, said.count("\n")) == (1, 1)
-    assert said.startswith("hub:me/pigs: error from the hub: ")
-    assert "hf_wrong" not in shown + said
+        status, shown, message = exported("--push-to-hub", "me/pigs")
+    assert (status, message.count("\n")) == (1, 1)
+    assert message.startswith("hub:me/pigs: error from the hub: ")
+    assert "hf_wrong" not in shown + message

@@ -40,9 +40,9 @@ def hh_file(tmp_path, *lines, name="pairs.jsonl"):
 def test_what_was_added_was_there_already_and_was_left_out_is_told_apart(store, tmp_path):
     """Two equal rows and one without a preference: a prompt, two completions and a ranking are new; as many repeat."""
     path = hh_file(tmp_path, GOOD, GOOD, {"chosen": TURN, "rejected": TURN})
-    found = import_files(store, [path], "hh-rlhf")
-    assert found.added == found.repeated + Added() == Added(1, 2, 1)
-    assert found.left_out == {SAME_TEXT: 1}
+    result = import_files(store, [path], "hh-rlhf")
+    assert result.added == result.repeated + Added() == Added(1, 2, 1)
+    assert result.left_out == {SAME_TEXT: 1}
     again = import_files(store, [path], "hh-rlhf")
     assert (again.added, again.repeated) == (Added(), Added(2, 4, 2))
     assert store_counts(store) == Added(1, 2, 1)
@@ -53,8 +53,8 @@ def test_prompts_that_another_project_has_join_this_one_and_are_counted_as_that(
     path = hh_file(tmp_path, GOOD)
     import_files(store, [path], "hh-rlhf")
     other = add_project(store, "Other").id
-    found = import_files(store, [path], "hh-rlhf", project=other)
-    assert (found.added, found.repeated) == (Added(joined=1), Added(0, 2, 1))
+    result = import_files(store, [path], "hh-rlhf", project=other)
+    assert (result.added, result.repeated) == (Added(joined=1), Added(0, 2, 1))
     assert store_counts(store, other).prompts == 1
     assert import_files(store, [path], "hh-rlhf", project=other).added == Added()
 
@@ -68,11 +68,14 @@ def test_several_files_are_one_transaction(store, tmp_path):
 
 @on_sqlite
 def test_progress_counts_rows_over_all_files(store, tmp_path):
-    told = []
+    counts = []
     import_files(
-        store, [hh_file(tmp_path, GOOD), hh_file(tmp_path, GOOD, name="b.jsonl")], "hh-rlhf", on_progress=told.append
+        store,
+        [hh_file(tmp_path, GOOD), hh_file(tmp_path, GOOD, name="b.jsonl")],
+        "hh-rlhf",
+        on_progress=counts.append,
     )
-    assert told == [1, 2]
+    assert counts == [1, 2]
 
 
 HOSTILE = {
@@ -169,7 +172,7 @@ def test_an_uploads_name_never_becomes_a_path(tmp_path, name, ending):
     (tmp_path / "inside").mkdir()
     path = saved_upload(tmp_path / "inside", name, b"content")
     assert path == tmp_path / "inside" / f"upload{ending}"
-    assert [found.relative_to(tmp_path).as_posix() for found in sorted(tmp_path.rglob("*"))] == [
+    assert [result.relative_to(tmp_path).as_posix() for result in sorted(tmp_path.rglob("*"))] == [
         "inside",
         f"inside/upload{ending}",
     ]
@@ -258,15 +261,15 @@ def test_a_preview_is_what_an_import_finds_and_stores_nothing(store, tmp_path):
     """Four rows of which two are alike and one has no preference; each prompt that was read counts."""
     same = {"chosen": TURN, "rejected": TURN}
     path = hh_file(tmp_path, GOOD, GOOD, same, GOOD | {"chosen": TURN + "Never."})
-    told = []
-    seen = preview([path], on_progress=told.append)
-    assert (seen.found, seen.left_out, told) == (Added(3, 6, 3), {SAME_TEXT: 1}, [1, 2, 3])
+    reported = []
+    seen = preview([path], on_progress=reported.append)
+    assert (seen.found, seen.left_out, reported) == (Added(3, 6, 3), {SAME_TEXT: 1}, [1, 2, 3])
     assert seen.files == ((str(path), say("label_data.datasets.is_hh_rlhf"), 3),)
     assert [group.completions[0].text for group in seen.first] == ["No.", "No.", "Never."]
     assert store_counts(store) == Added()
-    found = import_files(store, [path])
-    assert found.added + found.repeated == seen.found
-    assert (found.files, found.left_out) == (seen.files, seen.left_out)
+    result = import_files(store, [path])
+    assert result.added + result.repeated == seen.found
+    assert (result.files, result.left_out) == (seen.files, seen.left_out)
 
 
 def test_a_preview_shows_three_groups_and_refuses_what_an_import_does(tmp_path):
@@ -286,13 +289,13 @@ def test_a_folder_is_every_file_of_a_known_ending_in_it_each_by_its_own_format(s
     (folder / "a.csv").write_text("prompt,chosen,rejected\nCan pigs fly?,No.,Yes.\n")
     (folder / "LICENSE").write_text("MIT")
     (folder / "pig.png").write_bytes(b"\x89PNG")
-    found = import_files(store, [folder])
-    assert [(path, str(kind)) for path, kind, _ in found.files] == [
+    result = import_files(store, [folder])
+    assert [(path, str(kind)) for path, kind, _ in result.files] == [
         (str(folder / "a.csv"), "table of pairs"),
         (str(folder / "data" / "b.jsonl.gz"), "hh-rlhf, whole transcripts"),
     ]
-    assert found.added == Added(1, 2, 2)
-    assert found.left_out == {NOT_READ: 2}
+    assert result.added == Added(1, 2, 2)
+    assert result.left_out == {NOT_READ: 2}
     (folder / "empty").mkdir()
     with pytest.raises(InputError, match=r"empty: no file name in this folder ends in one of .jsonl"):
         preview([folder / "empty"])

@@ -16,12 +16,12 @@ ROWS = [{"a": 'x"]}{[\\', "b": [{"c": number}, "\\"]} for number in range(5)]
 @pytest.mark.parametrize("indent", [None, 1])
 def test_brackets_and_quotes_inside_texts_and_between_pieces_are_no_ends(size, indent):
     text = f" {json.dumps(ROWS, indent=indent)}\n"
-    found = list(elements([text[at : at + size] for at in range(0, len(text), size)], "file"))
-    assert [(number, json.loads(element)) for number, element in found] == list(enumerate(ROWS, start=1))
+    result = list(elements([text[at : at + size] for at in range(0, len(text), size)], "file"))
+    assert [(number, json.loads(element)) for number, element in result] == list(enumerate(ROWS, start=1))
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ('[{"a": 1}', "file, after element 1: the list is not closed."),
         ('[{"a": "', "file, after element 0: the list is not closed."),
@@ -38,10 +38,10 @@ def test_brackets_and_quotes_inside_texts_and_between_pieces_are_no_ends(size, i
         ("[]", "file: found an empty list."),
     ],
 )
-def test_what_stands_between_elements_is_never_passed_over(text, said):
+def test_what_stands_between_elements_is_never_passed_over(text, message):
     with pytest.raises(InputError) as error:
         list(elements([text], "file"))
-    assert str(error.value).startswith(said)
+    assert str(error.value).startswith(message)
 
 
 def test_an_element_without_end_is_refused_when_it_is_too_long():
@@ -65,10 +65,10 @@ def test_json_is_a_list_or_lines(tmp_path, name, content):
 
 
 def test_an_element_that_is_no_object_or_no_sound_json_is_refused_with_its_number(tmp_path):
-    for text, said in (
+    for text, message in (
         ("[{}, []]", "element 2: found a list, not an object"),
         ("[{}, {x}]", "element 2: invalid JSON at character 2"),
     ):
         (tmp_path / "a.json").write_text(text)
-        with pytest.raises(InputError, match=said):
+        with pytest.raises(InputError, match=message):
             list(read_rows(tmp_path / "a.json"))

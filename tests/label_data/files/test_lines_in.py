@@ -50,12 +50,12 @@ def test_gzip_unpacks_to_what_was_packed(tmp_path, length):
 
 @pytest.mark.parametrize("content", [b'{"a": "\xe9"}', b"\x80\x04K\x01.", b"\xc0\xaf"])
 def test_what_is_not_utf_8_is_refused(tmp_path, content):
-    said = fault(written(tmp_path / "a.jsonl", content))
-    assert "which is not UTF-8. Save the file as UTF-8; if it is compressed, its name must end in .gz." in said
+    message = fault(written(tmp_path / "a.jsonl", content))
+    assert "which is not UTF-8. Save the file as UTF-8; if it is compressed, its name must end in .gz." in message
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         (GZIPPED, "found gzip data. Give the file a name that ends in .gz; if it has one, unpack"),
         (b"PK\x03\x04", "found a zip archive. Unpack it, and give the files inside."),
@@ -65,9 +65,9 @@ def test_what_is_not_utf_8_is_refused(tmp_path, content):
     ],
 )
 @pytest.mark.parametrize("name", ["a.jsonl", "a.txt.gz"])
-def test_a_file_of_another_kind_is_told_by_its_first_bytes(tmp_path, name, content, said):
+def test_a_file_of_another_kind_is_told_by_its_first_bytes(tmp_path, name, content, message):
     path = written(tmp_path / name, gzip.compress(content) if name.endswith(".gz") else content)
-    assert fault(path).startswith(f"file, line 1: {said}")
+    assert fault(path).startswith(f"file, line 1: {message}")
 
 
 def test_a_line_may_be_long_but_not_without_end(tmp_path):
@@ -100,13 +100,13 @@ def test_gzip_may_grow_without_measure_while_it_is_small(tmp_path):
 
 
 def test_blank_lines_without_end_are_refused(tmp_path):
-    said = fault(written(tmp_path / "a.jsonl", "\n" * (MAX_BLANK + 1)))
-    assert said == "file, line 100001: found more than 100,000 blank lines. Remove them."
+    message = fault(written(tmp_path / "a.jsonl", "\n" * (MAX_BLANK + 1)))
+    assert message == "file, line 100001: found more than 100,000 blank lines. Remove them."
 
 
 def test_gzip_members_that_hold_nothing_are_refused_when_they_do_not_end(tmp_path):
-    said = fault(written(tmp_path / "a.jsonl.gz", gzip.compress(b"") * (MAX_BLANK + 2)))
-    assert said == "file: found more than 100,000 empty gzip members. Compress the file again."
+    message = fault(written(tmp_path / "a.jsonl.gz", gzip.compress(b"") * (MAX_BLANK + 2)))
+    assert message == "file: found more than 100,000 empty gzip members. Compress the file again."
 
 
 def test_gzip_that_breaks_off_is_refused(tmp_path):
@@ -116,7 +116,7 @@ def test_gzip_that_breaks_off_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         (b'{"a": 1}', "after line 0: invalid gzip data (incorrect header check). Copy the file again, or rename it."),
         (b"", "file, after line 0: the gzip file is cut off before its end."),
@@ -124,8 +124,8 @@ def test_gzip_that_breaks_off_is_refused(tmp_path):
         (ONE_LINE + b"garbage", "after line 1: invalid gzip data (incorrect header check)."),
     ],
 )
-def test_what_is_called_gz_and_is_not_is_refused(tmp_path, content, said):
-    assert said in fault(written(tmp_path / "a.jsonl.gz", content))
+def test_what_is_called_gz_and_is_not_is_refused(tmp_path, content, message):
+    assert message in fault(written(tmp_path / "a.jsonl.gz", content))
 
 
 @pytest.mark.parametrize(("place", "reason"), [(-6, "incorrect data check"), (12, "invalid distance too far back")])

@@ -30,7 +30,7 @@ def test_each_line_is_a_row_and_blank_lines_count_but_hold_nothing(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("line", "said"),
+    ("line", "message"),
     [
         ('{"a": NaN}', "file, line 2: found the number NaN, which is not finite"),
         ('{"a": -Infinity}', "file, line 2: found the number -Infinity, which is not finite"),
@@ -54,8 +54,8 @@ def test_each_line_is_a_row_and_blank_lines_count_but_hold_nothing(tmp_path):
         ('{"a":' * 45 + "1" + "}" * 45, f"file, line 2, field {'.'.join('a' * 30)}"),
     ],
 )
-def test_what_is_no_sound_json_is_refused_with_its_line(tmp_path, line, said):
-    assert fault(written(tmp_path / "a.jsonl", f'{{"a": 0}}\n{line}\n')).startswith(said)
+def test_what_is_no_sound_json_is_refused_with_its_line(tmp_path, line, message):
+    assert fault(written(tmp_path / "a.jsonl", f'{{"a": 0}}\n{line}\n')).startswith(message)
 
 
 def test_nesting_is_allowed_up_to_its_limit(tmp_path):
@@ -138,7 +138,7 @@ def row(**fields):
 
 
 @pytest.mark.parametrize(
-    ("read", "said"),
+    ("read", "message"),
     [
         (lambda: row(a=5).text("a"), "a: found the number 5. Write a text."),
         (lambda: row(a=True).text("a"), "a: found true. Write a text."),
@@ -157,10 +157,10 @@ def row(**fields):
         (lambda: row(**{"\x1b[2J": 1}).allow_only("text"), "'\\x1b[2J': unknown field."),
     ],
 )
-def test_a_field_of_another_kind_is_refused_with_the_way_to_it(read, said):
+def test_a_field_of_another_kind_is_refused_with_the_way_to_it(read, message):
     with pytest.raises(InputError) as error:
         read()
-    assert str(error.value).startswith(f"file, line 3, field completions[2].{said}")
+    assert str(error.value).startswith(f"file, line 3, field completions[2].{message}")
 
 
 def test_a_field_that_is_null_counts_as_not_there():

@@ -5,16 +5,16 @@ from label_data.files.whole import check_free, whole_folder
 
 
 def test_a_folder_appears_when_all_of_it_is_written(tmp_path):
-    with whole_folder(tmp_path / "runs" / "model") as made:
-        (made / "weights").write_text("1")
+    with whole_folder(tmp_path / "runs" / "model") as created:
+        (created / "weights").write_text("1")
         assert not (tmp_path / "runs" / "model").exists()
     assert (tmp_path / "runs" / "model" / "weights").read_text() == "1"
     assert [path.name for path in (tmp_path / "runs").iterdir()] == ["model"]
 
 
 def test_an_error_on_the_way_leaves_nothing(tmp_path):
-    with pytest.raises(ZeroDivisionError), whole_folder(tmp_path / "model") as made:
-        (made / "weights").write_text("1")
+    with pytest.raises(ZeroDivisionError), whole_folder(tmp_path / "model") as created:
+        (created / "weights").write_text("1")
         raise ZeroDivisionError
     assert list(tmp_path.iterdir()) == []
 

@@ -87,7 +87,7 @@ def with_completion(**fields):
 
 
 @pytest.mark.parametrize(
-    ("line", "said"),
+    ("line", "message"),
     [
         (
             SAMPLE | {"ranking": []},
@@ -154,11 +154,11 @@ def with_completion(**fields):
         (with_demonstration(policy="x"), "field demonstrations[1].policy: unknown field"),
     ],
 )
-def test_what_does_not_fit_is_refused_with_its_line_and_field(tmp_path, line, said):
+def test_what_does_not_fit_is_refused_with_its_line_and_field(tmp_path, line, message):
     path = file_of(tmp_path, SAMPLE, line)
     with pytest.raises(InputError) as error:
         list(groups.read(path))
-    assert str(error.value).startswith((f"{path}, line 2, {said}", f"{path}, line 2: {said}"))
+    assert str(error.value).startswith((f"{path}, line 2, {message}", f"{path}, line 2: {message}"))
 
 
 def test_a_revision_of_a_ranking_that_the_file_does_not_have_counts_as_a_first_one(tmp_path):

@@ -33,10 +33,10 @@ def group(order, demonstrations=(), **fields):
 def test_strength_becomes_the_margin_and_every_pair_counts_alike():
     """a over b is 1, b over c is 3, so a over c is 4."""
     left_out = Counter()
-    found = list(pairs_of([group(((0,), (1,), (2,)), strength=(1, 3))], left_out))
+    result = list(pairs_of([group(((0,), (1,), (2,)), strength=(1, 3))], left_out))
     asked = '[{"content":"Why?","role":"user"}]'
-    assert found == [Pair(asked, "a", "b", 1.0), Pair(asked, "a", "c", 4.0), Pair(asked, "b", "c", 3.0)]
-    assert {pair.weight for pair in found} == {1.0}
+    assert result == [Pair(asked, "a", "b", 1.0), Pair(asked, "a", "c", 4.0), Pair(asked, "b", "c", 3.0)]
+    assert {pair.weight for pair in result} == {1.0}
     assert not +left_out
 
 
@@ -66,8 +66,8 @@ def test_texts_alike_but_for_white_space_give_no_pair_and_a_count_however_late_t
     order = tuple((completion.id,) for completion in (one, twin, other))
     ranking = Ranking(PROMPT.id, "ana", tuple(id for (id,) in order), order)
     left_out = Counter()
-    found = pairs_of([Group(PROMPT, (one, twin, other), (ranking,))], left_out)
-    assert [(pair.chosen, pair.rejected) for pair in found] == [(one.text, other.text), (twin.text, other.text)]
+    result = pairs_of([Group(PROMPT, (one, twin, other), (ranking,))], left_out)
+    assert [(pair.chosen, pair.rejected) for pair in result] == [(one.text, other.text), (twin.text, other.text)]
     assert +left_out == {EQUAL_TEXTS: 1}
 
 

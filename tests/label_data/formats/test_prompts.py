@@ -71,7 +71,7 @@ def test_an_uploaded_file_goes_by_the_name_it_had(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "text", "said"),
+    ("name", "text", "message"),
     [
         ("a.txt", "Why?\nx\0y\n", "line 2: A user message holds a NUL character"),
         ("a.jsonl", '{"text": "Why?"}', "line 1, field prompt: missing; the fields are text."),
@@ -87,11 +87,11 @@ def test_an_uploaded_file_goes_by_the_name_it_had(tmp_path):
         ("a.csv", "prompt\n \n", "line 2, field prompt: A prompt's last message is empty"),
     ],
 )
-def test_what_is_no_prompt_is_refused_with_its_line(tmp_path, name, text, said):
+def test_what_is_no_prompt_is_refused_with_its_line(tmp_path, name, text, message):
     path = file_of(tmp_path, name, text)
     with pytest.raises(InputError) as error:
         list(read_prompts(path))
-    assert str(error.value).startswith(f"{path}, {said}")
+    assert str(error.value).startswith(f"{path}, {message}")
 
 
 def test_pasted_text_has_one_prompt_a_line_too():

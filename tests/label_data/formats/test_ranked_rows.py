@@ -38,13 +38,13 @@ def samples(module):
 
     Each is a JSON object, or a list of those that only make sense together.
     """
-    text, found = module.__doc__, []
+    text, result = module.__doc__, []
     text = text[re.search(r"\n[{\[]", text).start() :]
     while text.lstrip().startswith(("{", "[")):
         record, end = json.JSONDecoder().raw_decode(text.lstrip())
-        found.append(record)
+        result.append(record)
         text = text.lstrip()[end:]
-    return found
+    return result
 
 
 def told(group):
@@ -205,17 +205,17 @@ def test_every_sample_of_every_format_is_among_the_cases():
             assert len(samples(module)) == NTH[module.__name__.rpartition(".")[2]], module.__name__
 
 
-@pytest.mark.parametrize(("module", "record", "said", "asked", "texts", "policies", "rankings"), CASES)
+@pytest.mark.parametrize(("module", "record", "message", "asked", "texts", "policies", "rankings"), CASES)
 def test_the_sample_is_recognised_and_read_as_what_it_says(
-    tmp_path, module, record, said, asked, texts, policies, rankings
+    tmp_path, module, record, message, asked, texts, policies, rankings
 ):
     path = file_of(tmp_path, *rows_of(record))
     name, kind = recognised(path)
-    assert (name, str(kind)) == (module.NAME, said)
+    assert (name, str(kind)) == (module.NAME, message)
     (group,) = READERS[module.NAME](path)
-    found = told(group)
-    assert found[0] == asked
-    for given, expected in zip(found[1:], (texts, policies, rankings), strict=True):
+    result = told(group)
+    assert result[0] == asked
+    for given, expected in zip(result[1:], (texts, policies, rankings), strict=True):
         assert expected is None or given == expected
     assert group.prompt.source == "data.jsonl"
 
@@ -388,8 +388,8 @@ def test_a_ten_for_one_of_ultrafeedback_is_not_placed_and_counted(tmp_path):
         {"model": "m", "response": str(place), "overall_score": score, "fine-grained_score": fine, "critique": "."}
         for place, (score, fine) in enumerate(scores)
     ]
-    found = read_one(tmp_path, formats.ultrafeedback, 0, left_out, completions=answers)
-    assert orders(found) == [[["1", "2"]]]
+    result = read_one(tmp_path, formats.ultrafeedback, 0, left_out, completions=answers)
+    assert orders(result) == [[["1", "2"]]]
     assert left_out == {formats.ultrafeedback.TEN_FOR_ONE: 1, lost_field("critique", "datasets.a_completion"): 3}
 
 
@@ -442,9 +442,9 @@ def test_each_person_of_open_assistant_is_kept_at_each_question_of_the_tree(tmp_
 def test_a_csv_of_pairs_may_have_columns_of_any_name(store, tmp_path):
     (tmp_path / "a.csv").write_text('question,better,worse,who,x\n"Can\npigs fly?",No.,=1+1,ana,1\nWhy?,So.,Hm.,,\n')
     names = {"prompt": "question", "chosen": "better", "rejected": "worse", "annotator": "who"}
-    found = import_files(store, [tmp_path / "a.csv"], names=names)
-    assert found.files[0][1:] == (say("label_data.formats.is_pairs_table"), 2)
-    assert found.left_out == {lost_field("x"): 1}
+    result = import_files(store, [tmp_path / "a.csv"], names=names)
+    assert result.files[0][1:] == (say("label_data.formats.is_pairs_table"), 2)
+    assert result.left_out == {lost_field("x"): 1}
     assert sorted(map(told, groups(store))) == [
         ("Can\npigs fly?", ["No.", "=1+1"], ["", ""], [("ana", [["No."], ["=1+1"]], (), "import")]),
         ("Why?", ["So.", "Hm."], ["", ""], [("table", [["So."], ["Hm."]], (), "import")]),
@@ -540,22 +540,26 @@ def test_label_studio_keeps_everybody_and_maps_sides(tmp_path):
 def test_every_annotation_of_json_min_is_kept_with_when_it_was_made_whatever_its_control_is_called(store, tmp_path):
     """As Label Studio's converter writes a Pairwise and a Ranker project; the third annotation has neither result."""
     task = {"id": 1, "q": PIGS, "items": [{"id": "a", "body": "No."}, {"id": "b", "body": "Yes."}], "topic": "birds"}
-    made = {"created_at": "2024-03-29T05:39:54.721157Z", "updated_at": "2024-03-29T05:52:32.001770Z", "lead_time": 37.4}
+    created = {
+        "created_at": "2024-03-29T05:39:54.721157Z",
+        "updated_at": "2024-03-29T05:52:32.001770Z",
+        "lead_time": 37.4,
+    }
     path = file_of(
         tmp_path,
-        task | {"my order": [{"ranker": {"rank": ["b", "a"], "_": []}}], "annotator": 4, "annotation_id": 1, **made},
-        task | {"my order": [{"ranker": ["a", "b"]}], "annotator": "b@c.d", "annotation_id": 2, **made},
-        task | {"notes": ["x"], "annotator": 5, "annotation_id": 3, **made},
+        task | {"my order": [{"ranker": {"rank": ["b", "a"], "_": []}}], "annotator": 4, "annotation_id": 1, **created},
+        task | {"my order": [{"ranker": ["a", "b"]}], "annotator": "b@c.d", "annotation_id": 2, **created},
+        task | {"notes": ["x"], "annotator": 5, "annotation_id": 3, **created},
         task | {"annotator": "", "annotation_id": None, "created_at": None, "updated_at": None, "lead_time": None},
     )
-    found = import_files(store, [path], names={"prompt": "q"})
+    result = import_files(store, [path], names={"prompt": "q"})
     (group,) = groups(store)
     assert sorted((one[0], one[1]) for one in told(group)[3]) == [
         ("annotator 4", NO_FIRST[::-1]),
         ("annotator b@c.d", NO_FIRST),
     ]
     assert {(ranking.seconds, ranking.submitted) for ranking in group.rankings} == {(37.4, 1_711_690_794_721_157)}
-    assert found.left_out == {
+    assert result.left_out == {
         say("label_data.formats.no_result"): 2,
         lost_field("topic"): 4,
         lost_field("notes"): 1,
@@ -567,8 +571,8 @@ def test_every_annotation_of_json_min_is_kept_with_when_it_was_made_whatever_its
 def test_a_ranker_may_have_buckets_and_what_is_in_no_rank_is_not_placed(tmp_path, ranker):
     items = [{"id": name, "body": name} for name in "abc"]
     annotations = [{"completed_by": 1, "result": [{"type": "ranker", "value": {"ranker": ranker}}]}]
-    found = read_one(tmp_path, formats.label_studio, 1, data={"prompt": PIGS, "items": items}, annotations=annotations)
-    assert orders(found) == [[["b"], ["a"]]]
+    result = read_one(tmp_path, formats.label_studio, 1, data={"prompt": PIGS, "items": items}, annotations=annotations)
+    assert orders(result) == [[["b"], ["a"]]]
 
 
 def test_the_alpaca_form_may_have_a_system_text_earlier_turns_and_an_input(tmp_path):

@@ -50,9 +50,9 @@ def written(tmp_path_factory, name, groups, ending=None, **options):
         assert "there is nothing to write" in str(error)
         return [], left_out
     not_read = Counter()
-    found = list(READERS[recognised(path)[0]](path, not_read))
+    result = list(READERS[recognised(path)[0]](path, not_read))
     assert set(not_read) <= {lost_field("margin"), SAME_TEXT}
-    return found, left_out
+    return result, left_out
 
 
 def asked(prompt, name):
@@ -69,12 +69,12 @@ def test_pairs_keep_the_prompt_and_both_texts_and_which_is_better_row_by_row(tmp
     prompts = [Prompt(messages_from(json.loads(pair.prompt), "A prompt")) for pair in pairs]
     carried = [both for both in zip(prompts, pairs, strict=True) if CARRIED.get(name, lambda prompt: True)(both[0])]
     options = {"with_margin": True} if name in WITH_MARGIN else {}
-    found, left_out = written(tmp_path_factory, name, made, **options)
+    result, left_out = written(tmp_path_factory, name, made, **options)
     expected = [(asked(prompt, name), pair.chosen, pair.rejected) for prompt, pair in carried]
-    texts = [{completion.id: completion.text for completion in group.completions} for group in found]
+    texts = [{completion.id: completion.text for completion in group.completions} for group in result]
     assert expected == [
         (asked(group.prompt, ""), *(text[id] for (id,) in group.rankings[0].order))
-        for group, text in zip(found, texts, strict=True)
+        for group, text in zip(result, texts, strict=True)
     ]
     assert sum(times for reason, times in left_out.items() if "whose prompt has several turns" in str(reason)) + sum(
         times for reason, times in left_out.items() if "does not alternate" in str(reason)
@@ -90,26 +90,26 @@ def in_texts(group, ranking):
 @given(some_groups)
 def test_nemo_rl_keeps_orders_of_any_number_with_their_ties(tmp_path_factory, made):
     """Two completions of one text, by different policies, are one to it: such a ranking is left out when read."""
-    found, _ = written(tmp_path_factory, "nemo-rl", made)
+    result, _ = written(tmp_path_factory, "nemo-rl", made)
     orders = [
         ([(message.role, message.content) for message in group.prompt.messages], in_texts(group, ranking))
         for group in made
         for ranking in group.rankings
         if ranking.order and not ranking.tests_annotator
     ]
-    told_apart = [one for one in orders if len(set(chain(*one[1]))) == len(list(chain(*one[1])))]
+    told_apart = [order for order in orders if len(set(chain(*order[1]))) == len(list(chain(*order[1])))]
     assert told_apart == [
         ([(message.role, message.content) for message in group.prompt.messages], in_texts(group, group.rankings[0]))
-        for group in found
+        for group in result
     ]
 
 
 @law
 @given(some_groups)
 def test_demonstrations_keep_prompt_and_text(tmp_path_factory, made):
-    found, _ = written(tmp_path_factory, "trl-sft", made)
-    assert [(group.prompt.id, one.text) for group in made for one in group.demonstrations] == [
-        (group.prompt.id, one.text) for group in found for one in group.demonstrations
+    result, _ = written(tmp_path_factory, "trl-sft", made)
+    assert [(group.prompt.id, demonstration.text) for group in made for demonstration in group.demonstrations] == [
+        (group.prompt.id, demonstration.text) for group in result for demonstration in group.demonstrations
     ]
 
 
@@ -134,8 +134,8 @@ def row_of(group, ranking):
 @pytest.mark.parametrize("ending", formats.spreadsheet.ENDINGS)
 def test_spreadsheets_keep_every_ranking_but_its_marked_parts_and_settings(tmp_path_factory, ending, made):
     """Two completions of one text and policy, of different revisions, are one to it."""
-    found, _ = written(tmp_path_factory, "spreadsheet", made, ending)
+    result, _ = written(tmp_path_factory, "spreadsheet", made, ending)
     rows = [row_of(group, ranking) for group in made for ranking in group.rankings]
     assert [row for row in rows if len(set(row["shown"])) == len(row["shown"])] == [
-        row_of(group, ranking) for group in found for ranking in group.rankings
+        row_of(group, ranking) for group in result for ranking in group.rankings
     ]

@@ -92,7 +92,7 @@ def test_a_time_is_readable_and_exact(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("column", "cell", "said"),
+    ("column", "cell", "message"),
     [
         ("rank", "first", "field rank: found 'first'. Write a whole number"),
         ("shown", "-1", "field shown: found '-1'. Write a whole number"),
@@ -107,7 +107,7 @@ def test_a_time_is_readable_and_exact(tmp_path):
         ("rating", "9", "has ratings [9]"),
     ],
 )
-def test_a_cell_that_does_not_fit_is_refused_with_its_line(tmp_path, column, cell, said):
+def test_a_cell_that_does_not_fit_is_refused_with_its_line(tmp_path, column, cell, message):
     rows, _ = written(tmp_path, ranked(user_prompt("Why?"), "a", "b"))
     with (tmp_path / "b.csv").open("w", newline="") as file:
         table = csv.DictWriter(file, spreadsheet.COLUMNS)
@@ -116,7 +116,7 @@ def test_a_cell_that_does_not_fit_is_refused_with_its_line(tmp_path, column, cel
     with pytest.raises(InputError) as error:
         list(spreadsheet.read(tmp_path / "b.csv"))
     assert str(error.value).startswith(f"{tmp_path / 'b.csv'}, line 2")
-    assert said in str(error.value)
+    assert message in str(error.value)
 
 
 @pytest.mark.parametrize(("rows", "text"), [(1_001, ""), (130, "x" * 131_000)])
@@ -127,6 +127,6 @@ def test_a_ranking_without_an_end_is_refused(tmp_path, rows, text):
         table = csv.DictWriter(file, spreadsheet.COLUMNS)
         table.writeheader()
         table.writerows(row | {"completion": f"{place}{text}", "shown": place} for place in range(rows))
-    said = "line 2, field ranking: one id has more than 1,000 rows, or 16 Mi characters"
-    with pytest.raises(InputError, match=said):
+    message = "line 2, field ranking: one id has more than 1,000 rows, or 16 Mi characters"
+    with pytest.raises(InputError, match=message):
         list(spreadsheet.read(tmp_path / "a.csv"))

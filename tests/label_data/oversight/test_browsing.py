@@ -60,7 +60,7 @@ def filled(store):
 
 
 def texts(store, **wanted):
-    return [found.text for found in search_prompts(store, PROJECT, PromptFilter(**wanted))]
+    return [result.text for result in search_prompts(store, PROJECT, PromptFilter(**wanted))]
 
 
 def test_prompts_come_newest_first_with_their_counts(filled):
@@ -82,7 +82,7 @@ def test_prompts_come_newest_first_with_their_counts(filled):
 
 
 @pytest.mark.parametrize(
-    ("wanted", "found"),
+    ("wanted", "result"),
     [
         ({"text": "pigs"}, ['Not sampled: "quoted" user\'s PIGS', "Can pigs fly?"]),
         ({"text": '"quoted"'}, ['Not sampled: "quoted" user\'s PIGS']),
@@ -118,9 +118,9 @@ def test_prompts_come_newest_first_with_their_counts(filled):
     ],
     ids=str,
 )
-def test_a_filter_finds_prompts_that_meet_all_its_conditions(filled, wanted, found):
-    assert texts(filled, **wanted) == found
-    assert count_prompts(filled, PROJECT, PromptFilter(**wanted)) == len(found)
+def test_a_filter_finds_prompts_that_meet_all_its_conditions(filled, wanted, result):
+    assert texts(filled, **wanted) == result
+    assert count_prompts(filled, PROJECT, PromptFilter(**wanted)) == len(result)
 
 
 def test_pages_have_no_gaps_and_no_repeats(store):
@@ -136,7 +136,9 @@ def test_a_text_is_found_beyond_the_rows_read_at_once(store, monkeypatch):
     """Every row has the sign "]" of JSON, and of seven one says it; two are read together, and one is wanted."""
     monkeypatch.setattr(browsing, "SEARCH_ROWS", 2)
     add_prompts(store, [user_prompt("a list ]")] + [user_prompt(f"prompt {number}") for number in range(6)])
-    assert [one.text for one in search_prompts(store, PROJECT, PromptFilter("]"), limit=1)] == ["a list ]"]
+    assert [prompt.text for prompt in search_prompts(store, PROJECT, PromptFilter("]"), limit=1)] == [
+        "a list ]"
+    ]
 
 
 def test_counting_stops_at_its_limit(store, monkeypatch):
@@ -158,12 +160,12 @@ def test_filters_offer_the_existing_values_with_annotators_names(filled):
     ann = find_or_add_annotator(filled, "Ann").id
     (task,) = next_tasks(filled, ann)
     submit(filled, Answer(task.token, "s", "all_bad"), ann)
-    found = choices(filled, PROJECT)
-    assert found.categories == ("facts", "verse")
-    assert found.sources == ("a.jsonl", "b.jsonl")
-    assert found.licences == ("MIT",)
-    assert found.policies == ("large", "other", "tiny")
-    assert dict(found.annotators) == {"ana": "ana", ann: "Ann", "ben": "ben"}
+    result = choices(filled, PROJECT)
+    assert result.categories == ("facts", "verse")
+    assert result.sources == ("a.jsonl", "b.jsonl")
+    assert result.licences == ("MIT",)
+    assert result.policies == ("large", "other", "tiny")
+    assert dict(result.annotators) == {"ana": "ana", ann: "Ann", "ben": "ben"}
 
 
 def test_a_history_has_revisions_withdrawals_demonstrations_and_the_settings_of_each(store):
@@ -175,27 +177,27 @@ def test_a_history_has_revisions_withdrawals_demonstrations_and_the_settings_of_
     save_settings(store, ProjectSettings(guidelines="Prefer b."))
     submit(store, Answer(task.token, "s-2", "ranked", [[1], [0]], revises="s-1"), ann)
     retract(store, "s-2", ann)
-    found = history(store, PROJECT, prompt.id)
-    assert [(one.submission, one.revises, one.project_revision) for one in found.group.rankings] == [
+    result = history(store, PROJECT, prompt.id)
+    assert [(one.submission, one.revises, one.project_revision) for one in result.group.rankings] == [
         ("s-1", None, 0),
         ("s-2", "s-1", 1),
     ]
-    assert [one.text for one in found.group.demonstrations] == ["mine"]
-    assert found.withdrawn.keys() == found.stored.keys() == {"s-1", "s-2"}
-    assert found.added <= found.stored["s-1"] <= found.stored["s-2"] <= found.withdrawn["s-1"]
-    assert found.names == {ann: "Ann"}
-    assert found.state == "ready"
-    assert found.revisions[PROJECT, 1].settings.guidelines == "Prefer b."
-    assert found.revisions[PROJECT, 0].settings == ProjectSettings()
-    assert found.revisions[PROJECT, 0].saved is None
+    assert [one.text for one in result.group.demonstrations] == ["mine"]
+    assert result.withdrawn.keys() == result.stored.keys() == {"s-1", "s-2"}
+    assert result.added <= result.stored["s-1"] <= result.stored["s-2"] <= result.withdrawn["s-1"]
+    assert result.names == {ann: "Ann"}
+    assert result.state == "ready"
+    assert result.revisions[PROJECT, 1].settings.guidelines == "Prefer b."
+    assert result.revisions[PROJECT, 0].settings == ProjectSettings()
+    assert result.revisions[PROJECT, 0].saved is None
     assert texts(store, annotator=ann) == []
 
 
 def test_a_conversation_is_searched_in_every_turn(store):
     turns = (Message("user", "Of pigs."), Message("assistant", "Yes?"), Message("user", "Can they fly?"))
     add_prompts(store, [Prompt(turns)])
-    (found,) = search_prompts(store, PROJECT, PromptFilter("of PIGS"))
-    assert (found.text, found.turns) == ("Can they fly?", 3)
+    (result,) = search_prompts(store, PROJECT, PromptFilter("of PIGS"))
+    assert (result.text, result.turns) == ("Can they fly?", 3)
 
 
 def test_every_ranking_withdrawal_and_gold_prompt_changes_the_fingerprint(store):
@@ -221,6 +223,6 @@ def test_a_history_names_the_versions_that_contain_the_prompt_and_its_side(fille
     assert [one.name for one in pigs.versions] == ["first"]
     assert [one.name for one in haiku.versions] == ["first", "verse"]
     sides = {one.group.prompt.id: one.side for one in version_groups(filled, every)}
-    assert [found.versions[0].side for found in (pigs, haiku)] == [
-        sides[found.group.prompt.id] for found in (pigs, haiku)
+    assert [result.versions[0].side for result in (pigs, haiku)] == [
+        sides[result.group.prompt.id] for result in (pigs, haiku)
     ]

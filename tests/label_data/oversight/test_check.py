@@ -111,8 +111,8 @@ def test_wrong_counters_are_repaired_and_right_ones_stay(ranked_store):
 def test_an_unranked_completion_whose_content_does_not_match_its_id_is_reported(store):
     add_ready_prompt(store, "Why?", "one", "two")
     damage(store, "UPDATE completions SET text = 'three' WHERE text = 'one'")
-    (found,) = problems(store)
-    assert re.fullmatch("completions: [0-9a-f]{32} is not the hash of the content stored under it.", str(found))
+    (result,) = problems(store)
+    assert re.fullmatch("completions: [0-9a-f]{32} is not the hash of the content stored under it.", str(result))
 
 
 def steps_of_a_check(folder, pairs):

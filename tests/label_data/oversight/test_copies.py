@@ -128,10 +128,10 @@ def test_a_failed_copy_leaves_the_target_new(full_store, other):
 
 
 def test_a_backup_is_one_file_that_restores_to_the_same_store(full_store, other, tmp_path):
-    made = back_up(full_store, tmp_path / "backup.db")
+    created = back_up(full_store, tmp_path / "backup.db")
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith((".", "backup"))] == ["backup.db"]
     target = open_store(other)
-    assert restore(tmp_path / "backup.db", target) == made
+    assert restore(tmp_path / "backup.db", target) == created
     assert contents(target) == contents(full_store)
     target.dispose()
 
@@ -168,11 +168,11 @@ def test_a_backup_during_writes_is_a_snapshot_with_everything_acknowledged_befor
     restore(tmp_path / "backup.db", restored)
     assert list(problems(restored)) == []
     final = {group.prompt.id: group for group in groups(store)}
-    found = {group.prompt.id: group for group in groups(restored)}
-    assert acknowledged.keys() <= found.keys() <= final.keys()
+    result = {group.prompt.id: group for group in groups(restored)}
+    assert acknowledged.keys() <= result.keys() <= final.keys()
     for prompt, submissions in acknowledged.items():
-        assert submissions <= {ranking.submission for ranking in found[prompt].rankings}
-    for prompt, group in found.items():
+        assert submissions <= {ranking.submission for ranking in result[prompt].rankings}
+    for prompt, group in result.items():
         assert all(ranking in final[prompt].rankings for ranking in group.rankings)
     restored.dispose()
 

@@ -52,9 +52,9 @@ def test_progress_counts_prompts_by_state_and_rankings_against_those_requested(s
     rank(store, ann)
     rank(store, bob)
     rank(store, ann)
-    (found,) = project_progress(store)
-    assert (found.waiting, found.ready, found.ranked, found.failed) == (1, 1, 1, 1)
-    assert (found.counted, found.requested, found.open) == (3, 6, 0)
+    (result,) = project_progress(store)
+    assert (result.waiting, result.ready, result.ranked, result.failed) == (1, 1, 1, 1)
+    assert (result.counted, result.requested, result.open) == (3, 6, 0)
     next_tasks(store, bob)
     assert project_progress(store)[0].open == 1
 
@@ -67,8 +67,8 @@ def test_extra_rankings_of_a_prompt_do_not_make_up_for_another(store):
     judged = tuple(Ranking(prompt.id, name, shown, order, source="import") for name in ("Cy", "Di", "Ed"))
     add_groups(store, [Group(prompt, (best, worst), judged)])
     add_ready_prompt(store, "nobody's yet")
-    (found,) = project_progress(store)
-    assert (found.counted, found.requested, found.share) == (3, 2, 0.5)
+    (result,) = project_progress(store)
+    assert (result.counted, result.requested, result.share) == (3, 2, 0.5)
 
 
 def test_a_project_without_prompts_has_no_share(store):
@@ -78,8 +78,8 @@ def test_a_project_without_prompts_has_no_share(store):
 def test_every_project_has_its_own_counts(store, ann):
     other = add_project(store, "Other").id
     add_ready_prompt(store, "of the first")
-    found = project_progress(store)
-    assert [(one.project.id, one.ready, one.requested) for one in found] == [(PROJECT, 1, 1), (other, 0, 0)]
+    result = project_progress(store)
+    assert [(one.project.id, one.ready, one.requested) for one in result] == [(PROJECT, 1, 1), (other, 0, 0)]
 
 
 def test_a_prompt_that_three_annotators_skipped_is_counted(store):
@@ -146,22 +146,22 @@ def test_days_are_days_of_utc_wherever_the_app_runs(store, ann, zone, monkeypatc
     rank(store, ann)
     monkeypatch.setenv("TZ", zone)
     time.tzset()
-    found = rankings_by_day(store, PROJECT)
+    result = rankings_by_day(store, PROJECT)
     monkeypatch.undo()
     time.tzset()
-    assert found == [DayCount(datetime.now(UTC).date(), "Ann", 1)]
+    assert result == [DayCount(datetime.now(UTC).date(), "Ann", 1)]
 
 
 def test_open_tasks_name_their_annotators_and_show_which_expired(store, ann, bob):
     add_ready_prompt(store, "Which?")
     add_ready_prompt(store, "Why?")
-    mine, theirs = next_tasks(store, ann, count=1)[0], next_tasks(store, bob, count=1)[0]
+    own_tasks, theirs = next_tasks(store, ann, count=1)[0], next_tasks(store, bob, count=1)[0]
     with writing(store) as connection:
         lapse = text("UPDATE tasks SET expires_us = expires_us - 7200000000 WHERE token = :token")
-        connection.execute(lapse, {"token": mine.token})
+        connection.execute(lapse, {"token": own_tasks.token})
     over, going = open_tasks(store, PROJECT)
     assert (over.token, over.name, over.prompt, over.has_expired, over.has_draft) == (
-        mine.token,
+        own_tasks.token,
         "Ann",
         "Which?",
         True,
@@ -173,15 +173,15 @@ def test_open_tasks_name_their_annotators_and_show_which_expired(store, ann, bob
 
 def test_a_released_prompt_goes_to_another_annotator_at_once_and_a_late_ranking_is_kept(store, ann, bob):
     add_ready_prompt(store, "Which?")
-    (mine,) = next_tasks(store, ann)
+    (own_tasks,) = next_tasks(store, ann)
     assert next_tasks(store, bob) == []
-    assert release_tasks(store, [mine.token, "made-up"]) == 1
-    assert release_tasks(store, [mine.token]) == 0
+    assert release_tasks(store, [own_tasks.token, "made-up"]) == 1
+    assert release_tasks(store, [own_tasks.token]) == 0
     (theirs,) = next_tasks(store, bob)
-    assert theirs.prompt == mine.prompt
+    assert theirs.prompt == own_tasks.prompt
     assert list(problems(store)) == []
     rank(store, bob)
-    assert submit(store, Answer(mine.token, "late", "all_bad"), ann) == "saved"
+    assert submit(store, Answer(own_tasks.token, "late", "all_bad"), ann) == "saved"
     assert list(problems(store)) == []
 
 
@@ -205,5 +205,5 @@ def test_failed_sampling_is_counted_apart_from_prompts_awaiting_completions(stor
     prompt = user_prompt("Which?")
     add_prompts(store, [prompt])
     assert save_samples(store, prompt, completions_of(prompt, "same", "same")) == "failed"
-    (found,) = project_progress(store)
-    assert (found.waiting, found.failed, found.requested) == (0, 1, 0)
+    (result,) = project_progress(store)
+    assert (result.waiting, result.failed, result.requested) == (0, 1, 0)

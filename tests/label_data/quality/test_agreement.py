@@ -41,10 +41,10 @@ def sample():
 def test_pair_agreement_is_the_share_of_meetings_that_say_the_same():
     """Three, nought, three of three meetings agree, and one of one. Per pair each judgement weighs the same:
     (3/2 + 0 + 3/2 + 1) / (3/2 + 3/2 + 3/2 + 1) = 8/11. Both took a side in 3 + 1 + 3 meetings of weight 1/2: 6/7."""
-    found = found_in(sample())
-    assert found.same.value == pytest.approx(8 / 11)
-    assert found.decided.value == pytest.approx(6 / 7)
-    assert (found.same.count, found.decided.count, found.same.prompts) == (10, 7, 4)
+    result = found_in(sample())
+    assert result.same.value == pytest.approx(8 / 11)
+    assert result.decided.value == pytest.approx(6 / 7)
+    assert (result.same.count, result.decided.count, result.same.prompts) == (10, 7, 4)
 
 
 def test_alpha_is_the_one_worked_out_by_hand():
@@ -58,19 +58,19 @@ def test_alpha_is_the_one_worked_out_by_hand():
 def test_both_alphas_are_those_of_another_program(level):
     """The krippendorff package is given every pair in both directions."""
     both = np.hstack([VALUES, -VALUES])
-    found = found_in(sample())
-    assert found.alpha.value == pytest.approx(krippendorff.alpha(both, level_of_measurement="nominal"))
-    assert found.alpha_ordered.value == pytest.approx(krippendorff.alpha(both, level_of_measurement=level))
+    result = found_in(sample())
+    assert result.alpha.value == pytest.approx(krippendorff.alpha(both, level_of_measurement="nominal"))
+    assert result.alpha_ordered.value == pytest.approx(krippendorff.alpha(both, level_of_measurement=level))
 
 
 def test_agreement_on_rankings_of_four_is_that_of_other_programs():
     groups = planted({name: careful(1.0) for name in ("ana", "ben", "cem")}, prompts=20, completions=4, ties=0.7)
     judged_ = judgements(groups)
-    found = agreement(meetings(judged_))
+    result = agreement(meetings(judged_))
     wide = judged_.once().pivot(index="annotator", columns="unit", values="judgement").to_numpy()
     both = np.hstack([wide, -wide])
-    assert found.alpha.value == pytest.approx(krippendorff.alpha(both, level_of_measurement="nominal"))
-    assert found.alpha_ordered.value == pytest.approx(krippendorff.alpha(both, level_of_measurement="ordinal"))
+    assert result.alpha.value == pytest.approx(krippendorff.alpha(both, level_of_measurement="nominal"))
+    assert result.alpha_ordered.value == pytest.approx(krippendorff.alpha(both, level_of_measurement="ordinal"))
     taus = []
     for group in groups:
         levels = []
@@ -79,20 +79,20 @@ def test_agreement_on_rankings_of_four_is_that_of_other_programs():
             levels.append([level[completion.id] for completion in group.completions])
         taus += [kendalltau(levels[one], levels[two]).statistic for one, two in ((0, 1), (0, 2), (1, 2))]
     taus = [tau for tau in taus if not math.isnan(tau)]
-    assert (found.tau.value, found.tau.count) == (pytest.approx(np.mean(taus)), len(taus))
+    assert (result.tau.value, result.tau.count) == (pytest.approx(np.mean(taus)), len(taus))
 
 
 def test_who_always_says_the_same_agrees_perfectly():
-    found = found_in(planted({"ana": careful(0), "ben": careful(0)}, prompts=20, completions=3))
-    for number in (found.alpha, found.alpha_ordered, found.same, found.decided, found.tau):
+    result = found_in(planted({"ana": careful(0), "ben": careful(0)}, prompts=20, completions=3))
+    for number in (result.alpha, result.alpha_ordered, result.same, result.decided, result.tau):
         assert (number.value, number.low, number.high) == (1, 1, 1)
 
 
 def test_coins_agree_no_more_than_chance():
-    found = found_in(planted({"ana": coin(), "ben": coin(), "cem": coin()}, prompts=150, completions=3))
-    for number in (found.alpha, found.alpha_ordered, found.tau):
+    result = found_in(planted({"ana": coin(), "ben": coin(), "cem": coin()}, prompts=150, completions=3))
+    for number in (result.alpha, result.alpha_ordered, result.tau):
         assert number.low < 0 < number.high and number.high - number.low < 0.3
-    assert found.decided.low < 0.5 < found.decided.high
+    assert result.decided.low < 0.5 < result.decided.high
 
 
 def test_names_of_annotators_make_no_difference():
@@ -133,8 +133,8 @@ def test_a_prompt_that_is_there_twice_narrows_no_interval():
 
 def test_agreement_that_could_not_have_been_otherwise_is_no_number():
     """Everybody ties everything: nothing is expected to disagree, and 0 of 0 is not 1."""
-    found = found_in([judged(f"q{number}", {"ana": "a=b", "ben": "a=b"}) for number in range(6)])
-    assert math.isnan(found.alpha.value) and found.same.value == 1 and math.isnan(found.decided.value)
+    result = found_in([judged(f"q{number}", {"ana": "a=b", "ben": "a=b"}) for number in range(6)])
+    assert math.isnan(result.alpha.value) and result.same.value == 1 and math.isnan(result.decided.value)
 
 
 def test_one_annotator_meets_nobody():
@@ -151,7 +151,7 @@ def test_of_three_annotators_the_one_who_flips_coins_is_seen():
     assert by_one["cem"].alpha.high < by_one["ana"].alpha.low
     assert by_two["ana", "ben"].alpha.low > 0.7
     assert by_two["ana", "cem"].alpha.low < 0 < by_two["ana", "cem"].alpha.high
-    assert sum(found.same.count for found in by_two.values()) == len(met) == 300
+    assert sum(result.same.count for result in by_two.values()) == len(met) == 300
     assert [by_one[name].same.count for name in ("ana", "ben", "cem")] == [200] * 3
 
 
@@ -159,15 +159,15 @@ def test_agreement_by_category_and_by_policy_counts_each_meeting_where_it_belong
     """Two categories of 20 prompts; three policies, each in two of the three pairs."""
     judged_ = judgements(planted({"ana": careful(), "ben": careful()}, prompts=40, completions=3))
     met = meetings(judged_)
-    assert [found.same.count for found in agreement_by_category(met).values()] == [60, 60]
-    assert [found.same.count for found in agreement_by_policy(met, judged_).values()] == [80] * 3
+    assert [result.same.count for result in agreement_by_category(met).values()] == [60, 60]
+    assert [result.same.count for result in agreement_by_policy(met, judged_).values()] == [80] * 3
 
 
 @pytest.mark.parametrize("agreed, best", [(0.726, 0.836), (0.773, 0.869), (0.63, 0.755), (1, 1), (0.5, 0.5)])
 def test_the_human_ceiling_is_that_of_annotators_alike(agreed, best):
     """p = 0.836: two agree with p² + (1 - p)² = 0.699 + 0.027 = 0.726."""
-    found = human_ceiling(agreed)
-    assert (found.low, found.high) == (agreed, pytest.approx(best, abs=1e-3))
+    result = human_ceiling(agreed)
+    assert (result.low, result.high) == (agreed, pytest.approx(best, abs=1e-3))
 
 
 def test_under_one_half_no_annotator_alike_could_agree_so_there_is_no_upper_end():

@@ -14,57 +14,61 @@ from planted_people import careful, coin, judged, longwinded, planted, upwards
 
 def test_the_first_shown_wins_as_often_as_it_is_counted_by_hand():
     """Shown a, b: a wins two, b wins one, the tie says nothing."""
-    found = position_bias(
-        judgements([judged(f"q{n}", {"ana": said}) for n, said in enumerate(["a>b", "a>b", "b>a", "a=b"])])
+    result = position_bias(
+        judgements([judged(f"q{n}", {"ana": message}) for n, message in enumerate(["a>b", "a>b", "b>a", "a=b"])])
     )
-    assert found.overall.rate.value == pytest.approx(2 / 3) and found.overall.rate.count == 3
+    assert result.overall.rate.value == pytest.approx(2 / 3) and result.overall.rate.count == 3
 
 
 def test_of_more_than_two_every_pair_counts_and_each_place_has_its_mean_rank():
     """Shown c, a, b and ranked a > b > c: the earlier wins only once. a never loses, b to one of two, c twice."""
-    found = judgements([judged("q", {"ana": "a>b>c"}, shown="cab")])
-    assert position_bias(found).overall.rate.value == pytest.approx(1 / 3)
-    assert {place: one.value for place, one in mean_rank_by_place(found).items()} == {(3, 1): 1, (3, 2): 0, (3, 3): 0.5}
+    result = judgements([judged("q", {"ana": "a>b>c"}, shown="cab")])
+    assert position_bias(result).overall.rate.value == pytest.approx(1 / 3)
+    assert {place: one.value for place, one in mean_rank_by_place(result).items()} == {
+        (3, 1): 1,
+        (3, 2): 0,
+        (3, 3): 0.5,
+    }
 
 
 def test_a_planted_leaning_to_the_top_is_found_in_the_annotator_who_has_it_alone():
     people = {"ana": careful(), "ben": careful(), "cem": upwards(1.0)}
-    found = position_bias(judgements(planted(people, prompts=150, completions=3)))
-    assert found.by_annotator["cem"].rate.low > 0.6 and found.by_annotator["cem"].p < 1e-6
-    assert all(found.by_annotator[name].p > 0.01 for name in ("ana", "ben"))
-    assert found.by_annotator["cem"].unlike_others < 1e-4
+    result = position_bias(judgements(planted(people, prompts=150, completions=3)))
+    assert result.by_annotator["cem"].rate.low > 0.6 and result.by_annotator["cem"].p < 1e-6
+    assert all(result.by_annotator[name].p > 0.01 for name in ("ana", "ben"))
+    assert result.by_annotator["cem"].unlike_others < 1e-4
 
 
 def test_without_any_leaning_one_annotator_in_twenty_seems_to_have_one():
     """Fifty annotators who flip coins, three to a prompt: p under 0.05 for about three."""
-    found = [
-        one.p < 0.05
+    result = [
+        value.p < 0.05
         for seed in range(17)
-        for one in position_bias(
+        for value in position_bias(
             judgements(planted({"ana": coin(), "ben": coin(), "cem": coin()}, prompts=40, seed=seed))
         ).by_annotator.values()
     ]
-    assert len(found) == 51 and sum(found) <= 8
+    assert len(result) == 51 and sum(result) <= 8
 
 
 def test_trap_18_places_without_bias_have_a_half_within_their_intervals():
-    found = mean_rank_by_place(judgements(planted({"ana": careful(), "ben": careful()}, prompts=200, completions=4)))
-    assert [place for _, place in found] == [1, 2, 3, 4]
-    assert sum(one.low <= 0.5 <= one.high for one in found.values()) >= 3
+    result = mean_rank_by_place(judgements(planted({"ana": careful(), "ben": careful()}, prompts=200, completions=4)))
+    assert [place for _, place in result] == [1, 2, 3, 4]
+    assert sum(value.low <= 0.5 <= value.high for value in result.values()) >= 3
 
 
 def test_a_planted_liking_for_length_is_found_and_place_is_not_blamed_for_it():
-    found = judgements(planted({"ana": longwinded(1.0), "ben": longwinded(1.0)}, prompts=200))
-    assert length_bias(found).overall.rate.low > 0.6
-    assert feature_effects(found).length.low > 0.5
-    assert feature_effects(found).shown_first.low < 0 < feature_effects(found).shown_first.high
+    result = judgements(planted({"ana": longwinded(1.0), "ben": longwinded(1.0)}, prompts=200))
+    assert length_bias(result).overall.rate.low > 0.6
+    assert feature_effects(result).length.low > 0.5
+    assert feature_effects(result).shown_first.low < 0 < feature_effects(result).shown_first.high
 
 
 def test_length_does_not_matter_to_who_judges_quality():
     """Twenty stores: their 95 % intervals hold 0 in about nineteen."""
-    found = [judgements(planted({"ana": careful()}, prompts=60, seed=seed)) for seed in range(20)]
-    assert sum(feature_effects(one).length.low < 0 < feature_effects(one).length.high for one in found) >= 17
-    assert sum(length_bias(one).overall.p < 0.05 for one in found) <= 3
+    result = [judgements(planted({"ana": careful()}, prompts=60, seed=seed)) for seed in range(20)]
+    assert sum(feature_effects(one).length.low < 0 < feature_effects(one).length.high for one in result) >= 17
+    assert sum(length_bias(one).overall.p < 0.05 for one in result) <= 3
 
 
 def marked(number, winner_marked, shown_first=False, question="q"):
@@ -78,16 +82,16 @@ def marked(number, winner_marked, shown_first=False, question="q"):
 
 def test_markdown_is_counted_where_the_two_differ_in_it():
     """Six of eight bold ones win; of equal length, so no length leaning at all."""
-    found = judgements([marked(number, number < 6) for number in range(8)])
-    assert markup_bias(found).overall.rate.value == 0.75
-    assert length_bias(found).overall.rate.count == 0 and math.isnan(feature_effects(found).length.value)
+    result = judgements([marked(number, number < 6) for number in range(8)])
+    assert markup_bias(result).overall.rate.value == 0.75
+    assert length_bias(result).overall.rate.count == 0 and math.isnan(feature_effects(result).length.value)
 
 
 def test_the_pull_of_markdown_is_the_log_odds_worked_out_by_hand():
     """One mark against none is one doubling of marks plus one; shown second half the time, three of four win: log 3."""
-    found = feature_effects(judgements([marked(number, number % 4 != 0, number // 4 % 2) for number in range(16)]))
-    assert found.markup.value == pytest.approx(math.log(3)) and found.markup.count == 16
-    assert found.shown_first.value == pytest.approx(0, abs=1e-9)
+    result = feature_effects(judgements([marked(number, number % 4 != 0, number // 4 % 2) for number in range(16)]))
+    assert result.markup.value == pytest.approx(math.log(3)) and result.markup.count == 16
+    assert result.shown_first.value == pytest.approx(0, abs=1e-9)
 
 
 def test_a_prompt_that_is_there_twice_makes_no_pull_surer():
@@ -105,43 +109,43 @@ def test_a_feature_that_decides_everything_has_no_number_rather_than_a_huge_one(
 
 
 def test_nothing_judged_leans_nowhere():
-    found = judgements([])
-    assert math.isnan(position_bias(found).overall.rate.value) and mean_rank_by_place(found) == {}
-    assert math.isnan(feature_effects(found).length.value)
+    result = judgements([])
+    assert math.isnan(position_bias(result).overall.rate.value) and mean_rank_by_place(result) == {}
+    assert math.isnan(feature_effects(result).length.value)
 
 
 def imported(group, tells):
     """The group from a file that says in which order it was shown, or from one that does not."""
     ids = sorted(group.rankings[0].shown)
     shown = tuple(ids[::-1] if tells else ids)
-    return replace(group, rankings=tuple(replace(one, shown=shown, source="import") for one in group.rankings))
+    return replace(group, rankings=tuple(replace(ranking, shown=shown, source="import") for ranking in group.rankings))
 
 
 def test_of_rankings_whose_order_on_the_screen_nobody_knows_no_place_wins():
     """Twenty imported pairs in order of id: no number for places, while length is measured as ever."""
     groups = [imported(longer_wins(number), tells=False) for number in range(20)]
-    found = judgements(groups)
-    assert math.isnan(position_bias(found).overall.rate.value) and position_bias(found).by_annotator == {}
-    assert mean_rank_by_place(found) == {} and math.isnan(feature_effects(found).shown_first.value)
-    assert length_bias(found).overall.rate.value == 0.5 and length_bias(found).overall.rate.count == 20
+    result = judgements(groups)
+    assert math.isnan(position_bias(result).overall.rate.value) and position_bias(result).by_annotator == {}
+    assert mean_rank_by_place(result) == {} and math.isnan(feature_effects(result).shown_first.value)
+    assert length_bias(result).overall.rate.value == 0.5 and length_bias(result).overall.rate.count == 20
 
 
 def test_where_no_feature_ever_differs_nothing_pulls():
-    found = feature_effects(
+    result = feature_effects(
         judgements([imported(judged(f"q{number}", {"ana": "a>b"}), tells=False) for number in range(6)])
     )
-    assert math.isnan(found.length.value) and math.isnan(found.markup.value) and math.isnan(found.shown_first.value)
+    assert math.isnan(result.length.value) and math.isnan(result.markup.value) and math.isnan(result.shown_first.value)
 
 
 def test_places_are_measured_on_the_rankings_that_tell_their_order_alone():
     """Twenty imported pairs, of which ten tell: all is as if there were only those ten."""
     groups = [imported(longer_wins(number), tells=number < 10) for number in range(20)]
-    found = judgements(groups)
-    told = judgements(groups[:10])
-    assert position_bias(found).overall.rate.count == 10
-    assert repr(position_bias(found)) == repr(position_bias(told))
-    assert repr(mean_rank_by_place(found)) == repr(mean_rank_by_place(told)) and [
-        size for size, _ in mean_rank_by_place(found)
+    result = judgements(groups)
+    reported = judgements(groups[:10])
+    assert position_bias(result).overall.rate.count == 10
+    assert repr(position_bias(result)) == repr(position_bias(reported))
+    assert repr(mean_rank_by_place(result)) == repr(mean_rank_by_place(reported)) and [
+        size for size, _ in mean_rank_by_place(result)
     ] == [2, 2]
 
 
@@ -156,9 +160,9 @@ def longer_wins(number):
 def test_turning_every_order_and_every_screen_round_turns_nothing():
     """Twice turned is the same: the first shown wins as often, whatever the completions are called."""
     answers, swap = ["a>b>c", "b>c>a", "c>a=b"], str.maketrans("abc", "cba")
-    plain = judgements([judged(f"q{n}", {"ana": said}, shown="bca") for n, said in enumerate(answers)])
+    plain = judgements([judged(f"q{n}", {"ana": message}, shown="bca") for n, message in enumerate(answers)])
     renamed = judgements(
-        [judged(f"q{n}", {"ana": said.translate(swap)}, shown="bac") for n, said in enumerate(answers)]
+        [judged(f"q{n}", {"ana": message.translate(swap)}, shown="bac") for n, message in enumerate(answers)]
     )
     assert repr(position_bias(plain)) == repr(position_bias(renamed))
     assert np.isfinite(position_bias(plain).overall.rate.value)

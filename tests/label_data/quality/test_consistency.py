@@ -54,18 +54,18 @@ def test_a_repeat_is_held_against_what_was_said_for_the_same_project():
 
 def test_self_agreement_is_the_share_of_pairs_judged_alike_both_times():
     """Three of three pairs alike, then one of three: 4 of 6, 3 of 6 taking the same side of 5 that take one twice."""
-    found = self_agreement([two("q", "a>b>c", "a>b>c"), two("r", "a>b=c", "b>c>a")])
-    assert found["ana"].same.value == pytest.approx(3 / 6)
-    assert (found[""].same.count, found[""].decided.count) == (6, 5)
-    assert found[""].decided.value == pytest.approx(3 / 5)
+    result = self_agreement([two("q", "a>b>c", "a>b>c"), two("r", "a>b=c", "b>c>a")])
+    assert result["ana"].same.value == pytest.approx(3 / 6)
+    assert (result[""].same.count, result[""].decided.count) == (6, 5)
+    assert result[""].decided.value == pytest.approx(3 / 5)
 
 
 def test_who_never_changes_their_mind_is_perfectly_consistent_and_everyone_has_a_number():
     alike = [two(f"q{number}", "a>b" if number % 2 else "b>a", "a>b" if number % 2 else "b>a") for number in range(8)]
     wavering = [two(f"q{number}", "a>b", "b>a", "ben") for number in range(8)]
-    found = self_agreement([*alike, *wavering])
-    assert found["ana"].alpha.value == 1 and found["ben"].same.value == 0
-    assert found[""].same.value == 0.5 and found[""].same.count == 16
+    result = self_agreement([*alike, *wavering])
+    assert result["ana"].alpha.value == 1 and result["ben"].same.value == 0
+    assert result[""].same.value == 0.5 and result[""].same.count == 16
 
 
 def test_no_repeats_give_no_number():
@@ -76,9 +76,9 @@ def test_gold_accuracy_counts_a_tie_half_and_leaves_out_what_gold_ties():
     """Gold a over b and c, which are tied. Ana: right on both; Ben: a=b is half, c over a wrong."""
     group = judged("q", {"gold": "a>b=c", "ana": "a>c>b", "ben": "c>a=b"})
     gold, ana, ben = group.rankings
-    found = gold_accuracy([(gold, ana), (gold, ben)])
-    assert (found["ana"].value, found["ben"].value, found[""].value) == (1, 0.25, 0.625)
-    assert (found[""].count, found[""].prompts) == (4, 1)
+    result = gold_accuracy([(gold, ana), (gold, ben)])
+    assert (result["ana"].value, result["ben"].value, result[""].value) == (1, 0.25, 0.625)
+    assert (result[""].count, result[""].prompts) == (4, 1)
 
 
 def test_thirteen_of_the_twenty_seven_triples_are_orders_of_three_with_ties():
@@ -109,15 +109,15 @@ def pairwise(question, *answers):
 
 def test_a_circle_is_intransitive_and_an_order_is_not():
     circle, order = ("a>b", "b>c", "c>a"), ("a>b", "b>c", "a>c")
-    found = transitivity(judgements([pairwise("q", *circle), pairwise("r", *order), pairwise("s", "a>b", "b>c")]))
-    assert (found.intransitive.value, found.intransitive.count) == (0.5, 2)
-    assert found.by_chance == pytest.approx(0.25)
+    result = transitivity(judgements([pairwise("q", *circle), pairwise("r", *order), pairwise("s", "a>b", "b>c")]))
+    assert (result.intransitive.value, result.intransitive.count) == (0.5, 2)
+    assert result.by_chance == pytest.approx(0.25)
 
 
 def test_a_tie_between_what_a_third_tells_apart_is_intransitive():
     """a = b and b = c, but a over c; and four completions judged in all six pairs are four triples."""
-    found = transitivity(judgements([pairwise("q", "a=b", "b=c", "a>c")]))
-    assert found.intransitive.value == 1 and found.by_chance == pytest.approx(intransitive_by_chance(2 / 3))
+    result = transitivity(judgements([pairwise("q", "a=b", "b=c", "a>c")]))
+    assert result.intransitive.value == 1 and result.by_chance == pytest.approx(intransitive_by_chance(2 / 3))
     six = pairwise("r", "a>b", "a>c", "a>d", "b>c", "b>d", "c>d")
     assert transitivity(judgements([six])).intransitive.count == 4
 

@@ -37,49 +37,49 @@ def test_skipped_and_all_bad_judge_no_pair_and_indistinguishable_ties_all():
 
 
 def test_places_are_those_of_the_screen():
-    found = judgements([judged("q", {"ana": "a>b>c"}, shown="cab")])
-    assert found.pairs[["first_place", "second_place"]].to_numpy().tolist() == [[1, 2], [1, 0], [2, 0]]
+    result = judgements([judged("q", {"ana": "a>b>c"}, shown="cab")])
+    assert result.pairs[["first_place", "second_place"]].to_numpy().tolist() == [[1, 2], [1, 0], [2, 0]]
 
 
 def test_the_pairs_are_those_that_the_ranking_implies_one_at_a_time():
     groups = planted({"ana": careful(), "ben": careful()}, prompts=30, completions=4, ties=0.5)
-    found = judgements(groups)
-    names = found.completions["id"].tolist()
-    by_ranking = found.pairs.groupby("ranking")
+    result = judgements(groups)
+    names = result.completions["id"].tolist()
+    by_ranking = result.pairs.groupby("ranking")
     for number, ranking in enumerate(ranking for group in groups for ranking in group.rankings):
         table = by_ranking.get_group(number)
-        said = {}
+        message = {}
         for first, second, judgement in table[["first", "second", "judgement"]].to_numpy().tolist():
             one, other = sorted((names[first], names[second]))
-            said[one, other] = judgement if one == names[first] else -judgement
-        assert said == judged_pairs(ranking)
+            message[one, other] = judgement if one == names[first] else -judgement
+        assert message == judged_pairs(ranking)
 
 
 def test_completions_with_equal_texts_are_no_pair_and_counted():
     prompt = user_prompt("q")
     twins = (Completion(prompt.id, "same  text", "one"), Completion(prompt.id, "same text", "two"))
     ids = tuple(twin.id for twin in twins)
-    found = judgements([Group(prompt, twins, (Ranking(prompt.id, "ana", ids, ((ids[0],), (ids[1],))),))])
-    assert rows(found) == [] and dict(found.left_out) == {say("label_data.quality.equal_texts"): 1}
+    result = judgements([Group(prompt, twins, (Ranking(prompt.id, "ana", ids, ((ids[0],), (ids[1],))),))])
+    assert rows(result) == [] and dict(result.left_out) == {say("label_data.quality.equal_texts"): 1}
 
 
 def test_rankings_by_a_judge_model_are_left_out_and_counted():
     group = judged("q", {"ana": "a>b", "judge": "b>a"})
     judge = replace(group.rankings[1], source="model")
-    found = judgements([replace(group, rankings=(group.rankings[0], judge))])
-    assert rows(found) == [[0, 1, 1]] and dict(found.left_out) == {say("label_data.quality.judge_model"): 1}
+    result = judgements([replace(group, rankings=(group.rankings[0], judge))])
+    assert rows(result) == [[0, 1, 1]] and dict(result.left_out) == {say("label_data.quality.judge_model"): 1}
 
 
 def test_the_second_time_the_same_annotator_judges_a_pair_is_left_to_self_consistency():
-    found = judgements([judged("q", {"ana": "a>b", "ben": "b>a", "ana/2": "b>a"})])
-    assert found.once()[["annotator", "judgement"]].to_numpy().tolist() == [["ana", 1], ["ben", -1]]
+    result = judgements([judged("q", {"ana": "a>b", "ben": "b>a", "ana/2": "b>a"})])
+    assert result.once()[["annotator", "judgement"]].to_numpy().tolist() == [["ana", 1], ["ben", -1]]
 
 
 def test_prompts_that_share_their_first_turn_are_one_prompt():
-    found = judgements(
+    result = judgements(
         [judged("Why?", {"ana": "a>b"}), judged("why? ", {"ana": "a>b"}), judged("What?", {"ana": "a>b"})]
     )
-    assert found.rankings["prompt"].tolist() == [0, 0, 1]
+    assert result.rankings["prompt"].tolist() == [0, 0, 1]
 
 
 def test_a_pattern_has_the_chance_of_falling_on_the_places_as_it_did():
@@ -92,8 +92,8 @@ def test_a_pattern_has_the_chance_of_falling_on_the_places_as_it_did():
 
 
 def test_an_empty_store_has_empty_tables():
-    found = judgements([])
-    assert len(found.rankings) == len(found.pairs) == len(found.once()) == 0
+    result = judgements([])
+    assert len(result.rankings) == len(result.pairs) == len(result.once()) == 0
 
 
 @pytest.mark.parametrize(
@@ -117,10 +117,10 @@ def test_lengths_read_are_those_of_the_prompt_and_of_what_was_shown():
 
 
 def test_an_imported_ranking_in_order_of_id_tells_no_place():
-    found = judgements([order_untold(judged("q", {"ana": "a>b>c"}))])
-    assert found.pairs[["first_place", "second_place"]].to_numpy().tolist() == [[-1, -1]] * 3
-    assert found.rankings[["order_is_known", "pattern", "unchanged"]].to_numpy().tolist() == [[False, "", False]]
-    assert rows(found) == [[0, 1, 1], [0, 2, 1], [1, 2, 1]]
+    result = judgements([order_untold(judged("q", {"ana": "a>b>c"}))])
+    assert result.pairs[["first_place", "second_place"]].to_numpy().tolist() == [[-1, -1]] * 3
+    assert result.rankings[["order_is_known", "pattern", "unchanged"]].to_numpy().tolist() == [[False, "", False]]
+    assert rows(result) == [[0, 1, 1], [0, 2, 1], [1, 2, 1]]
 
 
 @pytest.mark.parametrize(("source", "known"), [("person", True), ("import", False), ("derived", False)])

@@ -11,24 +11,24 @@ from planted_people import careful, judged, planted
 
 
 def found_in(*answers):
-    return leaderboard(judgements([judged(f"q{number}", {"ana": said}) for number, said in enumerate(answers)]))
+    return leaderboard(judgements([judged(f"q{number}", {"ana": message}) for number, message in enumerate(answers)]))
 
 
 def test_of_two_policies_the_strengths_are_half_the_log_odds():
     """a wins six, b two, a tenth each beforehand: log(6.1 / 2.1) = 1.0664 between them, half of it each side of 0."""
-    found = found_in(*["a>b"] * 6, *["b>a"] * 2)
-    assert [one.policy for one in found.standings] == ["policy a", "policy b"]
-    assert [one.strength.value for one in found.standings] == pytest.approx([0.5332, -0.5332], abs=1e-4)
-    assert found.standings[0].against_average == pytest.approx(1 / (1 + math.exp(-0.5332)), abs=1e-4)
-    assert found.wins.tolist() == [[0, 6], [2, 0]] and found.ties.tolist() == [[0, 0], [0, 0]]
+    result = found_in(*["a>b"] * 6, *["b>a"] * 2)
+    assert [standing.policy for standing in result.standings] == ["policy a", "policy b"]
+    assert [standing.strength.value for standing in result.standings] == pytest.approx([0.5332, -0.5332], abs=1e-4)
+    assert result.standings[0].against_average == pytest.approx(1 / (1 + math.exp(-0.5332)), abs=1e-4)
+    assert result.wins.tolist() == [[0, 6], [2, 0]] and result.ties.tolist() == [[0, 0], [0, 0]]
 
 
 def test_a_tie_is_half_a_win_for_each():
     """Five wins and two ties of eight are six points."""
-    found = found_in(*["a>b"] * 5, "b>a", "a=b", "a=b")
-    assert found.standings[0].strength.value == pytest.approx(0.5332, abs=1e-4)
-    assert found.standings[0].wins.value == 0.75 and found.standings[0].ties.value == 0.25
-    assert found.ties.tolist() == [[0, 2], [2, 0]]
+    result = found_in(*["a>b"] * 5, "b>a", "a=b", "a=b")
+    assert result.standings[0].strength.value == pytest.approx(0.5332, abs=1e-4)
+    assert result.standings[0].wins.value == 0.75 and result.standings[0].ties.value == 0.25
+    assert result.ties.tolist() == [[0, 2], [2, 0]]
 
 
 def test_a_policy_that_always_wins_has_a_finite_strength():
@@ -51,19 +51,21 @@ def test_the_best_policy_is_first_with_an_interval_apart_from_the_worst():
 
 
 def test_equal_policies_have_intervals_that_hold_zero():
-    found = leaderboard(judgements(planted({"ana": careful(), "ben": careful()}, prompts=100, completions=3)))
-    assert sum(one.strength.low < 0 < one.strength.high for one in found.standings) >= 2
-    assert sum(one.strength.value for one in found.standings) == pytest.approx(0, abs=1e-9)
+    result = leaderboard(judgements(planted({"ana": careful(), "ben": careful()}, prompts=100, completions=3)))
+    assert sum(standing.strength.low < 0 < standing.strength.high for standing in result.standings) >= 2
+    assert sum(standing.strength.value for standing in result.standings) == pytest.approx(0, abs=1e-9)
 
 
 def test_two_completions_of_one_policy_and_of_nobody_are_left_out_and_counted():
     prompt = user_prompt("q")
-    made = [Completion(prompt.id, text, name) for text, name in (("a", "one"), ("b", "one"), ("c", "two"), ("d", ""))]
-    ids = tuple(completion.id for completion in made)
-    group = Group(prompt, tuple(made), (Ranking(prompt.id, "ana", ids, tuple((id,) for id in ids)),))
-    found = leaderboard(judgements([group]))
-    assert [one.strength.count for one in found.standings] == [2, 2]
-    assert sorted(found.left_out.values()) == [1, 3] and math.isnan(found.standings[0].strength.low)
+    texts = [
+        Completion(prompt.id, text, name) for text, name in (("a", "one"), ("b", "one"), ("c", "two"), ("d", ""))
+    ]
+    ids = tuple(completion.id for completion in texts)
+    group = Group(prompt, tuple(texts), (Ranking(prompt.id, "ana", ids, tuple((id,) for id in ids)),))
+    result = leaderboard(judgements([group]))
+    assert [standing.strength.count for standing in result.standings] == [2, 2]
+    assert sorted(result.left_out.values()) == [1, 3] and math.isnan(result.standings[0].strength.low)
 
 
 def test_no_policies_give_an_empty_leaderboard():

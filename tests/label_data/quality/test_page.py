@@ -59,10 +59,10 @@ def test_the_same_report_gives_the_same_files(found, written, tmp_path):
 
 
 def test_every_table_has_a_cell_for_each_heading(found):
-    made = list(tables(found))
-    assert len(made) >= 15
-    assert all(len(row) == len(table.head) for table in made for row in table.rows)
-    agreements = next(table for table in made if str(table.title) == "Agreement")
+    created = list(tables(found))
+    assert len(created) >= 15
+    assert all(len(row) == len(table.head) for table in created for row in table.rows)
+    agreements = next(table for table in created if str(table.title) == "Agreement")
     assert str(agreements.rows[0][0]) == "All annotators" and re.match(r"0\.\d{3} \[", str(agreements.rows[0][1]))
 
 
@@ -75,11 +75,11 @@ def test_a_report_on_nothing_has_neither_plots_nor_agreement(tmp_path):
 
 
 def test_a_report_on_imported_rankings_says_that_their_order_is_not_known_and_has_nothing_on_places(tmp_path):
-    found = quality(map(order_untold, planted({"ana": careful(), "ben": careful()}, prompts=30)))
-    page, *plots = write_report(found, tmp_path / "quality.html")
-    assert str(found.unknown_order) in page.read_text() and found.unknown_order in headline(found)
+    result = quality(map(order_untold, planted({"ana": careful(), "ben": careful()}, prompts=30)))
+    page, *plots = write_report(result, tmp_path / "quality.html")
+    assert str(result.unknown_order) in page.read_text() and result.unknown_order in headline(result)
     assert {"position", "places"}.isdisjoint(plot.stem for plot in plots)
-    titles = {table.title.key.rpartition(".")[2] for table in tables(found)}
+    titles = {table.title.key.rpartition(".")[2] for table in tables(result)}
     assert titles.isdisjoint({"table_position", "table_places"})
     assert "table_unchanged" not in titles and "table_length" in titles
 
@@ -96,9 +96,9 @@ def test_the_command_prints_what_to_do_and_writes_the_report(tmp_path, monkeypat
     add_groups(store, [judged(f"q{number}", {"ana": "a>b", "ben": "a>b"}) for number in range(3)])
     result = CliRunner().invoke(app, ["quality", "store.db", "--out", "quality.json"])
     assert result.exit_code == 0, result.output
-    said = result.stdout.splitlines()
-    assert said[0] == "6 rankings of 3 prompts by 2 annotators: 6 compared pairs, 0 of them tied."
-    assert "Recommendations:" in said and said[-1] == "The report is quality.json, with 0 plots."
+    message = result.stdout.splitlines()
+    assert message[0] == "6 rankings of 3 prompts by 2 annotators: 6 compared pairs, 0 of them tied."
+    assert "Recommendations:" in message and message[-1] == "The report is quality.json, with 0 plots."
     assert json.loads((tmp_path / "quality.json").read_text())["counts"]["rankings"] == 6
 
 

@@ -50,9 +50,9 @@ def test_without_a_prior_it_is_the_model_of_another_program(monkeypatch):
 def test_planted_flips_are_found_within_the_interval():
     """Flip rates 0, 0.1, 0.3 and 0.5 over 400 prompts: reliabilities 1, 0.9, 0.7 and 0.5."""
     shares = {"ana": 0.0, "ben": 0.1, "cem": 0.3, "dan": 0.5}
-    found = dawid_skene(judgements(planted({name: flipping(share) for name, share in shares.items()}, prompts=400)))
+    result = dawid_skene(judgements(planted({name: flipping(share) for name, share in shares.items()}, prompts=400)))
     for name, share in shares.items():
-        right = found.annotators[name].right
+        right = result.annotators[name].right
         assert right.value == pytest.approx(1 - share, abs=0.06)
         assert (right.count, right.prompts) == (400, 400) and right.low <= right.value <= right.high
 
@@ -63,11 +63,11 @@ def test_the_truth_is_found_better_than_by_counting_votes():
     groups = [*planted(people, prompts=400), *planted({"eve": flipping(0)}, prompts=1, seed=1)]
     found_in = judgements(groups)
     truth = judgements(planted({name: flipping(0) for name in people}, prompts=400)).once()
-    said = found_in.once()
-    votes = said[said["annotator"] != "eve"].groupby("unit")["judgement"].sum().to_numpy()
+    message = found_in.once()
+    votes = message[message["annotator"] != "eve"].groupby("unit")["judgement"].sum().to_numpy()
     right = truth.groupby("unit")["judgement"].first().to_numpy()
-    found = dawid_skene(found_in).pairs.iloc[:400]
-    sides = np.sign((found["better"] - found["worse"]).to_numpy())
+    result = dawid_skene(found_in).pairs.iloc[:400]
+    sides = np.sign((result["better"] - result["worse"]).to_numpy())
     assert np.mean(sides == right) > np.mean((np.sign(votes) * right + 1) / 2) + 0.05
 
 
@@ -81,13 +81,13 @@ def test_names_make_no_difference_and_neither_does_which_is_called_first():
                 question,
                 {
                     name: one.translate(swap) if question in turned else one
-                    for name, one in zip(names, said, strict=True)
+                    for name, one in zip(names, message, strict=True)
                 },
             )
-            for question, said in answers.items()
+            for question, message in answers.items()
         ]
-        found = dawid_skene(judgements(groups)).annotators
-        return [found[name].right.value for name in names]
+        result = dawid_skene(judgements(groups)).annotators
+        return [result[name].right.value for name in names]
 
     plain = right(("ana", "ben", "cem"))
     assert right(("z", "y", "x")) == pytest.approx(plain, abs=1e-4)
@@ -96,27 +96,27 @@ def test_names_make_no_difference_and_neither_does_which_is_called_first():
 
 def test_who_shares_no_pair_with_anybody_is_taken_as_told_and_has_no_interval():
     alone = [judged(f"alone {number}", {"eve": "a>b"}) for number in range(8)]
-    found = dawid_skene(judgements([*planted({"ana": flipping(0.2), "ben": flipping(0.2)}, prompts=50), *alone]))
-    eve = found.annotators["eve"].right
+    result = dawid_skene(judgements([*planted({"ana": flipping(0.2), "ben": flipping(0.2)}, prompts=50), *alone]))
+    eve = result.annotators["eve"].right
     assert eve.count == 0 and math.isnan(eve.low)
 
 
 def test_nothing_judged_gives_nobody():
-    found = dawid_skene(judgements([judged("q", {"ana": "skip"})]))
-    assert found.annotators == {} and found.pairs.empty and math.isnan(found.tied)
+    result = dawid_skene(judgements([judged("q", {"ana": "skip"})]))
+    assert result.annotators == {} and result.pairs.empty and math.isnan(result.tied)
 
 
 def test_a_coin_weighs_next_to_nothing_and_the_average_annotator_one():
     people = {"ana": careful(0.1), "ben": careful(0.1), "cem": coin()}
-    found = dawid_skene(judgements(planted(people, prompts=300)))
-    weights = annotator_weights(found.annotators)
+    result = dawid_skene(judgements(planted(people, prompts=300)))
+    weights = annotator_weights(result.annotators)
     assert weights["cem"] < 0.25 and weights["ana"] > 1.2
     assert np.mean(list(weights.values())) == pytest.approx(1)
 
 
 def test_a_comparison_takes_its_annotators_weight():
     (group,) = planted({"ana": careful()}, prompts=1, completions=3)
-    found = [weighted(comparison, {"ana": 0.5}) for comparison in comparisons(group.rankings[0])]
-    assert [comparison.weight for comparison in found] == pytest.approx([1 / 6] * 3)
-    assert weighted(found[0], {}) == found[0]
+    result = [weighted(comparison, {"ana": 0.5}) for comparison in comparisons(group.rankings[0])]
+    assert [comparison.weight for comparison in result] == pytest.approx([1 / 6] * 3)
+    assert weighted(result[0], {}) == result[0]
     assert annotator_weights({}) == {}

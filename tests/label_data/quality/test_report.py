@@ -48,8 +48,8 @@ def test_the_report_counts_the_rankings_whose_order_on_the_screen_is_not_known(f
 
 
 def test_where_no_order_is_known_no_place_has_a_number():
-    found = quality(map(order_untold, planted({"ana": careful(), "ben": careful()}, prompts=30)))
-    report = json.loads(json.dumps(found.as_dict(), allow_nan=False))
+    result = quality(map(order_untold, planted({"ana": careful(), "ben": careful()}, prompts=30)))
+    report = json.loads(json.dumps(result.as_dict(), allow_nan=False))
     assert report["position"]["overall"]["rate"]["value"] is None and report["position"]["by_annotator"] == {}
     assert report["pull"]["shown_first"]["value"] is None
     assert (report["places"], report["straight_lines"]) == ({}, {})
@@ -87,5 +87,5 @@ def test_the_same_rankings_and_seed_give_the_same_report(found):
 
 @pytest.mark.parametrize("groups", [[], [judged("q", {"ana": "skip"})], [judged("q", {"ana": "a>b"})]])
 def test_hardly_any_rankings_give_a_report_all_the_same(groups):
-    found = quality(groups)
-    assert json.loads(json.dumps(found.as_dict(), allow_nan=False))["agreement"]["alpha"]["value"] is None
+    result = quality(groups)
+    assert json.loads(json.dumps(result.as_dict(), allow_nan=False))["agreement"]["alpha"]["value"] is None

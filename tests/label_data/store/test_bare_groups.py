@@ -25,14 +25,14 @@ def varied(store):
     prompt = Prompt((Message("system", "Be brief."), Message("user", 'Can "pigs" fly?\n\x01\u2028')), "facts")
     some = tuple(Completion(prompt.id, text) for text in ("No.", "Yes.", "Yes. ", "😀"))
     a, b, twin, d = (completion.id for completion in some)
-    said = {
+    message = {
         "ana": ((a, b, twin, d), ((a,), (b, twin), (d,)), {"strength": (2, None), "reason": "wings", "purpose": "key"}),
         "ben": ((a, b, twin), ((b,), (twin,), (a,)), {"strength": (1, 3), "flags": {a: ("untrue",)}}),
         "cyn": ((a, b), ((a,), (b,)), {"purpose": "gold", "ratings": {a: 7}}),
         "dan": ((a, b, d), ((d,), (a,)), {"spans": (Span(a, 0, 2, "rude"),)}),
         "eve": ((a, b), (), {"outcome": "skipped"}),
     }
-    rankings = tuple(Ranking(prompt.id, name, shown, order, **more) for name, (shown, order, more) in said.items())
+    rankings = tuple(Ranking(prompt.id, name, shown, order, **more) for name, (shown, order, more) in message.items())
     written = (Demonstration(prompt.id, "They can't.", "ana"), Demonstration(prompt.id, "No!", "ben", b))
     plain = judged("Why?", {"ana": "a>b"})
     add_groups(store, [Group(prompt, some, rankings, written), plain, Group(user_prompt("And hens?"))])
@@ -47,8 +47,8 @@ def test_a_bare_group_has_the_current_rankings_with_their_content(varied):
         assert [(one.id, one.text) for one in bare.completions] == [(one.id, one.text) for one in group.completions]
         assert [one.text for one in bare.demonstrations] == [one.text for one in group.demonstrations]
         for short, ranking in zip(bare.rankings, group.rankings, strict=True):
-            said = (short.outcome, short.purpose, short.reason, short.ratings, short.tests_annotator)
-            assert said == (
+            message = (short.outcome, short.purpose, short.reason, short.ratings, short.tests_annotator)
+            assert message == (
                 ranking.outcome,
                 ranking.purpose,
                 ranking.reason,
@@ -67,14 +67,14 @@ def test_a_bare_group_has_the_current_rankings_with_their_content(varied):
 @pytest.mark.parametrize("format_", sorted(WRITERS.keys() - EVERYTHING))
 def test_a_format_writes_the_same_file_and_counts_from_bare_groups_and_records(varied, tmp_path, format_):
     options = {"with_margin": True} if format_ in WITH_MARGIN else {}
-    ending, made = FILE_ENDINGS[format_][0], []
-    for name, found in (("bare", bare_groups(varied)), ("whole", groups(varied))):
+    ending, created = FILE_ENDINGS[format_][0], []
+    for name, result in (("bare", bare_groups(varied)), ("whole", groups(varied))):
         left_out, folder = Counter(), tmp_path / name
         folder.mkdir()
-        rows = WRITERS[format_](folder / f"a{ending}", found, left_out, **options)
-        made.append((rows, +left_out, {file.name: file.read_bytes() for file in folder.iterdir()}))
-    assert made[0] == made[1]
-    assert made[0][0] and made[0][1]
+        rows = WRITERS[format_](folder / f"a{ending}", result, left_out, **options)
+        created.append((rows, +left_out, {file.name: file.read_bytes() for file in folder.iterdir()}))
+    assert created[0] == created[1]
+    assert created[0][0] and created[0][1]
 
 
 def test_a_ranking_whose_completion_is_missing_is_refused(varied, tmp_path):

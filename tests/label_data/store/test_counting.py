@@ -37,12 +37,12 @@ def two_late(store, people):
     ann, bob, cyn = people
     add_ready_prompt(store, "Which?")
     tasks = {}
-    for who in (ann, cyn, bob):
-        (tasks[who],) = next_tasks(store, who)
-        if who != bob:
+    for annotator in (ann, cyn, bob):
+        (tasks[annotator],) = next_tasks(store, annotator)
+        if annotator != bob:
             let_leases_run_out(store)
-    for who in (bob, ann, cyn):
-        assert answer(store, tasks[who], who) == "saved"
+    for annotator in (bob, ann, cyn):
+        assert answer(store, tasks[annotator], annotator) == "saved"
     return tasks
 
 
@@ -124,10 +124,10 @@ def test_a_skip_that_becomes_an_order_counts_and_an_order_that_becomes_a_skip_do
 def test_only_the_requested_number_of_rankings_counts_after_it_was_lowered(store, people):
     save_settings(store, ProjectSettings(annotators_per_prompt=3))
     add_ready_prompt(store, "Which?")
-    tasks = {who: next_tasks(store, who)[0] for who in people}
+    tasks = {annotator: next_tasks(store, annotator)[0] for annotator in people}
     save_settings(store, ProjectSettings(annotators_per_prompt=1))
-    for who, task in tasks.items():
-        answer(store, task, who)
+    for annotator, task in tasks.items():
+        answer(store, task, annotator)
     assert counters(store) == [(1, 0, 0)]
     assert len(next(groups(store)).rankings) == 3
     assert list(problems(store)) == []

@@ -18,10 +18,10 @@ def ranked(number):
 
 
 def test_all_pages_together_are_the_store_in_insertion_order(store):
-    made = [ranked(number) for number in range(2 * PAGE_SIZE + 1)]
-    add_groups(store, made)
-    assert list(groups(store)) == made
-    assert [group.prompt.as_json for group in bare_groups(store)] == [group.prompt.as_json for group in made]
+    created = [ranked(number) for number in range(2 * PAGE_SIZE + 1)]
+    add_groups(store, created)
+    assert list(groups(store)) == created
+    assert [group.prompt.as_json for group in bare_groups(store)] == [group.prompt.as_json for group in created]
 
 
 def test_prompts_of_another_project_in_between_are_not_read(store):

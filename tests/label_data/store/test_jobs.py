@@ -116,9 +116,9 @@ def test_only_one_of_many_workers_starts_a_job(store):
 
     def try_to_start(worker):
         start.wait()
-        found = start_job(store, job, worker)
-        if found is not None:
-            started.append(found.worker)
+        result = start_job(store, job, worker)
+        if result is not None:
+            started.append(result.worker)
 
     threads = [threading.Thread(target=try_to_start, args=(f"worker {number}",)) for number in range(6)]
     for thread in threads:

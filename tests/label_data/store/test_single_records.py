@@ -194,7 +194,7 @@ def test_long_texts_make_smaller_batches(store, monkeypatch):
     statements = []
     event.listen(store, "before_cursor_execute", lambda *about: statements.append(about[2]))
     assert add_groups(store, [imported_group(f"{number}?") for number in range(5)]).prompts == 5
-    assert len([said for said in statements if said.startswith("SELECT prompts.id")]) == 3
+    assert len([message for message in statements if message.startswith("SELECT prompts.id")]) == 3
 
 
 def test_a_repeated_submission_is_stored_once(store):

@@ -18,8 +18,8 @@ from label_data.store.workers import (
 
 def silent_for(store, worker, seconds):
     with writing(store) as connection:
-        mine = update(workers).where(workers.c.id == worker)
-        connection.execute(mine.values(seen_us=now_us() - int(seconds * 1_000_000)))
+        own_tasks = update(workers).where(workers.c.id == worker)
+        connection.execute(own_tasks.values(seen_us=now_us() - int(seconds * 1_000_000)))
 
 
 def test_a_worker_is_living_from_registration_until_it_unregisters(store):

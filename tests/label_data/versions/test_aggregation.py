@@ -15,7 +15,7 @@ def reliable(right, tie=0.1, true_tie=0.5):
 
 def texts(group, found):
     text = {completion.id: completion.text for completion in group.completions}
-    return [f"{text[one.chosen]}>{text[one.rejected]}" for one in found.comparisons]
+    return [f"{text[comparison.chosen]}>{text[comparison.rejected]}" for comparison in found.comparisons]
 
 
 def test_raw_keeps_every_comparison_contradictions_included():
@@ -26,11 +26,11 @@ def test_raw_keeps_every_comparison_contradictions_included():
 def test_the_majority_decides_each_pair_and_who_is_divided_decides_nothing():
     """a over b by two to one; a and c one each; b over c by two with a tie."""
     group = judged("q", {"ana": "a>b>c", "ben": "a=c>b", "cem": "b>c>a"})
-    found = majority(group)
-    assert sorted(texts(group, found)) == ["a>b", "b>c"]
-    assert found.left_out == {UNDECIDED: 1}
-    assert [one.weight for one in found.comparisons] == [0.5, 0.5]
-    assert {one.annotator for one in found.comparisons} == {"majority"}
+    result = majority(group)
+    assert sorted(texts(group, result)) == ["a>b", "b>c"]
+    assert result.left_out == {UNDECIDED: 1}
+    assert [comparison.weight for comparison in result.comparisons] == [0.5, 0.5]
+    assert {comparison.annotator for comparison in result.comparisons} == {"majority"}
 
 
 def test_as_many_ties_as_preferences_decide_nothing():
@@ -41,7 +41,9 @@ def test_as_many_ties_as_preferences_decide_nothing():
 def test_with_one_annotator_the_majority_is_what_they_said():
     group = judged("q", {"ana": "b>a=c"})
     assert sorted(texts(group, majority(group))) == sorted(texts(group, raw(group)))
-    assert [one.weight for one in majority(group).comparisons] == [one.weight for one in raw(group).comparisons]
+    assert [comparison.weight for comparison in majority(group).comparisons] == [
+        comparison.weight for comparison in raw(group).comparisons
+    ]
 
 
 def test_ranking_a_prompt_twice_is_no_second_vote():
@@ -59,8 +61,8 @@ def test_one_reliable_annotator_outvotes_two_coins():
 def test_a_comparison_weighs_as_much_as_its_side_is_more_probable():
     """Right 0.8, nothing tied: a over b with probability 0.8, so 0.8 - 0.2."""
     group = judged("q", {"ana": "a>b"})
-    (found,) = weighted_votes(group, {"ana": reliable(0.8, tie=0.01)}, tied=0.0).comparisons
-    assert found.weight == pytest.approx(0.6, abs=1e-3)
+    (result,) = weighted_votes(group, {"ana": reliable(0.8, tie=0.01)}, tied=0.0).comparisons
+    assert result.weight == pytest.approx(0.6, abs=1e-3)
 
 
 def test_nobody_outvotes_everybody_and_the_unknown_have_no_vote():
@@ -92,11 +94,11 @@ def test_strengths_are_the_mean_of_those_who_preferred_the_side():
         for name, step in (("ana", 1), ("ben", 3))
     ]
     rankings.append(Ranking(prompt.id, "cem", ids, ((other.id,), (one.id,)), strength=(3,)))
-    (found,) = majority(Group(prompt, (one, other), tuple(rankings))).comparisons
-    assert (found.chosen, found.strength) == (one.id, 2)
+    (result,) = majority(Group(prompt, (one, other), tuple(rankings))).comparisons
+    assert (result.chosen, result.strength) == (one.id, 2)
     unsaid = Ranking(prompt.id, "dan", ids, ((one.id,), (other.id,)))
-    (found,) = majority(Group(prompt, (one, other), (*rankings, unsaid))).comparisons
-    assert found.strength is None
+    (result,) = majority(Group(prompt, (one, other), (*rankings, unsaid))).comparisons
+    assert result.strength is None
 
 
 def test_completions_with_equal_texts_are_no_pair():

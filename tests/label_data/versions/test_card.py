@@ -68,8 +68,8 @@ def test_it_names_no_annotator_and_shows_other_names_as_text(card):
 def test_it_says_of_how_many_rankings_the_order_on_the_screen_is_not_known(card, store):
     assert "In which order the completions were seen" not in card.card
     add_groups(store, [order_untold(judged(f"another {number}", {"ana": "a>b"})) for number in range(3)])
-    told = make_version(store, "v2", Recipe("default")).card
-    assert "- Display order is unknown for 3 of 23 rankings, which were imported." in told
+    reported = make_version(store, "v2", Recipe("default")).card
+    assert "- Display order is unknown for 3 of 23 rankings, which were imported." in reported
     alone = make_version(store, "v3", Recipe("default", ("annotator=ana",))).card
     assert "Display order is unknown for 3 of 3 rankings" in alone
     assert "- Of two completions, the one shown earlier wins nobody knows how often" in alone
@@ -97,8 +97,8 @@ def test_the_language_is_that_of_the_prompt_and_its_completions_together(prompt,
 def test_the_card_counts_prompts_by_language(store):
     asked = ("Why is the sky blue at noon?", "Where do the birds go?", "Warum ist der Himmel am Mittag blau?")
     add_groups(store, [judged(text, {"ana": "a>b"}) for text in asked])
-    made = make_version(store, "v1", Recipe("default"))
-    assert "| language | prompts |\n| --- | ---: |\n| en | 2 |\n| de | 1 |" in made.card
+    version = make_version(store, "v1", Recipe("default"))
+    assert "| language | prompts |\n| --- | ---: |\n| en | 2 |\n| de | 1 |" in version.card
 
 
 def test_text_of_others_stays_one_short_line():

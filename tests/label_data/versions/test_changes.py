@@ -30,22 +30,23 @@ def test_what_came_went_and_changed_is_counted(store):
     """
     groups = [judged(name, {"ana": "a>b", "ben": "b>a"}) for name in "pq"]
     strong = [
-        replace(one, rankings=tuple(replace(ranking, strength=(2,)) for ranking in one.rankings)) for one in groups
+        replace(group, rankings=tuple(replace(ranking, strength=(2,)) for ranking in group.rankings))
+        for group in groups
     ]
     add_groups(store, strong)
     first = make_version(store, "first", Recipe("default"))
     add_groups(store, [judged("r", {"ana": "a>b"})])
     second = make_version(store, "second", Recipe("default", ("annotator=ana",), margins=(0.1, 0.2, 0.3)))
-    found = between(store, first, second)
-    assert found.prompts == Change(same=2, added=1, removed=0)
-    assert found.rankings == Change(same=2, added=1, removed=2)
-    assert found.comparisons == Change(same=0, added=1, removed=2, changed=2)
-    assert found.settings == {"where": ([], ["annotator=ana"]), "margins": ([], [0.1, 0.2, 0.3])}
-    assert found.agreement["decided"] == ("0.000 [too few prompts]", "no data")
-    said = lines(("first", "second"), found)
-    assert said[1].split() == ["prompts", "2", "1", "0", "0"]
-    assert "agreement, decided: 0.000 [too few prompts] -> no data" in said
-    assert "setting where: [] -> ['annotator=ana']" in said
+    result = between(store, first, second)
+    assert result.prompts == Change(same=2, added=1, removed=0)
+    assert result.rankings == Change(same=2, added=1, removed=2)
+    assert result.comparisons == Change(same=0, added=1, removed=2, changed=2)
+    assert result.settings == {"where": ([], ["annotator=ana"]), "margins": ([], [0.1, 0.2, 0.3])}
+    assert result.agreement["decided"] == ("0.000 [too few prompts]", "no data")
+    message = lines(("first", "second"), result)
+    assert message[1].split() == ["prompts", "2", "1", "0", "0"]
+    assert "agreement, decided: 0.000 [too few prompts] -> no data" in message
+    assert "setting where: [] -> ['annotator=ana']" in message
 
 
 def test_a_raw_and_an_aggregated_version_are_told_by_what_their_comparisons_say_not_by_who_said_it(store):
@@ -54,20 +55,20 @@ def test_a_raw_and_an_aggregated_version_are_told_by_what_their_comparisons_say_
     Raw that is five comparisons told apart: a > b and b > a of p and of r, a > b of q. The majority has a > b of p and
     q, and is divided on r.
     """
-    said = [
+    message = [
         judged("p", {"ana": "a>b", "ben": "a>b", "cem": "b>a"}),
         judged("q", {"ana": "a>b", "ben": "a>b", "cem": "a>b"}),
         judged("r", {"ana": "a>b", "ben": "b>a"}),
     ]
-    add_groups(store, said)
+    add_groups(store, message)
     raw = make_version(store, "raw", Recipe("default"))
     majority = make_version(store, "majority", Recipe("default", aggregate="majority"))
-    found = between(store, raw, majority)
-    assert found.comparisons == Change(same=2, added=0, removed=3) and found.rankings == Change(8, 0, 0)
+    result = between(store, raw, majority)
+    assert result.comparisons == Change(same=2, added=0, removed=3) and result.rankings == Change(8, 0, 0)
     assert between(store, majority, raw).comparisons == Change(same=2, added=3, removed=0)
-    told = "A version is aggregated, so comparisons are matched without their annotator."
-    assert told in lines(("raw", "majority"), found)
-    assert told not in lines(("raw", "raw"), between(store, raw, raw))
+    reported = "A version is aggregated, so comparisons are matched without their annotator."
+    assert reported in lines(("raw", "majority"), result)
+    assert reported not in lines(("raw", "raw"), between(store, raw, raw))
     assert between(store, raw, raw).comparisons == Change(same=8, added=0, removed=0)
 
 
@@ -75,7 +76,8 @@ def test_a_version_aggregated_otherwise_or_of_other_margins_says_the_same_and_we
     """Forty prompts that two rank alike, with a strength: every pair is in all three, with a margin in the last."""
     groups = [judged(f"question {number}", {"ana": "a>b", "ben": "a>b"}) for number in range(40)]
     strong = [
-        replace(one, rankings=tuple(replace(ranking, strength=(2,)) for ranking in one.rankings)) for one in groups
+        replace(group, rankings=tuple(replace(ranking, strength=(2,)) for ranking in group.rankings))
+        for group in groups
     ]
     add_groups(store, strong)
     recipes = {
@@ -83,10 +85,10 @@ def test_a_version_aggregated_otherwise_or_of_other_margins_says_the_same_and_we
         "reliability": Recipe("default", aggregate="reliability"),
         "margins": Recipe("default", aggregate="majority", margins=(0.1, 0.2, 0.3)),
     }
-    made = {name: make_version(store, name, recipe) for name, recipe in recipes.items()}
-    voted = between(store, made["majority"], made["reliability"]).comparisons
+    version = {name: make_version(store, name, recipe) for name, recipe in recipes.items()}
+    voted = between(store, version["majority"], version["reliability"]).comparisons
     assert (voted.added, voted.removed, voted.same + voted.changed) == (0, 0, 40)
-    assert between(store, made["majority"], made["margins"]).comparisons == Change(0, 0, 0, changed=40)
+    assert between(store, version["majority"], version["margins"]).comparisons == Change(0, 0, 0, changed=40)
 
 
 def test_a_prompt_on_the_other_side_is_a_change_and_a_version_has_none_to_itself(store):
@@ -96,8 +98,8 @@ def test_a_prompt_on_the_other_side_is_a_change_and_a_version_has_none_to_itself
         {prompt: row["side"] for prompt, row in rows_by_prompt(store, version).items()} for version in (one, other)
     ]
     moved = sum(sides[0][prompt] != sides[1][prompt] for prompt in sides[0])
-    found = between(store, one, other)
-    assert moved and found.prompts == Change(30 - moved, 0, 0, moved)
+    result = between(store, one, other)
+    assert moved and result.prompts == Change(30 - moved, 0, 0, moved)
     same = between(store, one, one)
     assert (same.prompts, same.comparisons, same.settings) == (Change(30, 0, 0), Change(30, 0, 0), {})
     assert lines(("v0", "v0"), same)[-1] == "The settings are the same."

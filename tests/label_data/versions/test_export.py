@@ -36,33 +36,33 @@ def lines(path):
 
 def test_pairs_are_those_of_the_version_ties_both_ways_included(filled, tmp_path):
     """Of 12 prompts Ana gives two comparisons and a tie, Ben three: 5 + 2 each with the tie both ways."""
-    made = make_version(filled, "v1", Recipe("default", ties="half"))
-    done = export_version(filled, made, tmp_path / "a.jsonl", "trl")
-    said = [(row["chosen"][0]["content"], row["rejected"][0]["content"]) for row in lines(tmp_path / "a.jsonl")]
-    assert done.rows == len(said) == 12 * 7
-    assert said.count(("c", "b")) == 12 and said.count(("b", "c")) == 24
+    version = make_version(filled, "v1", Recipe("default", ties="half"))
+    done = export_version(filled, version, tmp_path / "a.jsonl", "trl")
+    message = [(row["chosen"][0]["content"], row["rejected"][0]["content"]) for row in lines(tmp_path / "a.jsonl")]
+    assert done.rows == len(message) == 12 * 7
+    assert message.count(("c", "b")) == 12 and message.count(("b", "c")) == 24
     assert done.left_out[say("label_data.formats.weight_lost")] == 12 * 7
 
 
 @on_sqlite
 def test_margins_are_those_of_the_versions_map(filled, tmp_path):
-    made = make_version(filled, "v1", Recipe("default", margins=(0.1, 0.2, 0.3), aggregate="majority"))
-    done = export_version(filled, made, tmp_path / "a.jsonl", "trl", with_margin=True)
+    version = make_version(filled, "v1", Recipe("default", margins=(0.1, 0.2, 0.3), aggregate="majority"))
+    done = export_version(filled, version, tmp_path / "a.jsonl", "trl", with_margin=True)
     assert {row["margin"] for row in lines(tmp_path / "a.jsonl")} == {0.0}
     assert done.left_out[say("label_data.formats.no_strength")] == done.rows
     with pytest.raises(InputError, match="has no margin"):
-        export_version(filled, made, tmp_path / "b.jsonl", "groups", with_margin=True)
+        export_version(filled, version, tmp_path / "b.jsonl", "groups", with_margin=True)
 
 
 @on_sqlite
 @pytest.mark.parametrize("format_", sorted(WRITERS))
 def test_every_format_writes_a_version_with_the_same_bytes_whatever_came_since(filled, tmp_path, format_):
-    made = make_version(filled, "v1", Recipe("default"))
+    version = make_version(filled, "v1", Recipe("default"))
     folders = tmp_path / "before", tmp_path / "after"
     for folder in folders:
         folder.mkdir()
         name = "a.csv" if format_ == "spreadsheet" else "a.jsonl"
-        assert export_version(filled, made, folder / name, format_).rows
+        assert export_version(filled, version, folder / name, format_).rows
         add_groups(filled, [judged("new", {"ana": "a>b"})])
     contents = [{file.name: file.read_bytes() for file in folder.iterdir()} for folder in folders]
     assert contents[0] == contents[1] and contents[0]
@@ -70,13 +70,13 @@ def test_every_format_writes_a_version_with_the_same_bytes_whatever_came_since(f
 
 @on_sqlite
 def test_the_sides_together_are_the_whole(filled, tmp_path):
-    made = make_version(filled, "v1", Recipe("default", held_out=0.5))
+    version = make_version(filled, "v1", Recipe("default", held_out=0.5))
     rows = [
-        export_version(filled, made, tmp_path / f"{side}.jsonl", "trl", side=side).rows
+        export_version(filled, version, tmp_path / f"{side}.jsonl", "trl", side=side).rows
         for side in ("train", "held_out", None)
     ]
     assert rows[0] + rows[1] == rows[2] == 12 * 5
-    assert rows[1] == made.manifest["counts"]["held-out comparisons"] > 0
+    assert rows[1] == version.manifest["counts"]["held-out comparisons"] > 0
 
 
 @on_sqlite
@@ -91,10 +91,10 @@ def test_orders_with_ties_are_left_out_if_the_version_drops_them_and_kept_if_it_
 @on_sqlite
 @pytest.mark.parametrize("format_", ["nemo-rl", "trl-unpaired", "spreadsheet", "groups"])
 def test_a_file_of_whole_orders_says_that_what_the_version_aggregates_is_not_in_it(filled, tmp_path, format_):
-    for aggregate, told in (("raw", 0), ("majority", 1)):
-        made = make_version(filled, aggregate, Recipe("default", ties="keep", aggregate=aggregate))
+    for aggregate, reported in (("raw", 0), ("majority", 1)):
+        version = make_version(filled, aggregate, Recipe("default", ties="keep", aggregate=aggregate))
         file = tmp_path / f"{aggregate}.{'csv' if format_ == 'spreadsheet' else 'jsonl'}"
-        assert export_version(filled, made, file, format_).left_out[AGGREGATED] == told
+        assert export_version(filled, version, file, format_).left_out[AGGREGATED] == reported
 
 
 def test_a_withdrawn_ranking_stops_an_export_and_no_file_is_left(store, tmp_path):
@@ -102,13 +102,13 @@ def test_a_withdrawn_ranking_stops_an_export_and_no_file_is_left(store, tmp_path
     add_ready_prompt(store, "Which?")
     (task,) = next_tasks(store, ann)
     submit(store, Answer(task.token, "first", "ranked", [[0], [1], [2]]), ann)
-    made = make_version(store, "v1", Recipe("default"))
-    export_version(store, made, tmp_path / "a.jsonl", "trl")
+    version = make_version(store, "v1", Recipe("default"))
+    export_version(store, version, tmp_path / "a.jsonl", "trl")
     before = (tmp_path / "a.jsonl").read_bytes()
     assert retract(store, "first", ann)
     for format_ in ("trl", "groups"):
         for name in ("a.jsonl", "b.jsonl"):
             with pytest.raises(InputError, match="'v1' can't be read or exported any more"):
-                export_version(store, made, tmp_path / name, format_)
+                export_version(store, version, tmp_path / name, format_)
     assert [path.name for path in tmp_path.glob("*.jsonl")] == ["a.jsonl"]
     assert (tmp_path / "a.jsonl").read_bytes() == before and "trl" in PAIR_WRITERS

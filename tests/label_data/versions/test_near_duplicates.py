@@ -67,8 +67,8 @@ def test_families_are_those_of_comparing_every_two(texts, threshold):
 
 @given(st.permutations([SEVEN, f"{SEVEN} now", f"please {SEVEN} now", "why", "Why?", "a b c d", "a b d"]))
 def test_the_order_of_prompts_makes_no_difference(texts):
-    found = dict(zip(texts, families(*texts), strict=True))
-    same = {frozenset(text for text in texts if found[text] == number) for number in found.values()}
+    result = dict(zip(texts, families(*texts), strict=True))
+    same = {frozenset(text for text in texts if result[text] == number) for number in result.values()}
     assert same == {
         frozenset({SEVEN, f"{SEVEN} now", f"please {SEVEN} now"}),
         frozenset({"why", "Why?"}),

@@ -16,10 +16,10 @@ from planted_people import judged
 def made(group, voices=None, **recipe):
     """Comparisons as "a>b" -> (weight, margin), ties as "a=b" -> weight, and what was left out."""
     left_out = Counter()
-    found = compared(group, Recipe("default", **recipe), voices, left_out)
+    result = compared(group, Recipe("default", **recipe), voices, left_out)
     text = {completion.id: completion.text for completion in group.completions}
-    pairs = sorted((f"{text[one.chosen]}>{text[one.rejected]}", one.weight, one.margin) for one in found.comparisons)
-    ties = sorted(("=".join(sorted((text[one.first], text[one.second]))), one.weight) for one in found.ties)
+    pairs = sorted((f"{text[one.chosen]}>{text[one.rejected]}", one.weight, one.margin) for one in result.comparisons)
+    ties = sorted(("=".join(sorted((text[one.first], text[one.second]))), one.weight) for one in result.ties)
     return pairs, ties, +left_out
 
 
@@ -118,5 +118,5 @@ def test_twins_and_tests_of_annotators_give_nothing_and_are_counted():
     order = ((a.id,), (twin.id,))
     twins = replace(group.rankings[0], shown=(a.id, twin.id), order=order)
     tested = replace(group.rankings[1], purpose="gold")
-    found = made(Group(group.prompt, (*group.completions, twin), (twins, tested)))
-    assert found == ([], [], {EQUAL_TEXTS: 1, "rankings that test their annotator": 1})
+    result = made(Group(group.prompt, (*group.completions, twin), (twins, tested)))
+    assert result == ([], [], {EQUAL_TEXTS: 1, "rankings that test their annotator": 1})

@@ -14,8 +14,8 @@ DAY = 86_400_000_000  # microseconds; the days below count from 1970-01-01
 
 def kept(group, *where):
     selection = Selection(Recipe("default", where))
-    found = selection.of(group)
-    names = [] if found is None else [ranking.annotator for ranking in found.rankings]
+    result = selection.of(group)
+    names = [] if result is None else [ranking.annotator for ranking in result.rankings]
     return sorted(names), +selection.left_out
 
 
@@ -50,8 +50,8 @@ GROUP = judged("q", {"ana": "a>b", "ben": "b>a", "cem": "skip"}, category="facts
 )
 def test_values_of_a_field_are_alternatives_and_all_other_conditions_must_hold(where, names):
     """Ana and Ben contradict each other on the one pair: they agree in 0 of 1."""
-    found, left_out = kept(GROUP, *where)
-    assert found == names and left_out.total() == 3 - len(names)
+    result, left_out = kept(GROUP, *where)
+    assert result == names and left_out.total() == 3 - len(names)
 
 
 def test_days_are_whole_and_include_the_last():
@@ -75,15 +75,17 @@ def test_a_repeat_is_no_voice_and_agreement_counts_decided_meetings_alone():
 def test_what_a_kept_ranking_did_not_show_is_left_out_and_the_order_is_that_of_ids():
     group = judged("q", {"ana": "c>a>b", "ben": "b>c>a"})
     first, second = sorted(group.rankings, key=lambda ranking: ranking.submission)
-    found = Selection(Recipe("default")).of(replace(group, rankings=(second, first)))
-    assert found.rankings == (first, second)
-    assert [one.id for one in found.completions] == sorted(one.id for one in group.completions)
+    result = Selection(Recipe("default")).of(replace(group, rankings=(second, first)))
+    assert result.rankings == (first, second)
+    assert [completion.id for completion in result.completions] == sorted(
+        completion.id for completion in group.completions
+    )
     narrow = replace(group, rankings=(replace(first, shown=first.order[0] + first.order[1], order=first.order[:2]),))
     assert len(Selection(Recipe("default")).of(narrow).completions) == 2
 
 
 @pytest.mark.parametrize(
-    ("condition", "said"),
+    ("condition", "message"),
     [
         ("language=german", r"write FIELD=VALUE or FIELD!=VALUE. Fields: annotator, .*keeps no language"),
         ("annotator", "write FIELD=VALUE"),
@@ -94,8 +96,8 @@ def test_what_a_kept_ranking_did_not_show_is_left_out_and_the_order_is_that_of_i
         ("agreement!=0.5", "agreement is a bound. Write agreement=0.5"),
     ],
 )
-def test_a_condition_that_is_none_is_refused_in_a_sentence(condition, said):
-    with pytest.raises(InputError, match=said):
+def test_a_condition_that_is_none_is_refused_in_a_sentence(condition, message):
+    with pytest.raises(InputError, match=message):
         Recipe("default", (condition,))
 
 
@@ -109,7 +111,7 @@ def test_a_bound_stands_once_and_a_value_that_nothing_has_is_probably_misspelt()
 
 
 @pytest.mark.parametrize(
-    ("fields", "said"),
+    ("fields", "message"),
     [
         ({"held_out": 20}, "between 0 and 1"),
         ({"near": 0}, "above 0 and up to 1"),
@@ -118,8 +120,8 @@ def test_a_bound_stands_once_and_a_value_that_nothing_has_is_probably_misspelt()
         ({"aggregate": "majority", "weights": "reliability"}, "can't be weighted by"),
     ],
 )
-def test_a_recipe_that_means_nothing_is_refused(fields, said):
-    with pytest.raises(InputError, match=said):
+def test_a_recipe_that_means_nothing_is_refused(fields, message):
+    with pytest.raises(InputError, match=message):
         Recipe("default", **fields)
 
 

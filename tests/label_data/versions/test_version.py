@@ -82,7 +82,10 @@ def held(store, name, **recipe):
 
 
 def everything(store, version):
-    return [(one.group, one.side, one.family, one.comparisons, one.ties) for one in version_groups(store, version)]
+    return [
+        (version_group.group, version_group.side, version_group.family, version_group.comparisons, version_group.ties)
+        for version_group in version_groups(store, version)
+    ]
 
 
 RECIPE = {"ties": "half", "aggregate": "reliability", "margins": (0.25, 0.5, 1.0), "held_out": 0.3}
@@ -96,11 +99,11 @@ def test_one_sha256_on_both_back_ends_and_whatever_was_added_first(store, tmp_pa
     for group in some_groups()[::-1]:
         turned = Group(group.prompt, group.completions[::-1], group.rankings[::-1], group.demonstrations)
         add_groups(other, [turned])
-    made, same = held(store, "v1", **RECIPE), held(other, "another", **RECIPE)
-    assert made.sha256 == same.sha256 == SHA256
-    assert everything(store, made) == everything(other, same)
+    version, same = held(store, "v1", **RECIPE), held(other, "another", **RECIPE)
+    assert version.sha256 == same.sha256 == SHA256
+    assert everything(store, version) == everything(other, same)
     names = {"name", "command"}
-    assert {k: v for k, v in made.manifest.items() if k not in names} == {
+    assert {k: v for k, v in version.manifest.items() if k not in names} == {
         k: v for k, v in same.manifest.items() if k not in names
     }
 
@@ -130,16 +133,16 @@ def test_a_version_holds_what_the_store_holds_and_its_numbers_are_those_counted_
     Of the tie in "why" two people say the same: 2 tied pairs are left out.
     """
     add_groups(store, some_groups())
-    made = held(store, "v1")
-    counts = made.manifest["counts"]
+    version = held(store, "v1")
+    counts = version.manifest["counts"]
     assert (counts["prompts"], counts["rankings"], counts["comparisons"], counts["annotators"]) == (17, 34, 34, 2)
-    assert made.manifest["left_out"] == {"tied pairs": 2, "rankings with outcome all_bad": 2}
-    found = list(version_groups(store, made))
-    for one in found:
+    assert version.manifest["left_out"] == {"tied pairs": 2, "rankings with outcome all_bad": 2}
+    result = list(version_groups(store, version))
+    for one in result:
         assert sorted(map(repr, one.comparisons)) == sorted(map(repr, group_comparisons(one.group)))
         assert (one.side == "held_out") == is_held_out(one.group)
-    assert {one.group.prompt.id for one in found} == {group.prompt.id for group in groups(store)}
-    (why,) = (one.group for one in found if one.group.prompt.first_turn == "why")
+    assert {one.group.prompt.id for one in result} == {group.prompt.id for group in groups(store)}
+    (why,) = (one.group for one in result if one.group.prompt.first_turn == "why")
     assert [demonstration.text for demonstration in why.demonstrations] == ["Because."]
 
 
@@ -150,8 +153,8 @@ def test_no_two_near_duplicates_are_ever_on_different_sides(store):
     assert len(near) >= 4
     apart = 0
     for seed in range(8):
-        made = held(store, f"v{seed}", seed=seed, held_out=0.4)
-        side = {one.group.prompt.messages[0].content: one.side for one in version_groups(store, made)}
+        version = held(store, f"v{seed}", seed=seed, held_out=0.4)
+        side = {one.group.prompt.messages[0].content: one.side for one in version_groups(store, version)}
         assert all(side[one] == side[other] for one, other in near)
         assert len(side) == len(QUESTIONS)
         apart += side["why is the sky blue"] != side["why is the sea blue"]
@@ -166,11 +169,11 @@ def test_a_prompt_stays_on_its_side_though_new_ones_join_its_family(store):
     ]
     add_groups(store, [asked(name) for name in names])
     first = held(store, "first", held_out=0.5)
-    before = {one.group.prompt.id: one.side for one in version_groups(store, first)}
+    before = {version_group.group.prompt.id: version_group.side for version_group in version_groups(store, first)}
     assert set(before.values()) == {"train", "held_out"}
     add_groups(store, [asked(f"{name} {word}") for name in names for word in ("please", "dear", "now")])
     second = held(store, "second", held_out=0.5)
-    after = {one.group.prompt.id: one.side for one in version_groups(store, second)}
+    after = {version_group.group.prompt.id: version_group.side for version_group in version_groups(store, second)}
     assert {prompt: after[prompt] for prompt in before} == before
     assert second.manifest["follows"] == ["first"] and second.manifest["moved"] == []
     again = held(store, "alone", held_out=0.5, seed=9)
@@ -191,11 +194,11 @@ def test_a_held_out_prompt_that_new_ones_tie_to_trained_ones_moves_and_is_named(
         and is_held_out(asked(stands_for_all), 0.5, seed)
     )
     first = held(store, "first", held_out=0.5, seed=seed)
-    (out,) = (one.group.prompt.id for one in version_groups(store, first, "held_out"))
+    (out,) = (version_group.group.prompt.id for version_group in version_groups(store, first, "held_out"))
     add_groups(store, [asked(bridge)])
     second = held(store, "second", held_out=0.5, seed=seed)
     assert second.manifest["moved"] == [out]
-    assert {one.side for one in version_groups(store, second)} == {"train"}
+    assert {version_group.side for version_group in version_groups(store, second)} == {"train"}
     assert "1 prompts that were held out there came to the training side" in second.card
 
 
@@ -204,8 +207,8 @@ def test_a_version_stays_as_it_was_whatever_the_store_says_by_then(store):
     add_ready_prompt(store, "Which?")
     (task,) = next_tasks(store, ann)
     submit(store, Answer(task.token, "first", "ranked", [[0], [1], [2]]), ann)
-    made = held(store, "v1")
-    before = everything(store, made)
+    version = held(store, "v1")
+    before = everything(store, version)
     submit(store, Answer(task.token, "second", "ranked", [[2], [1], [0]], revises="first"), ann)
     mark_gold(store, "second")
     add_groups(store, some_groups())
@@ -213,8 +216,10 @@ def test_a_version_stays_as_it_was_whatever_the_store_says_by_then(store):
     add_groups(store, [Group(prompt, (Completion(prompt.id, "new"),))])
     assert everything(store, version_named(store, "v1")) == before
     later = held(store, "v2")
-    assert later.sha256 != made.sha256
-    (key,) = (one.purpose for group in version_groups(store, later) for one in group.group.rankings if one.purpose)
+    assert later.sha256 != version.sha256
+    (key,) = (
+        ranking.purpose for group in version_groups(store, later) for ranking in group.group.rankings if ranking.purpose
+    )
     assert key == "key"
     assert list(problems(store)) == []
 
@@ -234,14 +239,14 @@ def test_once_a_ranking_is_withdrawn_the_version_is_not_given_out_again(store):
     add_ready_prompt(store, "Which?")
     (task,) = next_tasks(store, ann)
     submit(store, Answer(task.token, "first", "ranked", [[0], [1], [2]]), ann)
-    made, again = held(store, "v1"), None
-    assert withdrawn_rankings(store, made) == 0
+    version, again = held(store, "v1"), None
+    assert withdrawn_rankings(store, version) == 0
     assert retract(store, "first", ann)
     with pytest.raises(
         InputError, match=r"'v1' can't be read or exported any more: annotators withdrew 1 of its rankings"
     ):
-        again = next(version_groups(store, made))
-    assert again is None and withdrawn_rankings(store, made) == 1
+        again = next(version_groups(store, version))
+    assert again is None and withdrawn_rankings(store, version) == 1
     assert list(problems(store)) == []
     with pytest.raises(InputError, match="No comparisons are left to train on"):
         held(store, "v2")
@@ -249,15 +254,15 @@ def test_once_a_ranking_is_withdrawn_the_version_is_not_given_out_again(store):
 
 def test_a_version_goes_with_its_store_to_the_other_back_end_and_through_a_backup(store, tmp_path, empty_database):
     add_groups(store, some_groups())
-    made = held(store, "v1")
-    record_model(store, made, "runs/one", "a" * 64, {"method": "head"})
+    version = held(store, "v1")
+    record_model(store, version, "runs/one", "a" * 64, {"method": "head"})
     back_up(store, tmp_path / "kept.db")
     copied, restored = open_store(empty_database), open_store(tmp_path / "restored.db")
     copy_store(store, copied)
     restore(tmp_path / "kept.db", restored)
     for other in (copied, restored):
         same = version_named(other, "v1")
-        assert (same, everything(other, same)) == (made, everything(store, made))
+        assert (same, everything(other, same)) == (version, everything(store, version))
         assert list(problems(other)) == []
         assert [model.folder for model in models_of(other, same)] == ["runs/one"]
         other.dispose()
@@ -266,7 +271,7 @@ def test_a_version_goes_with_its_store_to_the_other_back_end_and_through_a_backu
 def test_check_and_every_reader_find_a_version_that_is_not_what_was_made(tmp_path):
     store = open_store(tmp_path / "store.db")
     add_groups(store, some_groups())
-    made = held(store, "v1")
+    version = held(store, "v1")
     with writing(store) as connection:
         connection.execute(text("DROP TRIGGER version_rows_no_update"))
         content = connection.execute(text("SELECT content FROM version_rows WHERE place = 0")).scalar()
@@ -276,7 +281,7 @@ def test_check_and_every_reader_find_a_version_that_is_not_what_was_made(tmp_pat
         "versions: 'v1' is not what was made: what it holds has another hash.",
     ]
     with pytest.raises(InputError, match="'v1' no longer matches its hash: the store is damaged"):
-        list(version_groups(store, made))
+        list(version_groups(store, version))
 
 
 @on_sqlite
@@ -307,11 +312,11 @@ def test_a_version_is_of_one_project_and_of_what_conditions_let_through(store):
     order = tuple((one.id,) for one in group.completions)
     shown = tuple(one.id for one in group.completions)
     add_groups(store, [Group(group.prompt, group.completions, (Ranking(group.prompt.id, ann, shown, order),))])
-    made = held(store, "v1", where=("annotator!=ben", "annotator!=  aNN", "category=category 0"))
-    found = list(version_groups(store, made))
-    assert {ranking.annotator for one in found for ranking in one.group.rankings} == {"ana"}
-    assert {one.group.prompt.category for one in found} == {"category 0"} and len(found) == 10
-    assert f"annotator!={ann}" in made.recipe.where and "aNN" not in canonical(made.manifest)
+    version = held(store, "v1", where=("annotator!=ben", "annotator!=  aNN", "category=category 0"))
+    result = list(version_groups(store, version))
+    assert {ranking.annotator for one in result for ranking in one.group.rankings} == {"ana"}
+    assert {one.group.prompt.category for one in result} == {"category 0"} and len(result) == 10
+    assert f"annotator!={ann}" in version.recipe.where and "aNN" not in canonical(version.manifest)
     with pytest.raises(
         InputError, match=r"category=categry 0: no ranking has this value\. Existing values: 'category 0'"
     ):

@@ -52,7 +52,7 @@ def test_rows_that_part_before_their_last_turn_are_left_out_with_a_count(tmp_pat
 
 
 @pytest.mark.parametrize(
-    ("row", "said"),
+    ("row", "message"),
     [
         ({"chosen": FLYING}, "line 2, field rejected: missing; the fields are chosen."),
         ({"chosen": 5, "rejected": FLYING}, "line 2, field chosen: found the number 5. Write a text."),
@@ -68,8 +68,8 @@ def test_rows_that_part_before_their_last_turn_are_left_out_with_a_count(tmp_pat
         ),
     ],
 )
-def test_a_row_that_is_no_pair_of_transcripts_is_refused(tmp_path, row, said):
+def test_a_row_that_is_no_pair_of_transcripts_is_refused(tmp_path, row, message):
     path = file_of(tmp_path, {"chosen": FLYING + "No.", "rejected": FLYING + "Yes."}, row)
     with pytest.raises(InputError) as error:
         list(hh_rlhf.read(path))
-    assert str(error.value).startswith(f"{path}, {said}")
+    assert str(error.value).startswith(f"{path}, {message}")

@@ -185,10 +185,10 @@ def test_nemo_rl_gets_a_ranking_of_any_number_with_ties_as_equal_ranks(tmp_path)
 
 
 def test_a_conversation_beside_a_rejected_message_is_no_demonstration(tmp_path):
-    said = {"role": "assistant", "content": "No."}
+    message = {"role": "assistant", "content": "No."}
     row = {
-        "messages": [{"role": "user", "content": "Can pigs fly?"}, said],
-        "rejected_message": said | {"content": "Yes."},
+        "messages": [{"role": "user", "content": "Can pigs fly?"}, message],
+        "rejected_message": message | {"content": "Yes."},
     }
     (tmp_path / "a.jsonl").write_text(json.dumps(row))
     with pytest.raises(InputError, match="no known format has the fields"):

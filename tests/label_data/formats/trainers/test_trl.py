@@ -90,7 +90,7 @@ def test_what_is_said_to_do_with_a_prompt_of_another_name_works(store, tmp_path)
     import_files(store, [path], "table", names={"prompt": "input"})
     [group] = groups(store)
     assert group.prompt.messages == (Message("user", "Which colour has the sky?"),)
-    assert [one.text for one in group.completions] == ["Blue.", "Green."] and len(group.rankings) == 1
+    assert [completion.text for completion in group.completions] == ["Blue.", "Green."] and len(group.rankings) == 1
 
 
 def test_plain_texts_without_a_prompt_leave_the_other_rows_of_their_file_as_they_are(tmp_path):
@@ -104,7 +104,7 @@ def test_plain_texts_without_a_prompt_leave_the_other_rows_of_their_file_as_they
 
 
 @pytest.mark.parametrize(
-    ("row", "said"),
+    ("row", "message"),
     [
         ({"prompt": "Hi", "chosen": "a"}, "field rejected: missing; the fields are prompt, chosen."),
         ({"prompt": [USER], "chosen": "a", "rejected": "b"}, "field prompt: found a list. Write a text."),
@@ -114,11 +114,11 @@ def test_plain_texts_without_a_prompt_leave_the_other_rows_of_their_file_as_they
         ({"chosen": [USER, "No."], "rejected": [USER]}, "field chosen: The list, message 2: not an object"),
     ],
 )
-def test_a_row_that_is_no_preference_row_is_refused(tmp_path, row, said):
+def test_a_row_that_is_no_preference_row_is_refused(tmp_path, row, message):
     path = file_of(tmp_path, row)
     with pytest.raises(InputError) as error:
         list(trl.read(path))
-    assert str(error.value).startswith(f"{path}, line 1, {said}")
+    assert str(error.value).startswith(f"{path}, line 1, {message}")
 
 
 def ranked_group(*, texts=("a", "b", "c"), order=((0,), (1,), (2,)), **fields):
