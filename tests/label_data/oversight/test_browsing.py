@@ -136,9 +136,7 @@ def test_a_text_is_found_beyond_the_rows_read_at_once(store, monkeypatch):
     """Every row has the sign "]" of JSON, and of seven one says it; two are read together, and one is wanted."""
     monkeypatch.setattr(browsing, "SEARCH_ROWS", 2)
     add_prompts(store, [user_prompt("a list ]")] + [user_prompt(f"prompt {number}") for number in range(6)])
-    assert [prompt.text for prompt in search_prompts(store, PROJECT, PromptFilter("]"), limit=1)] == [
-        "a list ]"
-    ]
+    assert [prompt.text for prompt in search_prompts(store, PROJECT, PromptFilter("]"), limit=1)] == ["a list ]"]
 
 
 def test_counting_stops_at_its_limit(store, monkeypatch):

@@ -58,9 +58,7 @@ def test_equal_policies_have_intervals_that_hold_zero():
 
 def test_two_completions_of_one_policy_and_of_nobody_are_left_out_and_counted():
     prompt = user_prompt("q")
-    texts = [
-        Completion(prompt.id, text, name) for text, name in (("a", "one"), ("b", "one"), ("c", "two"), ("d", ""))
-    ]
+    texts = [Completion(prompt.id, text, name) for text, name in (("a", "one"), ("b", "one"), ("c", "two"), ("d", ""))]
     ids = tuple(completion.id for completion in texts)
     group = Group(prompt, tuple(texts), (Ranking(prompt.id, "ana", ids, tuple((id,) for id in ids)),))
     result = leaderboard(judgements([group]))
