@@ -69,23 +69,23 @@ def measure(folder: Path, processes: int, annotators: int, seconds: float) -> He
     store.dispose()
     with ExitStack() as stack:
         addresses = [stack.enter_context(app(folder, number)) for number in range(processes)]
-        servers = [one for one in psutil.Process().children() if "workbench" in one.cmdline()]
+        servers = [child for child in psutil.Process().children() if "workbench" in child.cmdline()]
         running = []
         for number, address in enumerate(addresses):
             command = [sys.executable, "-m", "benchmarks.support.simulated_annotators", address, "screen", str(EVERY)]
-            mine = ids[number::processes]
+            own = ids[number::processes]
             running.append(
-                subprocess.Popen([*command, *mine], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+                subprocess.Popen([*command, *own], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
             )
         for process in running:
             assert process.stdout is not None and process.stdout.readline() == "ready\n", "They could not begin."
-        before, began = os.getloadavg()[0], sum(sum(one.cpu_times()[:2]) for one in servers)
+        before, began = os.getloadavg()[0], sum(sum(server.cpu_times()[:2]) for server in servers)
         time.sleep(seconds)
-        spent = sum(sum(one.cpu_times()[:2]) for one in servers) - began
+        spent = sum(sum(server.cpu_times()[:2]) for server in servers) - began
         acknowledged: dict[str, list[str]] = {}
         for process in running:
             report = json.loads(process.communicate()[0])
-            held.milliseconds += [1_000 * one for one in report["seconds"]]
+            held.milliseconds += [1_000 * seconds for seconds in report["seconds"]]
             held.problems += report["errors"]
             acknowledged |= report["acknowledged"]
         held.load = (before, os.getloadavg()[0])
@@ -106,8 +106,8 @@ def lost(acknowledged: dict[str, list[str]]) -> list[str]:
     store = open_store(default_store())
     stored = {ranking.submission for group in groups(store, ranked_only=True) for ranking in group.rankings}
     store.dispose()
-    missing = {who: len(set(sent) - stored) for who, sent in acknowledged.items()}
-    return [f"{count} acknowledged to {who} and not stored" for who, count in missing.items() if count]
+    missing = {annotator: len(set(sent) - stored) for annotator, sent in acknowledged.items()}
+    return [f"{count} acknowledged to {annotator} and not stored" for annotator, count in missing.items() if count]
 
 
 def table_of(runs: list[Held]) -> Table:
@@ -116,7 +116,7 @@ def table_of(runs: list[Held]) -> Table:
         median, p95 = (interval(run.milliseconds, share) for share in (0.5, 0.95))
         cells = [f"{point:.0f} ms ({low:.0f} to {high:.0f})" for point, low, high in (median, p95)]
         count = f"{len(run.milliseconds):,}"
-        load = " to ".join(f"{one:.1f}" for one in run.load)
+        load = " to ".join(f"{value:.1f}" for value in run.load)
         table.add_row(str(run.processes), str(run.annotators), count, *cells, f"{run.server:.0f} ms", load)
     return table
 
@@ -132,8 +132,8 @@ def main() -> None:
     chosen = parser.parse_args()
     console, runs = Console(), []
     console.width = max(console.width, 150)  # a table in a file is not squeezed to 80 columns
-    with tempfile.TemporaryDirectory() as made:
-        first = chosen.filled or Path(made, "first")
+    with tempfile.TemporaryDirectory() as temporary:
+        first = chosen.filled or Path(temporary, "first")
         os.environ["WORKBENCH_DATA"] = str(first)
         store = open_store(default_store())
         if not store_counts(store).prompts:
@@ -142,7 +142,7 @@ def main() -> None:
         store.dispose()
         for processes in chosen.processes:
             for annotators in chosen.annotators:
-                own = Path(made, f"{processes}-{annotators}")
+                own = Path(temporary, f"{processes}-{annotators}")
                 shutil.copytree(first, own)
                 os.environ["WORKBENCH_DATA"] = str(own)
                 with console.status(f"{annotators} annotators on {processes} processes"):

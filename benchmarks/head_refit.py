@@ -26,14 +26,14 @@ LAYERS, WIDTH = 4, 576
 def invented(comparisons: int) -> tuple[np.ndarray, np.ndarray]:
     """Return differences, shape (comparisons, layers, width), and the prompt of each."""
     chance = np.random.default_rng(0)
-    said = chance.normal(size=(comparisons, WIDTH // 10)) * np.linspace(3, 0.1, WIDTH // 10)
+    signal = chance.normal(size=(comparisons, WIDTH // 10)) * np.linspace(3, 0.1, WIDTH // 10)
     layers = [
-        0.3 * said @ chance.normal(size=(said.shape[1], WIDTH)) + chance.normal(size=(comparisons, WIDTH)) / 2
+        0.3 * signal @ chance.normal(size=(signal.shape[1], WIDTH)) + chance.normal(size=(comparisons, WIDTH)) / 2
         for _ in range(LAYERS)
     ]
-    found = np.stack(layers, axis=1)
-    chosen = chance.random(comparisons) < 1 / (1 + np.exp(-found[:, 1] @ chance.normal(size=WIDTH) / 50))
-    return found * np.where(chosen, 1, -1)[:, None, None], (np.arange(comparisons) // 2).astype(str)
+    features = np.stack(layers, axis=1)
+    chosen = chance.random(comparisons) < 1 / (1 + np.exp(-features[:, 1] @ chance.normal(size=WIDTH) / 50))
+    return features * np.where(chosen, 1, -1)[:, None, None], (np.arange(comparisons) // 2).astype(str)
 
 
 def stock_seconds(differences: np.ndarray, prompts: np.ndarray) -> float:

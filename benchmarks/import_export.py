@@ -66,10 +66,10 @@ def main(
         size = source.stat().st_size / 1e6, out.stat().st_size / 1e6
     print(f"{rows:,} rows, {size[0]:,.0f} MB in, {size[1]:,.0f} MB out\n")
     print("| | seconds | processor | most memory |\n| --- | ---: | ---: | ---: |")
-    told = {"datasets loads the file": loaded, "import into a store": imported}
-    told |= {"export for TRL, pairs": exported, "export for TRL, rankings of four": four}
-    told |= {"write and fsync as many bytes": written}
-    for name, took in told.items():
+    figures = {"datasets loads the file": loaded, "import into a store": imported}
+    figures |= {"export for TRL, pairs": exported, "export for TRL, rankings of four": four}
+    figures |= {"write and fsync as many bytes": written}
+    for name, took in figures.items():
         print(f"| {name} | {took.seconds:.1f} | {took.processor:.1f} | {took.megabytes:,.0f} MB |")
     print(f"\nimport: {imported.seconds / loaded.seconds:.1f} times datasets (aim 3), ", end="")
     print(f"export: {four.seconds / written.seconds:.1f} times the write (aim 2)")
@@ -96,8 +96,8 @@ def write_hh_rows(path: Path, rows: int, seed: int = 0) -> None:
 
     with path.open("w", encoding="utf-8") as file:
         for number in range(rows):
-            asked = f"\n\nHuman: {number}. {text(CHARACTERS[0])}\n\nAssistant: "
-            row = {"chosen": asked + text(CHARACTERS[1]), "rejected": asked + text(CHARACTERS[1])}
+            question = f"\n\nHuman: {number}. {text(CHARACTERS[0])}\n\nAssistant: "
+            row = {"chosen": question + text(CHARACTERS[1]), "rejected": question + text(CHARACTERS[1])}
             file.write(f"{json.dumps(row)}\n")
 
 

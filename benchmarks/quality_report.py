@@ -2,7 +2,7 @@
 
     python -m benchmarks.quality_report [--rankings 100000]
 
-Orders of four by forty annotators, three a prompt, five categories and six policies, made as they are read.
+Orders of four by forty annotators, three a prompt, five categories and six policies, invented_groups as they are read.
 """
 
 import resource
@@ -21,25 +21,27 @@ from label_data.records import Completion, Group, Ranking, user_prompt
 COMPLETIONS, ANNOTATORS, PER_PROMPT = 4, 40, 3
 
 
-def made(rankings: int) -> Iterator[Group]:
+def invented_groups(rankings: int) -> Iterator[Group]:
     """Yield groups with this many rankings in all."""
     chance = np.random.default_rng(0)
     for number in range(rankings // PER_PROMPT):
         prompt = user_prompt(f"question {number}", f"category {number % 5}")
         completions = tuple(
             Completion(
-                prompt.id, f"answer {at} " + "word " * int(chance.integers(5, 60)), f"policy {chance.integers(6)}"
+                prompt.id, f"answer {index} " + "word " * int(chance.integers(5, 60)), f"policy {chance.integers(6)}"
             )
-            for at in range(COMPLETIONS)
+            for index in range(COMPLETIONS)
         )
-        found = []
+        rankings_ = []
         for annotator in chance.choice(ANNOTATORS, PER_PROMPT, replace=False):
-            shown = tuple(completions[at].id for at in chance.permutation(COMPLETIONS))
+            shown = tuple(completions[index].id for index in chance.permutation(COMPLETIONS))
             level = np.round(np.arange(COMPLETIONS) + 1.5 * chance.normal(size=COMPLETIONS))
-            order = [tuple(completions[at].id for at in np.flatnonzero(level == one)) for one in sorted(set(level))]
+            order = [
+                tuple(completions[index].id for index in np.flatnonzero(level == value)) for value in sorted(set(level))
+            ]
             seconds = float(chance.lognormal(3, 0.6))
-            found.append(Ranking(prompt.id, f"annotator {annotator}", shown, tuple(order), seconds=seconds))
-        yield Group(prompt, completions, tuple(found))
+            rankings_.append(Ranking(prompt.id, f"annotator {annotator}", shown, tuple(order), seconds=seconds))
+        yield Group(prompt, completions, tuple(rankings_))
 
 
 def peak() -> float:
@@ -50,19 +52,19 @@ def peak() -> float:
 def main(rankings: Annotated[int, typer.Option(help="how many rankings")] = 100_000) -> None:
     """Print CPU seconds and peak memory of each step."""
     start = time.process_time()
-    for _ in made(rankings):
+    for _ in invented_groups(rankings):
         pass
     making = time.process_time() - start
     typer.echo(f"making the records          {making:7.1f} s CPU        {peak():6.0f} MB at most")
     start = time.process_time()
-    judged = judgements(made(rankings))
+    judged = judgements(invented_groups(rankings))
     tables = time.process_time() - start - making
     typer.echo(f"turning them into tables    {tables:7.1f} s CPU {tables / making:5.2f} x {peak():6.0f} MB")
     start = time.process_time()
-    found = quality_of(judged)
+    result = quality_of(judged)
     took = time.process_time() - start
     typer.echo(f"every measure               {took:7.1f} s CPU {took / making:5.2f} x {peak():6.0f} MB")
-    typer.echo(", ".join(f"{number:,} {name}" for name, number in found.counts.items()))
+    typer.echo(", ".join(f"{number:,} {name}" for name, number in result.counts.items()))
 
 
 if __name__ == "__main__":

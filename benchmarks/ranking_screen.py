@@ -209,19 +209,19 @@ class Ranker:
             tries, drawn = 0, None
             while drawn is None:
                 assert tries < 10, f"The key {place + 1} does nothing."
-                _, at, drawn = self.press(str(place + 1), f"entry.placed > {placed}", IGNORED)
+                _, moment, drawn = self.press(str(place + 1), f"entry.placed > {placed}", IGNORED)
                 tries += 1
             self.measured.lost_keys += tries - 1
-            self.measured.key_to_paint.append(drawn - at)
-            self.key_times.append(at)
+            self.measured.key_to_paint.append(drawn - moment)
+            self.key_times.append(moment)
             if not placed and self.submitted:
-                self.measured.submit_to_next.append((self.shown if tries == 1 else at) - self.submitted[1])
+                self.measured.submit_to_next.append((self.shown if tries == 1 else moment) - self.submitted[1])
         self.pause()
         self.await_saved()
         saves = self.page.evaluate("probe.log.findLast((entry) => 'saves' in entry).saves")
-        number, at, drawn = self.press("Enter", f"entry.prompt && entry.prompt !== {json.dumps(self.prompt)}")
+        number, moment, drawn = self.press("Enter", f"entry.prompt && entry.prompt !== {json.dumps(self.prompt)}")
         assert drawn is not None, "After Enter no other prompt came."
-        self.submitted, self.shown = (number, at, saves), drawn
+        self.submitted, self.shown = (number, moment, saves), drawn
         self.prompt = self.page.evaluate("probe.log.findLast((entry) => entry.prompt).prompt")
 
     def await_saved(self) -> None:
@@ -248,7 +248,7 @@ class Ranker:
             measured.sent.append(self.traffic.sent - before[1])
         presented = dict(self.page.evaluate("probe.presented"))
         if measured.page == "screen":  # on the plain page the next frame does not show the effect yet
-            measured.key_to_presented = [presented.get(at, 8.0) for at in self.key_times]
+            measured.key_to_presented = [presented.get(moment, 8.0) for moment in self.key_times]
 
 
 @contextmanager
@@ -268,8 +268,8 @@ def others(address: str, kind: str, ids: list[str], measured: Measured) -> Itera
     stored = [ranking for group in groups(store, ranked_only=True) for ranking in group.rankings]
     store.dispose()
     for annotator, acknowledged in report["acknowledged"].items():
-        mine = {ranking.submission for ranking in stored if ranking.annotator == annotator}
-        kept = len(mine & set(acknowledged)) if kind == "screen" else len(mine)
+        own = {ranking.submission for ranking in stored if ranking.annotator == annotator}
+        kept = len(own & set(acknowledged)) if kind == "screen" else len(own)
         if kept != len(acknowledged):
             measured.problems.append(f"{len(acknowledged)} acknowledged, {kept} stored")
 
@@ -351,7 +351,7 @@ def table_of(runs: list[Measured]) -> Table:
     for annotators in sorted({run.annotators for run in runs}):
         pair = {run.page: run for run in runs if run.annotators == annotators}
         for name, words in ROWS.items():
-            for share, of in ((0.5, "median"), (0.95, "p95")):
+            for share, statistic in ((0.5, "median"), (0.95, "p95")):
                 cells, points = [], []
                 for page in ("screen", "plain"):
                     values = getattr(pair[page], name) if page in pair else []
@@ -362,7 +362,7 @@ def table_of(runs: list[Measured]) -> Table:
                     ratio = f"{points[1] / points[0]:.1f}" if cells[1] and cells[3] else ""
                     aim = AIMS.get((name, share, annotators))
                     verdict = "" if aim is None else f"{aim}: {'met' if points[0] <= aim else 'missed'}"
-                    table.add_row(words, str(annotators), of, *cells, ratio, verdict)
+                    table.add_row(words, str(annotators), statistic, *cells, ratio, verdict)
     return table
 
 

@@ -44,21 +44,21 @@ def seconds(ranked: RankedNetwork, sizes: dict[str, int], repeats: int) -> tuple
         torch.randint(5, 40_000, (length,), generator=chance).tolist()
         for length in (sizes["P"], *[sizes["C"]] * sizes["K"])
     )
-    inputs = [Input((*prompt, *one), len(prompt)) for one in completions]
+    inputs = [Input((*prompt, *completion), len(prompt)) for completion in completions]
     pairs = list(combinations(range(len(inputs)), 2))
     taken: dict[str, list[float]] = {"pairs": [], "row": []}
     for turn in range(repeats + 1):
         start = time.perf_counter()
         ranked.layout = "plain"
-        for at in range(0, len(pairs), PAIRS_AT_ONCE):
-            some = [inputs[number] for pair in pairs[at : at + PAIRS_AT_ONCE] for number in pair]
-            rewards = ranked(some)
+        for start in range(0, len(pairs), PAIRS_AT_ONCE):
+            inputs_of_batch = [inputs[number] for pair in pairs[start : start + PAIRS_AT_ONCE] for number in pair]
+            rewards = ranked(inputs_of_batch)
             (-torch.nn.functional.logsigmoid(rewards[::2] - rewards[1::2]).sum()).backward()
         between = time.perf_counter()
         ranked.layout = "row"
         rewards = ranked(inputs)
-        one, other = torch.tensor(pairs).T
-        (-torch.nn.functional.logsigmoid(rewards[one] - rewards[other]).sum()).backward()
+        first, other = torch.tensor(pairs).T
+        (-torch.nn.functional.logsigmoid(rewards[first] - rewards[other]).sum()).backward()
         if turn:  # the first warms both
             taken["pairs"].append(between - start)
             taken["row"].append(time.perf_counter() - between)
@@ -82,11 +82,11 @@ def main(
     print("| K | P | C | pairs, s | one row, s | ratio | tokens |\n| ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
     for axes, (name, values) in zip(plots, TRIED.items(), strict=True):
         tried = values[:2] if quick else values
-        found = []
+        result = []
         for value in tried:
             sizes = USUAL | {name: value}
             pairs, row = seconds(ranked, sizes, 1 if quick else repeats)
-            found.append(pairs / row)
+            result.append(pairs / row)
             print(
                 f"| {sizes['K']} | {sizes['P']} | {sizes['C']} | {pairs:.2f} | {row:.2f} | {pairs / row:.1f} "
                 f"| {formula(sizes):.1f} |",
@@ -96,7 +96,7 @@ def main(
         axes.plot(
             line, [formula(USUAL | {name: value}) for value in line], color="#808080", label="tokens, by the formula"
         )
-        axes.plot(tried, found, "o", color="#3b82c4", label="seconds, measured")
+        axes.plot(tried, result, "o", color="#3b82c4", label="seconds, measured")
         others = ", ".join(f"{other} = {value}" for other, value in USUAL.items() if other != name)
         axes.set(xlabel=f"{name} ({others})", yscale="log")
         axes.set_yticks([1, 2, 4, 8, 16], ["1", "2", "4", "8", "16"])

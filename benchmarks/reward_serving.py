@@ -46,7 +46,7 @@ def main(
         for number in range(1 if quick else repeats + 1):
             start = time.perf_counter()
             theirs = [
-                one["score"] for one in padded(whole, batch_size=completions, padding=True, add_special_tokens=False)
+                item["score"] for item in padded(whole, batch_size=completions, padding=True, add_special_tokens=False)
             ]
             between = time.perf_counter()
             ours = loaded.score(turns, texts)
@@ -54,14 +54,16 @@ def main(
                 seconds["pipeline"].append(between - start)
                 seconds["here"].append(time.perf_counter() - between)
         assert np.allclose(theirs, ours, atol=1e-3), (theirs, ours)
-        one, other = (median(seconds[side]) for side in ("pipeline", "here"))
+        pipeline_time, server_time = (median(seconds[side]) for side in ("pipeline", "here"))
         lengths = [len(ids) for ids in tokenizer(whole, add_special_tokens=False).input_ids]
         prompt = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
-        asked = len(tokenizer(prompt, add_special_tokens=False).input_ids)
-        once = asked + completions * (max(lengths) - asked)
+        prompt_tokens = len(tokenizer(prompt, add_special_tokens=False).input_ids)
+        once = prompt_tokens + completions * (max(lengths) - prompt_tokens)
         same = "yes" if np.argsort(theirs).tolist() == np.argsort(ours).tolist() else "no"
         tokens = completions * max(lengths) / once
-        print(f"| {name}, {asked} tokens | {one:.3f} | {other:.3f} | {one / other:.1f} | {tokens:.1f} | {same} |")
+        print(
+            f"| {name}, {prompt_tokens} tokens | {pipeline_time:.3f} | {server_time:.3f} | {pipeline_time / server_time:.1f} | {tokens:.1f} | {same} |"
+        )
 
 
 if __name__ == "__main__":

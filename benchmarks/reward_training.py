@@ -45,14 +45,14 @@ def widened(groups: Sequence[Group], completions: int, seed: int = 0) -> list[Gr
     """Return groups of so many completions, those of other prompts among them, in one full order by chance."""
     chance = random.Random(seed)
     texts = [completion.text for group in groups for completion in group.completions]
-    found = []
+    widened_groups = []
     for group in groups:
-        more = [one.text for one in group.completions] + chance.sample(texts, completions)
-        some = [Completion(group.prompt.id, text) for text in list(dict.fromkeys(more))[:completions]]
-        order = tuple((one.id,) for one in chance.sample(some, len(some)))
-        ranking = Ranking(group.prompt.id, "generated", tuple(one.id for one in some), order)
-        found.append(Group(group.prompt, tuple(some), (ranking,)))
-    return found
+        more = [completion.text for completion in group.completions] + chance.sample(texts, completions)
+        sampled = [Completion(group.prompt.id, text) for text in list(dict.fromkeys(more))[:completions]]
+        order = tuple((completion.id,) for completion in chance.sample(sampled, len(sampled)))
+        ranking = Ranking(group.prompt.id, "generated", tuple(completion.id for completion in sampled), order)
+        widened_groups.append(Group(group.prompt, tuple(sampled), (ranking,)))
+    return widened_groups
 
 
 def generated(prompts: int, seed: int = 0) -> list[Group]:
@@ -61,11 +61,13 @@ def generated(prompts: int, seed: int = 0) -> list[Group]:
     groups = []
     for number in range(prompts):
         prompt = user_prompt(f"Question {number}: " + "".join(chance.choices("abcdefgh ", k=60)))
-        some = [
+        sampled = [
             Completion(prompt.id, "".join(chance.choices(letters, k=20))) for letters in ("ab", "ijk", "pqr", "xyz")
         ]
-        ids = tuple(one.id for one in some)
-        groups.append(Group(prompt, tuple(some), (Ranking(prompt.id, "generated", ids, tuple((id,) for id in ids)),)))
+        ids = tuple(completion.id for completion in sampled)
+        groups.append(
+            Group(prompt, tuple(sampled), (Ranking(prompt.id, "generated", ids, tuple((id,) for id in ids)),))
+        )
     return groups
 
 
@@ -107,12 +109,12 @@ def train_ours(
         centring=0.0,
     )
     tokenizer = load_tokenizer(folder)
-    judged = [found for group in groups if (found := training_group(group, tokenizer, settings)) is not None]
+    judged = [ranked for group in groups if (ranked := training_group(group, tokenizer, settings)) is not None]
     ranked = trainable_network(folder, tokenizer, settings)
     steps = steps_of(len(judged), settings)
     arguments = training_arguments(settings, scratch, len(steps), False, "cpu")
     arguments.save_strategy = "no"  # neither side is timed writing checkpoints
-    of_steps = [[judged[at] for at in step] for step in steps]
+    of_steps = [[judged[index] for index in step] for step in steps]
     trainer = RankingTrainer(ranked, arguments, settings, of_steps, [], 0.0)
     start = Seconds.now()
     trainer.train()
@@ -133,15 +135,15 @@ def train_trl(
     tokenizer = load_tokenizer(folder)
     rows, sizes = [], []
     for group in groups:
-        text = {one.id: one.text for one in group.completions}
+        text = {completion.id: completion.text for completion in group.completions}
         compared = group_comparisons(group)
         sizes.append(len(compared))
-        for one in compared:
+        for comparison in compared:
             rows.append(
                 {
                     "prompt": group.prompt.as_dicts,
-                    "chosen": [{"role": "assistant", "content": text[one.chosen]}],
-                    "rejected": [{"role": "assistant", "content": text[one.rejected]}],
+                    "chosen": [{"role": "assistant", "content": text[comparison.chosen]}],
+                    "rejected": [{"role": "assistant", "content": text[comparison.rejected]}],
                 }
             )
     network = AutoModelForSequenceClassification.from_pretrained(folder, num_labels=1, dtype=torch.float32)
@@ -191,8 +193,8 @@ def measure(side: str, task: dict[str, Any]) -> dict[str, Any]:
     pairs = [(group, completion) for group in test.groups for completion in group.completions]
     inputs = [encode(tokenizer, group.prompt.messages, completion.text) for group, completion in pairs]
     rewards = RewardModel(network.eval(), tokenizer).rewards(inputs)
-    of = {completion.id: float(reward) for (_, completion), reward in zip(pairs, rewards, strict=True)}
-    margins = [of[one.chosen] - of[one.rejected] for one in test.comparisons]
+    reward_of = {completion.id: float(reward) for (_, completion), reward in zip(pairs, rewards, strict=True)}
+    margins = [reward_of[comparison.chosen] - reward_of[comparison.rejected] for comparison in test.comparisons]
     accuracy, loss = (
         mean_with_interval(measured(margins), test.weights, test.clusters)
         for measured in (metrics.correct, metrics.losses)
@@ -240,38 +242,38 @@ def paired(ours: dict[str, Any], theirs: dict[str, Any], held_out: Sequence[Grou
     from reward.data.sides import side as side_of
 
     test = side_of(held_out)
-    said = []
+    cells = []
     for name, measured in (("accuracy", metrics.correct), ("log-loss", metrics.losses)):
-        here, there = (measured(np.array(one["margins"])) for one in (ours, theirs))
+        here, there = (measured(np.array(run["margins"])) for run in (ours, theirs))
         less = mean_with_interval(here - there, test.weights, test.clusters)
-        said.append(f"{name} {less.value:+.3f} ({less.low:+.3f} to {less.high:+.3f})")
-    return f"Here less TRL, on {len(test.comparisons)} comparisons of {test.prompts} prompts: {', '.join(said)}."
+        cells.append(f"{name} {less.value:+.3f} ({less.low:+.3f} to {less.high:+.3f})")
+    return f"Here less TRL, on {len(test.comparisons)} comparisons of {test.prompts} prompts: {', '.join(cells)}."
 
 
-def table(found: Sequence[dict[str, Any]], held_out: Sequence[Group]) -> str:
+def table(results: Sequence[dict[str, Any]], held_out: Sequence[Group]) -> str:
     """Return the medians of both sides, their ratios, and how the last two differ in quality, as markdown."""
-    of = {side: [one for one in found if one["side"] == side] for side in SIDES}
+    runs_of = {side: [run for run in results if run["side"] == side] for side in SIDES}
     lines = [
         "| | seconds a ranking | tokens | peak GB | held-out accuracy | log-loss |",
         "| --- | ---: | ---: | ---: | ---: | ---: |",
     ]
-    for side, runs in of.items():
+    for side, runs in runs_of.items():
         last = runs[-1]
         interval = {name: "{:.3f} ({:.3f} to {:.3f})".format(*last[name]) for name in ("accuracy", "log_loss")}
         lines.append(
-            f"| {side} | {median(one['seconds_per_ranking'] for one in runs):.3f} | {last['tokens']:,} "
-            f"| {median(one['peak_gb'] for one in runs):.2f} | {interval['accuracy']} | {interval['log_loss']} |"
+            f"| {side} | {median(run['seconds_per_ranking'] for run in runs):.3f} | {last['tokens']:,} "
+            f"| {median(run['peak_gb'] for run in runs):.2f} | {interval['accuracy']} | {interval['log_loss']} |"
         )
-    turns = list(zip(of["ours"], of["trl-tuned"], strict=True))
+    turns = list(zip(runs_of["ours"], runs_of["trl-tuned"], strict=True))
     ratios = [theirs["seconds"] / ours["seconds"] for ours, theirs in turns]
     of_processor = median(theirs["processor"] / ours["processor"] for ours, theirs in turns)
-    bound = of["trl-tuned"][-1]["tokens"] / of["ours"][-1]["tokens"]
-    said = ", ".join(f"{ratio:.2f}" for ratio in ratios)
+    bound = runs_of["trl-tuned"][-1]["tokens"] / runs_of["ours"][-1]["tokens"]
+    each = ", ".join(f"{ratio:.2f}" for ratio in ratios)
     return "\n".join(
         [
             *lines,
             "",
-            f"TRL takes {median(ratios):.2f} times as long ({said}), and {of_processor:.2f} times the processor time; "
+            f"TRL takes {median(ratios):.2f} times as long ({each}), and {of_processor:.2f} times the processor time; "
             f"tokens bound it at {bound:.2f}.",
             paired(turns[-1][0], turns[-1][1], held_out),
         ]
@@ -317,22 +319,22 @@ def main(
             "per_step": per_step,
             "rate": rate,
         }
-        found = []
+        results = []
         for turn in range(repeats):
             for side in SIDES if turn % 2 == 0 else SIDES[::-1]:
                 command = [sys.executable, "-m", "benchmarks.reward_training", "--side", side, json.dumps(task)]
                 done = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ})
                 if done.returncode:
                     sys.exit(done.stderr)
-                found.append(json.loads(done.stdout.splitlines()[-1]))
-                typer.echo(f"{side}: {found[-1]['seconds']:.1f} s", err=True)
+                results.append(json.loads(done.stdout.splitlines()[-1]))
+                typer.echo(f"{side}: {results[-1]['seconds']:.1f} s", err=True)
     comparisons = sum(len(group_comparisons(group)) for group in train)
     typer.echo(
         f"{len(train)} rankings, {comparisons} comparisons, {epochs} time(s) over them, {repeats} run(s) a side.\n"
     )
-    typer.echo(table(found, test[:held_out]))
+    typer.echo(table(results, test[:held_out]))
     if out is not None:
-        out.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+        out.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -89,11 +89,11 @@ def filled(prompts: int, rankings: int) -> Iterator[Group]:
         share = rankings * (number + 1) // prompts - rankings * number // prompts
         people = random.sample(range(10 * share), share)
         orders = (tuple((id,) for id in random.sample(shown, COMPLETIONS)) for _ in people)
-        mine = tuple(
+        completions = tuple(
             Ranking(group.prompt.id, f"person {person}", shown, order, source="import")
             for person, order in zip(people, orders, strict=True)
         )
-        yield Group(group.prompt, group.completions, mine)
+        yield Group(group.prompt, group.completions, completions)
 
 
 def fill(file: Path, prompts: int, rankings: int, progress: Progress) -> None:
@@ -116,16 +116,16 @@ def work(address: str, names: list[str], seconds: float) -> None:
     end = time.perf_counter() + seconds
     done: list[list[tuple[float, bool, str]]] = [[] for _ in ids]
 
-    def rank(mine: list[tuple[float, bool, str]], annotator: str) -> None:
+    def rank(times: list[tuple[float, bool, str]], annotator: str) -> None:
         tasks: list[Task] = []
         while (start := time.perf_counter()) < end:
             apart = not tasks
             task = (tasks or next_tasks(store, annotator))[0]
             order = [[place] for place in range(len(task.completions))]
-            answer = Answer(task.token, f"{annotator} {len(mine)} {task.token}", "ranked", order, seconds=20.0)
-            said, tasks = submit_then_next(store, answer, annotator)
-            mine.append((time.perf_counter() - start, apart, answer.submission))
-            assert said == "saved", said
+            answer = Answer(task.token, f"{annotator} {len(times)} {task.token}", "ranked", order, seconds=20.0)
+            outcome, tasks = submit_then_next(store, answer, annotator)
+            times.append((time.perf_counter() - start, apart, answer.submission))
+            assert outcome == "saved", outcome
 
     clients = [threading.Thread(target=rank, args=pair) for pair in zip(done, ids, strict=True)]
     for client in clients:
@@ -185,9 +185,9 @@ def lost(address: str, acknowledged: set[str]) -> list[str]:
 def checked(address: str) -> list[str]:
     """Return what the store's own check finds."""
     store = open_store(address)
-    found = list(problems(store))
+    faults = list(problems(store))
     store.dispose()
-    return found
+    return faults
 
 
 def commits_a_second(folder: Path, seconds: float = 3.0) -> float:
@@ -206,9 +206,9 @@ def table_of(runs: list[Measured]) -> Table:
     names = ("back end", "processes", "clients", "pairs a second", "aim", "median", "p99", "apart")
     table = Table(*names, "most / least", "CPU a pair", "load")
     for run in runs:
-        counts, every = [len(one) for one in run.pairs], [seconds for one in run.pairs for seconds in one]
-        median, p99 = (1_000 * np.percentile(every, share) for share in (50, 99))
-        rate, least = len(every) / run.seconds, min(counts)
+        counts, all_seconds = [len(pair) for pair in run.pairs], [seconds for pair in run.pairs for seconds in pair]
+        median, p99 = (1_000 * np.percentile(all_seconds, share) for share in (50, 99))
+        rate, least = len(all_seconds) / run.seconds, min(counts)
         table.add_row(
             run.back_end,
             str(run.processes),
@@ -219,7 +219,7 @@ def table_of(runs: list[Measured]) -> Table:
             f"{p99:.0f} ms",
             str(run.apart),
             f"{max(counts)} / {least}" + (f" = {max(counts) / least:.2f}" if least else ""),
-            f"{1_000 * run.processor / len(every):.1f} ms",
+            f"{1_000 * run.processor / len(all_seconds):.1f} ms",
             f"{run.load[0]:.1f} to {run.load[1]:.1f}",
         )
     return table
@@ -268,8 +268,8 @@ def main() -> None:
         return work(chosen.work, chosen.names, chosen.seconds)
     console, runs = Console(), []
     console.width = max(console.width, 150)  # a table in a file is not squeezed to 80 columns
-    with tempfile.TemporaryDirectory() as made, Progress(console=console, transient=True) as progress:
-        folder = chosen.filled or Path(made)
+    with tempfile.TemporaryDirectory() as folder, Progress(console=console, transient=True) as progress:
+        folder = chosen.filled or Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         fill(folder / FILE, chosen.prompts, chosen.rankings, progress)
         with back_ends(folder, chosen.back_ends, progress) as addresses:
@@ -278,8 +278,8 @@ def main() -> None:
                 for processes in chosen.processes:
                     for clients in chosen.clients:
                         if clients >= processes:
-                            said = f"{back_end}: {clients} clients in {processes} processes"
-                            task = progress.add_task(said, total=None)
+                            title = f"{back_end}: {clients} clients in {processes} processes"
+                            task = progress.add_task(title, total=None)
                             runs.append(measure(back_end, address, clients, processes, chosen.seconds))
                             progress.remove_task(task)
                 if chosen.check:

@@ -64,8 +64,8 @@ def asked_by_openrlhf(address: str, folder: Path, groups: list[Group]) -> str:
                 return Namespace(outputs=[Namespace(token_ids=ids, finish_reason="stop", logprobs=None)])
 
         sampling = Namespace(max_tokens=1, logprobs=None)
-        told = {"max_length": 2**20, "hf_tokenizer": tokenizer, "llm_engine": Engine()}
-        return asyncio.run(executor.execute(prompt, "", sampling, **told))
+        arguments = {"max_length": 2**20, "hf_tokenizer": tokenizer, "llm_engine": Engine()}
+        return asyncio.run(executor.execute(prompt, "", sampling, **arguments))
 
     rewards, furthest = 0, 0.0
     for group in groups:
@@ -75,11 +75,11 @@ def asked_by_openrlhf(address: str, folder: Path, groups: list[Group]) -> str:
         scored = answer(f"{address}/score", {"messages": turns, "completions": texts})
         for text, expected in zip(texts, scored["rewards"], strict=True):
             for ending in (tokenizer.eos_token, ""):
-                found = reward(prompt, text + ending)
-                if found["reward"] is None or found["reward"] != found["scores"]:
-                    raise RuntimeError(f"its executor has reward {found['reward']} and score {found['scores']}")
+                result = reward(prompt, text + ending)
+                if result["reward"] is None or result["reward"] != result["scores"]:
+                    raise RuntimeError(f"its executor has reward {result['reward']} and score {result['scores']}")
                 rewards += 1
-                furthest = max(furthest, abs(found["reward"][0] - expected))
+                furthest = max(furthest, abs(result["reward"][0] - expected))
     return f"{rewards:,} rewards, at most {furthest:.1g} from those of /score"
 
 
@@ -89,13 +89,16 @@ def read_by_vllm(address: str, _folder: Path, groups: list[Group]) -> str:
     from vllm.entrypoints.pooling.classify.protocol import ClassificationRequest, ClassificationResponse
 
     for group in groups:
-        said = {"role": "assistant", "content": group.completions[0].text}
-        for body in ({"messages": [*group.prompt.as_dicts, said]}, {"input": [one.text for one in group.completions]}):
+        message = {"role": "assistant", "content": group.completions[0].text}
+        for body in (
+            {"messages": [*group.prompt.as_dicts, message]},
+            {"input": [completion.text for completion in group.completions]},
+        ):
             TypeAdapter(ClassificationRequest).validate_python(body)
-            found = answer(f"{address}/classify", body)
-            theirs = ClassificationResponse.model_validate(found).model_dump()
-            if theirs != found:
-                raise RuntimeError(f"its classes read {theirs}, and what was answered is {found}")
+            result = answer(f"{address}/classify", body)
+            theirs = ClassificationResponse.model_validate(result).model_dump()
+            if theirs != result:
+                raise RuntimeError(f"its classes read {theirs}, and what was answered is {result}")
     return f"{2 * len(groups):,} requests and answers, no field missing, added or changed"
 
 
@@ -108,7 +111,7 @@ def main(
     groups: Annotated[int, typer.Option(help="of the file")] = 20,
 ) -> None:
     """Print a line for each client: what it was given, and how that compares."""
-    asked = [*hard_groups(), *(islice(READERS[recognised(file)[0]](file), groups) if file else ())]
+    request = [*hard_groups(), *(islice(READERS[recognised(file)[0]](file), groups) if file else ())]
     with server(model) as address:
         for package, ask in CLIENTS.items():
             try:
@@ -117,7 +120,7 @@ def main(
                 print(f"{package}: not installed")
                 continue
             try:
-                print(f"{package} {version}: {ask(address, model_folder(model), asked)}")
+                print(f"{package} {version}: {ask(address, model_folder(model), request)}")
             except Exception as error:  # of a package's many libraries: it is told, and the next one tried
                 print(f"{package} {version}: {type(error).__name__}: {error}")
 

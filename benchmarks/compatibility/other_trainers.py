@@ -70,7 +70,7 @@ def hard_groups() -> Iterator[Group]:
     """Yield prompts on which loaders differ, ranked, each with a demonstration."""
     user, assistant = (lambda text: Message("user", text)), (lambda text: Message("assistant", text))
     brief = Message("system", "Be brief.")
-    asked = {
+    request = {
         (user("Can pigs fly?"),): ("No.", "Yes."),
         (brief, user("Can hens fly?")): ("A little.", "Yes.\n\nThey fly.", "?", "No"),
         (Message("system", ""), user("What does an empty system message say?")): ("Nothing.", "All."),
@@ -87,15 +87,15 @@ def hard_groups() -> Iterator[Group]:
         (user("long " * 600),): ("word " * 900, "other " * 900),
         (user("<think>Why</think>?"),): ("<think>\nHm.\n</think>\n\nSo.", "So </think>"),
     }
-    for messages, texts in asked.items():
+    for messages, texts in request.items():
         prompt = Prompt(messages)
         completions = tuple(Completion(prompt.id, text) for text in texts)
         ids = tuple(completion.id for completion in completions)
         order = ((ids[0],), ids[1:3], (ids[3],)) if len(ids) == 4 else tuple((id,) for id in ids)
         strength = tuple(range(1, len(order))) if messages[0] is brief else ()
         ranking = Ranking(prompt.id, "ana", ids, order, strength=strength)
-        said = Demonstration(prompt.id, f"So it is: {texts[0]}", "ana")
-        yield Group(prompt, completions, (ranking,), demonstrations=(said,))
+        message = Demonstration(prompt.id, f"So it is: {texts[0]}", "ana")
+        yield Group(prompt, completions, (ranking,), demonstrations=(message,))
 
 
 # What the store holds
@@ -103,7 +103,7 @@ def hard_groups() -> Iterator[Group]:
 
 def written(messages: Iterable[Message]) -> str:
     """Return the conversation as CHATML writes it, without the last line's end, which some trainers strip."""
-    return "".join(f"<|im_start|>{one.role}\n{one.content}<|im_end|>\n" for one in messages).rstrip("\n")
+    return "".join(f"<|im_start|>{message.role}\n{message.content}<|im_end|>\n" for message in messages).rstrip("\n")
 
 
 def held(store: Store) -> tuple[Counter[Seen], Counter[Seen]]:
@@ -111,12 +111,15 @@ def held(store: Store) -> tuple[Counter[Seen], Counter[Seen]]:
     pairs: Counter[Seen] = Counter()
     demonstrations: Counter[Seen] = Counter()
     for group in stored_groups(store):
-        asked = group.prompt.messages
-        whole = {one.id: written((*asked, Message("assistant", one.text))) for one in group.completions}
-        for one in group_comparisons(group):
-            pairs[Seen(whole[one.chosen], whole[one.rejected], float(one.strength or 0))] += 1
-        for said in group.demonstrations:
-            demonstrations[Seen(written((*asked, Message("assistant", said.text))))] += 1
+        request = group.prompt.messages
+        whole = {
+            completion.id: written((*request, Message("assistant", completion.text)))
+            for completion in group.completions
+        }
+        for comparison in group_comparisons(group):
+            pairs[Seen(whole[comparison.chosen], whole[comparison.rejected], float(comparison.strength or 0))] += 1
+        for demonstration in group.demonstrations:
+            demonstrations[Seen(written((*request, Message("assistant", demonstration.text))))] += 1
     return pairs, demonstrations
 
 
@@ -259,8 +262,8 @@ def differences(seen: list[Seen], exported: int, store: Counter[Seen], with_marg
     """Return a sentence for each row that is not one of the store's, and for those that were passed by."""
     if not with_margin:
         store = Counter(pair._replace(margin=None) for pair in store.elements())
-    found = Counter(row._replace(chosen=row.chosen.rstrip("\n"), rejected=row.rejected.rstrip("\n")) for row in seen)
-    other = [f"not of the store: {row}" for row in (found - store).elements()]
+    result = Counter(row._replace(chosen=row.chosen.rstrip("\n"), rejected=row.rejected.rstrip("\n")) for row in seen)
+    other = [f"not of the store: {row}" for row in (result - store).elements()]
     return other + ["passed by"] * (exported - len(seen))
 
 
@@ -312,7 +315,7 @@ def main(
                     expected = demonstrations if format_ == "trl-sft" else pairs
                     different = differences(seen, exported, expected, format_ in WITH_MARGIN)
                     print(f"{name}: {exported:,} rows exported, {len(seen):,} compared, {len(different):,} differ")
-                    print("".join(f"    {one:.400}\n" for one in different[:show]), end="", flush=True)
+                    print("".join(f"    {item:.400}\n" for item in different[:show]), end="", flush=True)
         store.dispose()
 
 

@@ -33,15 +33,15 @@ def groups_of(rows: list[dict[str, Any]]) -> Iterator[Group]:
         text = row["instruction"] + (f"\n\n{row['input']}" if row["input"] else "")
         prompt = user_prompt(text, row["motivation_app"], "pandalm")
         policies = row["cmp_key"].split("_")
-        one, other = (Completion(prompt.id, str(row[f"response{at + 1}"]), policies[at]) for at in (0, 1))
-        orders = {1: ((one.id,), (other.id,)), -1: ((other.id,), (one.id,)), 0: ()}
-        shown = tuple(sorted((one.id, other.id)))  # the file names policies in order of the alphabet, whoever saw what
+        first, other = (Completion(prompt.id, str(row[f"response{index + 1}"]), policies[index]) for index in (0, 1))
+        orders = {1: ((first.id,), (other.id,)), -1: ((other.id,), (first.id,)), 0: ()}
+        shown = tuple(sorted((first.id, other.id)))  # the file names policies in order of the alphabet, whoever saw what
         rankings = []
         for name in ANNOTATORS:
             side = SIDE[row[name]]
             outcome = "ranked" if side else "indistinguishable"
             rankings.append(Ranking(prompt.id, name, shown, orders[side], outcome=outcome, source="import"))
-        yield Group(prompt, (one, other), tuple(rankings))
+        yield Group(prompt, (first, other), tuple(rankings))
 
 
 def main(
@@ -60,10 +60,10 @@ def main(
         f"alpha, nominal, sides as in the file: {krippendorff.alpha(values, level_of_measurement='nominal'):.6f}"
     )
     same = 0.0
-    for one, other in combinations(range(3), 2):
-        a, b = values[one], values[other]
+    for first, other in combinations(range(3), 2):
+        a, b = values[first], values[other]
         same += np.mean(a == b) / 3
-        typer.echo(f"{ANNOTATORS[one]} / {ANNOTATORS[other]}: same answer {np.mean(a == b):.6f}")
+        typer.echo(f"{ANNOTATORS[first]} / {ANNOTATORS[other]}: same answer {np.mean(a == b):.6f}")
     sides = [(a, b) for row in values.T for a, b in combinations(row, 2) if a and b]
     decided = np.mean([a == b for a, b in sides])
     typer.echo(f"same answer {same:.6f}, same side {decided:.6f} of {len(sides):,}")

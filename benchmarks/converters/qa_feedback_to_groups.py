@@ -42,9 +42,9 @@ def contradictions(preference: list[int], order: list[list[int]]) -> tuple[int, 
     level = {place: number for number, tied in enumerate(order) for place in tied}
     turned = ties = 0
     for (first, second), judged in zip(PAIRS, preference, strict=True):
-        found = NEITHER if level[first] == level[second] else FIRST if level[first] < level[second] else SECOND
-        turned += {judged, found} == {FIRST, SECOND}
-        ties += judged != found and NEITHER in (judged, found)
+        result = NEITHER if level[first] == level[second] else FIRST if level[first] < level[second] else SECOND
+        turned += {judged, result} == {FIRST, SECOND}
+        ties += judged != result and NEITHER in (judged, result)
     return turned, ties
 
 
@@ -93,8 +93,8 @@ def main(
     counts: Counter[str] = Counter()
     written = groups_format.write(out, groups_of(rows, passages, counts))
     typer.echo(f"{written:,} groups in {out}")
-    for what, number in counts.items():
-        typer.echo(f"{number:6,} {what}")
+    for outcome, number in counts.items():
+        typer.echo(f"{number:6,} {outcome}")
 
 
 if __name__ == "__main__":

@@ -39,41 +39,43 @@ def crowd(wrong: np.ndarray, seed: int) -> tuple[list[Group], dict[str, np.ndarr
     chance = np.random.default_rng(seed)
     truth = chance.normal(size=FEATURES)
     features: dict[str, np.ndarray] = {}
-    found = []
+    groups = []
     for number in range(PROMPTS):
         prompt = user_prompt(f"{seed} {number}")
-        one, other = (Completion(prompt.id, text) for text in "ab")
-        for completion in (one, other):
+        first, other = (Completion(prompt.id, text) for text in "ab")
+        for completion in (first, other):
             features[completion.id] = chance.normal(size=FEATURES)
-        is_first = truth @ (features[one.id] - features[other.id]) > 0
-        order = (one.id, other.id) if is_first else (other.id, one.id)
+        is_first = truth @ (features[first.id] - features[other.id]) > 0
+        order = (first.id, other.id) if is_first else (other.id, first.id)
         rankings = []
         for annotator in chance.choice(len(wrong), 3, replace=False):
-            said = order[::-1] if chance.random() < wrong[annotator] else order
-            rankings.append(Ranking(prompt.id, f"annotator {annotator}", (one.id, other.id), ((said[0],), (said[1],))))
-        found.append(Group(prompt, (one, other), tuple(rankings)))
-    return found, features, truth
+            stated = order[::-1] if chance.random() < wrong[annotator] else order
+            rankings.append(
+                Ranking(prompt.id, f"annotator {annotator}", (first.id, other.id), ((stated[0],), (stated[1],)))
+            )
+        groups.append(Group(prompt, (first, other), tuple(rankings)))
+    return groups, features, truth
 
 
-def aggregated(groups: list[Group], found: Truth) -> dict[str, list[Comparison]]:
+def aggregated(groups: list[Group], truth: Truth) -> dict[str, list[Comparison]]:
     """Return the comparisons that each way makes of the groups."""
-    weights = annotator_weights(found.annotators)
-    every = [comparison for group in groups for comparison in raw(group).comparisons]
-    votes = [weighted_votes(group, found.annotators, found.tied) for group in groups]
+    weights = annotator_weights(truth.annotators)
+    all_comparisons = [comparison for group in groups for comparison in raw(group).comparisons]
+    votes = [weighted_votes(group, truth.annotators, truth.tied) for group in groups]
     return {
-        "raw": every,
+        "raw": all_comparisons,
         "majority": [comparison for group in groups for comparison in majority(group).comparisons],
-        "weighted votes": [comparison for one in votes for comparison in one.comparisons],
-        "raw, annotators weighted": [weighted(comparison, weights) for comparison in every],
+        "weighted votes": [comparison for vote in votes for comparison in vote.comparisons],
+        "raw, annotators weighted": [weighted(comparison, weights) for comparison in all_comparisons],
     }
 
 
 def held_out_accuracy(compared: list[Comparison], features: dict[str, np.ndarray], truth: np.ndarray) -> float:
     """Fit a head to the comparisons and return its accuracy on the true order of fresh pairs."""
-    rows = np.stack([features[one.chosen] - features[one.rejected] for one in compared])
-    found = fit_weights(rows, np.array([one.weight for one in compared]), [0.1])[0]
+    rows = np.stack([features[comparison.chosen] - features[comparison.rejected] for comparison in compared])
+    weights = fit_weights(rows, np.array([comparison.weight for comparison in compared]), [0.1])[0]
     fresh = np.random.default_rng(10_000).normal(size=(TESTED, FEATURES))
-    return float(np.mean((fresh @ truth > 0) == (fresh @ found > 0)))
+    return float(np.mean((fresh @ truth > 0) == (fresh @ weights > 0)))
 
 
 def planted() -> None:
@@ -102,14 +104,14 @@ def predicted(groups: list[Group], way: Callable[[Group], list[Comparison]]) -> 
     values, prompts = [], []
     for number, group in enumerate(groups):
         for annotator in sorted({ranking.annotator for ranking in group.rankings}):
-            sides = {(one.chosen, one.rejected) for one in way(without(group, annotator))}
+            sides = {(item.chosen, item.rejected) for item in way(without(group, annotator))}
             for ranking in group.rankings:
                 if ranking.annotator != annotator:
                     continue
-                for (one, other), judgement in judged_pairs(ranking).items():
+                for (first, other), judgement in judged_pairs(ranking).items():
                     if judgement:
-                        said = (one, other) if judgement > 0 else (other, one)
-                        values.append(1.0 if said in sides else 0.0 if said[::-1] in sides else 0.5)
+                        stated = (first, other) if judgement > 0 else (other, first)
+                        values.append(1.0 if stated in sides else 0.0 if stated[::-1] in sides else 0.5)
                         prompts.append(number)
     return rate(np.array(values), np.array(prompts))
 
@@ -118,24 +120,26 @@ def real(store: str) -> None:
     """Print how well two of the annotators predict the third, on prompts from which no reliability came."""
     groups = list(stored_groups(open_store(store), ranked_only=True))
     known, tested = split_by_prompt(groups, 0.5)
-    found = dawid_skene(judgements(known))
+    truth = dawid_skene(judgements(known))
     typer.echo(f"\n{store}: reliabilities from {len(known)} prompts, third annotator predicted on {len(tested)}")
-    for name, one in found.annotators.items():
-        typer.echo(f"  {name}: right side {one.right}, of {one.right.count:,}")
+    for name, estimate in truth.annotators.items():
+        typer.echo(f"  {name}: right side {estimate.right}, of {estimate.right.count:,}")
     alone = {f"the {which} reliable of the two": pick for which, pick in (("more", max), ("less", min))}
     typer.echo(f"  majority of the two                {predicted(tested, lambda group: majority(group).comparisons)}")
-    way = lambda group: weighted_votes(group, found.annotators, found.tied).comparisons  # noqa: E731
+    way = lambda group: weighted_votes(group, truth.annotators, truth.tied).comparisons  # noqa: E731
     typer.echo(f"  weighted by reliability            {predicted(tested, way)}")
     for title, pick in alone.items():
-        chosen = lambda group, pick=pick: raw(one_of(group, found, pick)).comparisons  # noqa: E731
+        chosen = lambda group, pick=pick: raw(one_of(group, truth, pick)).comparisons  # noqa: E731
         typer.echo(f"  {title:35}{predicted(tested, chosen)}")
 
 
-def one_of(group: Group, found: Truth, pick: Callable) -> Group:
+def one_of(group: Group, truth: Truth, pick: Callable) -> Group:
     """Return the group with the rankings of its most (or least) reliable annotator alone."""
     names = sorted({ranking.annotator for ranking in group.rankings})
-    chosen = pick(names, key=lambda name: found.annotators[name].right.value)
-    return Group(group.prompt, group.completions, tuple(one for one in group.rankings if one.annotator == chosen))
+    chosen = pick(names, key=lambda name: truth.annotators[name].right.value)
+    return Group(
+        group.prompt, group.completions, tuple(ranking for ranking in group.rankings if ranking.annotator == chosen)
+    )
 
 
 def main(

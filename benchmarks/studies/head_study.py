@@ -55,9 +55,13 @@ def decoder_features(folder: Path, groups: Sequence[Group]) -> dict[str, Feature
     tokenizer, network = load_tokenizer(folder), load_model(AutoModel, folder)
     depth = load_config(folder).num_hidden_layers
     layers = [max(1, round(share * depth)) for share in DEPTHS]
-    ids = [one.id for group in groups for one in group.completions]
-    inputs = [encode(tokenizer, group.prompt.messages, one.text) for group in groups for one in group.completions]
-    found: dict[str, Features] = {"last": {}, "mean": {}}
+    ids = [completion.id for group in groups for completion in group.completions]
+    inputs = [
+        encode(tokenizer, group.prompt.messages, completion.text)
+        for group in groups
+        for completion in group.completions
+    ]
+    features: dict[str, Features] = {"last": {}, "mean": {}}
     hidden: list[torch.Tensor] = []
 
     def keep(_layer: torch.nn.Module, _inputs: object, output: torch.Tensor | tuple[torch.Tensor, ...]) -> None:
@@ -65,27 +69,27 @@ def decoder_features(folder: Path, groups: Sequence[Group]) -> dict[str, Feature
 
     done = 0
     for batch in batches(inputs, BATCH_TOKENS["cpu"]):
-        some = [inputs[at] for at in batch]
-        shared = len({one.prompt for one in some}) < len(some)
+        batch_inputs = [inputs[index] for index in batch]
+        shared = len({text.prompt for text in batch_inputs}) < len(batch_inputs)
         if shared:
-            arguments, last = after_cached_prompts(network, some, tokenizer.pad_token_id)
+            arguments, last = after_cached_prompts(network, batch_inputs, tokenizer.pad_token_id)
         else:
-            arguments, last = padded(some, tokenizer.pad_token_id, network.device)
+            arguments, last = padded(batch_inputs, tokenizer.pad_token_id, network.device)
         hooks = [network.layers[layer - 1].register_forward_hook(keep) for layer in layers]
         network(**arguments)
         for hook in hooks:
             hook.remove()
-        for row, at in enumerate(batch):
+        for row, position in enumerate(batch):
             end = int(last[row]) + 1
-            start = 0 if shared else some[row].prompt_tokens
+            start = 0 if shared else batch_inputs[row].prompt_tokens
             states = [network.norm(of_layer[row]) for of_layer in hidden]
-            found["last"][ids[at]] = torch.stack([one[end - 1] for one in states]).numpy()
-            found["mean"][ids[at]] = torch.stack([one[start:end].mean(0) for one in states]).numpy()
+            features["last"][ids[position]] = torch.stack([state[end - 1] for state in states]).numpy()
+            features["mean"][ids[position]] = torch.stack([state[start:end].mean(0) for state in states]).numpy()
         hidden.clear()
         done += len(batch)
         typer.echo(f"\r{done:,} of {len(inputs):,} completions", nl=False, err=True)
     typer.echo("", err=True)
-    return found
+    return features
 
 
 @torch.inference_mode()
@@ -96,37 +100,37 @@ def encoder_features(folder: Path, groups: Sequence[Group]) -> dict[str, Feature
     def embed(texts: Sequence[str]) -> np.ndarray:
         vectors = []
         for start in range(0, len(texts), 32):
-            some = list(texts[start : start + 32])
-            read = tokenizer(some, padding=True, truncation=True, max_length=LONGEST, return_tensors="pt")
+            batch = list(texts[start : start + 32])
+            read = tokenizer(batch, padding=True, truncation=True, max_length=LONGEST, return_tensors="pt")
             states, mask = network(**read).last_hidden_state, read["attention_mask"][..., None]
             vectors.append(torch.nn.functional.normalize((states * mask).sum(1) / mask.sum(1)).numpy())
         return np.concatenate(vectors)
 
     prompts = embed([" ".join(message.content for message in group.prompt.messages) for group in groups])
-    found: dict[str, Features] = {"encoder": {}, "encoder with prompt": {}}
-    completions = embed([one.text for group in groups for one in group.completions])
+    features: dict[str, Features] = {"encoder": {}, "encoder with prompt": {}}
+    completions = embed([completion.text for group in groups for completion in group.completions])
     place = 0
     for group, prompt in zip(groups, prompts, strict=True):
-        for one in group.completions:
+        for completion in group.completions:
             vector = completions[place]
-            found["encoder"][one.id] = vector[None]
-            found["encoder with prompt"][one.id] = np.concatenate([vector, vector * prompt])[None]
+            features["encoder"][completion.id] = vector[None]
+            features["encoder with prompt"][completion.id] = np.concatenate([vector, vector * prompt])[None]
             place += 1
-    return found
+    return features
 
 
 # Heads
 
 
-def differences(features: Features, some: Side) -> np.ndarray:
+def differences(features: Features, evaluated: Side) -> np.ndarray:
     """Return features of chosen less rejected, shape (comparisons, layers, width)."""
-    return np.stack([features[one.chosen] - features[one.rejected] for one in some.comparisons])
+    return np.stack([features[comparison.chosen] - features[comparison.rejected] for comparison in evaluated.comparisons])
 
 
-def tied(features: Features, some: Side) -> tuple[np.ndarray, np.ndarray]:
+def tied(features: Features, evaluated: Side) -> tuple[np.ndarray, np.ndarray]:
     """Return features of the first less the second of each tied pair, and weights: those of a ranking's comparisons."""
     rows, weights = [], []
-    for ranking in (one for group in some.groups for one in group.rankings if not one.tests_annotator):
+    for ranking in (ranking for group in evaluated.groups for ranking in group.rankings if not ranking.tests_annotator):
         compared = comparisons(ranking)
         for first, second in (pair for block in ranking.order for pair in combinations(block, 2)):
             rows.append(features[first] - features[second])
@@ -136,14 +140,14 @@ def tied(features: Features, some: Side) -> tuple[np.ndarray, np.ndarray]:
 
 def judged(features: dict[str, Features], train: Side, test: Side, seed: int) -> dict[str, dict[str, Any]]:
     """Return, by name of the recipe, the margins on the held-out side, and what cross-validation said of it."""
-    found: dict[str, dict[str, Any]] = {}
+    results: dict[str, dict[str, Any]] = {}
     scaled: dict[str, tuple[np.ndarray, np.ndarray]] = {}
-    for name, of in features.items():
-        learned, held_out = differences(of, train), differences(of, test)
+    for name, vectors in features.items():
+        learned, held_out = differences(vectors, train), differences(vectors, test)
         for layer in range(learned.shape[1]):
             head = fit_head(learned[:, [layer]], train.weights, train.clusters, seed)
             label = f"{name}, layer {layer + 1} of {learned.shape[1]}" if learned.shape[1] > 1 else name
-            found[label] = {
+            results[label] = {
                 "margins": held_out[:, layer] @ head.weights,
                 "validated": head.cross_validated,
                 "set": name,
@@ -152,15 +156,15 @@ def judged(features: dict[str, Features], train: Side, test: Side, seed: int) ->
                 "rows": (learned[:, layer], held_out[:, layer]),
             }
     for name in features:
-        best = min((one for one in found.values() if one["set"] == name), key=lambda one: one["validated"])
-        found[f"{name}, chosen"] = {**best, "set": "chosen"}
+        best = min((entry for entry in results.values() if entry["set"] == name), key=lambda entry: entry["validated"])
+        results[f"{name}, chosen"] = {**best, "set": "chosen"}
         halves, of_halves = tied(features[name], train)
         if len(halves):
             ties = halves[:, best["layer"]]
             rows = np.concatenate([best["rows"][0], ties, -ties])
             weights = np.concatenate([train.weights, of_halves / 2, of_halves / 2])
             fitted = fit_weights(rows, weights, [best["regularisation"]])[0]
-            found[f"{name}, chosen, ties too"] = {
+            results[f"{name}, chosen, ties too"] = {
                 "margins": best["rows"][1] @ fitted,
                 "validated": np.inf,
                 "set": "ties",
@@ -170,18 +174,21 @@ def judged(features: dict[str, Features], train: Side, test: Side, seed: int) ->
     for names in (("last", "mean"), ("last", "encoder"), ("last", "mean", "encoder with prompt")):
         if not set(names) <= features.keys():
             continue
-        learned, held_out = (np.concatenate([scaled[name][at] for name in names], axis=1) for at in (0, 1))
+        learned, held_out = (np.concatenate([scaled[name][index] for name in names], axis=1) for index in (0, 1))
         head = fit_head(learned[:, None], train.weights, train.clusters, seed)
-        found[f"{' + '.join(names)}, both"] = {
+        results[f"{' + '.join(names)}, both"] = {
             "margins": held_out @ head.weights,
             "validated": head.cross_validated,
             "set": "both",
         }
-        total = sum(found[f"{name}, chosen"]["margins"] for name in names) / len(names)
-        found[f"{' + '.join(names)}, mean of heads"] = {"margins": total, "validated": np.inf, "set": "mean"}
-    chosen = min((one for one in found.values() if one["set"] in ("chosen", "both")), key=lambda one: one["validated"])
-    found["chosen of all"] = {**chosen, "set": "all"}
-    return found
+        total = sum(results[f"{name}, chosen"]["margins"] for name in names) / len(names)
+        results[f"{' + '.join(names)}, mean of heads"] = {"margins": total, "validated": np.inf, "set": "mean"}
+    chosen = min(
+        (entry for entry in results.values() if entry["set"] in ("chosen", "both")),
+        key=lambda entry: entry["validated"],
+    )
+    results["chosen of all"] = {**chosen, "set": "all"}
+    return results
 
 
 def main(
@@ -195,25 +202,27 @@ def main(
     """Print, for each file, a table of recipes with accuracy and log-loss over the splits."""
     kept.mkdir(parents=True, exist_ok=True)
     for file in files:
-        groups = [replace(one, demonstrations=()) for one in groups_format.read(file) if group_comparisons(one)]
+        groups = [replace(group, demonstrations=()) for group in groups_format.read(file) if group_comparisons(group)]
         groups = groups[:prompts] if prompts else groups
         features = features_kept(kept, decoder_features, model_folder(backbone), groups)
         if encoder is not None:
             features |= features_kept(kept, encoder_features, encoder, groups)
         rows: dict[str, list[tuple[float, float, float]]] = {}
         for seed in range(splits):
-            train, test = (side(some) for some in split_by_prompt(groups, 0.2, seed))
-            for name, one in judged(features, train, test, seed).items():
-                right, loss = (of(one["margins"], test.weights) for of in (metrics.accuracy, metrics.log_loss))
-                rows.setdefault(name, []).append((right, loss, one["validated"]))
+            train, test = (side(part) for part in split_by_prompt(groups, 0.2, seed))
+            for name, result in judged(features, train, test, seed).items():
+                right, loss = (
+                    metric(result["margins"], test.weights) for metric in (metrics.accuracy, metrics.log_loss)
+                )
+                rows.setdefault(name, []).append((right, loss, result["validated"]))
         typer.echo(f"\n{file.name}: {len(groups):,} prompts, mean over {splits} splits (and its standard error)\n")
         typer.echo("| features | held-out accuracy | held-out log-loss | cross-validated log-loss |")
         typer.echo("| --- | ---: | ---: | ---: |")
         for name, of_splits in rows.items():
-            typer.echo(f"| {name} | " + " | ".join(told(of_splits)) + " |")
+            typer.echo(f"| {name} | " + " | ".join(summary(of_splits)) + " |")
 
 
-def told(of_splits: Sequence[tuple[float, float, float]]) -> tuple[str, str, str]:
+def summary(of_splits: Sequence[tuple[float, float, float]]) -> tuple[str, str, str]:
     """Return accuracy and log-loss with standard errors over the splits, and the cross-validated log-loss."""
     values = np.array(of_splits)
     right, loss, validated = values.mean(0)
@@ -226,12 +235,12 @@ def features_kept(
     kept: Path, compute: Callable[[Path, Sequence[Group]], dict[str, Features]], network: Path, groups: Sequence[Group]
 ) -> dict[str, Features]:
     """Return what `compute` makes of the groups' completions, made once."""
-    ids = [one.id for group in groups for one in group.completions]
+    ids = [completion.id for group in groups for completion in group.completions]
     named = json.dumps([compute.__name__, network.name, [group.prompt.id for group in groups], ids])
     path = kept / f"{sha256(named.encode()).hexdigest()[:16]}.npz"
     if not path.exists():
-        found = compute(network, groups)
-        np.savez(path, **{key: np.stack([of[id] for id in ids]) for key, of in found.items()})
+        computed = compute(network, groups)
+        np.savez(path, **{key: np.stack([vectors[id] for id in ids]) for key, vectors in computed.items()})
     with np.load(path) as stored:
         return {key: dict(zip(ids, stored[key], strict=True)) for key in stored.files}
 

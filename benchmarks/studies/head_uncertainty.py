@@ -37,16 +37,16 @@ Method = Callable[[np.ndarray, np.ndarray, np.ndarray, Head, np.ndarray], np.nda
 
 
 def by_prompts(
-    differences: np.ndarray, weights: np.ndarray, clusters: np.ndarray, head: Head, asked: np.ndarray
+    differences: np.ndarray, weights: np.ndarray, clusters: np.ndarray, head: Head, queries: np.ndarray
 ) -> np.ndarray:
-    return jackknife(differences, weights, clusters, head, np.zeros(differences.shape[1])).margin_deviations(asked)
+    return jackknife(differences, weights, clusters, head, np.zeros(differences.shape[1])).margin_deviations(queries)
 
 
-def by_laplace(differences: np.ndarray, weights: np.ndarray, _c: object, head: Head, asked: np.ndarray) -> np.ndarray:
+def by_laplace(differences: np.ndarray, weights: np.ndarray, _c: object, head: Head, queries: np.ndarray) -> np.ndarray:
     scale, probability = feature_scale(differences, weights), expit(differences @ head.weights)
     rows = differences * scale * np.sqrt(weights * probability * (1 - probability))[:, None]
     precision = rows.T @ rows + np.eye(len(scale)) / head.regularisation
-    return np.sqrt(np.sum((asked * scale) * np.linalg.solve(precision, (asked * scale).T).T, axis=1))
+    return np.sqrt(np.sum((queries * scale) * np.linalg.solve(precision, (queries * scale).T).T, axis=1))
 
 
 def by_bootstrap(
@@ -55,15 +55,15 @@ def by_bootstrap(
     weights: np.ndarray,
     clusters: np.ndarray,
     head: Head,
-    asked: np.ndarray,
+    queries: np.ndarray,
 ) -> np.ndarray:
     names, cluster = np.unique(clusters, return_inverse=True)
     chance = np.random.default_rng(0)
     margins = []
     for _ in range(resamples):
         drawn = np.bincount(chance.integers(len(names), size=len(names)), minlength=len(names))[cluster] * weights
-        some = drawn > 0
-        margins.append(asked @ fit_weights(differences[some], drawn[some], [head.regularisation])[0])
+        present = drawn > 0
+        margins.append(queries @ fit_weights(differences[present], drawn[present], [head.regularisation])[0])
     return np.std(margins, axis=0, ddof=1)
 
 
@@ -74,22 +74,22 @@ def main(
     seed: int = 0,
 ) -> None:
     """Print the calibration of each method."""
-    train, test = (side(some) for some in split_by_prompt(read_data(data).groups, 0.2, seed))
+    train, test = (side(part) for part in split_by_prompt(read_data(data).groups, 0.2, seed))
     backbone = open_backbone()
     inputs = {
         completion.id: encode(backbone.tokenizer, group.prompt.messages, completion.text)
         for group in (*train.groups, *test.groups)
         for completion in group.completions
     }
-    found = input_features(backbone, list(inputs.values()), on_progress=lambda done, total, message: print(message))
-    feature = dict(zip(inputs, found, strict=True))
-    learned, asked = (
-        np.stack([feature[c.chosen] - feature[c.rejected] for c in one.comparisons]) for one in (train, test)
+    features = input_features(backbone, list(inputs.values()), on_progress=lambda done, total, message: print(message))
+    feature = dict(zip(inputs, features, strict=True))
+    learned, queries = (
+        np.stack([feature[c.chosen] - feature[c.rejected] for c in item.comparisons]) for item in (train, test)
     )
     whole = fit_head(learned, train.weights, train.clusters, seed)
-    learned, asked = (one[:, whole.layer].astype(np.float64) for one in (learned, asked))
+    learned, queries = (item[:, whole.layer].astype(np.float64) for item in (learned, queries))
     print(
-        f"{len(learned)} comparisons of {train.prompts} prompts to learn from, {len(asked)} of {test.prompts} held out"
+        f"{len(learned)} comparisons of {train.prompts} prompts to learn from, {len(queries)} of {test.prompts} held out"
     )
     print(f"layer {backbone.layers[whole.layer]}, C {whole.regularisation:.2g}")
 
@@ -98,7 +98,7 @@ def main(
         "laplace": by_laplace,
         "bootstrap": partial(by_bootstrap, resamples),
     }
-    margins = asked @ whole.weights
+    margins = queries @ whole.weights
     plain = metrics.log_loss(margins, test.weights), metrics.ece(margins, test.weights)
     print(f"plain      log-loss {plain[0]:.4f}  ECE {plain[1]:.3f}")
     for name, method in methods.items():
@@ -108,16 +108,16 @@ def main(
             prompts = chance.permutation(np.unique(train.clusters))
             first = np.isin(train.clusters, prompts[: len(prompts) // 2])
             of_half, deviations = [], []
-            for mine in (first, ~first):
-                part = (learned[mine], train.weights[mine], train.clusters[mine])
+            for half in (first, ~first):
+                part = (learned[half], train.weights[half], train.clusters[half])
                 head = Head(fit_weights(part[0], part[1], [whole.regularisation])[0], 0, whole.regularisation, 0.0)
-                of_half.append(asked @ head.weights)
-                deviations.append(method(*part, head, asked))
+                of_half.append(queries @ head.weights)
+                deviations.append(method(*part, head, queries))
             z = (of_half[0] - of_half[1]) / np.hypot(*deviations)
             spread.append(np.sqrt(np.average(z**2, weights=test.weights)))
             within.append(np.average(np.abs(z) < 1.96, weights=test.weights))
             sizes.append(np.mean(deviations))
-        sure = method(learned, train.weights, train.clusters, whole, asked)
+        sure = method(learned, train.weights, train.clusters, whole, queries)
         averaged = margins / np.sqrt(1 + np.pi * sure**2 / 8)
         print(
             f"{name:10} z spread {np.mean(spread):.2f} (1)  within 1.96 {np.mean(within):.3f} (0.95)  mean deviation "

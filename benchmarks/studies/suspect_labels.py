@@ -35,11 +35,14 @@ def spoilt(groups: list[Group], share: float, seed: int) -> tuple[list[Group], s
     ordered = [ranking.submission for group in groups for ranking in group.rankings if comparisons(ranking)]
     chance = np.random.default_rng(seed)
     wrong = set(chance.choice(ordered, round(share * len(ordered)), replace=False).tolist())
-    found = [
-        replace(group, rankings=tuple(turned(one) if one.submission in wrong else one for one in group.rankings))
+    spoilt_groups = [
+        replace(
+            group,
+            rankings=tuple(turned(ranking) if ranking.submission in wrong else ranking for ranking in group.rankings),
+        )
         for group in groups
     ]
-    return found, wrong
+    return spoilt_groups, wrong
 
 
 def stored(store: str) -> tuple[list[Group], dict[str, np.ndarray]]:
@@ -75,17 +78,17 @@ def main(
 ) -> None:
     """Print the recall for each seed and its mean."""
     groups, features = stored(store) if store else planted()
-    found = []
+    result = []
     for seed in range(seeds):
         with_wrong, wrong = spoilt(groups, share, seed)
         rewards, right = cross_validated_rewards(with_wrong, features, seed)
         listed = rank_suspects([ranking for group in with_wrong for ranking in group.rankings], rewards)
-        found.append(recall(listed, wrong, share))
+        result.append(recall(listed, wrong, share))
         typer.echo(
             f"seed {seed}: {len(wrong):,} of {len(listed):,} turned round; cross-validated accuracy {right:.3f}; "
-            f"recall {found[-1]:.3f} in the first {share:.0%}, {recall(listed, wrong, 4 * share):.3f} in 4 times that"
+            f"recall {result[-1]:.3f} in the first {share:.0%}, {recall(listed, wrong, 4 * share):.3f} in 4 times that"
         )
-    typer.echo(f"mean recall {np.mean(found):.3f} (chance {share:.3f})")
+    typer.echo(f"mean recall {np.mean(result):.3f} (chance {share:.3f})")
 
 
 if __name__ == "__main__":

@@ -168,7 +168,7 @@ class PlainAnnotator(Annotator):
         self.seconds.append(took)
 
 
-async def work(annotator: Annotator, every: float, first: float, stop: asyncio.Event) -> None:
+async def work(annotator: Annotator, interval: float, first: float, stop: asyncio.Event) -> None:
     """Submit every so many seconds until told to stop."""
     due = time.perf_counter() + first
     while not stop.is_set():
@@ -176,17 +176,17 @@ async def work(annotator: Annotator, every: float, first: float, stop: asyncio.E
             await asyncio.wait_for(stop.wait(), max(0.0, due - time.perf_counter()))
         except TimeoutError:
             await annotator.submit()
-            due = max(due + every, time.perf_counter())
+            due = max(due + interval, time.perf_counter())
 
 
-async def main(address: str, page: str, every: float, ids: list[str]) -> None:
+async def main(address: str, page: str, interval: float, ids: list[str]) -> None:
     kind = {"screen": ScreenAnnotator, "plain": PlainAnnotator}[page]
     annotators: list[Annotator] = []
-    for at in range(0, len(ids), AT_ONCE):
-        annotators += await asyncio.gather(*(kind(address, id).begin() for id in ids[at : at + AT_ONCE]))
+    for start in range(0, len(ids), AT_ONCE):
+        annotators += await asyncio.gather(*(kind(address, id).begin() for id in ids[start : start + AT_ONCE]))
     print("ready", flush=True)
     stop, random = asyncio.Event(), Random(1)
-    running = [asyncio.create_task(work(annotator, every, random.uniform(0, every), stop)) for annotator in annotators]
+    running = [asyncio.create_task(work(annotator, interval, random.uniform(0, interval), stop)) for annotator in annotators]
     await asyncio.to_thread(sys.stdin.read)
     stop.set()
     ended = await asyncio.gather(*running, return_exceptions=True)

@@ -25,7 +25,7 @@ from reward_fixtures import planted_groups
 @pytest.fixture
 def run(tmp_path, monkeypatch):
     monkeypatch.setenv("WORKBENCH_DATA", str(tmp_path / "data"))
-    return lambda *arguments, **options: CliRunner().invoke(app, [str(one) for one in arguments], **options)
+    return lambda *arguments, **options: CliRunner().invoke(app, [str(argument) for argument in arguments], **options)
 
 
 def test_train_writes_the_folder_and_prints_the_report(run, tmp_path, tiny_backbone_folder):
@@ -39,21 +39,21 @@ def test_train_writes_the_folder_and_prints_the_report(run, tmp_path, tiny_backb
 def test_train_on_a_version_says_so_and_the_version_knows(run, tmp_path, tiny_backbone_folder):
     store = open_store(tmp_path / "data" / "workbench.db")
     add_groups(store, planted_groups(40))
-    made = make_version(store, "v1", Recipe("default", held_out=0.4))
+    created = make_version(store, "v1", Recipe("default", held_out=0.4))
     refused = run("train", "--out", tmp_path / "model", "--version", "v1", "--margin", "0.5")
     assert refused.exit_code == 1 and "--margin" in refused.stderr
     done = run("train", "--out", tmp_path / "model", "--version", "v1", "--backbone", tiny_backbone_folder)
     assert done.exit_code == 0, done.output
-    assert f"version `v1` (sha256 `{made.sha256}`)" in done.stdout
-    assert [model.folder for model in models_of(store, made)] == [str(tmp_path / "model")]
+    assert f"version `v1` (sha256 `{created.sha256}`)" in done.stdout
+    assert [model.folder for model in models_of(store, created)] == [str(tmp_path / "model")]
     store.dispose()
 
 
 def test_score_prints_rewards_and_their_order(run, trained):
     done = run("score", trained, "--prompt", "Why?", "--completion", "vvv www", "--completion", "abc abc")
     first, second = done.stdout.splitlines()
-    asked = ([{"role": "user", "content": "Why?"}], ["vvv www", "abc abc"])
-    rewards, deviations = RewardModel.load(trained).score_with_deviations(*asked)
+    request = ([{"role": "user", "content": "Why?"}], ["vvv www", "abc abc"])
+    rewards, deviations = RewardModel.load(trained).score_with_deviations(*request)
     assert rewards[1] > rewards[0]
     assert first == f"1. {rewards[1]:+.4f} ± {deviations[1]:.4f}  completion 2: abc abc"
     assert second == f"2. {rewards[0]:+.4f} ± {deviations[0]:.4f}  completion 1: vvv www"
@@ -87,10 +87,10 @@ def test_score_reads_json_lines_from_a_file_or_standard_input_and_writes_them(ru
         ("", "is empty"),
     ],
 )
-def test_a_bad_line_is_named_before_anything_is_scored(run, trained, text, said):
+def test_a_bad_line_is_named_before_anything_is_scored(run, trained, text, message):
     done = run("score", trained, "-", input=text)
     assert done.exit_code == 1 and done.stdout == ""
-    assert said in done.stderr and "Traceback" not in done.stderr
+    assert message in done.stderr and "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -119,14 +119,16 @@ def test_train_by_another_method_is_stopped_and_resumed_from_the_command_line(ru
     flags = ("--method", "full", "--backbone", tiny_backbone_folder, "--epochs", 2, "--groups-per-step", 1)
     command = [sys.executable, "-m", "reward", "train", tmp_path / "store.db", "--out", tmp_path / "model", *flags]
     environment = {**os.environ, "WORKBENCH_DATA": str(tmp_path / "data")}
-    started = subprocess.Popen([str(one) for one in command], stderr=subprocess.PIPE, text=True, env=environment)
-    said = ""
-    while "Step 1 of" not in said and "Step 2 of" not in said:
-        said += started.stderr.read(1)
+    started = subprocess.Popen(
+        [str(argument) for argument in command], stderr=subprocess.PIPE, text=True, env=environment
+    )
+    output = ""
+    while "Step 1 of" not in output and "Step 2 of" not in output:
+        output += started.stderr.read(1)
     started.send_signal(signal.SIGINT)
-    said += started.communicate(timeout=300)[1]
-    assert started.returncode == 130, said
-    assert f"train --resume --out {tmp_path / 'model'}" in said and "Traceback" not in said
+    output += started.communicate(timeout=300)[1]
+    assert started.returncode == 130, output
+    assert f"train --resume --out {tmp_path / 'model'}" in output and "Traceback" not in output
     done = run("train", "--resume", "--out", tmp_path / "model")
     assert done.exit_code == 0, done.output
     assert "by full fine-tuning" in done.stdout
@@ -144,9 +146,9 @@ def test_every_setting_is_a_flag_with_the_same_default():
     assert parameters.keys() - {field.name for field in fields(Settings)} == others
 
 
-@pytest.mark.parametrize("said", ["ana", "=1", "ana=much"])
-def test_a_wrong_annotator_s_weight_is_refused(run, tmp_path, said):
-    done = run("train", "--out", tmp_path / "model", "--annotator-weight", said)
+@pytest.mark.parametrize("message", ["ana", "=1", "ana=much"])
+def test_a_wrong_annotator_s_weight_is_refused(run, tmp_path, message):
+    done = run("train", "--out", tmp_path / "model", "--annotator-weight", message)
     assert done.exit_code == 1 and "NAME=NUMBER" in done.stderr
 
 

@@ -26,10 +26,10 @@ PARENT_DEATH = 1
 
 def postgres_programs() -> Path:
     """Return the folder of initdb and postgres; fail with what to install if there is none."""
-    found = subprocess.run([Path(__file__).with_name("programs") / "find_postgres.sh"], capture_output=True, text=True)
-    if found.returncode:
-        pytest.fail(found.stderr.strip(), pytrace=False)
-    return Path(found.stdout.strip())
+    result = subprocess.run([Path(__file__).with_name("programs") / "find_postgres.sh"], capture_output=True, text=True)
+    if result.returncode:
+        pytest.fail(result.stderr.strip(), pytrace=False)
+    return Path(result.stdout.strip())
 
 
 class PostgresServer:
@@ -113,10 +113,10 @@ def _ordinary_user() -> dict[str, object]:
         return {}
     for name in ("postgres", "nobody"):
         try:
-            found = pwd.getpwnam(name)
+            result = pwd.getpwnam(name)
         except KeyError:
             continue
-        return {"user": found.pw_uid, "group": found.pw_gid, "extra_groups": []}
+        return {"user": result.pw_uid, "group": result.pw_gid, "extra_groups": []}
     pytest.fail("PostgreSQL does not run as root, and there is no user postgres or nobody.", pytrace=False)
 
 

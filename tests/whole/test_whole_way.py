@@ -96,9 +96,9 @@ def test_sample_rank_train_score_and_export(page, address, data):
         for key in ("2", "3", "Enter"):
             page.keyboard.press(key)
     expect(page.get_by_text(wording("rank.all_done"))).to_be_visible()
-    mine = [group for group in groups(store) if group.rankings and group.rankings[0].source == "person"]
-    assert len(mine) == 3
-    for group in mine:
+    own = [group for group in groups(store) if group.rankings and group.rankings[0].source == "person"]
+    assert len(own) == 3
+    for group in own:
         (ranking,) = group.rankings
         assert len(comparisons(ranking)) == 3
         assert ranking.order == tuple((ranking.shown[place],) for place in (1, 2, 0))

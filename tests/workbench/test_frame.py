@@ -27,9 +27,9 @@ def bottom_of_header(page):
 
 def test_the_header_covers_nothing_of_a_page_after_a_reload(data, app_address, page):
     page.goto(app_address)
-    asked = page.get_by_role("heading", name="What’s your name?")
-    expect(asked).to_be_visible()
-    assert asked.bounding_box()["y"] >= bottom_of_header(page)
+    request = page.get_by_role("heading", name="What’s your name?")
+    expect(request).to_be_visible()
+    assert request.bounding_box()["y"] >= bottom_of_header(page)
     open_app(page, app_address)
     page.reload()
     first = page.locator(".ranker .views")
@@ -59,7 +59,7 @@ def test_the_selected_task_is_released_even_if_its_row_has_moved_and_then_none_i
     fill(tmp_path / "workbench.db", "First?", "Second?", "Third?")
     with store_at(tmp_path / "workbench.db") as store:
         people = [find_or_add_annotator(store, name).id for name in ("Ann", "Bo", "Cy")]
-        (of_ann,), _, _ = (next_tasks(store, who, count=1) for who in people)
+        (of_ann,), _, _ = (next_tasks(store, person, count=1) for person in people)
         page.goto(f"{app_address}/overview")
         table = page.get_by_test_id("stDataFrame").last
         free = page.get_by_role("button", name="Release selected")

@@ -44,12 +44,12 @@ def planted_data(planted_store):
 
 def test_a_model_on_its_own_store_is_evaluated_as_in_training(trained, planted_data):
     """Its training prompts are left out, so the held-out prompts remain, with the same numbers."""
-    found, report = evaluate_model(str(trained), planted_data), read_report(trained)
-    assert found.learned_from == report.counts.train_prompts
-    assert found.counts.held_out_comparisons == report.counts.held_out_comparisons
+    result, report = evaluate_model(str(trained), planted_data), read_report(trained)
+    assert result.learned_from == report.counts.train_prompts
+    assert result.counts.held_out_comparisons == report.counts.held_out_comparisons
     for name in ("accuracy", "log_loss", "prompt_shuffled", "longer_wins", "tau"):
-        one, other = getattr(found.held_out, name), getattr(report.held_out, name)
-        assert (one.value, one.low, one.high) == pytest.approx((other.value, other.low, other.high), abs=1e-4), name
+        item, other = getattr(result.held_out, name), getattr(report.held_out, name)
+        assert (item.value, item.low, item.high) == pytest.approx((other.value, other.low, other.high), abs=1e-4), name
 
 
 def test_trap_10_a_model_is_not_evaluated_on_its_training_prompts(trained, planted_data):
@@ -72,21 +72,21 @@ def test_a_file_is_read_as_a_store_would_read_it(trained, planted_file, tmp_path
 def test_trap_17_every_measure_can_be_recomputed_from_the_saved_rewards_at_any_batch_size(
     trained, planted_file, tmp_path, monkeypatch
 ):
-    found = evaluate_model(str(trained), read_data(str(planted_file)), tmp_path / "out")
+    result = evaluate_model(str(trained), read_data(str(planted_file)), tmp_path / "out")
     rows = [json.loads(line) for line in (tmp_path / "out" / "comparisons.jsonl").read_text().splitlines()]
     margins = np.array([row["reward_chosen"] - row["reward_rejected"] for row in rows])
     weights = np.array([row["weight"] for row in rows])
     accuracy = mean_with_interval(metrics.correct(margins), weights, [row["cluster"] for row in rows])
-    assert accuracy == found.held_out.accuracy
-    assert metrics.log_loss(margins, weights) == pytest.approx(found.held_out.log_loss.value)
+    assert accuracy == result.held_out.accuracy
+    assert metrics.log_loss(margins, weights) == pytest.approx(result.held_out.log_loss.value)
     shuffled = np.array([row["shuffled_chosen"] - row["shuffled_rejected"] for row in rows])
-    assert metrics.accuracy(shuffled, weights) == pytest.approx(found.held_out.prompt_shuffled.value)
+    assert metrics.accuracy(shuffled, weights) == pytest.approx(result.held_out.prompt_shuffled.value)
     rewards = [json.loads(line) for line in (tmp_path / "out" / "rewards.jsonl").read_text().splitlines()]
     assert len(rewards) == 120 and all(row["deviation"] > 0 for row in rewards)
-    assert read_evaluation(tmp_path / "out") == found
+    assert read_evaluation(tmp_path / "out") == result
     monkeypatch.setattr("reward.evaluation.saved_rewards.tokens_at_once", lambda device, layout: 50)
     alone = evaluate_model(str(trained), read_data(str(planted_file)))
-    assert alone.held_out.log_loss.value == pytest.approx(found.held_out.log_loss.value, abs=1e-5)
+    assert alone.held_out.log_loss.value == pytest.approx(result.held_out.log_loss.value, abs=1e-5)
 
 
 def test_a_stopped_evaluation_resumes_from_its_saved_rewards(trained, planted_file, tmp_path):
@@ -102,13 +102,13 @@ def test_a_stopped_evaluation_resumes_from_its_saved_rewards(trained, planted_fi
     kept = tmp_path / "out.unfinished" / "rewards.jsonl"
     whole = kept.read_bytes()
     kept.write_bytes(whole[:-9])
-    found = evaluate_model(
+    result = evaluate_model(
         str(trained), data, tmp_path / "out", on_progress=lambda done, total, message: seen.append(message)
     )
     lines = whole.count(b"\n") - 1  # the first line says what the rewards are of
     assert say("reward.evaluation.saved", saved=lines - 1, missing=240 - lines + 1) in seen
     assert not kept.parent.exists()
-    assert found.held_out.log_loss.value == pytest.approx(
+    assert result.held_out.log_loss.value == pytest.approx(
         evaluate_model(str(trained), data).held_out.log_loss.value, abs=1e-5
     )
 
@@ -129,16 +129,16 @@ def test_a_classifier_from_any_trainer_is_evaluated_and_its_training_data_is_unk
     network = tiny_decoder("qwen2", vocab_size=len(tokenizer), max_position_embeddings=4_096)
     network.save_pretrained(tmp_path / "theirs")
     tokenizer.save_pretrained(tmp_path / "theirs")
-    found = evaluate_model(str(tmp_path / "theirs"), read_data(str(planted_file)))
-    assert found.learned_from is None and "does not record which prompts it was trained on" in found.as_markdown()
-    assert 0.2 < found.held_out.accuracy.value < 0.8
+    result = evaluate_model(str(tmp_path / "theirs"), read_data(str(planted_file)))
+    assert result.learned_from is None and "does not record which prompts it was trained on" in result.as_markdown()
+    assert 0.2 < result.held_out.accuracy.value < 0.8
 
 
 def test_with_too_few_prompts_only_the_number_needed_is_reported(trained, tmp_path):
     path = tmp_path / "few.jsonl"
     groups_format.write(path, planted_groups(5, seed=99))
-    found = evaluate_model(str(trained), read_data(str(path)))
-    assert found.held_out is None and "5 prompts have comparisons, 20 needed" in found.as_markdown()
+    result = evaluate_model(str(trained), read_data(str(path)))
+    assert result.held_out is None and "5 prompts have comparisons, 20 needed" in result.as_markdown()
 
 
 def test_wrong_input_is_explained(trained, tmp_path, planted_file, tiny_backbone_folder):
@@ -172,11 +172,11 @@ def test_ctrl_c_says_how_to_resume(trained, tmp_path):
     command = [sys.executable, "-m", "reward", "evaluate", str(trained), str(path), "--out", str(tmp_path / "out")]
     environment = {**os.environ, "WORKBENCH_DATA": str(tmp_path / "data")}
     started = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
-    said = ""
-    while "rewards" not in said:
-        said += started.stderr.read(1)
+    output = ""
+    while "rewards" not in output:
+        output += started.stderr.read(1)
     started.send_signal(signal.SIGINT)
-    said += started.communicate(timeout=300)[1]
-    assert started.returncode == 130, said
-    assert "The same command goes on" in said and "Traceback" not in said
+    output += started.communicate(timeout=300)[1]
+    assert started.returncode == 130, output
+    assert "The same command goes on" in output and "Traceback" not in output
     assert (tmp_path / "out.unfinished" / "rewards.jsonl").is_file()

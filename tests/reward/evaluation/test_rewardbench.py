@@ -109,9 +109,9 @@ def test_the_score_of_version_2_is_the_plain_mean_of_six(tmp_path):
     rows += [second_version("ref:0", "Ties", ["a"], ["b"]), second_version("tied:0", "Ties", ["a", "c"], ["b"])]
     benchmark = read_benchmark([written(tmp_path / "v2.jsonl", *rows)])
     scores = [[1, 0, 0, 0], [1, 0, 0, 0], [0, 1, 0, 0], [0, 1, 0, 0], [1, 0, 0, 0], [0, 1, 0, 0], [1, 0], [1, 1, 0]]
-    found = result_of("m", benchmark, scores, 0)
-    assert found.subsets["Ties"] == pytest.approx(1.01)
-    assert found.score == pytest.approx((1 + 1 + 0 + 0 + 0.5 + 1.01) / 6)
+    result = result_of("m", benchmark, scores, 0)
+    assert result.subsets["Ties"] == pytest.approx(1.01)
+    assert result.score == pytest.approx((1 + 1 + 0 + 0 + 0.5 + 1.01) / 6)
     assert math.isnan(result_of("m", read_benchmark([written(tmp_path / "one.jsonl", rows[0])]), scores[:1], 0).score)
 
 
@@ -124,9 +124,9 @@ def test_a_model_scores_files_of_version_1_and_writes_the_published_format(train
         first_version(10, "donotanswer", chosen="abc", rejected="abc"),
     ]
     benchmark = read_benchmark([written(tmp_path / "v1.jsonl", *rows)])
-    found = run_benchmark(str(trained), benchmark, tmp_path / "out")
-    assert found.sections == {"Chat": 1, "Safety": 0}
-    assert "no score" in found.as_markdown() and "alpacaeval-easy 2 / 100" in found.as_markdown()
+    result = run_benchmark(str(trained), benchmark, tmp_path / "out")
+    assert result.sections == {"Chat": 1, "Safety": 0}
+    assert "no score" in result.as_markdown() and "alpacaeval-easy 2 / 100" in result.as_markdown()
     assert json.loads((tmp_path / "out" / "results.json").read_text()) == {
         "model": str(trained),
         "model_type": "Seq. Classifier",
@@ -156,8 +156,8 @@ def test_the_command_scores_version_2(trained, tmp_path, monkeypatch):
     done = CliRunner().invoke(app, ["rewardbench", str(trained), str(file), "--out", str(tmp_path / "out")])
     assert done.exit_code == 0, done.output
     focus, ties = [json.loads(line) for line in (tmp_path / "out" / "scores.jsonl").read_text().splitlines()]
-    asked = ([{"role": "user", "content": "Why?"}], ["abc abc", "vwx", "xyz", "wvw"])
-    assert focus["scores"] == pytest.approx(RewardModel.load(trained).score(*asked), abs=1e-5)
+    request = ([{"role": "user", "content": "Why?"}], ["abc abc", "vwx", "xyz", "wvw"])
+    assert focus["scores"] == pytest.approx(RewardModel.load(trained).score(*request), abs=1e-5)
     assert focus["scores"] == focus["scores_chosen"] + focus["scores_rejected"]
     assert (ties["results"], ties["num_correct"]) == (None, 2)
     right = max(focus["scores"]) == focus["scores_chosen"][0]
@@ -175,7 +175,7 @@ def test_the_command_scores_version_2(trained, tmp_path, monkeypatch):
         ([second_version("1", "Math", ["a"], [])], "there is no completion"),
     ],
 )
-def test_a_row_that_does_not_belong_to_the_benchmark_is_refused_by_line(tmp_path, rows, said):
-    with pytest.raises(InputError, match=said) as error:
+def test_a_row_that_does_not_belong_to_the_benchmark_is_refused_by_line(tmp_path, rows, message):
+    with pytest.raises(InputError, match=message) as error:
         read_benchmark([written(tmp_path / "bench.jsonl", *rows)])
     assert f"line {len(rows)}" in str(error.value)

@@ -124,7 +124,10 @@ def log_probability_by_hand(rewards, order):
 
 
 def test_trap_22_plackett_luce_of_all_full_orders_sums_to_one():
-    total = sum(math.exp(-plackett_luce(REWARDS, [[one] for one in order]).item()) for order in permutations(range(4)))
+    total = sum(
+        math.exp(-plackett_luce(REWARDS, [[completion] for completion in order]).item())
+        for order in permutations(range(4))
+    )
     assert total == pytest.approx(1, rel=1e-12)
 
 
@@ -132,7 +135,9 @@ def test_trap_22_the_order_is_best_first_and_not_reversed():
     best_first = [[0], [2], [3], [1]]  # rewards 1.5, 0.25, 0, -0.5
     loss = plackett_luce(REWARDS, best_first).item()
     assert loss == pytest.approx(-log_probability_by_hand(REWARDS.tolist(), [0, 2, 3, 1]), rel=1e-12)
-    assert loss == min(plackett_luce(REWARDS, [[one] for one in order]).item() for order in permutations(range(4)))
+    assert loss == min(
+        plackett_luce(REWARDS, [[number] for number in order]).item() for order in permutations(range(4))
+    )
 
 
 def test_trap_22_plackett_luce_of_two_completions_is_bradley_terry():

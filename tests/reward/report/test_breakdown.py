@@ -12,22 +12,22 @@ from reward.report.breakdown import best_of, mean_tau, parts
 def group_of(question, *orders, texts="abcd", category="", strength=()):
     """Return a prompt whose completions are single letters, with orders such as "a>b=c" by annotators ann, bob …"""
     prompt = user_prompt(question, category)
-    of = {text: Completion(prompt.id, text) for text in texts}
+    completions = {text: Completion(prompt.id, text) for text in texts}
     rankings = tuple(
         Ranking(
             prompt.id,
             annotator,
-            tuple(one.id for one in of.values()),
-            tuple(tuple(of[text].id for text in tied.split("=")) for tied in order.split(">")),
+            tuple(item.id for item in completions.values()),
+            tuple(tuple(completions[text].id for text in tied.split("=")) for tied in order.split(">")),
             strength=strength,
         )
         for annotator, order in zip(("ann", "bob", "cy"), orders, strict=False)
     )
-    return Group(prompt, tuple(of.values()), rankings)
+    return Group(prompt, tuple(completions.values()), rankings)
 
 
 def rewards_of(groups, **rewards):
-    return {one.id: float(rewards[one.text]) for group in groups for one in group.completions}
+    return {completion.id: float(rewards[completion.text]) for group in groups for completion in group.completions}
 
 
 def test_parts_are_counted_by_hand():
@@ -58,8 +58,8 @@ def test_tau_is_the_mean_over_rankings_worked_out_by_hand():
         group_of("one", "a>b>c", "c>b>a", texts="abc"),
         group_of("two", "a>b=c", "a=b=c", texts="abc"),
     ]
-    found = mean_tau(groups, rewards_of(groups, a=3, b=2, c=1), seed=0)
-    assert (found.value, found.count, found.prompts) == (pytest.approx(0.8165 / 3, abs=1e-4), 3, 2)
+    result = mean_tau(groups, rewards_of(groups, a=3, b=2, c=1), seed=0)
+    assert (result.value, result.count, result.prompts) == (pytest.approx(0.8165 / 3, abs=1e-4), 3, 2)
 
 
 def test_best_of_n_weights_are_the_share_of_draws_that_each_completion_wins():
@@ -86,8 +86,12 @@ def test_the_best_of_n_beats_the_completions_that_annotators_placed_below_it():
     one: (0.5 + 0.5 + 1) / 3 = 0.6667; people would take a, a, b: (1 + 1 + 0.5) / 3 = 0.8333. Of three: b, 0.5.
     """
     groups = [group_of("one", "a>b>c", texts="abc")]
-    one, two, three = best_of(groups, rewards_of(groups, a=1, b=2, c=0), seed=0)
-    assert (one.beaten.value, one.people, one.kl_bound) == (pytest.approx(0.5), pytest.approx(0.5), 0)
+    best_of_one, two, three = best_of(groups, rewards_of(groups, a=1, b=2, c=0), seed=0)
+    assert (best_of_one.beaten.value, best_of_one.people, best_of_one.kl_bound) == (
+        pytest.approx(0.5),
+        pytest.approx(0.5),
+        0,
+    )
     assert (two.beaten.value, two.people) == (pytest.approx(2 / 3), pytest.approx(5 / 6))
     assert two.kl_bound == pytest.approx(np.log(2) - 0.5)
     assert (three.beaten.value, three.people) == (0.5, 1)
@@ -95,5 +99,5 @@ def test_the_best_of_n_beats_the_completions_that_annotators_placed_below_it():
 
 def test_a_prompt_counts_only_up_to_its_number_of_completions():
     groups = [group_of("one", "a>b>c", texts="abc"), group_of("two", "a>b", texts="ab")]
-    found = best_of(groups, rewards_of(groups, a=3, b=2, c=1), seed=0)
-    assert [(one.drawn, one.beaten.prompts) for one in found] == [(1, 2), (2, 2), (3, 1)]
+    result = best_of(groups, rewards_of(groups, a=3, b=2, c=1), seed=0)
+    assert [(item.drawn, item.beaten.prompts) for item in result] == [(1, 2), (2, 2), (3, 1)]

@@ -18,26 +18,26 @@ def test_the_ceiling_follows_from_the_agreements_counted_by_hand():
     """
     groups = [judged(f"q{number}", {"ana": "a>b", "ben": "a>b" if number < 8 else "b>a"}) for number in range(10)]
     groups.append(judged("tied", {"ana": "a>b", "ben": "a=b"}))
-    found = human_agreement(groups)
-    assert (found.agreement.value, found.agreement.count) == (pytest.approx(0.8), 10)
-    assert (found.low, found.high) == (pytest.approx(0.8), pytest.approx((1 + math.sqrt(0.6)) / 2))
-    assert found.agreement.low < 0.8 < found.agreement.high
-    verdict = human_verdict(found)
+    agreement = human_agreement(groups)
+    assert (agreement.agreement.value, agreement.agreement.count) == (pytest.approx(0.8), 10)
+    assert (agreement.low, agreement.high) == (pytest.approx(0.8), pytest.approx((1 + math.sqrt(0.6)) / 2))
+    assert agreement.agreement.low < 0.8 < agreement.agreement.high
+    verdict = human_verdict(agreement)
     assert verdict.key == "reward.report.human"
     assert "both take a side of a pair pick the same one in 80.0% of 10 cases" in str(verdict)
     assert str(verdict).endswith("the best possible model would match one annotator on 80.0% to 88.7%.")
 
 
 def test_without_overlapping_rankings_the_ceiling_is_unknown():
-    found = human_agreement([judged("q", {"ana": "a>b"}), judged("r", {"ben": "a>b"})])
-    assert math.isnan(found.agreement.value) and math.isnan(found.low) and math.isnan(found.high)
-    assert human_verdict(found).key == "reward.report.human_none"
+    agreement = human_agreement([judged("q", {"ana": "a>b"}), judged("r", {"ben": "a>b"})])
+    assert math.isnan(agreement.agreement.value) and math.isnan(agreement.low) and math.isnan(agreement.high)
+    assert human_verdict(agreement).key == "reward.report.human_none"
 
 
 def test_annotators_who_contradict_each_other_give_no_ceiling():
-    found = human_agreement([judged(f"q{number}", {"ana": "a>b", "ben": "b>a"}) for number in range(6)])
-    assert found.agreement.value == 0 and math.isnan(found.high)
-    assert human_verdict(found).key == "reward.report.human_contradict"
+    agreement = human_agreement([judged(f"q{number}", {"ana": "a>b", "ben": "b>a"}) for number in range(6)])
+    assert agreement.agreement.value == 0 and math.isnan(agreement.high)
+    assert human_verdict(agreement).key == "reward.report.human_contradict"
 
 
 def test_rankings_that_test_annotators_do_not_count():

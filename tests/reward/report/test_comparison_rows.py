@@ -23,7 +23,7 @@ def ranked(number, *orders, **of_ranking):
     """Return a prompt with completions a, b and c, ranked in each of these orders by annotators of one name each."""
     prompt = user_prompt(f"Question {number}?")
     completions = {name: Completion(prompt.id, name * 3) for name in "abc"}
-    shown = tuple(one.id for one in completions.values())
+    shown = tuple(completion.id for completion in completions.values())
     rankings = tuple(
         Ranking(
             prompt.id,
@@ -39,7 +39,7 @@ def ranked(number, *orders, **of_ranking):
 
 
 def rewards_of(group, a, b, c):
-    return dict(zip([one.id for one in group.completions], (a, b, c), strict=True))
+    return dict(zip([completion.id for completion in group.completions], (a, b, c), strict=True))
 
 
 def saved(folder, groups, rewards):
@@ -57,13 +57,13 @@ def test_each_suspect_ranking_is_listed_once_with_its_lowest_margin_lowest_first
     "cba" is not contradicted. So the first is a over c at -3, to which the model gives 1 / (1 + e^3).
     """
     group = ranked(1, "bca", "abc", "cba")
-    found = held_out_suspects([group], rewards_of(group, 1.0, 2.0, 4.0))
-    assert [(suspect.chosen, suspect.rejected, suspect.annotator, suspect.submission) for suspect in found] == [
+    result = held_out_suspects([group], rewards_of(group, 1.0, 2.0, 4.0))
+    assert [(suspect.chosen, suspect.rejected, suspect.annotator, suspect.submission) for suspect in result] == [
         ("aaa", "ccc", "ann-1", "1-1"),
         ("bbb", "ccc", "ann-0", "1-0"),
     ]
-    assert found[0].probability == pytest.approx(1 / (1 + np.exp(3)))
-    assert read_held_out_suspects(saved(tmp_path / "run", [group], rewards_of(group, 1.0, 2.0, 4.0))) == found
+    assert result[0].probability == pytest.approx(1 / (1 + np.exp(3)))
+    assert read_held_out_suspects(saved(tmp_path / "run", [group], rewards_of(group, 1.0, 2.0, 4.0))) == result
 
 
 def test_repeats_and_answers_to_gold_prompts_are_not_suspect():
@@ -82,9 +82,9 @@ def test_two_models_are_paired_on_the_comparisons_that_both_were_evaluated_on(tm
         right |= rewards_of(group, 3.0, 2.0, 1.0)
         wrong |= rewards_of(group, 1.0, 2.0, 3.0)
     first, second = saved(tmp_path / "first", groups[:3], right), saved(tmp_path / "second", groups[1:], wrong)
-    found = paired_folders(first, second)
-    assert (found.accuracy.value, found.accuracy.prompts, found.accuracy.count) == (1, 2, 6)
-    assert (found.p, found.first_better, found.disagreements) == (0.5, 2, 6)
+    result = paired_folders(first, second)
+    assert (result.accuracy.value, result.accuracy.prompts, result.accuracy.count) == (1, 2, 6)
+    assert (result.p, result.first_better, result.disagreements) == (0.5, 2, 6)
     third = saved(tmp_path / "third", groups[3:], wrong)
     assert paired_folders(first, third) is None
 

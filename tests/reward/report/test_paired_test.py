@@ -22,9 +22,9 @@ def test_sums_of_thirds_are_compared_without_rounding_errors():
     values = np.array([1, 1 / 3, -1 / 3, 2 / 3, 1 / 3, 1 / 6, 1, -1 / 2])
     whole = np.round(values * 6).astype(int)
     sums = [
-        abs(sum(sign * one for sign, one in zip(signs, whole, strict=True))) for signs in product((1, -1), repeat=8)
+        abs(sum(sign * item for sign, item in zip(signs, whole, strict=True))) for signs in product((1, -1), repeat=8)
     ]
-    assert sign_flips(values) == sum(one >= abs(whole.sum()) for one in sums) / 2**8
+    assert sign_flips(values) == sum(total >= abs(whole.sum()) for total in sums) / 2**8
 
 
 def test_random_sign_flips_of_many_prompts_come_close_to_the_binomial_p():
@@ -47,12 +47,12 @@ def test_the_difference_is_taken_prompt_by_prompt_as_counted_by_hand():
     """
     first = np.array([1.0, 1.0, 1.0, -1.0])
     second = np.array([1.0, -1.0, 0.0, -2.0])
-    found = paired_difference(first, second, np.array([0.5, 0.5, 1.0, 1.0]), ["p", "p", "q", "r"])
-    assert found.accuracy.value == pytest.approx(1 / 3)
-    assert (found.p, found.differing, found.first_better, found.second_better) == (0.5, 2, 2, 0)
-    assert found.disagreements == 2
+    result = paired_difference(first, second, np.array([0.5, 0.5, 1.0, 1.0]), ["p", "p", "q", "r"])
+    assert result.accuracy.value == pytest.approx(1 / 3)
+    assert (result.p, result.differing, result.first_better, result.second_better) == (0.5, 2, 2, 0)
+    assert result.disagreements == 2
     losses = [np.log1p(np.exp(-first)), np.log1p(np.exp(-second))]
-    assert found.log_loss.value == pytest.approx(np.average(losses[0] - losses[1], weights=[0.5, 0.5, 1, 1]))
+    assert result.log_loss.value == pytest.approx(np.average(losses[0] - losses[1], weights=[0.5, 0.5, 1, 1]))
 
 
 def test_swapping_the_models_flips_every_sign():

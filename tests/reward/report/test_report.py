@@ -17,24 +17,24 @@ def test_the_baselines_are_as_counted_by_hand():
 
     Of the three longer the model gets two, of the one shorter none; the equal one it gets.
     """
-    found = measures([1, 1, -1, -1, 1], [5, 5, 5, -5, 0], shuffled=[1, -1, 0, -1, -1])
-    assert found.accuracy.value == pytest.approx(0.6)
-    assert found.chance.value == 0.5
-    assert (found.longer_wins.value, found.shorter_wins.value) == (pytest.approx(0.7), pytest.approx(0.3))
-    assert found.best_baseline == "longer wins"
-    assert found.over_baseline.value == pytest.approx(-0.1)
-    assert (found.longer_chosen.value, found.longer_chosen.count) == (pytest.approx(2 / 3), 3)
-    assert (found.shorter_chosen.value, found.shorter_chosen.count) == (0, 1)
-    assert found.prompt_shuffled.value == pytest.approx(1.5 / 5)
-    assert found.over_shuffled.value == pytest.approx(0.3)
+    result = measures([1, 1, -1, -1, 1], [5, 5, 5, -5, 0], shuffled=[1, -1, 0, -1, -1])
+    assert result.accuracy.value == pytest.approx(0.6)
+    assert result.chance.value == 0.5
+    assert (result.longer_wins.value, result.shorter_wins.value) == (pytest.approx(0.7), pytest.approx(0.3))
+    assert result.best_baseline == "longer wins"
+    assert result.over_baseline.value == pytest.approx(-0.1)
+    assert (result.longer_chosen.value, result.longer_chosen.count) == (pytest.approx(2 / 3), 3)
+    assert (result.shorter_chosen.value, result.shorter_chosen.count) == (0, 1)
+    assert result.prompt_shuffled.value == pytest.approx(1.5 / 5)
+    assert result.over_shuffled.value == pytest.approx(0.3)
 
 
 def test_the_stronger_policy_is_a_baseline_where_policies_are_known():
     """It is right in 4 of 5, which is more than longer wins (3.5) gets; the model gets 3."""
-    found = measures([1, 1, -1, -1, 1], [5, 5, 5, -5, 0], policies=[1, 1, 1, 1, -1])
-    assert found.policy_wins.value == pytest.approx(0.8) and found.best_baseline == "better policy wins"
-    assert found.over_baseline.value == pytest.approx(-0.2)
-    assert "| accuracy: stronger policy wins | 0.800 |" in report_markdown(report(found))
+    result = measures([1, 1, -1, -1, 1], [5, 5, 5, -5, 0], policies=[1, 1, 1, 1, -1])
+    assert result.policy_wins.value == pytest.approx(0.8) and result.best_baseline == "better policy wins"
+    assert result.over_baseline.value == pytest.approx(-0.2)
+    assert "| accuracy: stronger policy wins | 0.800 |" in report_markdown(report(result))
     without = measures([1, 1, -1, -1, 1], [5, 5, 5, -5, 0])
     assert without.policy_wins.count == 0 and "policy" not in report_markdown(report(without))
 
@@ -46,11 +46,11 @@ def test_human_agreement_and_the_version_are_in_the_report_and_are_read_back():
     old = {name: value for name, value in before.as_dict().items() if not name.startswith(("human", "version"))}
     assert report_from(json.loads(json.dumps(old))) == before
     human = Human(Estimate(0.8, 0.6, 0.9, 10, 10), 0.8, 0.887)
-    found = replace(before, human=human, version="v1", version_sha256="a" * 64)
-    text = report_markdown(found)
+    result = replace(before, human=human, version="v1", version_sha256="a" * 64)
+    text = report_markdown(result)
     assert "the best possible model would match one annotator on 80.0% to 88.7%." in text
     assert f"Trained and evaluated on version `v1` (sha256 `{'a' * 64}`)" in text
-    assert report_from(json.loads(json.dumps(found.as_dict()))) == found
+    assert report_from(json.loads(json.dumps(result.as_dict()))) == result
 
 
 def test_trap_20_a_reward_that_equals_length_is_recognised():
@@ -58,8 +58,8 @@ def test_trap_20_a_reward_that_equals_length_is_recognised():
 
 
 def test_exact_ties_of_the_model_count_half_and_are_counted():
-    found = measures([0, 0, 1, -1], [1, 1, 1, 1])
-    assert (found.ties, found.accuracy.value) == (2, 0.5)
+    result = measures([0, 0, 1, -1], [1, 1, 1, 1])
+    assert (result.ties, result.accuracy.value) == (2, 0.5)
 
 
 def test_the_gain_over_the_baseline_is_computed_comparison_by_comparison():

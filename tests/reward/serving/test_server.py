@@ -36,9 +36,9 @@ def running(*command):
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     process = subprocess.Popen([sys.executable, *map(str, command)], text=True, env=environment, **pipes)
     try:
-        said = process.stdout.readline()
-        assert "answers at" in said, process.stderr.read()
-        yield process, urlsplit(said.split(" at ")[1].split()[0]).netloc
+        line = process.stdout.readline()
+        assert "answers at" in line, process.stderr.read()
+        yield process, urlsplit(line.split(" at ")[1].split()[0]).netloc
     finally:
         process.kill()
         process.communicate()
@@ -69,9 +69,9 @@ def ask(address, path, body=None, method=None):
 
 
 def refused(address, path, body):
-    status, _, found = ask(address, path, body)
-    assert found["error"]["code"] == status
-    return status, found["error"]["message"]
+    status, _, result = ask(address, path, body)
+    assert result["error"]["code"] == status
+    return status, result["error"]["message"]
 
 
 # The APIs
@@ -79,12 +79,12 @@ def refused(address, path, body):
 
 def test_score_gives_the_rewards_and_deviations_of_the_model(server, model):
     rewards, deviations = model.score_with_deviations(PROMPT, COMPLETIONS)
-    for asked in ({"messages": PROMPT}, {"prompt": "Can pigs fly?"}):
-        status, _, found = ask(server, "/score", {**asked, "completions": COMPLETIONS})
+    for request in ({"messages": PROMPT}, {"prompt": "Can pigs fly?"}):
+        status, _, result = ask(server, "/score", {**request, "completions": COMPLETIONS})
         assert status == 200
-        assert found["rewards"] == pytest.approx(rewards, abs=1e-5)
-        assert found["standard_deviations"] == pytest.approx(deviations, rel=1e-4)
-        assert found["trimmed"] == 0 and found["tokens"] > 100
+        assert result["rewards"] == pytest.approx(rewards, abs=1e-5)
+        assert result["standard_deviations"] == pytest.approx(deviations, rel=1e-4)
+        assert result["trimmed"] == 0 and result["tokens"] > 100
 
 
 def test_trap_13_a_served_reward_has_no_sigmoid(server, model):
@@ -93,7 +93,7 @@ def test_trap_13_a_served_reward_has_no_sigmoid(server, model):
     raw = model.score(PROMPT, texts)
     assert min(raw) < 0 or max(raw) > 1
     turns = [[*PROMPT, {"role": "assistant", "content": text}] for text in texts]
-    classified = [ask(server, "/classify", {"messages": one})[2]["data"][0]["probs"][0] for one in turns]
+    classified = [ask(server, "/classify", {"messages": turn})[2]["data"][0]["probs"][0] for turn in turns]
     assert classified == pytest.approx(raw, abs=1e-5)
 
 
@@ -105,18 +105,18 @@ def test_openrlhf_s_client_gets_the_fields_it_reads(server, model):
     ]
     prompt = model.tokenizer.apply_chat_template(PROMPT, tokenize=False, add_generation_prompt=True)
     rewards = model.score(PROMPT, COMPLETIONS)
-    for asked in ({"query": whole}, {"query": whole, "prompts": [prompt] * 5, "labels": [""] * 5}):
-        _, _, found = ask(server, "/get_reward", asked)
-        assert found["rewards"] == found["scores"] == pytest.approx(rewards, abs=1e-5)
-        assert len(found["extra_logs"]["standard_deviations"]) == 5
+    for request in ({"query": whole}, {"query": whole, "prompts": [prompt] * 5, "labels": [""] * 5}):
+        _, _, result = ask(server, "/get_reward", request)
+        assert result["rewards"] == result["scores"] == pytest.approx(rewards, abs=1e-5)
+        assert len(result["extra_logs"]["standard_deviations"]) == 5
 
 
 @pytest.mark.parametrize("stopped_at", ["<|end|>\n", "<|end|>", ""])
 def test_trap_5_a_conversation_that_a_policy_ended_early_gets_the_ending_of_training(server, model, stopped_at):
     """The reward is read at the last token of the template; without the ending, it would be read at another token."""
     prompt = model.tokenizer.apply_chat_template(PROMPT, tokenize=False, add_generation_prompt=True)
-    _, _, found = ask(server, "/get_reward", {"query": [f"{prompt}abc abc{stopped_at}"]})
-    assert found["rewards"] == pytest.approx(model.score(PROMPT, ["abc abc"]), abs=1e-5)
+    _, _, result = ask(server, "/get_reward", {"query": [f"{prompt}abc abc{stopped_at}"]})
+    assert result["rewards"] == pytest.approx(model.score(PROMPT, ["abc abc"]), abs=1e-5)
 
 
 def test_only_the_missing_part_of_an_ending_is_added():
@@ -129,34 +129,34 @@ def test_only_the_missing_part_of_an_ending_is_added():
 def test_vllm_s_client_gets_its_format(server, model):
     whole = model.tokenizer.apply_chat_template([*PROMPT, {"role": "assistant", "content": "No."}], tokenize=False)
     for given in (whole, [whole, whole]):
-        status, _, found = ask(server, "/classify", {"model": "any", "input": given, "use_activation": False})
-        assert status == 200 and found["object"] == "list" and found["id"].startswith("classify-")
-        assert found["usage"]["prompt_tokens"] == found["usage"]["total_tokens"] > 0
+        status, _, result = ask(server, "/classify", {"model": "any", "input": given, "use_activation": False})
+        assert status == 200 and result["object"] == "list" and result["id"].startswith("classify-")
+        assert result["usage"]["prompt_tokens"] == result["usage"]["total_tokens"] > 0
         details = {"prompt_tokens_details": None, "completion_tokens_details": None}
-        assert found["usage"] == {**details, **found["usage"], "completion_tokens": 0} and len(found["usage"]) == 5
-        for number, one in enumerate(found["data"]):
-            assert (one["index"], one["num_classes"], one["label"]) == (number, 1, "reward")
-            assert one["probs"] == pytest.approx(model.score(PROMPT, ["No."]), abs=1e-5)
+        assert result["usage"] == {**details, **result["usage"], "completion_tokens": 0} and len(result["usage"]) == 5
+        for number, item in enumerate(result["data"]):
+            assert (item["index"], item["num_classes"], item["label"]) == (number, 1, "reward")
+            assert item["probs"] == pytest.approx(model.score(PROMPT, ["No."]), abs=1e-5)
     assert refused(server, "/classify", {"input": whole, "use_activation": True})[0] == 422
 
 
 def test_many_clients_at_once_get_their_own_rewards_in_fewer_batches(server, model):
-    asked = [(f"Question {number}?", [letter * number for letter in "abv"]) for number in range(1, 33)]
+    requests = [(f"Question {number}?", [letter * number for letter in "abv"]) for number in range(1, 33)]
     before = metric(server, "reward_batches_total")
     with ThreadPoolExecutor(16) as clients:
         answers = list(
-            clients.map(lambda one: ask(server, "/score", {"prompt": one[0], "completions": one[1]})[2], asked)
+            clients.map(lambda item: ask(server, "/score", {"prompt": item[0], "completions": item[1]})[2], requests)
         )
-    for (prompt, completions), found in zip(asked, answers, strict=True):
+    for (prompt, completions), result in zip(requests, answers, strict=True):
         expected = model.score([{"role": "user", "content": prompt}], completions)
-        assert found["rewards"] == pytest.approx(expected, abs=1e-5)
+        assert result["rewards"] == pytest.approx(expected, abs=1e-5)
     assert metric(server, "reward_batches_total") - before < 32
 
 
 def test_health_and_metrics_describe_the_server(server, trained):
-    status, _, found = ask(server, "/health")
-    assert (status, found["status"], found["model"]) == (200, "ok", trained.name)
-    assert found["standard_deviations"] is True and len(found["revision"]) == 16
+    status, _, result = ask(server, "/health")
+    assert (status, result["status"], result["model"]) == (200, "ok", trained.name)
+    assert result["standard_deviations"] is True and len(result["revision"]) == 16
     before = metric(server, 'reward_requests_total{path="/score",status="200"}')
     tokens = metric(server, "reward_tokens_total")
     _, _, answer = ask(server, "/score", {"prompt": "Why?", "completions": ["a", "b"]})
@@ -195,9 +195,9 @@ def metric(address, name):
         ("/classify", {"messages": PROMPT}, 422, "not from the assistant"),
     ],
 )
-def test_a_wrong_request_gets_one_sentence(server, path, body, status, said):
+def test_a_wrong_request_gets_one_sentence(server, path, body, status, message):
     assert refused(server, path, body)[0] == status
-    assert said in refused(server, path, body)[1]
+    assert message in refused(server, path, body)[1]
 
 
 def test_another_path_or_method_lists_the_routes(server):
@@ -214,21 +214,21 @@ def small_server(trained):
 
 def test_a_request_that_is_too_large_is_refused(small_server):
     """Limits of 20,000 bytes, 8 completions, 1,000 tokens and 300 for one completion; a token a byte here."""
-    for body, said in (
+    for body, output in (
         ({"prompt": "a", "completions": ["b" * 20_000]}, "over 20,000 bytes"),
         ({"prompt": "a", "completions": ["b"] * 9}, "at most 8"),
         ({"prompt": "a", "completions": ["b" * 200] * 6}, "at most 1,000"),
         ({"prompt": "a", "completions": ["b" * 300]}, "at most 300"),
     ):
         status, message = refused(small_server, "/score", body)
-        assert status == 413 and said in message
+        assert status == 413 and output in message
     assert ask(small_server, "/score", {"prompt": "a", "completions": ["b"]})[0] == 200
 
 
 def test_a_long_prompt_is_truncated_at_its_start_and_counted(server):
     for letters, trimmed in ((1_000, 0), (3_000, 1)):
-        status, _, found = ask(server, "/score", {"prompt": "a" * letters, "completions": ["b"]})
-        assert (status, found["trimmed"]) == (200, trimmed)
+        status, _, result = ask(server, "/score", {"prompt": "a" * letters, "completions": ["b"]})
+        assert (status, result["trimmed"]) == (200, trimmed)
 
 
 def test_a_full_queue_asks_clients_to_retry_after_a_second(small_server):
@@ -237,7 +237,7 @@ def test_a_full_queue_asks_clients_to_retry_after_a_second(small_server):
     with ThreadPoolExecutor(30) as clients:
         answers = list(clients.map(lambda _: ask(small_server, "/score", body), range(60)))
     assert {status for status, *_ in answers} == {200, 503}
-    away = next(one for one in answers if one[0] == 503)
+    away = next(answer for answer in answers if answer[0] == 503)
     assert away[1]["Retry-After"] == "1" and "requests are waiting" in away[2]["error"]["message"]
     assert ask(small_server, "/score", body)[0] == 200
 
@@ -257,8 +257,8 @@ def test_a_request_open_when_the_server_is_stopped_is_answered(trained):
                 pass
             assert not answer.done()
             process.send_signal(signal.SIGTERM)
-            status, _, found = answer.result(timeout=120)
-        assert status == 200 and len(found["rewards"]) == 59
+            status, _, result = answer.result(timeout=120)
+        assert status == 200 and len(result["rewards"]) == 59
         process.stdin.close()
         process.stdin = None
         out, err = process.communicate(timeout=60)

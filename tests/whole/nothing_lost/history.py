@@ -37,11 +37,11 @@ class History:
         self._annotator = annotator
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 
-    def asks(self, what: str, fields: dict[str, Any]) -> Call:
+    def asks(self, label: str, fields: dict[str, Any]) -> Call:
         """Record the next call."""
-        call = Call(what, fields, self._annotator)
+        call = Call(label, fields, self._annotator)
         self.calls.append(call)
-        self._write({"asks": what, "fields": fields, "by": self._annotator})
+        self._write({"asks": label, "fields": fields, "by": self._annotator})
         return call
 
     def was_told(self, answer: Any) -> None:

@@ -198,8 +198,8 @@ def checked(address: str, folder: Path, crew: Crew, done: Counter[str]) -> Outco
     """Check the store against the crew's histories; return the findings with what was done."""
     calls = histories_in(folder)
     with opened(address) as store:
-        found = findings(store, calls, WANTED)
-    return Outcome(done + Counter(acknowledged(calls)), (*crew.ended, *found))
+        result = findings(store, calls, WANTED)
+    return Outcome(done + Counter(acknowledged(calls)), (*crew.ended, *result))
 
 
 def acknowledged(calls: Sequence[Call]) -> Counter[str]:

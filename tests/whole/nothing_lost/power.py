@@ -89,9 +89,9 @@ class Disk:
         return {name: bytes(_after_cut(self._files[number], rng)) for name, number in names.items()}
 
 
-def _change_names(names: dict[str, int], change: Operation, made: int) -> None:
+def _change_names(names: dict[str, int], change: Operation, created: int) -> None:
     if change.kind == "make":
-        names[change.name] = made
+        names[change.name] = created
     elif change.kind == "remove":
         del names[change.name]
     else:

@@ -93,11 +93,11 @@ class Writer:
         named = {"token": token, "submission": secrets.token_hex(16), "revises": revises}
         self._ask("submit", named | {"outcome": outcome, "order": order})
 
-    def _ask(self, what: str, fields: dict[str, Any]) -> None:
-        call = self._history.asks(what, fields)
+    def _ask(self, label: str, fields: dict[str, Any]) -> None:
+        call = self._history.asks(label, fields)
         while call.is_in_doubt:
             try:
-                self._history.was_told(self._done(what, fields))
+                self._history.was_told(self._done(label, fields))
             except InputError as error:
                 self._history.was_refused(str(error))
             except DBAPIError:
@@ -111,8 +111,8 @@ class Writer:
             self._remember(given)
             self._given = []
 
-    def _done(self, what: str, fields: dict[str, Any]) -> Any:
-        match what:
+    def _done(self, label: str, fields: dict[str, Any]) -> Any:
+        match label:
             case "assign":
                 return [task.token for task in tasks.next_tasks(self._store, self._annotator)]
             case "submit" if fields["revises"] is None:

@@ -47,7 +47,7 @@ def app(tmp_path, monkeypatch):
     shared_store.clear()
 
 
-def said(app):
+def captions_and_text(app):
     """Return every text that the page shows in a message, a caption or a block of text as it is."""
     parts = [*app.success, *app.info, *app.error, *app.caption, *app.code, *app.markdown]
     return [shown(part) for part in parts]
@@ -63,15 +63,15 @@ def test_an_uploaded_file_is_previewed_before_anything_is_stored(app):
     store = open_store(default_store())
     assert (
         "Reading mine.jsonl as TRL or OpenRLHF preference, standard, prompt explicit. Nothing is stored yet."
-        in said(app)
+        in captions_and_text(app)
     )
     assert [metric.value for metric in app.metric][-3:] == ["2", "4", "2"]
-    assert {"Can pigs fly?", "No.", "Yes."} <= set(said(app))
+    assert {"Can pigs fly?", "No.", "Yes."} <= set(captions_and_text(app))
     assert store_counts(store).prompts == 0
     button(app, "Import all (2)").click().run()
     assert not app.exception
-    assert "Imported: 1 prompts, 2 completions, 1 rankings." in said(app)
-    assert "Duplicates, already in the store or earlier in the file: 1 prompts, 2 completions, 1 rankings." in said(app)
+    assert "Imported: 1 prompts, 2 completions, 1 rankings." in captions_and_text(app)
+    assert "Duplicates, already in the store or earlier in the file: 1 prompts, 2 completions, 1 rankings." in captions_and_text(app)
     (group,) = groups(store)
     assert group.prompt.source == "mine.jsonl"
     assert app.metric[0].value == "1"
@@ -81,7 +81,7 @@ def test_the_preview_counts_what_the_import_leaves_out(app):
     open_page(app, "data")
     row = {"prompt": "Can pigs fly?", "chosen": "No.", "rejected": "Yes.", "mood": "good"}
     app.file_uploader[0].upload("mine.jsonl", json.dumps(row).encode(), "application/jsonl").run()
-    assert [text for text in said(app) if text.startswith("Left out: 1 ×") and "mood" in text]
+    assert [text for text in captions_and_text(app) if text.startswith("Left out: 1 ×") and "mood" in text]
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ def test_a_table_with_other_column_names_is_imported_with_a_field_mapping(app):
     button(app, "Import all (1)").click().run()
     assert not app.exception
     (group,) = groups(open_store(default_store()))
-    assert [one.text for one in group.completions] == ["No.", "Yes."]
+    assert [completion.text for completion in group.completions] == ["No.", "Yes."]
 
 
 def test_the_licence_and_mapping_of_one_file_are_not_applied_to_the_next(app):
@@ -137,14 +137,14 @@ def test_a_search_lists_the_matches_and_without_one_all_prompts_are_paged(app):
     store = open_store(default_store())
     add_prompts(store, [user_prompt(f"prompt {number}") for number in range(25)])
     open_page(app, "data")
-    assert "1 to 20 of 25 prompts, newest first." in said(app)
+    assert "1 to 20 of 25 prompts, newest first." in captions_and_text(app)
     button(app, "Older").click().run()
-    assert "21 to 25 of 25 prompts, newest first." in said(app)
+    assert "21 to 25 of 25 prompts, newest first." in captions_and_text(app)
     assert app.dataframe[0].value["Prompt"].tolist() == [f"prompt {number}" for number in (4, 3, 2, 1, 0)]
     next(field for field in app.text_input if field.key == "data-text").input("PROMPT 7").run()
     assert app.dataframe[0].value["Prompt"].tolist() == ["prompt 7"]
     next(box for box in app.selectbox if box.label == "State").set_value("ranked").run()
-    assert "No prompts match these filters. Remove one and try again." in said(app)
+    assert "No prompts match these filters. Remove one and try again." in captions_and_text(app)
 
 
 def test_a_prompts_history_shows_every_ranking_with_its_annotator_time_and_status(app):
@@ -171,7 +171,7 @@ def test_a_prompts_history_shows_every_ranking_with_its_annotator_time_and_statu
     assert all(standing.startswith("withdrawn 20") for standing in rankings["Status"])
     assert [expander.label for expander in app.expander if "Settings of" in expander.label]
     on_side = {"train": "training", "held_out": "held out"}[only.side]
-    assert any(shown(one).startswith(f"In versions: v1 ({on_side}, created 20") for one in app.caption)
+    assert any(shown(caption).startswith(f"In versions: v1 ({on_side}, created 20") for caption in app.caption)
 
 
 def test_an_unknown_prompt_gives_a_message(app):
@@ -200,7 +200,7 @@ def test_an_export_is_prepared_in_the_selected_format(app, kind):
     submit(store, Answer(task.token, "s-1", "ranked", [[0], [1]]), ann)
     open_page(app, "data")
     next(box for box in app.selectbox if box.key == "data-format").set_value(kind).run()
-    assert f"Not included in this format: {LACKS[kind]}." in said(app)
+    assert f"Not included in this format: {LACKS[kind]}." in captions_and_text(app)
     button(app, "Prepare export").click().run()
     assert not app.exception
     assert app.success
@@ -226,11 +226,15 @@ def test_a_version_is_created_with_the_chosen_settings_and_shown_with_its_card(j
     fields["Annotator"].set_value(["ana", "ben"])
     button(judged, "Create version").click().run()
     assert not judged.exception
-    assert "Version v1 created." in said(judged)
-    (made,) = versions(open_store(default_store()))
-    assert (made.recipe.ties, made.recipe.aggregate, made.recipe.margins) == ("half", "majority", (0.3, 0.6, 1.0))
-    assert made.recipe.where == ("annotator=ana", "annotator=ben")
-    assert judged.dataframe[0].value.iloc[0][["Name", "Prompts", "sha256"]].tolist() == ["v1", 60, made.sha256]
+    assert "Version v1 created." in captions_and_text(judged)
+    (created,) = versions(open_store(default_store()))
+    assert (created.recipe.ties, created.recipe.aggregate, created.recipe.margins) == (
+        "half",
+        "majority",
+        (0.3, 0.6, 1.0),
+    )
+    assert created.recipe.where == ("annotator=ana", "annotator=ben")
+    assert judged.dataframe[0].value.iloc[0][["Name", "Prompts", "sha256"]].tolist() == ["v1", 60, created.sha256]
     assert any("Data card: v1" in html.value for html in judged.html)
 
 
@@ -252,9 +256,9 @@ def test_two_versions_are_compared_and_a_version_is_exported(judged):
     button(judged, "Compare").click().run()
     assert not judged.exception
     tables = [table.value for table in judged.dataframe]
-    (found,) = [table for table in tables if "Added" in table]
-    assert found["Removed"].tolist() == [0, 0, 0]
-    assert found["Added"].tolist()[:2] == [0, 0] and found["Added"].iloc[2] > 0
+    (result,) = [table for table in tables if "Added" in table]
+    assert result["Removed"].tolist() == [0, 0, 0]
+    assert result["Added"].tolist()[:2] == [0, 0] and result["Added"].iloc[2] > 0
     (settings,) = [table for table in tables if "Setting" in table]
     assert settings.to_numpy().tolist() == [["ties", "drop", "half"]]
     button(judged, "Prepare export").click().run()
@@ -275,13 +279,13 @@ def test_the_quality_report_is_computed_on_request_with_recommendations_and_tabl
     assert not judged.metric
     button(judged, "Compute report").click().run()
     assert not judged.exception
-    found = quality(groups(open_store(default_store()), ranked_only=True, project="default"))
+    result = quality(groups(open_store(default_store()), ranked_only=True, project="default"))
     values = {metric.label: metric.value for metric in judged.metric}
-    assert values["Rankings"] == f"{found.counts['rankings']:,}"
-    assert values["Krippendorff’s alpha"] == f"{found.agreement.alpha.value:.2f}"
-    assert len(found.findings) > 0
-    assert sum(text.value.startswith("- **") for text in judged.markdown) == len(found.findings)
-    assert [expander.label for expander in judged.expander] == [str(table.title) for table in tables(found)]
+    assert values["Rankings"] == f"{result.counts['rankings']:,}"
+    assert values["Krippendorff’s alpha"] == f"{result.agreement.alpha.value:.2f}"
+    assert len(result.findings) > 0
+    assert sum(text.value.startswith("- **") for text in judged.markdown) == len(result.findings)
+    assert [expander.label for expander in judged.expander] == [str(table.title) for table in tables(result)]
     assert all(expander.dataframe for expander in judged.expander)
 
 
@@ -290,13 +294,13 @@ def test_the_report_counts_the_rankings_of_unknown_display_order(judged):
     untold = "Display order is unknown for"
     open_page(judged, "quality")
     button(judged, "Compute report").click().run()
-    assert not [one for one in said(judged) if one.startswith(untold)]
+    assert not [item for item in captions_and_text(judged) if item.startswith(untold)]
     groups = planted({"dan": careful()}, prompts=3, seed=1)
     add_groups(open_store(default_store()), map(order_untold, groups))
     judged.run()
     button(judged, "Compute report").click().run()
     assert not judged.exception
-    (sentence,) = [one for one in said(judged) if one.startswith(untold)]
+    (sentence,) = [item for item in captions_and_text(judged) if item.startswith(untold)]
     assert sentence.startswith(f"{untold} 3 of 183 rankings, which were imported.")
 
 
@@ -310,7 +314,7 @@ def test_the_current_reward_model_is_shown_beside_the_human_ceiling(judged, tmp_
     assert not judged.exception
     assert title in [text.value for text in judged.markdown]
     ceiling, model = Ceiling(0.7, 0.8), HELD_OUT.accuracy
-    (drawn,) = [one for one in model_plot(ceiling, model).to_dict()["datasets"].values() if "name" in one[0]]
+    (drawn,) = [item for item in model_plot(ceiling, model).to_dict()["datasets"].values() if "name" in item[0]]
     assert [(row["low"], row["high"]) for row in drawn] == [(model.low, model.high), (0.7, 0.8)]
     assert model_plot(Ceiling(nan, nan), model) is None
 
@@ -320,7 +324,9 @@ def test_suspect_rankings_are_listed_and_sent_for_relabelling_once(judged):
     store = open_store(default_store())
     first, second = list(groups(store))[:2]
     doubted = [first.rankings[2], second.rankings[2], first.rankings[1]]
-    suspects = tuple(Suspect(one.submission, one.prompt_id, one.annotator, 1.2, 2, 3) for one in doubted)
+    suspects = tuple(
+        Suspect(suspect.submission, suspect.prompt_id, suspect.annotator, 1.2, 2, 3) for suspect in doubted
+    )
     job = add_job(store, "doubts", project="default")
     start_job(store, job)
     end_job(store, job, DONE, "180 rankings looked at.", SuspectReport(180, 500, 0.71, suspects).as_dict())
@@ -331,7 +337,7 @@ def test_suspect_rankings_are_listed_and_sent_for_relabelling_once(judged):
     assert table.to_numpy().tolist()[:2] == rows and len(table) == 3
     button(judged, "Send 2 prompts for blind relabelling").click().run()
     assert not judged.exception
-    assert "Prompts sent for relabelling: 2; relabelled: 0." in said(judged)
+    assert "Prompts sent for relabelling: 2; relabelled: 0." in captions_and_text(judged)
     assert relabelling_progress(store) == (2, 0)
     tasks = next_tasks(store, find_or_add_annotator(store, "Dan").id, count=5)
     assert [task.prompt.id for task in tasks] == [first.prompt.id, second.prompt.id]
@@ -348,17 +354,17 @@ def test_a_new_ranking_makes_the_report_out_of_date(judged):
     judged.run()
     assert (
         "Out of date. New rankings since this report: 3; others may have been withdrawn or made gold. Compute it again."
-        in said(judged)
+        in captions_and_text(judged)
     )
     assert not button(judged, "Compute report").disabled
 
 
 def test_every_heading_of_the_reports_tables_is_in_the_catalogues():
     people = {"ana": careful(), "ben": careful(), "cem": upwards(2.0)}
-    found = list(tables(quality(planted(people, prompts=60, completions=3, ties=0.5))))
-    policies = {name for table in found for name in table.head if table.title.key.endswith("table_wins")}
-    headings = {name for table in found for name in table.head} - policies - {"", "alpha", "tau-b", "p"}
-    sentences = {table.title for table in found} | headings
+    result = list(tables(quality(planted(people, prompts=60, completions=3, ties=0.5))))
+    policies = {name for table in result for name in table.head if table.title.key.endswith("table_wins")}
+    headings = {name for table in result for name in table.head} - policies - {"", "alpha", "tau-b", "p"}
+    sentences = {table.title for table in result} | headings
     english = {str(sentence) for sentence in sentences}
     for language in ("zh", "ja"):
         assert english.isdisjoint(sentence.render(language) for sentence in sentences)
@@ -366,10 +372,10 @@ def test_every_heading_of_the_reports_tables_is_in_the_catalogues():
 
 def test_without_rankings_neither_a_report_nor_a_version_can_be_created(app):
     open_page(app, "quality")
-    assert "No rankings yet, so there is nothing to report." in said(app)
+    assert "No rankings yet, so there is nothing to report." in captions_and_text(app)
     app.switch_page("app_pages/versions.py").run()
     assert not app.exception
-    assert "No versions yet. Create one once there are rankings." in said(app)
+    assert "No versions yet. Create one once there are rankings." in captions_and_text(app)
     assert button(app, "Create version").disabled
 
 
@@ -378,11 +384,11 @@ def policy_rows(**wins):
     rows = []
     for number in range(12):
         prompt = user_prompt(f"prompt {number}")
-        one, two = (Completion(prompt.id, f"{name} {number}", name) for name in ("one", "two"))
-        best, worst = (one, two) if number < wins["one"] else (two, one)
-        order = ((one.id, two.id),) if number == 11 else ((best.id,), (worst.id,))
-        said = {"annotator": "ana", "shown": (one.id, two.id), "order": order, "source": "import"}
-        rows.append(Group(prompt, (one, two), (Ranking(prompt.id, submission=f"s{number}", **said),)))
+        item, two = (Completion(prompt.id, f"{name} {number}", name) for name in ("one", "two"))
+        best, worst = (item, two) if number < wins["one"] else (two, item)
+        order = ((item.id, two.id),) if number == 11 else ((best.id,), (worst.id,))
+        message = {"annotator": "ana", "shown": (item.id, two.id), "order": order, "source": "import"}
+        rows.append(Group(prompt, (item, two), (Ranking(prompt.id, submission=f"s{number}", **message),)))
     return rows
 
 
@@ -396,8 +402,8 @@ def test_policies_are_listed_with_their_strength_wins_and_ties(app):
     assert board["Policy"].tolist() == ["one", "two"]
     assert [share.split(" ")[0] for share in board["Share won"]] == ["71%", "29%"]
     assert [share.split(" ")[0] for share in board["Share tied"]] == ["8%", "8%"]
-    found = quality(policy_rows(one=8)).leaderboard
-    chart = win_matrix(found).to_dict()
+    result = quality(policy_rows(one=8)).leaderboard
+    chart = win_matrix(result).to_dict()
     (cells,) = chart["datasets"].values()
     assert [(cell["row"], cell["column"], cell["shown"]) for cell in cells] == [
         ("one", "two", "71%"),

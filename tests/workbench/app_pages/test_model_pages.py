@@ -56,7 +56,7 @@ def rows(*margins, prefix="p"):
 
 
 def labelled(elements, label):
-    return next(found for found in elements if found.label == label)
+    return next(result for result in elements if result.label == label)
 
 
 def test_every_training_method_is_offered(ranked):
@@ -137,10 +137,10 @@ def test_two_runs_are_compared_on_their_shared_held_out_comparisons(ranked, tmp_
     add_run(tmp_path, name=FIRST, rows=[*rows(*[-1.0] * 8), *rows(5.0, prefix="q")])
     add_run(tmp_path, TUNED, SECOND, rows=rows(*[1.0] * 8))
     open_page(ranked, "train")
-    (said,) = [text.value for text in ranked.markdown if "is better than" in text.value]
-    assert said.startswith("**A is better than B** by 100.0 points of accuracy")
-    assert "p = 0.0078" in said and "on 8 comparisons of 8 prompts" in said
-    table = next(one.value for one in ranked.dataframe if "Run" in one.value)
+    (message,) = [text.value for text in ranked.markdown if "is better than" in text.value]
+    assert message.startswith("**A is better than B** by 100.0 points of accuracy")
+    assert "p = 0.0078" in message and "on 8 comparisons of 8 prompts" in message
+    table = next(table.value for table in ranked.dataframe if "Run" in table.value)
     assert table[["Run", "Method", "Accuracy (95% CI)"]].values.tolist() == [
         ["A", "LoRA", "0.648 (0.598 to 0.698)"],
         ["B", "linear head", "0.648 (0.598 to 0.698)"],
@@ -216,12 +216,12 @@ def test_unfinished_runs_can_be_deleted_but_not_during_a_training(ranked):
     folders["mine"].mkdir()
     (folders["mine"] / "settings.json").write_text(json.dumps({"project": "default"}), encoding="utf-8")
     ranked.run()
-    assert "Delete unfinished runs" in [one.label for one in ranked.button]
+    assert "Delete unfinished runs" in [item.label for item in ranked.button]
     start_job(
         open_store(default_store()), add_job(open_store(default_store()), "train", {"method": "last-layers"}, "default")
     )
     ranked.run()
-    assert "Delete unfinished runs" not in [one.label for one in ranked.button]
+    assert "Delete unfinished runs" not in [item.label for item in ranked.button]
 
 
 def test_a_disagreement_opens_the_readers_own_ranking_on_my_work(ranked, tmp_path):
@@ -231,9 +231,9 @@ def test_a_disagreement_opens_the_readers_own_ranking_on_my_work(ranked, tmp_pat
     ann = find_or_add_annotator(store, "Ann")
     ranked.session_state["annotator"] = ann.id
     open_page(ranked, "train")
-    (found,) = [one for one in ranked.expander if "Which" in one.label]
-    assert found.label.replace("\\", "") == "1. The model gives 11.9% to the annotator’s choice: Which *one*?"
-    assert [code.value for code in found.code] == ["Which *one*?", "one *bold*", "two"]
+    (result,) = [expander for expander in ranked.expander if "Which" in expander.label]
+    assert result.label.replace("\\", "") == "1. The model gives 11.9% to the annotator’s choice: Which *one*?"
+    assert [code.value for code in result.code] == ["Which *one*?", "one *bold*", "two"]
     button(ranked, "Open the ranking").click().run()
     assert not ranked.exception
     (work,) = own_rankings(store, ann.id)
@@ -244,9 +244,9 @@ def test_a_disagreement_opens_the_readers_own_ranking_on_my_work(ranked, tmp_pat
 def test_a_disagreement_shows_another_annotators_ranking(ranked, tmp_path):
     add_run(tmp_path, contradicted=[contradicted("of-ann"), contradicted("nowhere")])
     open_page(ranked, "train")
-    first, second = [one for one in ranked.button if one.label == "Open the ranking"]
+    first, second = [item for item in ranked.button if item.label == "Open the ranking"]
     first.click().run()
-    record = next(one.value for one in ranked.dataframe if "Place" in one.value)
+    record = next(table.value for table in ranked.dataframe if "Place" in table.value)
     assert sorted(record["Completion"]) == ["one *bold*", "two"]
     assert [text.value for text in ranked.text] == ["It is."]
     second.click().run()

@@ -32,14 +32,14 @@ def stored(tmp_path):
 
 def chains(store):
     """Return for each prompt its rankings, each as places of what was shown, the earlier ones first."""
-    found = []
+    result = []
     for group in groups(store, revised=True):
         rankings = []
         for ranking in group.rankings:
             place = {completion: number for number, completion in enumerate(ranking.shown, start=1)}
             rankings.append([[place[id] for id in tied] for tied in ranking.order])
-        found.append(rankings)
-    return found
+        result.append(rankings)
+    return result
 
 
 def test_backspace_opens_the_last_ranking_and_submitting_stores_a_revision(page, app_address, stored):

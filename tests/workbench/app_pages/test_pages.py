@@ -54,7 +54,7 @@ def test_prompts_are_added_from_a_column_of_a_file(app):
     open_page(app, "prompts")
     app.file_uploader[0].upload("mine.csv", b"id,question\n1,How far is the moon?\n", "text/csv")
     next(field for field in app.text_input if "column" in field.label).input("question")
-    [found for found in app.button if found.label == "Add prompts"][1].click().run()
+    [result for result in app.button if result.label == "Add prompts"][1].click().run()
     assert not app.exception
     (prompt,) = waiting_prompts(open_store(default_store()), 9)
     assert (prompt.messages[0].content, prompt.source) == ("How far is the moon?", "mine.csv")
@@ -63,7 +63,7 @@ def test_prompts_are_added_from_a_column_of_a_file(app):
 def test_an_invalid_file_is_refused_by_name_and_line_and_adds_nothing(app):
     open_page(app, "prompts")
     app.file_uploader[0].upload("mine.jsonl", b'{"prompt": "fine"}\n{"question": "not"}\n', "application/jsonl")
-    [found for found in app.button if found.label == "Add prompts"][1].click().run()
+    [result for result in app.button if result.label == "Add prompts"][1].click().run()
     assert "mine.jsonl, line 2" in shown(app.error[0])
     assert store_counts(open_store(default_store())).prompts == 0
 

@@ -160,9 +160,9 @@ def test_the_first_prompt_is_sampled_alone_so_that_it_is_ready_soon(work_store, 
     """Batches of 1, then as many as are ready: 1, 2. So the first three requests are of one prompt."""
     sample_if_needed(work_store)
     do(work_store, "sample")
-    asked = [body["messages"][0]["content"] for body in chat_server.bodies]
-    assert asked[:6] == ["Question 0?"] * 3 + ["Question 1?"] * 3
-    assert sorted(asked[6:]) == ["Question 2?"] * 3 + ["Question 3?"] * 3
+    request = [body["messages"][0]["content"] for body in chat_server.bodies]
+    assert request[:6] == ["Question 0?"] * 3 + ["Question 1?"] * 3
+    assert sorted(request[6:]) == ["Question 2?"] * 3 + ["Question 3?"] * 3
 
 
 def test_features_of_sampled_completions_are_computed_next(work_store):
@@ -212,18 +212,18 @@ def test_an_unusable_policy_loses_no_prompt_and_is_not_retried_after_every_submi
 
 
 def test_of_many_processes_that_need_sampling_at_once_one_requests_it(work_store):
-    start, asked = threading.Barrier(8), []
+    start, request = threading.Barrier(8), []
 
     def find():
         start.wait()
-        asked.append(sample_if_needed(work_store))
+        request.append(sample_if_needed(work_store))
 
     threads = [threading.Thread(target=find) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert [job.id for job in unfinished_jobs(work_store)] == [job for job in asked if job]
+    assert [job.id for job in unfinished_jobs(work_store)] == [job for job in request if job]
 
 
 def test_a_second_worker_samples_only_after_the_first_has_ended(work_store):
@@ -262,18 +262,18 @@ def test_a_worker_that_lost_its_job_drops_it_and_saves_no_prompt_twice(work_stor
 
 def test_an_urgent_job_runs_while_sampling_waits_for_the_server(work_store, chat_server):
     """The server answers only when the score job has ended. That one fails, for it names no folder: it was done."""
-    asked = []
+    request = []
 
     def answer(body):
-        if not asked:
-            asked.append(add_job(work_store, "score"))
-        until(lambda: job_with_id(work_store, asked[0]).ended)
+        if not request:
+            request.append(add_job(work_store, "score"))
+        until(lambda: job_with_id(work_store, request[0]).ended)
         return says(f"text {body['seed']}")
 
     chat_server.answer = answer
     sample_if_needed(work_store)
     do(work_store, "sample")
-    assert job_with_id(work_store, asked[0]).state == FAILED
+    assert job_with_id(work_store, request[0]).state == FAILED
     assert latest_job(work_store, "sample").state == DONE
 
 
@@ -325,20 +325,20 @@ def test_training_scoring_and_best_of_n_return_what_the_pages_show(work_store, c
     assert folder.parent == data_folder() / "runs"
     assert trained.result["report"] == json.loads((folder / "report.json").read_text())
 
-    asked = {"folder": str(folder), "messages": PROMPTS[0].as_dicts}
-    score = request_job(work_store, "score", completions=["Yes.", "No."], **asked)
+    request = {"folder": str(folder), "messages": PROMPTS[0].as_dicts}
+    score = request_job(work_store, "score", completions=["Yes.", "No."], **request)
     do(work_store, "score")
     rewards = job_with_id(work_store, score).result
     assert rewards["completions"] == ["Yes.", "No."]
     alone = RewardModel.load(folder).score(PROMPTS[0].messages, ["No."])
     assert rewards["rewards"][1] == pytest.approx(alone[0], abs=1e-4)
 
-    best = request_job(work_store, "best_of_n", n=3, policy="p", **asked)
+    best = request_job(work_store, "best_of_n", n=3, policy="p", **request)
     do(work_store, "best_of_n")
-    found = job_with_id(work_store, best).result
-    assert sorted(found["completions"]) == sorted(f"text {body['seed']}" for body in chat_server.bodies)
-    assert len(set(found["completions"])) == 3
-    assert found["rewards"] == sorted(found["rewards"], reverse=True)
+    result = job_with_id(work_store, best).result
+    assert sorted(result["completions"]) == sorted(f"text {body['seed']}" for body in chat_server.bodies)
+    assert len(set(result["completions"])) == 3
+    assert result["rewards"] == sorted(result["rewards"], reverse=True)
 
 
 def test_best_of_n_with_an_unknown_policy_names_the_known_ones(work_store):
@@ -374,8 +374,8 @@ def test_the_jobs_of_a_killed_worker_are_queued_when_the_next_worker_starts(work
 
 def rank(store, count, start=0, **of_ranking):
     """Store this many rankings, each of a prompt of its own."""
-    made = [ranked_group(user_prompt(f"Name thing {number}.")) for number in range(start, start + count)]
-    add_groups(store, [replace(one, rankings=(replace(one.rankings[0], **of_ranking),)) for one in made])
+    created = [ranked_group(user_prompt(f"Name thing {number}.")) for number in range(start, start + count)]
+    add_groups(store, [replace(item, rankings=(replace(item.rankings[0], **of_ranking),)) for item in created])
 
 
 def end(store, job):
@@ -424,9 +424,9 @@ def test_suspect_rankings_are_found_and_too_few_prompts_give_a_message(work_stor
     add_groups(work_store, planted_groups(40))
     enough = request_job(work_store, "doubts", "default")
     do(work_store, "doubts")
-    found = job_with_id(work_store, enough)
-    assert (found.state, found.message) == (DONE, say("workbench.jobs.suspects_found", count=40))
-    assert (found.result["rankings"], found.result["comparisons"]) == (40, 120)
+    result = job_with_id(work_store, enough)
+    assert (result.state, result.message) == (DONE, say("workbench.jobs.suspects_found", count=40))
+    assert (result.result["rankings"], result.result["comparisons"]) == (40, 120)
 
 
 def test_training_requested_by_a_person_restarts_the_count(work_store, chat_server):
@@ -439,11 +439,11 @@ def test_training_requested_by_a_person_restarts_the_count(work_store, chat_serv
 def test_of_many_processes_that_find_training_due_at_once_one_requests_it(work_store, chat_server):
     save_settings(work_store, settings_for(chat_server, retrain_every=2))
     rank(work_store, 2)
-    together, asked = threading.Barrier(8), []
+    together, request = threading.Barrier(8), []
 
     def find():
         together.wait()
-        asked.append(retrain_if_due(work_store))
+        request.append(retrain_if_due(work_store))
 
     threads = [threading.Thread(target=find) for _ in range(8)]
     for thread in threads:
@@ -451,7 +451,7 @@ def test_of_many_processes_that_find_training_due_at_once_one_requests_it(work_s
     for thread in threads:
         thread.join()
     (job,) = unfinished_jobs(work_store)
-    assert [one for one in asked if one] == [job.id]
+    assert [item for item in request if item] == [job.id]
 
 
 def test_fine_tuning_resumes_where_a_worker_restart_or_a_person_interrupted_it(work_store, small_model, monkeypatch):

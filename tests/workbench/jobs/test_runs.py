@@ -53,25 +53,25 @@ def test_the_newest_run_that_beats_its_baselines_is_current_or_else_the_newest(d
 
 def test_a_choice_holds_for_its_project_until_it_is_reset_or_its_folder_is_gone(data):
     first, second = add(data, 1, project=None), add(data, 2, project=None)
-    made = runs("default")
-    choose_run("default", made[1])
+    created = runs("default")
+    choose_run("default", created[1])
     assert chosen_run("default") == first.name
-    assert current_run("default", made).folder == first
-    assert current_run("safety", made).folder == second
+    assert current_run("default", created).folder == first
+    assert current_run("safety", created).folder == second
     assert [run.folder for run in runs("default")] == [second, first]  # the file with the choice is no run
-    assert current_run("default", made[:1]).folder == second
+    assert current_run("default", created[:1]).folder == second
     choose_run("default", None)
-    assert current_run("default", made).folder == second
+    assert current_run("default", created).folder == second
     assert chosen_run("default") is None
 
 
 def test_a_choice_that_does_not_fit_on_the_disk_leaves_the_previous_one(disk, monkeypatch):
     monkeypatch.setenv("WORKBENCH_DATA", str(disk.folder))
     first, second = add(disk.folder, 1), add(disk.folder, 2)
-    made = {run.folder: run for run in runs("default")}
-    choose_run("default", made[first])
+    created = {run.folder: run for run in runs("default")}
+    choose_run("default", created[first])
     with disk.full(), pytest.raises(InputError) as error:
-        choose_run("default", made[second])
+        choose_run("default", created[second])
     refusal(error)
     assert chosen_run("default") == first.name
     assert [path.name for path in (first.parent / "current").iterdir()] == ["default"]

@@ -73,17 +73,17 @@ class Traffic:
 
 
 def secrets(store):
-    found = {*POLICIES, "revision-zinc", "stop-zinc", "walrus", "0.8125", "3.71828", "774411", "temperature"}
+    result = {*POLICIES, "revision-zinc", "stop-zinc", "walrus", "0.8125", "3.71828", "774411", "temperature"}
     for group in groups(store):
-        found |= {group.prompt.id, *(completion.id for completion in group.completions)}
-        found |= {str(completion.seed) for completion in group.completions}
-    return found
+        result |= {group.prompt.id, *(completion.id for completion in group.completions)}
+        result |= {str(completion.seed) for completion in group.completions}
+    return result
 
 
 def sequences(traffic):
     """Return the order of the texts each time that all nine stand in the traffic one after the other."""
     words = re.findall(rb"\"?text\"?[^A-Za-z]{1,9}(Answer \w+\.)", traffic) or re.findall(rb"Answer \w+\.", traffic)
-    return [tuple(word.decode() for word in words[at : at + 9]) for at in range(0, len(words) - 8, 9)]
+    return [tuple(word.decode() for word in words[index : index + 9]) for index in range(0, len(words) - 8, 9)]
 
 
 def test_nothing_that_the_browser_receives_reveals_policies(page, app_address, stored):

@@ -407,11 +407,11 @@ def test_on_a_phone_everything_fits_and_can_be_touched(browser, server, path):
 @pytest.fixture
 def beacon():
     """A server that hostile text tries to reach: its address, and the paths that were asked of it."""
-    asked = []
+    request = []
 
     class Beacon(BaseHTTPRequestHandler):
         def do_GET(self):
-            asked.append(self.path)
+            request.append(self.path)
             self.send_response(204)
             self.end_headers()
 
@@ -421,13 +421,13 @@ def beacon():
     with ThreadingHTTPServer(("127.0.0.1", 0), Beacon) as listening:
         thread = threading.Thread(target=listening.serve_forever)
         thread.start()
-        yield f"http://127.0.0.1:{listening.server_port}", asked
+        yield f"http://127.0.0.1:{listening.server_port}", request
         listening.shutdown()
         thread.join()
 
 
 def test_hostile_texts_run_no_script_and_reach_no_server(page, server, path, beacon):
-    address, asked = beacon
+    address, request = beacon
     texts = [text.replace("BEACON", address) for text in HOSTILE]
     everything = "\n\n".join(texts)
     prompt = Prompt((Message("system", everything), Message("user", everything)))
@@ -447,7 +447,7 @@ def test_hostile_texts_run_no_script_and_reach_no_server(page, server, path, bea
     press(page, "p", "1")
     assert page.evaluate("window.hacked") is None
     page.evaluate("address => fetch(address, {mode: 'no-cors'})", f"{address}/the-test-itself")
-    assert asked == ["/the-test-itself"]
+    assert request == ["/the-test-itself"]
 
 
 GOOD = {

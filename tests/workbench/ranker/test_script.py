@@ -46,13 +46,13 @@ def test_streamlit_sends_only_a_few_lines_that_name_the_script():
 
 def test_the_script_is_loaded_once_for_all_reloads(page, server, tmp_path):
     fill(tmp_path / "store.db")
-    asked = []
-    page.on("response", lambda answer: asked.append(answer) if "/ranker/" in answer.url else None)
+    request = []
+    page.on("response", lambda answer: request.append(answer) if "/ranker/" in answer.url else None)
     open_ranking(page, server, tmp_path / "store.db")
     page.reload()
     expect(page.locator(".ranker .prompt")).to_be_visible()
-    assert [answer.url.rpartition("/")[2] for answer in asked] == [NAME, NAME]
-    assert asked[1].request.sizes()["responseBodySize"] < 1_000  # from the browser's own store
+    assert [answer.url.rpartition("/")[2] for answer in request] == [NAME, NAME]
+    assert request[1].request.sizes()["responseBodySize"] < 1_000  # from the browser's own store
 
 
 def test_loading_the_script_is_retried(page, server, tmp_path):

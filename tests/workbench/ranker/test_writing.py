@@ -18,7 +18,7 @@ def demonstrations(path):
     with store_at(path) as store:
         (group,) = groups(store)
     text = {completion.id: completion.text for completion in group.completions} | {None: None}
-    return [(one.text, text[one.edited_from]) for one in group.demonstrations]
+    return [(demonstration.text, text[demonstration.edited_from]) for demonstration in group.demonstrations]
 
 
 def test_an_ideal_answer_is_written_from_scratch(page, server, path):

@@ -26,7 +26,7 @@ def keep_and_take(sent, project):
         (None, "default", []),
     ],
 )
-def test_tasks_leased_with_an_answer_are_used_once_in_its_own_run_and_project(sent, project, found):
+def test_tasks_leased_with_an_answer_are_used_once_in_its_own_run_and_project(sent, project, result):
     page = AppTest.from_function(keep_and_take, kwargs={"sent": sent, "project": project}).run()
     assert not page.exception
-    assert page.session_state.found == [found, []]
+    assert page.session_state.found == [result, []]
