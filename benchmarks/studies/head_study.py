@@ -124,7 +124,9 @@ def encoder_features(folder: Path, groups: Sequence[Group]) -> dict[str, Feature
 
 def differences(features: Features, evaluated: Side) -> np.ndarray:
     """Return features of chosen less rejected, shape (comparisons, layers, width)."""
-    return np.stack([features[comparison.chosen] - features[comparison.rejected] for comparison in evaluated.comparisons])
+    return np.stack(
+        [features[comparison.chosen] - features[comparison.rejected] for comparison in evaluated.comparisons]
+    )
 
 
 def tied(features: Features, evaluated: Side) -> tuple[np.ndarray, np.ndarray]:

@@ -89,7 +89,7 @@ def main(
     whole = fit_head(learned, train.weights, train.clusters, seed)
     learned, queries = (item[:, whole.layer].astype(np.float64) for item in (learned, queries))
     print(
-        f"{len(learned)} comparisons of {train.prompts} prompts to learn from, {len(queries)} of {test.prompts} held out"
+        f"Training: {len(learned)} comparisons of {train.prompts} prompts; held out: {len(queries)} of {test.prompts}"
     )
     print(f"layer {backbone.layers[whole.layer]}, C {whole.regularisation:.2g}")
 

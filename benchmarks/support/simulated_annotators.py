@@ -186,7 +186,9 @@ async def main(address: str, page: str, interval: float, ids: list[str]) -> None
         annotators += await asyncio.gather(*(kind(address, id).begin() for id in ids[start : start + AT_ONCE]))
     print("ready", flush=True)
     stop, random = asyncio.Event(), Random(1)
-    running = [asyncio.create_task(work(annotator, interval, random.uniform(0, interval), stop)) for annotator in annotators]
+    running = [
+        asyncio.create_task(work(annotator, interval, random.uniform(0, interval), stop)) for annotator in annotators
+    ]
     await asyncio.to_thread(sys.stdin.read)
     stop.set()
     ended = await asyncio.gather(*running, return_exceptions=True)

@@ -71,7 +71,10 @@ def test_an_uploaded_file_is_previewed_before_anything_is_stored(app):
     button(app, "Import all (2)").click().run()
     assert not app.exception
     assert "Imported: 1 prompts, 2 completions, 1 rankings." in captions_and_text(app)
-    assert "Duplicates, already in the store or earlier in the file: 1 prompts, 2 completions, 1 rankings." in captions_and_text(app)
+    assert (
+        "Duplicates, already in the store or earlier in the file: 1 prompts, 2 completions, 1 rankings."
+        in captions_and_text(app)
+    )
     (group,) = groups(store)
     assert group.prompt.source == "mine.jsonl"
     assert app.metric[0].value == "1"
