@@ -5,6 +5,7 @@ its interval excludes 0.
 """
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -386,5 +387,10 @@ def interval_of(estimate: Estimate) -> Sentence:
 
 
 def code(text: str) -> str:
-    """Return the text as inline code of markdown, which shows it as it is."""
-    return f"`{' '.join(text.replace('`', chr(39)).split())}`"
+    """Return the text as inline code in markdown, which shows it unchanged but for white space.
+
+    The delimiter is longer than every run of backticks in the text (CommonMark, section 6.1).
+    """
+    folded = " ".join(text.split())
+    delimiter = "`" * (1 + max(map(len, re.findall("`+", folded)), default=0))
+    return f"{delimiter} {folded} {delimiter}" if "`" in folded else f"`{folded}`"

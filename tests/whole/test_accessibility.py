@@ -60,7 +60,7 @@ SHOWN = {
     "filled": {
         "prompts": "prompts.newest",
         "my_work": "my_work.open",
-        "train": "train.trained",
+        "train": "train.runs",
         "score": "score.comparable",
         "data": "data.pick",
         "versions": "versions.none",
@@ -77,7 +77,7 @@ SHOWN = {
         "data": "data.empty",
         "versions": "versions.none",
         "quality": "quality.no_ranking",
-        "overview": "overview.no_job",
+        "overview": "overview.no_jobs",
     },
 }
 """Page -> key of the words that are there once the page is whole."""

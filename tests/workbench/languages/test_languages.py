@@ -295,13 +295,13 @@ def test_values_may_hold_braces():
     assert filled("Ranking as {name}", name="{name} {0}") == "Ranking as {name} {0}"
 
 
-def test_the_interface_follows_the_browser_and_a_choice_is_remembered(app, browser, tmp_path):
+def test_the_interface_follows_the_browser_and_a_choice_is_remembered(app_address, browser, tmp_path):
     store = open_store(tmp_path / "workbench.db")
     add_ready_prompt(store, "Which?")
     store.dispose()
     context = browser.new_context(locale="ja-JP")
     page = context.new_page()
-    open_app(page, app)
+    open_app(page, app_address)
     expect(page.get_by_role("button", name="送信")).to_be_visible()
     page.keyboard.press("1")
     expect(page.locator(".card").first).to_have_attribute("aria-label", "回答 1、1 位")
