@@ -82,7 +82,9 @@ def test_sample_rank_train_score_and_export(page, address, data):
     store = open_store(data / "workbench.db")
 
     page.goto(f"{address}/prompts")
-    page.get_by_label(wording("prompts.one_per_line")).fill("Why is the sky blue?\nWrite a haiku.\nName a prime number.")
+    page.get_by_label(wording("prompts.one_per_line")).fill(
+        "Why is the sky blue?\nWrite a haiku.\nName a prime number."
+    )
     page.get_by_role("button", name=wording("prompts.add"), exact=True).first.click()
     expect(page.get_by_test_id("stMetric").filter(has_text="Ready to rank")).to_contain_text("3", timeout=MODEL_TIME)
     assert item_counts(store)["ready"] == 3

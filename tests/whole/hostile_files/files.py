@@ -150,7 +150,7 @@ FILES = [
     # How text is written
     refused("UTF-16 with a byte order mark", "a.jsonl", UTF_16.encode("utf-16"), "line 1: found UTF-16 text"),
     refused(
-        "UTF-16 without a byte order mark", "a.jsonl", UTF_16.encode("utf-16-le"), "line 1, character 2: found no JSON"
+        "UTF-16 without a byte order mark", "a.jsonl", UTF_16.encode("utf-16-le"), "line 1: invalid JSON at character 2"
     ),
     refused("UTF-16 text of prompts", "a.txt", "Why?\nWho?\n".encode("utf-16"), "line 1: found UTF-16", "prompts"),
     refused(
@@ -172,18 +172,24 @@ FILES = [
         GOOD + b'{"prompt": "\xf0\x9f\x98',
         "line 2: found byte 0xf0 at 13",
     ),
-    line("an escaped lone surrogate", b'{"prompt": "\\ud800"}', ", field prompt holds half of a surrogate pair"),
-    line("surrogates the wrong way round", b'{"prompt": "\\ude00\\ud83d"}', ", field prompt holds half of a surrogate"),
-    line("a lone surrogate as a name", b'{"\\udfff": 1}', ", the name of a field holds half of a surrogate pair"),
-    line("a raw NUL", b'{"prompt": "a\0b"}', ", character 14: found no JSON there (Invalid control character"),
-    line("an escaped NUL", b'{"prompt": "a\\u0000b"}', ", field prompt holds a NUL character"),
-    line("a NUL in a name", b'{"a\\u0000": 1}', ", the name of a field holds a NUL character"),
     line(
-        "control characters in a string", b'{"prompt": "a\tb"}', ", character 14: found no JSON there (Invalid control"
+        "an escaped lone surrogate",
+        b'{"prompt": "\\ud800"}',
+        ", field prompt: the text contains half of a surrogate pair",
     ),
+    line(
+        "surrogates the wrong way round",
+        b'{"prompt": "\\ude00\\ud83d"}',
+        ", field prompt: the text contains half of a surrogate pair",
+    ),
+    line("a lone surrogate as a name", b'{"\\udfff": 1}', ": the name of a field contains half of a surrogate pair"),
+    line("a raw NUL", b'{"prompt": "a\0b"}', ": invalid JSON at character 14 (Invalid control character"),
+    line("an escaped NUL", b'{"prompt": "a\\u0000b"}', ", field prompt: the text holds a NUL character"),
+    line("a NUL in a name", b'{"a\\u0000": 1}', ": the name of a field holds a NUL character"),
+    line("control characters in a string", b'{"prompt": "a\tb"}', ": invalid JSON at character 14 (Invalid control"),
     field(
         "orders to the terminal in a name",
-        "field '\\x1b[2J\\x1b]0;x\\x07': found a field of that name",
+        "field '\\x1b[2J\\x1b]0;x\\x07': unknown field",
         **{"\x1b[2J\x1b]0;x\x07": 1},
     ),
     field("orders to the terminal in a role", "has role '\\x1b[2J'", prompt=[{"role": "\x1b[2J", "content": "x"}]),
@@ -194,7 +200,7 @@ FILES = [
         rankings=[{"annotator": "a", "order": [["x" * MIB], ["a"]]}],
     ),
     accepted("a byte order mark", "a.jsonl", b"\xef\xbb\xbf" + GOOD, READ),
-    line("a second byte order mark", b"\xef\xbb\xbf" + GOOD.strip(), ", character 1: found no JSON there"),
+    line("a second byte order mark", b"\xef\xbb\xbf" + GOOD.strip(), ": invalid JSON at character 1"),
     accepted(
         "U+2028, U+0085 and VT are no line ends",
         "a.txt",
@@ -213,16 +219,16 @@ FILES = [
         "a.jsonl",
         b"\r\n" + GOOD.strip() + b"\r\n\r\n" + GOOD.strip(),
         READ,
-        printed="There already",
+        printed="Already in the store",
     ),
     refused(
         "carriage returns alone, JSON",
         "a.jsonl",
         GOOD.strip() + b"\r" + GOOD.strip(),
-        "found no JSON there (Extra data)",
+        "invalid JSON at character 164 (Extra data)",
     ),
     refused("carriage returns alone, text", "a.txt", b"Why?\rWho?\r", "line 1: found carriage returns", "prompts"),
-    refused("carriage returns alone, CSV", "a.csv", b"prompt\rWhy?\rWho?\r", "line 1: found no sound CSV", "prompts"),
+    refused("carriage returns alone, CSV", "a.csv", b"prompt\rWhy?\rWho?\r", "line 1: invalid CSV", "prompts"),
     # JSON
     line("NaN", b'{"prompt": NaN}', ": found the number NaN, which is not finite"),
     line("-Infinity, deep inside", b'{"prompt": [{"a": [-Infinity]}]}', ": found the number -Infinity"),
@@ -234,24 +240,24 @@ FILES = [
     ),
     field(
         "a number of 4,000 digits",
-        "field completions[1].seed: found a number of many digits",
+        "field completions[1].seed: found a number with too many digits",
         completions=[{"text": "a", "seed": 10**4_000}],
     ),
-    line("a name twice", b'{"prompt": "a", "prompt": "b"}', ", field 'prompt': found it twice in one object"),
+    line("a name twice", b'{"prompt": "a", "prompt": "b"}', ": field 'prompt' appears twice in one object"),
     line(
         "a name twice, deep inside",
         b'{"prompt": [{"role": "user", "content": "a", "content": "b"}]}',
-        ", field 'content': found it twice",
+        ": field 'content' appears twice",
     ),
     line(
         "100,000 lists in one another",
         b'{"prompt": ' + b"[" * DEEP + b"]" * DEEP + b"}",
-        ": found lists or objects more than 40 deep",
+        ": found lists or objects nested more than 40 deep",
     ),
     line(
         "100,000 objects in one another",
         b'{"a": ' * DEEP + b"1" + b"}" * DEEP,
-        ": found lists or objects more than 40 deep",
+        ": found lists or objects nested more than 40 deep",
     ),
     line(
         "sixteen million open brackets", lambda: b"[" * (16 * MIB - 1), ": found more than 300,000 values in one line"
@@ -264,12 +270,12 @@ FILES = [
     line(
         "300,000 values where none are wanted",
         lambda: b'{"zzz": [' + b"{}," * 149_000 + b"{}]}",
-        ", field zzz: found a field of that name",
+        ", field zzz: unknown field",
     ),
     line(
         "300,000 names in one object",
         lambda: json.dumps({str(n): n for n in range(290_000)}).encode(),
-        ", field 0: found a field of that name",
+        ", field 0: unknown field",
     ),
     line(
         "a line of 15 MiB, four bytes a sign in memory",
@@ -288,14 +294,18 @@ FILES = [
         "a JSON list over several lines",
         "a.jsonl",
         json.dumps([LINE], indent=1).encode(),
-        "line 1, character 2: found no JSON",
+        "line 1: invalid JSON at character 2",
     ),
     line("a number", b"17", ": found the number 17, not an object"),
-    line("two objects in a line", GOOD.strip() + GOOD.strip(), ", character 163: found no JSON there (Extra data)"),
-    line("an object cut off", GOOD.strip()[:-5], ", character 158: found no JSON there"),
-    line("Python in place of JSON", b"{'prompt': 'a', 'x': None}", ", character 2: found no JSON there"),
-    line("CSV after JSON", b"prompt,category", ", character 1: found no JSON there"),
-    line("a comment", b"// no", ", character 1: found no JSON there"),
+    line(
+        "two objects in a line",
+        GOOD.strip() + GOOD.strip(),
+        ": invalid JSON at character 163 (Extra data)",
+    ),
+    line("an object cut off", GOOD.strip()[:-5], ": invalid JSON at character 158"),
+    line("Python in place of JSON", b"{'prompt': 'a', 'x': None}", ": invalid JSON at character 2"),
+    line("CSV after JSON", b"prompt,category", ": invalid JSON at character 1"),
+    line("a comment", b"// no", ": invalid JSON at character 1"),
     # Size
     refused("a line of 1 GiB", "a.jsonl", sparse(1024 * MIB), "line 1: found more than 16 MiB in one line"),
     refused("a line of 1 GiB, as prompts", "a.txt", sparse(1024 * MIB), "line 1: found more than 16 MiB", "prompts"),
@@ -317,13 +327,13 @@ FILES = [
         "300,000 tiny lines",
         "a.jsonl",
         big(lambda: b"{}\n" * 300_000),
-        "line 1, field prompt: found none among no fields",
+        "line 1, field prompt: missing; there are no fields",
     ),
     refused(
         "a quote that never ends, CSV",
         "a.csv",
         big(lambda: b'prompt\n"' + b"a,\n" * 2_000_000),
-        "found no sound CSV (field larger than",
+        "invalid CSV (field larger than",
         "prompts",
     ),
     refused(
@@ -340,8 +350,8 @@ FILES = [
         "line 1: found more than 300,000 commas",
         "prompts",
     ),
-    refused("an empty file", "a.jsonl", b"", "a.jsonl: found nothing in it"),
-    refused("an empty file of prompts", "a.txt", b"\n \n", "a.txt: found nothing in it", "prompts"),
+    refused("an empty file", "a.jsonl", b"", "a.jsonl: the file is empty"),
+    refused("an empty file of prompts", "a.txt", b"\n \n", "a.txt: the file is empty", "prompts"),
     refused(
         "a CSV with a header alone", "a.csv", b"prompt\n", "a.csv: found no rows below the header prompt", "prompts"
     ),
@@ -350,19 +360,19 @@ FILES = [
         "a gzip bomb of one line",
         "a.jsonl.gz",
         packed(b"a", 64),
-        "found gzip data that unpacks to more than 100",
+        "the gzip data unpacks to more than 100",
     ),
     refused(
         "a gzip bomb of blank lines",
         "a.jsonl.gz",
         packed(b"\n", 64),
-        "found gzip data that unpacks to more than 100",
+        "the gzip data unpacks to more than 100",
     ),
     refused(
         "a gzip bomb of good lines",
         "a.jsonl.gz",
         packed(GOOD, 64),
-        "found gzip data that unpacks to more than 100",
+        "the gzip data unpacks to more than 100",
     ),
     refused(
         "a gzip bomb of blank lines behind ten good prompts of noise",
@@ -376,20 +386,20 @@ FILES = [
         "gzip that is not called so",
         "a.jsonl",
         gzip.compress(GOOD),
-        "line 1: found gzip data. Name the file so that it ends in .gz",
+        "line 1: found gzip data. Give the file a name that ends in .gz",
     ),
-    refused("gzip that breaks off", "a.jsonl.gz", gzip.compress(GOOD * 99)[:-9], "breaks off before its end"),
+    refused("gzip that breaks off", "a.jsonl.gz", gzip.compress(GOOD * 99)[:-9], "is cut off before its end"),
     refused(
         "gzip with another checksum",
         "a.jsonl.gz",
         gzip.compress(GOOD)[:-8] + b"\0" * 8,
-        "found no sound gzip data (incorrect data check)",
+        "invalid gzip data (incorrect data check)",
     ),
     refused(
         "gzip with garbage after it",
         "a.jsonl.gz",
         gzip.compress(GOOD) + b"garbage",
-        "after line 1: found no sound gzip data",
+        "after line 1: invalid gzip data",
     ),
     accepted(
         "gzip of several members, with NULs after them",
@@ -401,7 +411,7 @@ FILES = [
         "a gzip header without end",
         "a.jsonl.gz",
         big(lambda: b"\x1f\x8b\x08\x08" + b"\0" * 6 + b"a" * 4 * MIB),
-        "breaks off before its end",
+        "is cut off before its end",
     ),
     refused(
         "300,000 gzip members that hold nothing",
@@ -457,13 +467,13 @@ FILES = [
         "three million rows in a few bytes",
         "a.parquet",
         table(lambda: {"prompt": pa.nulls(3_000_000, pa.string())}),
-        "after row 0: found more rows than bytes, 3,000,000",
+        "after row 0: found more rows than bytes: 3,000,000",
     ),
     refused(
         "200,000 equal good rows in 10 kB",
         "a.parquet",
         table(lambda: {name: text * 200_000 for name, text in PAIRS.items()}),
-        "found Parquet that unpacks to more than 100 times",
+        "the Parquet data unpack to more than 100 times",
         "hh-rlhf",
     ),
     refused("a Parquet footer that says 2^40 rows", "a.parquet", _many_rows, "found more rows than bytes"),
@@ -471,20 +481,20 @@ FILES = [
         "a Parquet footer whose length is a lie",
         "a.parquet",
         damaged(table(lambda: PAIRS), lambda old: old[:-8] + b"\xff\xff\xff\x7fPAR1"),
-        "found no sound Parquet data",
+        "invalid Parquet data",
     ),
     refused(
         "Parquet that breaks off",
         "a.parquet",
         damaged(table(lambda: PAIRS), lambda old: old[:-20]),
-        "found no sound Parquet data",
+        "invalid Parquet data",
         "hh-rlhf",
     ),
     refused(
         "Parquet with its data page zeroed",
         "a.parquet",
         damaged(table(lambda: PAIRS), lambda old: old[:4] + b"\0" * 60 + old[64:]),
-        "found no sound Parquet data",
+        "invalid Parquet data",
         "hh-rlhf",
     ),
     refused(
@@ -498,7 +508,7 @@ FILES = [
         "Parquet of other columns",
         "a.parquet",
         table(lambda: {"x": ["a"], "y": [None]}),
-        "row 1, field chosen: found none among x, y",
+        "row 1, field chosen: missing; the fields are x, y",
         "hh-rlhf",
     ),
     refused(
@@ -528,7 +538,7 @@ FILES = [
         "Parquet text with a NUL, row 3",
         "a.parquet",
         table(lambda: {"chosen": PAIRS["chosen"] * 2 + ["a\0"], "rejected": PAIRS["rejected"] * 3}),
-        "row 3, field chosen holds a NUL",
+        "row 3, field chosen: the text holds a NUL",
         "hh-rlhf",
     ),
     refused(
@@ -542,16 +552,16 @@ FILES = [
         "a Parquet time beyond Python's",
         "a.parquet",
         table(lambda: {"chosen": pa.array([2**31 - 1], pa.date32())}),
-        "found no sound Parquet data",
+        "invalid Parquet data",
         "hh-rlhf",
     ),
     refused(
         "a Parquet table without a row",
         "a.parquet",
         table(lambda: {"prompt": pa.array([], pa.string())}),
-        "found no row in it",
+        "found no rows",
     ),
-    refused("JSON that is called Parquet", "a.parquet", GOOD, "found no sound Parquet data"),
+    refused("JSON that is called Parquet", "a.parquet", GOOD, "invalid Parquet data"),
     refused("Parquet that is called JSON", "a.jsonl", table(lambda: PAIRS), "line 1: found Parquet"),
     accepted(
         "Parquet with a column of NaN, of bytes and of times",
@@ -559,7 +569,7 @@ FILES = [
         table(lambda: {**PAIRS, "nan": [float("nan")], "bytes": [b"\xff"], "at": pa.array([0], pa.timestamp("us"))}),
         READ,
         "hh-rlhf",
-        "field 'bytes' is not kept",
+        "field 'bytes' (not kept)",
     ),
     # Another kind of file
     refused("a web page", "a.jsonl", b"<!DOCTYPE html><html><body>Log in</body></html>", "line 1: found a web page"),
@@ -571,7 +581,7 @@ FILES = [
         "a pickle that runs a command, protocol 0",
         "a.jsonl",
         b"cos\nsystem\n(S'touch escaped'\ntR.",
-        "line 1, character 1: found no JSON",
+        "line 1: invalid JSON at character 1",
     ),
     refused(
         "an SQLite database",
@@ -580,18 +590,22 @@ FILES = [
         "line 1: found an SQLite database",
     ),
     refused("a megabyte of noise", "a.jsonl", random.Random(0).randbytes(MIB), "line 1: found byte"),
-    refused("a program", "a.jsonl", b"\x7fELF\x02\x01\x01" + b"\0" * 99, "line 1, character 1: found no JSON"),
-    refused("YAML", "a.jsonl", b"prompt: Can pigs fly?\n", "line 1, character 1: found no JSON"),
-    refused("transcripts given as groups", "a.jsonl", _json(PAIR), "line 1, field chosen: found a field of that name"),
+    refused("a program", "a.jsonl", b"\x7fELF\x02\x01\x01" + b"\0" * 99, "line 1: invalid JSON at character 1"),
+    refused("YAML", "a.jsonl", b"prompt: Can pigs fly?\n", "line 1: invalid JSON at character 1"),
+    refused("transcripts given as groups", "a.jsonl", _json(PAIR), "line 1, field chosen: unknown field"),
     refused(
         "groups given as transcripts",
         "a.jsonl",
         GOOD,
-        "line 1, field chosen: found none among prompt, completions",
+        "line 1, field chosen: missing; the fields are prompt, completions",
         "hh-rlhf",
     ),
     refused(
-        "groups given as TRL", "a.jsonl", GOOD, "line 1, field chosen: found none among prompt, completions", "trl"
+        "groups given as TRL",
+        "a.jsonl",
+        GOOD,
+        "line 1, field chosen: missing; the fields are prompt, completions",
+        "trl",
     ),
     refused("a folder", "a.jsonl", lambda path: path.mkdir(), "a.jsonl: no file name in this folder"),
     refused("a pipe that nobody writes to", "a.jsonl", os.mkfifo, "a.jsonl: this is a pipe or a device, not a file"),
@@ -617,15 +631,15 @@ FILES = [
         "a name that is not UTF-8",
         os.fsdecode(b"\xff\x1b[2J.jsonl"),
         b"{}",
-        "\\udcff\\x1b[2J.jsonl, line 1, field prompt: found none",
+        "\\udcff\\x1b[2J.jsonl, line 1, field prompt: missing",
     ),
     refused(
         "a good file whose name is not UTF-8",
         os.fsdecode(b"\xff.jsonl"),
         GOOD,
-        "A prompt's source holds half of a surrogate pair",
+        "A prompt's source contains half of a surrogate pair",
     ),
-    refused("a name with a line end", "a\nb.jsonl", b"{}", "a\\nb.jsonl, line 1, field prompt: found none"),
+    refused("a name with a line end", "a\nb.jsonl", b"{}", "a\\nb.jsonl, line 1, field prompt: missing"),
     # Fields
     field("a number as the prompt", ", field prompt: found the number 5. Write a text.", prompt=5),
     field("true as the prompt", ", field prompt: found true. Write a text.", prompt=True),
@@ -646,12 +660,12 @@ FILES = [
     field("a source of 1,001 characters", "A prompt's source is too long: 1,001 characters", source="x" * 1_001),
     field(
         "completions that are all equal",
-        ", field completions[2]: found the text and policy of an earlier one",
+        ", field completions[2]: an earlier completion has the same text and policy",
         completions=[{"text": "No."}, {"text": "No."}],
     ),
     field(
         "two completions of one id",
-        ", field completions[2]: found the id 'a' of an earlier one",
+        ", field completions[2]: an earlier completion has the id 'a' too",
         completions=[{"id": "a", "text": "1"}, {"id": "a", "text": "2"}],
     ),
     field(
@@ -666,11 +680,15 @@ FILES = [
     ),
     field(
         "a completion that is a text",
-        ", field completions[1]: found a text. Write an object there",
+        ", field completions[1]: found a text. Write an object",
         completions=["No."],
     ),
-    field("a completion without text", ", field completions[1].text: found none among id", completions=[{"id": "a"}]),
-    field("a misspelt field", ", field completons: found a field of that name", completons=[]),
+    field(
+        "a completion without text",
+        ", field completions[1].text: missing; the fields are id",
+        completions=[{"id": "a"}],
+    ),
+    field("a misspelt field", ", field completons: unknown field", completons=[]),
     field("rankings that are an object", ", field rankings: found an object. Write a list.", rankings={"a": 1}),
     ranking(
         "a ranking of an unknown id",
@@ -712,7 +730,7 @@ FILES = [
             _json(LINE | {"rankings": [{"annotator": "a", "submission": "s", "order": order}]})
             for order in ([["a"], ["b"]], [["b"], ["a"]])
         ),
-        "a.jsonl, 2 rows read … is stored already with another judgement",
+        "a.jsonl, after 2 rows … is stored already with another judgement",
     ),
     accepted(
         "ids, names and flags that look like something else",
@@ -731,7 +749,7 @@ FILES = [
         "a.jsonl",
         _json(LINE | {"rankings": [{"annotator": "ana", "order": [["a", "b"]]}] * 2}),
         [["Can pigs fly?", ["No.", "Yes."], [[["No.", "Yes."]]]]],
-        printed="There already, in the store or earlier in the files: 0 prompts, 0 completions and 1 ranking",
+        printed="Already in the store, or earlier in the files: 0 prompts, 0 completions and 1 ranking",
     ),
     accepted(
         "a ranking that revises none of its line",
@@ -747,7 +765,7 @@ FILES = [
         b'prompt,x\n"=HYPERLINK(""http://x"")",1\n@SUM(1),2\n"-1+1\tx",3\n',
         [['=HYPERLINK("http://x")', [], []], ["@SUM(1)", [], []], ["-1+1\tx", [], []]],
         "prompts",
-        "Left out, 3 x: field 'x' is not kept",
+        "Left out, 3 x: field 'x' (not kept)",
     ),
     refused(
         "a CSV row of more cells than columns",
@@ -760,7 +778,7 @@ FILES = [
         "a CSV with semicolons",
         "a.csv",
         b"prompt;category\nWhy?;sky\n",
-        "line 1: found no comma among prompt;category",
+        "line 1: found no comma in prompt;category",
         "prompts",
     ),
     refused(
@@ -786,7 +804,7 @@ FILES = [
         _json(PAIR | {"prompt": "Why?"}),
         [["Why?", [], []]],
         "prompts",
-        "Left out, 1 x: field 'chosen' is not kept",
+        "Left out, 1 x: field 'chosen' (not kept)",
     ),
     # Transcripts and comparisons
     refused(
@@ -802,7 +820,7 @@ FILES = [
         _json({"chosen": TURN, "rejected": TURN}),
         [],
         "hh-rlhf",
-        "Left out, 1 x: chosen and rejected are the same",
+        "Left out, 1 x: pair or row with equal completions",
     ),
     accepted(
         "a transcript of 100,000 turns beside another",
@@ -810,7 +828,7 @@ FILES = [
         _json({"chosen": TURN * DEEP, "rejected": TURN}),
         [],
         "hh-rlhf",
-        "Left out, 1 x: chosen and rejected differ in more than one",
+        "Left out, 1 x: pair that differs in more than",
     ),
     refused(
         "a transcript of a system in the middle",
