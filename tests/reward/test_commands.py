@@ -76,7 +76,7 @@ def test_score_reads_json_lines_from_a_file_or_standard_input_and_writes_them(ru
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("{", "line 1"),
         ('{"prompt": "a", "completions": ["b"]}\n[]', "line 2"),
@@ -152,7 +152,8 @@ def test_a_wrong_annotator_s_weight_is_refused(run, tmp_path, message):
     assert done.exit_code == 1 and "NAME=NUMBER" in done.stderr
 
 
-def test_help_shows_every_setting_without_importing_torch(run):
+def test_help_shows_every_setting_without_importing_torch(run, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
     command = [sys.executable, "-c", "import sys; from reward.__main__ import app; print('torch' in sys.modules)"]
     assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "False\n"
     text = run("train", "--help").stdout

@@ -148,7 +148,7 @@ def test_wrong_input_is_explained(trained, tmp_path, planted_file, tiny_backbone
     (tmp_path / "out" / "notes.txt").write_text("mine")
     with pytest.raises(InputError, match="exists already"):
         evaluate_model(str(trained), read_data(str(planted_file)), tmp_path / "out")
-    with pytest.raises(InputError, match="2 labels"):
+    with pytest.raises(InputError, match="labels: 2"):
         evaluate_model(str(tiny_backbone_folder), read_data(str(planted_file)))
     (tmp_path / "prompts.txt").write_text("Why?\n")
     with pytest.raises(InputError, match="no comparison"):
@@ -162,7 +162,7 @@ def test_the_command_prints_the_report_and_saves_everything(trained, planted_fil
     assert "| on fresh.jsonl | value |" in done.stdout and "best of n by the model" in done.stdout
     assert done.stdout.strip() == (tmp_path / "out" / "report.md").read_text().strip()
     wrong = CliRunner().invoke(app, ["evaluate", str(tmp_path / "nothing"), str(planted_file)])
-    assert wrong.exit_code == 1 and "neither a folder" in wrong.stderr
+    assert wrong.exit_code == 1 and "neither a local folder" in wrong.stderr
 
 
 def test_ctrl_c_says_how_to_resume(trained, tmp_path):
@@ -178,5 +178,5 @@ def test_ctrl_c_says_how_to_resume(trained, tmp_path):
     started.send_signal(signal.SIGINT)
     output += started.communicate(timeout=300)[1]
     assert started.returncode == 130, output
-    assert "The same command goes on" in output and "Traceback" not in output
+    assert "Run the same command again to resume" in output and "Traceback" not in output
     assert (tmp_path / "out.unfinished" / "rewards.jsonl").is_file()

@@ -165,7 +165,7 @@ def test_the_command_scores_version_2(trained, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("rows", "said"),
+    ("rows", "message"),
     [
         ([{"prompt": "a", "chosen": "b", "rejected": "c"}], "neither RewardBench 1 nor 2"),
         ([first_version(1, "hep-go"), second_version("1", "Math", ["a"], ["b"])], "other version"),

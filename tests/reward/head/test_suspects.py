@@ -67,9 +67,9 @@ def test_the_command_lists_the_suspects_and_sends_their_prompts_for_relabelling(
     assert done.exit_code == 0, done.output
     for suspect in report.suspects:
         assert f"{suspect.submission}  prompt {suspect.prompt_id}, ann: contradicts" in done.stdout
-    assert f"Prompts sent for relabelling: {PLANTED}." in done.stdout
+    assert f"Prompts sent for blind relabelling: {PLANTED}." in done.stdout
     assert relabelling_progress(store) == (PLANTED, 0)
     tasks = next_tasks(store, find_or_add_annotator(store, "Bob").id, count=2 * PLANTED)
     assert {task.prompt.id for task in tasks} == {suspect.prompt_id for suspect in report.suspects}
     again = CliRunner().invoke(app, command)
-    assert "Prompts sent for relabelling: 0. Left as they are: 6 asked for before" in again.stdout
+    assert "Prompts sent for blind relabelling: 0. Not sent: 6 sent before" in again.stdout

@@ -175,7 +175,7 @@ def metric(address, name):
 
 
 @pytest.mark.parametrize(
-    ("path", "body", "status", "said"),
+    ("path", "body", "status", "message"),
     [
         ("/score", b"{", 400, "not JSON"),
         ("/score", b"[" * 100_000, 400, "not JSON"),
@@ -275,7 +275,7 @@ def test_a_port_that_is_taken_is_one_sentence(server, trained):
 
 def test_a_folder_that_is_no_model_is_one_sentence(tmp_path):
     done = CliRunner().invoke(app, ["serve", str(tmp_path / "nothing")])
-    assert done.exit_code == 1 and "neither a folder" in done.stderr and "Traceback" not in done.output
+    assert done.exit_code == 1 and "neither a local folder" in done.stderr and "Traceback" not in done.output
 
 
 def test_the_default_limits_hold_a_batch_of_a_rollout():

@@ -92,7 +92,7 @@ def test_the_preview_counts_what_the_import_leaves_out(app):
     [
         ("mine.jsonl", PAIRS + b'{"prompt": 3}\n', "mine.jsonl, line 3"),
         ("mine.json", b"[", "mine.json"),
-        ("mine.jsonl", b'{"question": 1}', "found fields that no format has"),
+        ("mine.jsonl", b'{"question": 1}', "no known format has the fields"),
         ("mine.parquet", b"PAR1", "mine.parquet"),
     ],
 )

@@ -420,7 +420,7 @@ def test_suspect_rankings_are_found_and_too_few_prompts_give_a_message(work_stor
     few = request_job(work_store, "doubts", "default")
     do(work_store, "doubts")
     assert job_with_id(work_store, few).state == FAILED
-    assert str(job_with_id(work_store, few).message).startswith("0 ranked prompts are too few to doubt a ranking by")
+    assert str(job_with_id(work_store, few).message).startswith("Too few ranked prompts to find suspect rankings: 0")
     add_groups(work_store, planted_groups(40))
     enough = request_job(work_store, "doubts", "default")
     do(work_store, "doubts")

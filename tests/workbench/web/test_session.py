@@ -18,7 +18,7 @@ def keep_and_take(sent, project):
 
 
 @pytest.mark.parametrize(
-    ("sent", "project", "found"),
+    ("sent", "project", "result"),
     [
         ({"submission": "s"}, "default", ["task"]),
         ({"submission": "another"}, "default", []),
