@@ -85,7 +85,7 @@ def measure(folder: Path, processes: int, annotators: int, seconds: float) -> He
         acknowledged: dict[str, list[str]] = {}
         for process in running:
             report = json.loads(process.communicate()[0])
-            held.milliseconds += [1_000 * seconds for seconds in report["seconds"]]
+            held.milliseconds += [1_000 * duration for duration in report["seconds"]]
             held.problems += report["errors"]
             acknowledged |= report["acknowledged"]
         held.load = (before, os.getloadavg()[0])

@@ -2,7 +2,7 @@
 
     python -m benchmarks.quality_report [--rankings 100000]
 
-Orders of four by forty annotators, three a prompt, five categories and six policies, invented_groups as they are read.
+Orders of four by forty annotators, three a prompt, five categories and six policies, generated as they are read.
 """
 
 import resource

@@ -50,8 +50,8 @@ def seconds(ranked: RankedNetwork, sizes: dict[str, int], repeats: int) -> tuple
     for turn in range(repeats + 1):
         start = time.perf_counter()
         ranked.layout = "plain"
-        for start in range(0, len(pairs), PAIRS_AT_ONCE):
-            inputs_of_batch = [inputs[number] for pair in pairs[start : start + PAIRS_AT_ONCE] for number in pair]
+        for offset in range(0, len(pairs), PAIRS_AT_ONCE):
+            inputs_of_batch = [inputs[number] for pair in pairs[offset : offset + PAIRS_AT_ONCE] for number in pair]
             rewards = ranked(inputs_of_batch)
             (-torch.nn.functional.logsigmoid(rewards[::2] - rewards[1::2]).sum()).backward()
         between = time.perf_counter()

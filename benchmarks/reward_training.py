@@ -109,7 +109,7 @@ def train_ours(
         centring=0.0,
     )
     tokenizer = load_tokenizer(folder)
-    judged = [ranked for group in groups if (ranked := training_group(group, tokenizer, settings)) is not None]
+    judged = [training for group in groups if (training := training_group(group, tokenizer, settings)) is not None]
     ranked = trainable_network(folder, tokenizer, settings)
     steps = steps_of(len(judged), settings)
     arguments = training_arguments(settings, scratch, len(steps), False, "cpu")

@@ -268,8 +268,8 @@ def main() -> None:
         return work(chosen.work, chosen.names, chosen.seconds)
     console, runs = Console(), []
     console.width = max(console.width, 150)  # a table in a file is not squeezed to 80 columns
-    with tempfile.TemporaryDirectory() as folder, Progress(console=console, transient=True) as progress:
-        folder = chosen.filled or Path(folder)
+    with tempfile.TemporaryDirectory() as temporary, Progress(console=console, transient=True) as progress:
+        folder = chosen.filled or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
         fill(folder / FILE, chosen.prompts, chosen.rankings, progress)
         with back_ends(folder, chosen.back_ends, progress) as addresses:

@@ -35,9 +35,8 @@ def groups_of(rows: list[dict[str, Any]]) -> Iterator[Group]:
         policies = row["cmp_key"].split("_")
         first, other = (Completion(prompt.id, str(row[f"response{index + 1}"]), policies[index]) for index in (0, 1))
         orders = {1: ((first.id,), (other.id,)), -1: ((other.id,), (first.id,)), 0: ()}
-        shown = tuple(
-            sorted((first.id, other.id))
-        )  # the file names policies in order of the alphabet, whoever saw what
+        # The file names policies in order of the alphabet, whoever saw what.
+        shown = tuple(sorted((first.id, other.id)))
         rankings = []
         for name in ANNOTATORS:
             side = SIDE[row[name]]
