@@ -10,7 +10,7 @@ from pathlib import Path
 import typer
 from rich.console import Console
 from rich.markdown import Markdown
-from tqdm import tqdm  # type: ignore[import-untyped]  # its stubs are not installed
+from tqdm import tqdm
 
 from label_data.sentences import Sentence, say
 from reward.progress import OnProgress

@@ -96,7 +96,6 @@ def train(
         from reward.finetuning.train import end_process
 
         end_process()
-        return
     from reward.report.words import report_markdown
 
     print_markdown(report_markdown(report))

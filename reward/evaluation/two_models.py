@@ -31,7 +31,7 @@ from reward.networks.backbones import model_folder
 from reward.progress import OnProgress, silent
 from reward.report.paired_test import Paired, paired_difference
 from reward.report.report import HeldOut, json_values
-from reward.report.words import SHUFFLED, Block, Table, code, markdown, number, paired_verdict
+from reward.report.words import SHUFFLED, Block, Cell, Table, code, markdown, number, paired_verdict
 
 FIRST, SECOND = "A", "B"
 """What the two models are called."""
@@ -89,7 +89,7 @@ class ModelComparison:
 def _side_by_side(first: HeldOut, second: HeldOut) -> Table:
     both = (first, second)
     over_shuffled = say("reward.report.model_minus", predictor=SHUFFLED)
-    rows = [
+    rows: list[tuple[Cell, ...]] = [
         (say("reward.report.accuracy"), *(_with_interval(each.accuracy) for each in both)),
         (say("reward.evaluation.over_baseline"), *(_with_interval(each.over_baseline) for each in both)),
         (over_shuffled, *(_with_interval(each.over_shuffled) for each in both)),

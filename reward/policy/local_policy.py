@@ -176,7 +176,8 @@ class TransformersPolicy:
         return bool(row.finish_reason)
 
     def _completion(self, row: _Row) -> Completion:
-        text: str = self._tokenizer.decode(row.written, skip_special_tokens=True)
+        text = self._tokenizer.decode(row.written, skip_special_tokens=True)
+        assert isinstance(text, str)  # one sequence of tokens gives one text
         return Completion(
             prompt_id=row.request.prompt.id,
             text=storable(text),

@@ -327,7 +327,11 @@ def left_out(counts: Counts) -> Sentence:
 
 def _training(report: Report) -> list[Block]:
     """Return how the model was trained."""
-    base = {"model": code(report.base_model), "revision": code(report.base_revision), "seed": report.seed}
+    base: dict[str, str | int] = {
+        "model": code(report.base_model),
+        "revision": code(report.base_revision),
+        "seed": report.seed,
+    }
     if report.tuning is not None:
         return _tuning(report.tuning, base)
     regularisation = math.nan if report.regularisation is None else report.regularisation

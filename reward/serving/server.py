@@ -246,7 +246,8 @@ class Scorer:
             texts = self._texts([value] if isinstance(value, str) else value, "input")
             read = partial(self._whole_texts, texts, [""] * len(texts))
         batch, scored = await self._scored(read)
-        label = dict(self.model.network.config.id2label or {}).get(0)
+        labels = {int(number): name for number, name in (self.model.network.config.id2label or {}).items()}
+        label = labels.get(0)
         return {
             "id": f"classify-{uuid.uuid4().hex}",
             "object": "list",

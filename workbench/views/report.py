@@ -68,7 +68,7 @@ def axis_title(sentence: Sentence) -> str:
     return sentence.render(language())
 
 
-def accuracy_chart(held_out: HeldOut) -> alt.LayerChart:
+def accuracy_chart(held_out: HeldOut) -> alt.LayerChart | alt.FacetChart:
     """Return the accuracy of the model and of its baselines: points with intervals."""
     named = [
         (MODEL, held_out.accuracy),
@@ -91,7 +91,7 @@ def accuracy_chart(held_out: HeldOut) -> alt.LayerChart:
     return alt.layer(chance, interval, points)
 
 
-def calibration_chart(held_out: HeldOut) -> alt.LayerChart:
+def calibration_chart(held_out: HeldOut) -> alt.LayerChart | alt.FacetChart:
     """Return the observed accuracy against the predicted probability; larger points hold more comparisons."""
     bins = pd.DataFrame([asdict(each) for each in held_out.bins])
     confidence = axis_title(say("reward.report.confidence"))
@@ -113,7 +113,7 @@ def calibration_chart(held_out: HeldOut) -> alt.LayerChart:
     )
 
 
-def curve_chart(report: Report) -> alt.LayerChart:
+def curve_chart(report: Report) -> alt.LayerChart | alt.FacetChart:
     """Return held-out accuracy against the number of training prompts, with its interval."""
     rows = pd.DataFrame([{"train_prompts": point.train_prompts} | asdict(point.accuracy) for point in report.curve])
     prompts, accuracy = axis_title(say("reward.report.train_prompts")), axis_title(say("reward.report.accuracy"))

@@ -79,7 +79,7 @@ def colour(letters: Iterable[str], title: str | None = None) -> alt.Color:
     return alt.Color("run:N", scale=scale, legend=legend)
 
 
-def interval_chart(estimates: dict[str, Estimate], title: str, chance: float) -> alt.LayerChart:
+def interval_chart(estimates: dict[str, Estimate], title: str, chance: float) -> alt.LayerChart | alt.FacetChart:
     """Return a point with its 95% interval for each run, and a dashed line at the value of chance."""
     texts = words("compare")
     rows = pd.DataFrame([{"run": letter} | asdict(estimate) for letter, estimate in estimates.items()])
@@ -123,7 +123,7 @@ def _with_interval(estimate: Estimate) -> str:
     return f"{estimate.value:z.3f} ({interval_of(estimate).render(language())})"
 
 
-def curves_chart(chosen: dict[str, Run]) -> alt.LayerChart:
+def curves_chart(chosen: dict[str, Run]) -> alt.LayerChart | alt.FacetChart:
     """Return held-out accuracy against the number of training prompts, one line with intervals per run."""
     texts = words("compare")
     rows = pd.DataFrame(
