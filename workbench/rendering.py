@@ -97,14 +97,22 @@ def visible(text: str) -> str:
 def literal(text: str) -> str:
     """Return markdown that Streamlit shows as the given text, with white space folded.
 
-    Use it for text written by people in a label, caption or message. Every punctuation mark is escaped. Streamlit
-    replaces :names: of emoji and icons, and lone arrows, after it has read the escapes, so an invisible joiner splits
-    each of them.
+    Use it for text written by people in a label, caption or message. Every punctuation mark is escaped.
     """
-    split = re.sub(
-        r":(?=(?:material/)?[\w+-]+:)|(?<!\S)[<>~-](?=[->=]+(?!\S))", "\\g<0>\u2060", " ".join(visible(text).split())
-    )
-    return re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", split)
+    return re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", _unreplaced(" ".join(visible(text).split())))
+
+
+def with_literal_code(markdown: str) -> str:
+    """Return the markdown with code spans that Streamlit shows as they are."""
+    return re.sub(r"(?<!`)(`+)(?!`).+?(?<!`)\1(?!`)", lambda span: _unreplaced(span[0]), markdown)
+
+
+def _unreplaced(text: str) -> str:
+    """Return the text with an invisible joiner inside everything that Streamlit replaces in any text, even in code.
+
+    That is :names: of emoji and icons, and lone arrows. Escapes don't help: Streamlit has read them by then.
+    """
+    return re.sub(r":(?=(?:material/)?[\w+-]+:)|(?<!\S)[<>~-](?=[->=]+(?!\S))", "\\g<0>\u2060", text)
 
 
 def overrides(text: str) -> list[int]:

@@ -5,7 +5,7 @@ from html.parser import HTMLParser
 import pytest
 
 from hostile_texts import HOSTILE
-from workbench.rendering import LONGEST_FORMULA, LONGEST_MARKDOWN, literal, rendered, visible
+from workbench.rendering import LONGEST_FORMULA, LONGEST_MARKDOWN, literal, rendered, visible, with_literal_code
 
 INERT_TAGS = {
     *(
@@ -167,3 +167,8 @@ def test_text_crafted_to_be_slow_is_rendered_in_full(unit):
 def test_a_literal_text_is_one_paragraph_of_escapes():
     assert literal("a *b*\n\n:red[c] :x:") == "a \\*b\\* \\:red\\[c\\] \\:\u2060x\\:"
     assert literal("a -> b --c http://d:8") == "a \\-\u2060\\> b \\-\\-c http\\:\\/\\/d\\:8"
+
+
+def test_arrows_and_emoji_names_in_code_are_kept_from_streamlit_and_other_text_is_left_alone():
+    assert with_literal_code("a -> `b -> :smile: c` | --- |") == "a -> `b -\u2060> :\u2060smile: c` | --- |"
+    assert with_literal_code("``x ` -> y`` -> z") == "``x ` -\u2060> y`` -> z"

@@ -11,6 +11,7 @@ from label_data.sentences import Sentence, say
 from reward.report.report import HeldOut, Report
 from reward.report.words import BASELINES, COMPARISONS, MODEL, PROMPTS, SHUFFLED, details, human_verdict, summary
 from workbench.jobs.runs import Run
+from workbench.rendering import with_literal_code
 from workbench.web.session import language, words
 from workbench.wording import filled
 
@@ -45,7 +46,7 @@ def show_report(report: Report) -> None:
         st.markdown(human_verdict(report.human).render(reader))
     with st.expander(texts["every_number"], expanded=held_out is None):
         for block in details(report):
-            st.markdown(block.render(reader))
+            st.markdown(with_literal_code(block.render(reader)))
 
 
 def _show_plots(report: Report, held_out: HeldOut) -> None:
