@@ -148,7 +148,7 @@ def test_a_message_is_rendered_in_the_language_of_its_reader():
     inner = say("workbench.jobs.scoring")
     message = say("workbench.jobs.sampling", done=2, total=12, now=inner)
     assert rendered_message(message, "en") == "Prompts sampled: 2 of 12. Scoring."
-    assert rendered_message(message, "ja") == "サンプリング済みのプロンプト：2 / 12。採点しています。"
+    assert rendered_message(message, "ja") == "回答を生成したプロンプト：2 / 12。採点しています。"
     error = InputError("workbench.startup.port_in_use", port=8501, next=8502)
     assert rendered_message(error, "zh").startswith("端口 8501 已被占用")
     assert rendered_message("mine.jsonl, line 2: no prompt.", "ja") == "mine.jsonl, line 2: no prompt."
