@@ -36,6 +36,6 @@ def quality(
     else:
         print(f"\n{say('label_data.quality.no_findings')}")
     for finding in report.findings:
-        print(f"- {about(finding.about)}: {finding.what} {finding.todo}")
+        print(f"- {about(finding.about)}: {finding.measurement} {finding.recommendation}")
     if written:
         print(f"\nThe report is {written[0]}, with {len(written) - 1} plots.")

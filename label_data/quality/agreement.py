@@ -104,21 +104,21 @@ def agreement_by_annotator(met: pd.DataFrame, seed: int = 0) -> dict[str, Agreem
     codes = np.concatenate([met[side].cat.codes.to_numpy() for side in ("annotator_a", "annotator_b")])
     columns = _Columns.of(met.assign(weight=1.0))
     rows = _rows(pd.Series(codes).groupby(codes))
-    return {str(names[code]): columns.agreement(np.sort(at % len(met)), seed) for code, at in rows.items()}
+    return {str(names[code]): columns.agreement(np.sort(indices % len(met)), seed) for code, indices in rows.items()}
 
 
 def agreement_by_two(met: pd.DataFrame, seed: int = 0) -> dict[tuple[str, str], Agreement]:
     """Return the agreement of each two annotators who judged a pair in common."""
     columns = _Columns.of(met.assign(weight=1.0))
     rows = _rows(met.groupby(["annotator_a", "annotator_b"], observed=True))
-    return {(str(a), str(b)): columns.agreement(at, seed) for (a, b), at in rows.items()}
+    return {(str(a), str(b)): columns.agreement(indices, seed) for (a, b), indices in rows.items()}
 
 
 def agreement_by_category(met: pd.DataFrame, seed: int = 0) -> dict[str, Agreement]:
     """Return the agreement in each category of prompts."""
     columns = _Columns.of(met)
     rows = _rows(met.groupby("category", observed=True))
-    return {str(name): columns.agreement(at, seed) for name, at in rows.items()}
+    return {str(name): columns.agreement(indices, seed) for name, indices in rows.items()}
 
 
 def _rows(groups: Any) -> dict[Any, np.ndarray]:
@@ -132,7 +132,7 @@ def agreement_by_policy(met: pd.DataFrame, judged: Judgements, seed: int = 0) ->
     codes = policy.cat.codes.to_numpy()
     first, second = codes[met["first"].to_numpy()], codes[met["second"].to_numpy()]
     rows = {name: np.flatnonzero((first == code) | (second == code)) for code, name in enumerate(policy.cat.categories)}
-    return {name: columns.agreement(at, seed) for name, at in rows.items() if len(at)}
+    return {name: columns.agreement(indices, seed) for name, indices in rows.items() if len(indices)}
 
 
 @dataclass(frozen=True, slots=True)

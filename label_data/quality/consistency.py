@@ -40,7 +40,11 @@ def collect_tests(
     A prompt may be ranked in several projects: a repeat is paired with the first ranking of the same project.
     """
     for group in groups:
-        first = {(one.project, one.annotator): one for one in reversed(group.rankings) if not one.tests_annotator}
+        first = {
+            (ranking.project, ranking.annotator): ranking
+            for ranking in reversed(group.rankings)
+            if not ranking.tests_annotator
+        }
         key = next((ranking for ranking in group.rankings if ranking.purpose == "key"), None)
         for ranking in group.rankings:
             owner = (ranking.project, ranking.annotator)

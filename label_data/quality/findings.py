@@ -30,9 +30,9 @@ class Finding:
 
     about: str
     """The annotator; empty for all annotators together."""
-    what: Sentence
+    measurement: Sentence
     """The measure, with its interval and count."""
-    todo: Sentence
+    recommendation: Sentence
     """The recommendation."""
 
 

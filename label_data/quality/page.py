@@ -272,7 +272,7 @@ def _html(report: Quality, plots: list[tuple[Sentence, Path]]) -> str:
     parts.append(f"<h2>{_text(say('label_data.quality.recommendations'))}</h2>")
     parts.append("<ul>" if report.findings else f"<p>{_text(say('label_data.quality.no_findings'))}</p>")
     for finding in report.findings:
-        sentences = f"{_text(finding.what)} <i>{_text(finding.todo)}</i>"
+        sentences = f"{_text(finding.measurement)} <i>{_text(finding.recommendation)}</i>"
         parts.append(f"<li><b>{_text(about(finding.about))}</b>: {sentences}</li>")
     parts += ["</ul>"] if report.findings else []
     for caption, path in plots:

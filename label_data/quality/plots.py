@@ -132,7 +132,9 @@ def _places(places: Mapping[tuple[int, int], Estimate]) -> Draw:
         figure.set_size_inches(6, 3)
         axes = figure.add_subplot()
         for size, marker in zip(sizes, "os^DvP*X", strict=False):
-            ranks = {place: one for (shown, place), one in places.items() if shown == size and np.isfinite(one.value)}
+            ranks = {
+                place: rank for (shown, place), rank in places.items() if shown == size and np.isfinite(rank.value)
+            }
             x = np.array(list(ranks)) + 0.06 * (size - np.mean(sizes))
             label = str(say("label_data.quality.legend_shown", shown=size))
             axes.plot(x, [rank.value for rank in ranks.values()], marker + "-", color=BLUE, label=label)

@@ -1,7 +1,7 @@
-"""Several annotators' rankings of one prompt as one set of comparisons: raw, by majority, or by reliability.
+"""Aggregate several annotators' rankings of a prompt into comparisons: raw, by majority, or by reliability.
 
-Raw keeps every comparison that anybody made, contradictions included. The other two give each pair of completions at
-most one comparison, and the comparisons of one prompt the weight of one ranking between them.
+Raw keeps every annotator's comparisons, contradictions included. Majority and reliability give each pair of completions
+at most one comparison, and all comparisons of a prompt together weigh as much as one ranking.
 """
 
 from collections import Counter, defaultdict
@@ -22,16 +22,19 @@ UNDECIDED = "pairs of completions on which the annotators are divided or tied"
 
 @dataclass(frozen=True, slots=True)
 class Aggregated:
-    """A group's comparisons, and how many pairs gave none and why."""
+    """A group's comparisons, and the number of pairs without a comparison by reason."""
 
     comparisons: list[Comparison]
     left_out: Counter[str]
     tied: dict[tuple[str, str], float] = field(default_factory=dict)
-    """Pairs that are a tie rather than either side -> how sure, above 0 to 1; they weigh nothing in the comparisons."""
+    """Tied pair -> certainty of the tie, above 0 and at most 1. Ties have no weight among the comparisons."""
 
 
 Decide = Callable[[Mapping[str, int]], tuple[int, float]]
-"""From what each annotator said of a pair (1, 0, -1) to which it is (1, 0, -1) and how sure; 0, 0.0: undecided."""
+"""Maps each annotator's judgement of a pair (1, 0, -1) to the aggregated judgement (1, 0, -1) and its certainty.
+
+(0, 0.0) means undecided.
+"""
 
 
 def raw(group: Group) -> Aggregated:
@@ -40,9 +43,10 @@ def raw(group: Group) -> Aggregated:
 
 
 def majority(group: Group) -> Aggregated:
-    """Return one comparison for each pair on which one side has more votes than the other, and than ties have.
+    """Return one comparison for each pair on which a side has more votes than the other side and more than ties.
 
-    A pair's weight does not depend on how many agree. Someone who ranked a prompt twice votes once, the first time.
+    A pair's weight does not depend on the number of votes. If an annotator ranked the prompt twice, only the first
+    ranking votes.
     """
     return _aggregated(group, "majority", _most_votes)
 
@@ -50,24 +54,26 @@ def majority(group: Group) -> Aggregated:
 def weighted_votes(group: Group, reliabilities: Mapping[str, Reliability], tied: float) -> Aggregated:
     """Return one comparison for each pair whose more probable side is more probable than a tie.
 
-    The side's probability follows from what each annotator said and how reliable they are (`reliability.dawid_skene`,
-    which also gives `tied`, the share of true ties); someone unknown has no vote. A comparison weighs as much as its
-    side is more probable than the other.
+    The side's probability follows from the annotators' judgements and their reliability (`reliability.dawid_skene`,
+    which also estimates `tied`, the share of true ties). An annotator without a reliability has no vote. A comparison's
+    weight is proportional to the difference between the probabilities of the two sides.
     """
-    return _aggregated(group, "weighted", lambda said: _most_probable(said, reliabilities, tied))
+    return _aggregated(group, "weighted", lambda judgements: _most_probable(judgements, reliabilities, tied))
 
 
-def _most_votes(said: Mapping[str, int]) -> tuple[int, float]:
-    votes = Counter(said.values())
+def _most_votes(judgements: Mapping[str, int]) -> tuple[int, float]:
+    votes = Counter(judgements.values())
     side = 1 if votes[1] > votes[-1] else -1
     if votes[0] > votes[side]:
         return 0, 1.0
     return (side, 1.0) if votes[side] > max(votes[-side], votes[0]) else (0, 0.0)
 
 
-def _most_probable(said: Mapping[str, int], annotators: Mapping[str, Reliability], tied: float) -> tuple[int, float]:
+def _most_probable(
+    judgements: Mapping[str, int], annotators: Mapping[str, Reliability], tied: float
+) -> tuple[int, float]:
     logs = np.log(np.maximum([(1 - tied) / 2, tied, (1 - tied) / 2], 1e-10))
-    for name, judgement in said.items():
+    for name, judgement in judgements.items():
         if name in annotators:
             logs += np.log(_given_truths(annotators[name], judgement))
     better, tie, worse = np.exp(logs - logs.max()) / np.exp(logs - logs.max()).sum()
@@ -78,7 +84,7 @@ def _most_probable(said: Mapping[str, int], annotators: Mapping[str, Reliability
 
 
 def _given_truths(annotator: Reliability, judgement: int) -> list[float]:
-    """Return how probable the judgement is if the first is truly better, tied, worse."""
+    """Return the probability of the judgement if the first completion is truly better, tied, and worse."""
     right = min(max(annotator.right.value, 1 - CERTAIN), CERTAIN)
     tie = min(max(annotator.tie, 1 - CERTAIN), CERTAIN)
     true_tie = min(max(annotator.true_tie, 1 - CERTAIN), CERTAIN)
@@ -93,24 +99,24 @@ def _aggregated(group: Group, name: str, decide: Decide) -> Aggregated:
     votes: dict[tuple[str, str], dict[str, int]] = defaultdict(dict)
     strengths: dict[tuple[str, str], list[int | None]] = defaultdict(list)
     for ranking in group.rankings:
-        for (one, other), judgement in judged_pairs(ranking).items():
-            if folded[one] != folded[other]:
-                votes[one, other].setdefault(ranking.annotator, judgement)
+        for (first, second), judgement in judged_pairs(ranking).items():
+            if folded[first] != folded[second]:
+                votes[first, second].setdefault(ranking.annotator, judgement)
         for comparison in comparisons(ranking):
             strengths[comparison.chosen, comparison.rejected].append(comparison.strength)
-    decided = {pair: decide(said) for pair, said in votes.items()}
-    sides = {pair if side > 0 else pair[::-1]: sure for pair, (side, sure) in decided.items() if side}
-    made = [
-        Comparison(group.prompt.id, *pair, name, _common_strength(strengths[pair]), sure / len(sides))
-        for pair, sure in sides.items()
+    decided = {pair: decide(judgements) for pair, judgements in votes.items()}
+    sides = {pair if side > 0 else pair[::-1]: certainty for pair, (side, certainty) in decided.items() if side}
+    aggregated = [
+        Comparison(group.prompt.id, *pair, name, _common_strength(strengths[pair]), certainty / len(sides))
+        for pair, certainty in sides.items()
     ]
     undecided = len(votes) - len(sides)
-    tied = {pair: sure for pair, (side, sure) in decided.items() if not side and sure}
-    return Aggregated(made, Counter({UNDECIDED: undecided} if undecided else {}), tied)
+    tied = {pair: certainty for pair, (side, certainty) in decided.items() if not side and certainty}
+    return Aggregated(aggregated, Counter({UNDECIDED: undecided} if undecided else {}), tied)
 
 
 def _common_strength(strengths: list[int | None]) -> int | None:
-    """Return the rounded mean strength of those who preferred this side; None if any of them gave none."""
+    """Return the rounded mean of the strengths given with a comparison; None if any strength is missing."""
     if not strengths or None in strengths:
         return None
     return round(sum(strength for strength in strengths if strength is not None) / len(strengths))

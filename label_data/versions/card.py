@@ -1,4 +1,4 @@
-"""The data card of a version: what is in it, how far to believe it, and what was left out, for who gets the file."""
+"""The data card of a version: its contents, its reliability and what was left out, for recipients of the file."""
 
 import re
 from collections import Counter
@@ -14,10 +14,10 @@ from label_data.quality.report import Quality
 from label_data.records import Group
 
 LONGEST_LIST = 30
-"""Annotators, policies … that a card lists; the others are counted together."""
+"""Most annotators, policies and so on that a card lists; the last row sums up the others."""
 LONGEST_NAME = 80
 READ = 1_000
-"""Characters of a prompt and its completions that tell their language."""
+"""Characters of a prompt and its completions from which their language is detected."""
 NO_WORDS = "zxx"
 """ISO 639: no linguistic content."""
 TIES = {
@@ -97,43 +97,43 @@ A program (py3langid) tells the language from each prompt and its completions; w
 
 
 def pseudonym(annotator: str) -> str:
-    """Return what a card calls an annotator: 8 signs of the pseudonym, or of a hash of the name that a file gave."""
+    """Return an annotator's name in cards: 8 characters of the pseudonym, or of a hash of a name from a file."""
     is_random = re.fullmatch("[0-9a-f]{32}", annotator) is not None
     return annotator[:8] if is_random else content_id("annotator", annotator)[:8]
 
 
 def language_of(group: Group) -> str:
-    """Return the ISO 639 code of the language that the prompt and its completions are in, or "none" without words.
+    """Return the ISO 639 code of the language of the prompt and its completions, or "none" if there are no words.
 
-    Told by py3langid (Lui and Baldwin 2012, ACL demo 25-30) from the first `READ` characters: a prompt alone is often
-    too short.
+    py3langid (Lui and Baldwin 2012, ACL demo 25-30) detects it from the first `READ` characters. Completions are
+    included because a prompt alone is often too short.
     """
     from py3langid import classify  # loads its model, which takes half a second
 
-    said = [message.content for message in group.prompt.messages if message.role == "user"]
-    text = " ".join(" ".join((*said, *(completion.text for completion in group.completions)))[:READ].split())
+    turns = [message.content for message in group.prompt.messages if message.role == "user"]
+    text = " ".join(" ".join((*turns, *(completion.text for completion in group.completions)))[:READ].split())
     code, _ = classify(text)
     return "none" if code == NO_WORDS else code
 
 
 @dataclass(frozen=True, slots=True)
 class Described:
-    """What the groups of a version are about, counted while they stream by."""
+    """Counts that describe the groups of a version, added up while the groups are read."""
 
     annotators: Counter[str] = field(default_factory=Counter)
-    """By pseudonym, rankings."""
+    """Pseudonym -> number of rankings."""
     policies: Counter[str] = field(default_factory=Counter)
     categories: Counter[str] = field(default_factory=Counter)
     licences: Counter[str] = field(default_factory=Counter)
     sources: Counter[str] = field(default_factory=Counter)
-    """By where they came from, prompts."""
+    """Source -> number of prompts."""
     ranking_sources: Counter[str] = field(default_factory=Counter)
     outcomes: Counter[str] = field(default_factory=Counter)
     languages: Counter[str] = field(default_factory=Counter)
-    """By ISO 639 code, prompts."""
+    """ISO 639 code -> number of prompts."""
     assisted: Counter[str] = field(default_factory=Counter)
     days: list[int] = field(default_factory=list)
-    """First and last time of a ranking, microseconds since 1970, UTC; empty if none has one."""
+    """First and last time of a ranking, microseconds since 1970, UTC; empty if no ranking has a time."""
 
     def add(self, group: Group) -> None:
         """Count a group."""
@@ -167,15 +167,15 @@ class Described:
 
 
 def card_of(manifest: Mapping[str, Any], measured: Quality) -> str:
-    """Return the card of a version with this manifest, whose rankings were measured so."""
+    """Return the card of a version, from its manifest and the quality measures of its rankings."""
     recipe, moved = manifest["recipe"], len(manifest["moved"])
     margins = ", ".join(f"{margin:g} for strength {step}" for step, margin in enumerate(recipe["margins"], start=1))
-    days = [format_time(one, DAY) for one in manifest["days"]]
+    days = [format_time(time, DAY) for time in manifest["days"]]
     return CARD.format(
         name=manifest["name"],
         sha256=manifest["sha256"],
         counts=count_table(manifest),
-        command=plain(manifest["command"], longest=None),
+        command=one_line(manifest["command"], longest=None),
         share=recipe["held_out"],
         seed=recipe["seed"],
         near=recipe["near"],
@@ -191,7 +191,7 @@ def card_of(manifest: Mapping[str, Any], measured: Quality) -> str:
         margins=f"{margins}; steps between two completions are summed, and without a strength there is none"
         if margins
         else "none",
-        where="; ".join(f"`{plain(one)}`" for one in recipe["where"]) or "none",
+        where="; ".join(f"`{one_line(condition)}`" for condition in recipe["where"]) or "none",
         agreement=_agreement(measured),
         weak=_weak(measured),
         annotators=_listed("annotator (pseudonym)", "rankings", manifest["annotators"]),
@@ -208,7 +208,7 @@ def card_of(manifest: Mapping[str, Any], measured: Quality) -> str:
 
 
 def count_table(manifest: Mapping[str, Any]) -> str:
-    """Return what is on each side as a markdown table, and what is on both in a sentence."""
+    """Return the counts of each side as a markdown table, followed by the total counts in a sentence."""
     counts = manifest["counts"]
     held = {name: counts[f"held-out {name}"] for name in ("prompts", "comparisons")}
     rows = [
@@ -224,52 +224,54 @@ def count_table(manifest: Mapping[str, Any]) -> str:
 
 
 def _agreement(measured: Quality) -> str:
-    found, ceiling = measured.agreement, measured.ceiling
-    if not found.same.count:
+    agreement, ceiling = measured.agreement, measured.ceiling
+    if not agreement.same.count:
         return "No pair of completions was judged by two annotators, so nobody knows whether they agree."
     best = "" if ceiling.low != ceiling.low else f" So the best possible model is right in {ceiling} of comparisons."
     return (
-        f"Two annotators judged the same pair {found.same.count:,} times. Krippendorff's alpha, a tie being an answer: "
-        f"{found.alpha}. Same answer: {percent(found.same)}. Same side where both took one: {percent(found.decided)}."
-        f"{best}"
+        f"Two annotators judged the same pair {agreement.same.count:,} times. "
+        f"Krippendorff's alpha, a tie being an answer: {agreement.alpha}. Same answer: {percent(agreement.same)}. "
+        f"Same side where both took one: {percent(agreement.decided)}.{best}"
     )
 
 
 def _weak(measured: Quality) -> str:
-    """Return the known biases: three leanings of all annotators together, and everything that asks for something."""
-    leanings = (
+    """Return the known biases: position, length and markdown bias of all annotators, and all findings."""
+    biases = (
         ("the one shown earlier", measured.position.overall.rate),
         ("the longer", measured.length.overall.rate),
         ("the one with more markdown", measured.markup.overall.rate),
     )
-    lines = [f"- Of two completions, {what} wins {_rate(rate)}." for what, rate in leanings]
+    lines = [f"- Of two completions, {preferred} wins {_rate(rate)}." for preferred, rate in biases]
     lines += [f"- {measured.unknown_order}"] if measured.unknown_order else []
-    for one in measured.findings:
-        who = f"annotator {pseudonym(one.about)}" if one.about else "all together"
-        lines.append(f"- {who}: {plain(str(one.what), None)} {plain(str(one.todo), None)}")
+    for finding in measured.findings:
+        subject = f"annotator {pseudonym(finding.about)}" if finding.about else "all together"
+        lines.append(
+            f"- {subject}: {one_line(str(finding.measurement), None)} {one_line(str(finding.recommendation), None)}"
+        )
     return "\n".join(["Known biases, and what stands out:", "", *lines])
 
 
-def _rate(found: Estimate) -> str:
-    return str(percent(found)) if found.count else "nobody knows how often: there is none to count"
+def _rate(rate: Estimate) -> str:
+    return str(percent(rate)) if rate.count else "nobody knows how often: there is none to count"
 
 
-def _sentence(what: str, counts: Mapping[str, int]) -> str:
-    return f"{what}: " + ", ".join(f"{plain(name) or 'not said'} {times:,}" for name, times in counts.items()) + "."
+def _sentence(title: str, counts: Mapping[str, int]) -> str:
+    return f"{title}: " + ", ".join(f"{one_line(name) or 'not said'} {times:,}" for name, times in counts.items()) + "."
 
 
 def _listed(head: str, unit: str, counts: Mapping[str, int]) -> str:
-    """Return a markdown table, most first; what is over LONGEST_LIST is summed up in its last row."""
-    most = sorted(counts.items(), key=lambda one: (-one[1], one[0]))
-    rows = [f"| {plain(name) or 'not known'} | {times:,} |" for name, times in most[:LONGEST_LIST]]
-    rest = most[LONGEST_LIST:]
+    """Return a markdown table, largest count first; its last row sums up the rows after `LONGEST_LIST`."""
+    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    rows = [f"| {one_line(name) or 'not known'} | {times:,} |" for name, times in ordered[:LONGEST_LIST]]
+    rest = ordered[LONGEST_LIST:]
     if rest:
         rows.append(f"| {len(rest):,} others | {sum(times for _, times in rest):,} |")
     return "\n".join([f"| {head} | {unit} |", "| --- | ---: |", *rows])
 
 
-def plain(text: str, longest: int | None = LONGEST_NAME) -> str:
-    """Return the text on one line, for markdown: its signs stand for themselves, and its end is cut if it is long."""
+def one_line(text: str, longest: int | None = LONGEST_NAME) -> str:
+    """Return the text on one line; if `longest` is given, cut to that length and with markdown characters escaped."""
     folded = " ".join(text.split())
     if longest and len(folded) > longest:
         folded = folded[: longest - 1] + "…"

@@ -10,7 +10,7 @@ from label_data.intervals import Estimate
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """How many are equal in both versions, only in the second, only in the first, and in both but different."""
+    """Counts: equal in both versions, only in the second, only in the first, and in both but different."""
 
     same: int
     added: int
@@ -23,39 +23,41 @@ class Changes:
     """The differences between two versions."""
 
     settings: dict[str, tuple[Any, Any]]
-    """Settings that differ -> the first's and the second's."""
+    """Setting that differs -> its value in the first and in the second version."""
     prompts: Change
     """Changed: on the other side of the split."""
     rankings: Change
     comparisons: Change
     """Matched by prompt, chosen, rejected and annotator. Changed: a different weight or margin.
 
-    If a version is aggregated, they are matched without the annotator, since its comparisons name none. If the other
-    version is not aggregated, none counts as changed, since an aggregated comparison always has another weight.
+    If a version is aggregated, comparisons are matched without the annotator, because aggregated comparisons have no
+    annotator. If only one version is aggregated, no comparison counts as changed, because the weights always differ.
     """
     agreement: dict[str, tuple[str, str]]
-    """Measure -> the first's and the second's, with interval."""
+    """Measure -> its value, with interval, in the first and in the second version."""
     aggregated: bool = False
     """Whether a version is aggregated, so that comparisons are matched without their annotator."""
 
 
 Rows = Mapping[str, Mapping[str, Any]]
-"""Prompt -> what a version holds of it, as `versions.version.rows_by_prompt` reads it."""
+"""Prompt -> the content of its row in a version, from `versions.version.rows_by_prompt`."""
 
 
 def changes(first: Mapping[str, Any], rows: Rows, second: Mapping[str, Any], other_rows: Rows) -> Changes:
     """Return the differences, given the manifest and rows of each version."""
-    one, other = first["recipe"], second["recipe"]
-    raw = [recipe["aggregate"] == "raw" for recipe in (one, other)]
+    recipe, other_recipe = first["recipe"], second["recipe"]
+    raw = [settings["aggregate"] == "raw" for settings in (recipe, other_recipe)]
+    both_rows = (rows, other_rows)
     measures = {name: (_shown(first, name), _shown(second, name)) for name in first["agreement"]}
     return Changes(
-        settings={name: (one[name], other[name]) for name in one if one[name] != other[name]},
-        prompts=_change(*({prompt: row["side"] for prompt, row in some.items()} for some in (rows, other_rows))),
-        rankings=_change(
-            *({said: "" for row in some.values() for said in row["rankings"]} for some in (rows, other_rows))
-        ),
+        settings={name: (recipe[name], other_recipe[name]) for name in recipe if recipe[name] != other_recipe[name]},
+        prompts=_change(*map(_sides, both_rows)),
+        rankings=_change(*map(_rankings, both_rows)),
         comparisons=_change(
-            *(_comparisons(some, by_annotator=all(raw), weighed=raw[0] == raw[1]) for some in (rows, other_rows))
+            *(
+                _comparisons(version_rows, by_annotator=all(raw), with_weights=raw[0] == raw[1])
+                for version_rows in both_rows
+            )
         ),
         agreement=measures,
         aggregated=not all(raw),
@@ -68,34 +70,42 @@ def _shown(manifest: Mapping[str, Any], measure: str) -> str:
     return str(Estimate(value, low, high, stored["count"], stored["prompts"]))
 
 
-def _comparisons(rows: Rows, by_annotator: bool, weighed: bool) -> dict[tuple[str, ...], Any]:
-    """Return what stands at each comparison; nothing if weights and margins are not to be compared."""
-    found: dict[tuple[str, ...], list[Any]] = {}
+def _sides(rows: Rows) -> dict[str, Any]:
+    return {prompt: row["side"] for prompt, row in rows.items()}
+
+
+def _rankings(rows: Rows) -> dict[str, str]:
+    return {submission: "" for row in rows.values() for submission in row["rankings"]}
+
+
+def _comparisons(rows: Rows, by_annotator: bool, with_weights: bool) -> dict[tuple[str, ...], Any]:
+    """Return the weights and margins of each comparison; empty lists without `with_weights`."""
+    values: dict[tuple[str, ...], list[Any]] = {}
     for prompt, row in rows.items():
         ids = row["completions"]
         for chosen, rejected, annotator, _, weight, margin in row["comparisons"]:
-            said = (prompt, ids[chosen - 1], ids[rejected - 1], annotator if by_annotator else "")
-            found.setdefault(said, []).extend([(weight, margin)] if weighed else [])
-    return found
+            key = (prompt, ids[chosen - 1], ids[rejected - 1], annotator if by_annotator else "")
+            values.setdefault(key, []).extend([(weight, margin)] if with_weights else [])
+    return values
 
 
 def _change(first: Mapping[Any, Any], second: Mapping[Any, Any]) -> Change:
-    """Compare two tables by key: what is in both counts as changed if its values differ."""
+    """Compare two tables by key; a key in both counts as changed if its values differ."""
     both = first.keys() & second.keys()
     changed = sum(first[key] != second[key] for key in both)
     return Change(len(both) - changed, len(second.keys() - both), len(first.keys() - both), changed)
 
 
-def lines(names: tuple[str, str], found: Changes) -> list[str]:
-    """Return the differences in lines for a terminal."""
-    one, other = names
-    said = [f"{'':<12} {'same':>9} {'added':>9} {'removed':>9} {'changed':>9}   (from {one} to {other})"]
+def lines(names: tuple[str, str], differences: Changes) -> list[str]:
+    """Return the differences as lines for a terminal."""
+    first, second = names
+    output = [f"{'':<12} {'same':>9} {'added':>9} {'removed':>9} {'changed':>9}   (from {first} to {second})"]
     for name in ("prompts", "rankings", "comparisons"):
-        change: Change = getattr(found, name)
+        change: Change = getattr(differences, name)
         cells = (change.same, change.added, change.removed, change.changed)
-        said.append(f"{name:<12} " + " ".join(f"{cell:>9,}" for cell in cells))
-    if found.aggregated:
-        said.append("A version is aggregated, so comparisons are matched without their annotator.")
-    said += [f"agreement, {name}: {was} -> {now}" for name, (was, now) in found.agreement.items()]
-    said += [f"setting {name}: {was} -> {now}" for name, (was, now) in found.settings.items()]
-    return said if found.settings else [*said, "The settings are the same."]
+        output.append(f"{name:<12} " + " ".join(f"{cell:>9,}" for cell in cells))
+    if differences.aggregated:
+        output.append("A version is aggregated, so comparisons are matched without their annotator.")
+    output += [f"agreement, {name}: {was} -> {now}" for name, (was, now) in differences.agreement.items()]
+    output += [f"setting {name}: {was} -> {now}" for name, (was, now) in differences.settings.items()]
+    return output if differences.settings else [*output, "The settings are the same."]

@@ -1,4 +1,4 @@
-"""Export a version to a file: the same rows every time, or an error once one of its rankings was withdrawn."""
+"""Export a version to a file: the same rows every time, or an error after any of its rankings was withdrawn."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -23,24 +23,26 @@ AGGREGATED = say("label_data.versions.aggregated")
 def export_version(
     store: Store, version: Version, file: Path, format_: str, with_margin: bool = False, side: Side | None = None
 ) -> Exported:
-    """Write the version, or one side of it, in a format of `known_formats.WRITERS`; the file is whole or not written.
+    """Write the version, or one side of it, in a format of `known_formats.WRITERS`; write the whole file or no file.
 
-    A format of pairs gets the version's comparisons: aggregated, with ties both ways if the recipe halves ties, and
-    with margins if `with_margin`. Weights cannot be written there and are counted. A format of whole orders gets the
-    annotators' rankings, without rankings that hold a tie if the recipe drops ties. Any other format gets everything
-    that the version holds. Only formats of pairs hold the aggregated comparisons, which `left_out` says.
+    A format of pairs gets the version's comparisons: aggregated, with ties in both directions if the recipe halves
+    ties, and with margins if `with_margin`. It cannot hold weights, so these are counted as left out. A format of whole
+    orders gets the annotators' rankings, without rankings with a tie if the recipe drops ties. Any other format gets
+    the version's whole content. Only formats of pairs contain aggregated comparisons; for other formats `left_out`
+    reports that they are missing.
 
-    Raises InputError if a ranking in the version was withdrawn, the store is damaged, or the file can't be written.
+    Raises:
+        InputError: if a ranking in the version was withdrawn, the store is damaged, or the file can't be written.
     """
     left_out: Counter[Sentence] = Counter()
-    found = version_groups(store, version, side)
+    contents = version_groups(store, version, side)
     if with_margin and format_ not in WITH_MARGIN:
         raise InputError("label_data.exchange.no_margin", format=format_, formats=", ".join(sorted(WITH_MARGIN)))
     if format_ in PAIR_WRITERS:
         write = PAIR_WRITERS[format_]
         write = partial(write, with_margin=True) if with_margin else write
-        return exported(partial(write, file, _pairs(found, left_out)), left_out)
-    groups: Iterable[Group] = (held.group for held in found)
+        return exported(partial(write, file, _pairs(contents, left_out)), left_out)
+    groups: Iterable[Group] = (version_group.group for version_group in contents)
     if version.recipe.aggregate != "raw" and format_ != trl_sft.NAME:
         left_out[AGGREGATED] += 1
     if format_ == nemo_rl.NAME and version.recipe.ties == "drop":
@@ -48,12 +50,12 @@ def export_version(
     return exported(partial(WRITERS[format_], file, groups), left_out)
 
 
-def _pairs(found: Iterable[VersionGroup], left_out: Counter[Sentence]) -> Iterator[Pair]:
-    for held in found:
-        prompt = held.group.prompt.as_json
-        texts = {completion.id: completion.text for completion in held.group.completions}
-        left_out[TIE] += len(held.ties)
-        for pair in held.comparisons:
+def _pairs(contents: Iterable[VersionGroup], left_out: Counter[Sentence]) -> Iterator[Pair]:
+    for version_group in contents:
+        prompt = version_group.group.prompt.as_json
+        texts = {completion.id: completion.text for completion in version_group.group.completions}
+        left_out[TIE] += len(version_group.ties)
+        for pair in version_group.comparisons:
             yield Pair(prompt, texts[pair.chosen], texts[pair.rejected], pair.margin, pair.weight)
 
 

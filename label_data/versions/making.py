@@ -28,7 +28,7 @@ from label_data.sentences import Sentence, plain, say
 from label_data.store.stored_groups import groups_in
 from label_data.versions.card import Described, card_of
 from label_data.versions.near_duplicates import near_duplicates, texts_of
-from label_data.versions.pairs import Compared, Voices, compared
+from label_data.versions.pairs import AnnotatorReliability, Derived, derive
 from label_data.versions.recipes import Recipe, Selection
 from label_data.versions.version import (
     AT_ONCE,
@@ -39,7 +39,7 @@ from label_data.versions.version import (
     VersionGroup,
     content_of,
     digest_of,
-    line_in,
+    hashed_line,
     version_in,
     version_named,
 )
@@ -55,8 +55,11 @@ class _Split:
     sides: dict[str, Side]
     """Prompt -> side."""
     families: dict[str, str]
-    follows: list[str]
+    """Prompt -> id of its family of near-duplicates."""
+    earlier_versions: list[str]
+    """Names of the versions whose sides the split keeps."""
     moved: list[str]
+    """Prompts that move from held out to training."""
 
 
 def make_version(
@@ -83,34 +86,36 @@ def make_version(
         def kept() -> Iterator[Group]:
             for group in _groups(connection, recipe.project, _prompt_ids(connection, recipe.project)):
                 on_progress(1)
-                found = selection.of(group)
-                if found is not None:
-                    prompts.append(found.prompt)
-                    described.add(found)
-                    yield found
+                selected = selection.select(group)
+                if selected is not None:
+                    prompts.append(selected.prompt)
+                    described.add(selected)
+                    yield selected
 
         repeats: list[tuple[Ranking, Ranking]] = []
         gold: list[tuple[Ranking, Ranking]] = []
         judged = judgements(collect_tests(kept(), repeats, gold))
         selection.check_seen()
         split = _split(connection, recipe, prompts)
-        voices = None
+        reliability = None
         if "reliability" in (recipe.aggregate, recipe.weights):
             truth = dawid_skene(judged)
-            voices = Voices(truth.annotators, truth.tied, annotator_weights(truth.annotators))
+            weights = annotator_weights(truth.annotators)
+            reliability = AnnotatorReliability(truth.annotators, truth.tied, weights)
         left_out, counts, digest = selection.left_out, Counter(dict.fromkeys(COUNTED, 0)), digest_of(recipe)
         rows, submissions = [], set()
-        again = Selection(recipe)
+        second_selection = Selection(recipe)
         for group in _groups(connection, recipe.project, [prompt.id for prompt in prompts]):
             on_progress(1)
-            found = again.of(group)
-            if found is None:
+            selected = second_selection.select(group)
+            if selected is None:
                 raise RuntimeError(f"Prompt {group.prompt.id} is no longer what it was a moment ago.")
-            one = _version_group(found, split, compared(found, recipe, voices, left_out))
-            digest.update(line_in(one))
-            rows.append({"prompt_id": one.group.prompt.id, "side": one.side, "content": canonical(content_of(one))})
-            submissions |= {ranking.submission for ranking in found.rankings}
-            _count(one, counts)
+            version_group = _version_group(selected, split, derive(selected, recipe, reliability, left_out))
+            digest.update(hashed_line(version_group))
+            content = canonical(content_of(version_group))
+            rows.append({"prompt_id": group.prompt.id, "side": version_group.side, "content": content})
+            submissions |= {ranking.submission for ranking in selected.rankings}
+            _count(version_group, counts)
     if not counts["comparisons"]:
         raise InputError("label_data.versions.empty", rankings=counts["rankings"], reasons=_reasons(left_out))
     sha256, measured = digest.hexdigest(), quality_of(judged, repeats, gold)
@@ -125,7 +130,7 @@ def make_version(
         "counts": dict(sorted(counts.items())),
         "left_out": dict(sorted((+left_out).items())),
         "largest_family": max(Counter(split.families.values()).values(), default=0),
-        "follows": split.follows,
+        "follows": split.earlier_versions,
         "moved": split.moved,
         "agreement": {
             measure: getattr(measured.agreement, measure).as_dict() for measure in ("alpha", "same", "decided", "tau")
@@ -139,11 +144,11 @@ def make_version(
         if withdrawn:
             raise InputError("label_data.versions.withdrawn_meanwhile", count=len(withdrawn))
         values = {"name": name, "project": recipe.project, "sha256": sha256, "card": card}
-        made = insert(_versions).values(manifest=canonical(manifest), made_us=schema.now_us(), **values)
-        number = connection.scalar(made.returning(_versions.c.number))
+        insertion = insert(_versions).values(manifest=canonical(manifest), made_us=schema.now_us(), **values)
+        number = connection.scalar(insertion.returning(_versions.c.number))
         for start in range(0, len(rows), AT_ONCE):
-            some = enumerate(rows[start : start + AT_ONCE], start=start)
-            connection.execute(insert(_rows), [{"version": number, "place": place, **row} for place, row in some])
+            batch = enumerate(rows[start : start + AT_ONCE], start=start)
+            connection.execute(insert(_rows), [{"version": number, "place": place, **row} for place, row in batch])
     return version_named(store, name)
 
 
@@ -165,18 +170,18 @@ def _check_free(connection: Connection, name: str) -> None:
 
 
 def _with_pseudonyms(connection: Connection, recipe: Recipe) -> Recipe:
-    """Return the recipe with the pseudonyms of annotators whom conditions name by their name."""
+    """Return the recipe with pseudonyms in place of annotators' names in its conditions."""
     table = schema.annotators
     pseudonym = {row.folded_name: row.id for row in connection.execute(select(table.c.folded_name, table.c.id))}
 
-    def named(condition: str) -> str:
+    def with_pseudonym(condition: str) -> str:
         match = re.fullmatch(r"(annotator!?=)(.*)", condition, re.DOTALL)
         if match is None:
             return condition
         field, name = str(match[1]), str(match[2])
         return field + str(pseudonym.get(" ".join(name.split()).casefold(), name))
 
-    return replace(recipe, where=tuple(map(named, recipe.where)))
+    return replace(recipe, where=tuple(map(with_pseudonym, recipe.where)))
 
 
 def _prompt_ids(connection: Connection, project: str) -> list[str]:
@@ -190,78 +195,78 @@ def _groups(connection: Connection, project: str, prompts: Sequence[str]) -> Ite
 
 
 def _split(connection: Connection, recipe: Recipe, prompts: Sequence[Prompt]) -> _Split:
-    """Put each family of near-duplicates on a side: its earlier side, else by the hash of one of its first turns.
+    """Put each family of near-duplicates on a side: its earlier side, or else by the hash of one of its first turns.
 
-    That first turn is the one with the smallest hash, so a prompt without near-duplicates is on the side that
+    The first turn with the smallest hash decides, so a prompt without near-duplicates is on the side that
     `comparisons.is_held_out` gives it.
     """
     families: dict[int, list[Prompt]] = {}
     for family, prompt in zip(near_duplicates(map(texts_of, prompts), recipe.near), prompts, strict=True):
         families.setdefault(family, []).append(prompt)
-    before, follows = _sides_before(connection, recipe)
-    split = _Split({}, {}, follows, [])
+    earlier_sides, earlier_versions = _earlier_sides(connection, recipe)
+    split = _Split({}, {}, earlier_versions, [])
     for members in families.values():
         first = min(members, key=lambda prompt: (hashlib.sha256(prompt.first_turn.encode()).digest(), prompt.id))
-        earlier = {before[prompt.id] for prompt in members if prompt.id in before}
+        earlier = {earlier_sides[prompt.id] for prompt in members if prompt.id in earlier_sides}
         side: Side = HELD_OUT if is_held_out(Group(first), recipe.held_out, recipe.seed) else TRAIN
-        if earlier:  # what a model may have learned from never becomes held out
+        if earlier:  # a prompt that a model may have been trained on never becomes held out
             side = TRAIN if TRAIN in earlier else HELD_OUT
         for prompt in members:
             split.sides[prompt.id] = side
             split.families[prompt.id] = content_id("family", first.first_turn)
-            if before.get(prompt.id, side) != side:
+            if earlier_sides.get(prompt.id, side) != side:
                 split.moved.append(prompt.id)
     split.moved.sort()
     return split
 
 
-def _sides_before(connection: Connection, recipe: Recipe) -> tuple[dict[str, Side], list[str]]:
+def _earlier_sides(connection: Connection, recipe: Recipe) -> tuple[dict[str, Side], list[str]]:
     """Return each prompt's side in the newest version with the same split settings, and the names of these versions."""
-    found: dict[str, Side] = {}
+    sides: dict[str, Side] = {}
     names = []
     query = select(_versions).where(_versions.c.project == recipe.project).order_by(_versions.c.number)
     for row in connection.execute(query).all():
         earlier = version_in(row)
         if all(getattr(earlier.recipe, name) == getattr(recipe, name) for name in ("held_out", "near", "seed")):
             names.append(earlier.name)
-            sides = select(_rows.c.prompt_id, _rows.c.side).where(_rows.c.version == earlier.number)
-            found |= dict(connection.execute(sides).all())
-    return found, names
+            side_rows = select(_rows.c.prompt_id, _rows.c.side).where(_rows.c.version == earlier.number)
+            sides |= dict(connection.execute(side_rows).all())
+    return sides, names
 
 
-def _version_group(group: Group, split: _Split, found: Compared) -> VersionGroup:
-    """Return the group as the version holds it, with comparisons and ties sorted."""
+def _version_group(group: Group, split: _Split, derived: Derived) -> VersionGroup:
+    """Return the group with its side and family, its comparisons and its ties, both sorted."""
 
-    def place(one: Comparison) -> tuple[str, str, str, float, str]:
-        return one.chosen, one.rejected, one.annotator, one.weight, canonical([one.strength, one.margin])
+    def sort_key(pair: Comparison) -> tuple[str, str, str, float, str]:
+        return pair.chosen, pair.rejected, pair.annotator, pair.weight, canonical([pair.strength, pair.margin])
 
-    ties = sorted(found.ties, key=lambda one: (one.first, one.second, one.annotator, one.weight))
+    ties = sorted(derived.ties, key=lambda tie: (tie.first, tie.second, tie.annotator, tie.weight))
     prompt = group.prompt.id
-    comparisons = tuple(sorted(found.comparisons, key=place))
+    comparisons = tuple(sorted(derived.comparisons, key=sort_key))
     return VersionGroup(group, split.sides[prompt], split.families[prompt], comparisons, tuple(ties))
 
 
-def _count(one: VersionGroup, counts: Counter[str]) -> None:
+def _count(version_group: VersionGroup, counts: Counter[str]) -> None:
     counts.update(
         {
             "prompts": 1,
-            "completions": len(one.group.completions),
-            "rankings": len(one.group.rankings),
-            "demonstrations": len(one.group.demonstrations),
-            "comparisons": len(one.comparisons),
-            "ties": len(one.ties),
-            "held-out prompts": int(one.side == HELD_OUT),
-            "held-out comparisons": len(one.comparisons) * (one.side == HELD_OUT),
+            "completions": len(version_group.group.completions),
+            "rankings": len(version_group.group.rankings),
+            "demonstrations": len(version_group.group.demonstrations),
+            "comparisons": len(version_group.comparisons),
+            "ties": len(version_group.ties),
+            "held-out prompts": int(version_group.side == HELD_OUT),
+            "held-out comparisons": len(version_group.comparisons) * (version_group.side == HELD_OUT),
         }
     )
 
 
 def command_of(name: str, recipe: Recipe) -> str:
-    """Return the command that makes a version of this recipe."""
-    said = [f"python -m label_data versions create {name} --project {shlex.quote(recipe.project)}"]
-    said += [f"--where {shlex.quote(condition)}" for condition in recipe.where]
-    said += [f"--held-out {recipe.held_out} --near {recipe.near} --seed {recipe.seed}"]
-    said += [f"--ties {recipe.ties} --aggregate {recipe.aggregate} --weights {recipe.weights}"]
+    """Return the command that creates a version with this recipe."""
+    parts = [f"python -m label_data versions create {name} --project {shlex.quote(recipe.project)}"]
+    parts += [f"--where {shlex.quote(condition)}" for condition in recipe.where]
+    parts += [f"--held-out {recipe.held_out} --near {recipe.near} --seed {recipe.seed}"]
+    parts += [f"--ties {recipe.ties} --aggregate {recipe.aggregate} --weights {recipe.weights}"]
     if recipe.margins:
-        said += ["--margin " + ",".join(f"{step}={margin:g}" for step, margin in enumerate(recipe.margins, start=1))]
-    return " ".join(said)
+        parts += ["--margin " + ",".join(f"{step}={margin:g}" for step, margin in enumerate(recipe.margins, start=1))]
+    return " ".join(parts)

@@ -12,7 +12,7 @@ from label_data.versions.aggregation import Aggregated, majority, weighted_votes
 from label_data.versions.recipes import Recipe
 
 DECIMALS = 9
-"""Decimals of weights and margins, few enough that all processors give the same."""
+"""Decimals of weights and margins, few enough that all processors give the same values."""
 EQUAL_TEXTS = "comparisons of two texts alike but for white space"
 TIED = "tied pairs"
 
@@ -28,71 +28,73 @@ class Tie:
 
 
 @dataclass(frozen=True, slots=True)
-class Voices:
+class AnnotatorReliability:
     """The annotators' reliability and weights; see `label_data.quality.reliability`."""
 
     annotators: Mapping[str, Reliability]
     tied: float
+    """Share of true ties."""
     weights: Mapping[str, float]
+    """Annotator -> weight of their rankings, 1 on average."""
 
 
 @dataclass(frozen=True, slots=True)
-class Compared:
+class Derived:
     """The comparisons and ties of one prompt."""
 
     comparisons: tuple[Comparison, ...]
     ties: tuple[Tie, ...]
 
 
-def compared(group: Group, recipe: Recipe, voices: Voices | None, left_out: Counter[str]) -> Compared:
-    """Return the comparisons and ties of the group's rankings; count in `left_out` what gives none.
+def derive(group: Group, recipe: Recipe, reliability: AnnotatorReliability | None, left_out: Counter[str]) -> Derived:
+    """Return the comparisons and ties of the group's rankings; count the rankings and pairs without any in `left_out`.
 
-    `voices` is needed if the recipe uses reliability. Rankings that test their annotator give no comparison. A tied
-    pair that counts (`half`, `keep`) takes its share of the ranking's weight.
+    A recipe that uses reliability needs `reliability`. Rankings that test their annotator give no comparison. With ties
+    `half` or `keep`, a tied pair takes its share of the ranking's weight.
     """
-    said = [ranking for ranking in group.rankings if not ranking.tests_annotator]
-    left_out["rankings that test their annotator"] += len(group.rankings) - len(said)
-    group = replace(group, rankings=tuple(said))
+    rankings = [ranking for ranking in group.rankings if not ranking.tests_annotator]
+    left_out["rankings that test their annotator"] += len(group.rankings) - len(rankings)
+    group = replace(group, rankings=tuple(rankings))
     if recipe.aggregate == "raw":
-        found, ties = _raw(group, recipe, left_out)
+        pairs, ties = _raw(group, recipe, left_out)
     else:
-        found, ties = _aggregated(group, recipe, voices, left_out)
+        pairs, ties = _aggregated(group, recipe, reliability, left_out)
     if recipe.ties == "drop":
         left_out[TIED] += len(ties)
         ties = []
-    found, ties = _weighed(found, ties, recipe, voices)
+    pairs, ties = _weighted(pairs, ties, recipe, reliability)
     if recipe.ties == "half":
-        found += [
+        pairs += [
             Comparison(group.prompt.id, *pair, tie.annotator, None, tie.weight / 2)
             for tie in ties
             for pair in ((tie.first, tie.second), (tie.second, tie.first))
         ]
         ties = []
-    left_out["comparisons and ties that weigh nothing"] += sum(not pair.weight for pair in found) + sum(
+    left_out["comparisons and ties that weigh nothing"] += sum(not pair.weight for pair in pairs) + sum(
         not tie.weight for tie in ties
     )
-    return Compared(
-        tuple(replace(one, weight=round(one.weight, DECIMALS)) for one in found if one.weight),
-        tuple(replace(one, weight=round(one.weight, DECIMALS)) for one in ties if one.weight),
+    return Derived(
+        tuple(replace(pair, weight=round(pair.weight, DECIMALS)) for pair in pairs if pair.weight),
+        tuple(replace(tie, weight=round(tie.weight, DECIMALS)) for tie in ties if tie.weight),
     )
 
 
 def _raw(group: Group, recipe: Recipe, left_out: Counter[str]) -> tuple[list[Comparison], list[Tie]]:
     folded = {completion.id: completion.folded for completion in group.completions}
-    found, ties = [], []
+    kept, ties = [], []
     for ranking in group.rankings:
-        compared, tied = comparisons(ranking), _tied(ranking)
-        left_out[f"rankings with outcome {ranking.outcome}"] += not compared and not tied
-        apart = [pair for pair in tied if folded[pair[0]] != folded[pair[1]]]
-        share = 1 / max(1, len(compared) + (len(apart) if recipe.ties != "drop" else 0))
+        pairs, tied = comparisons(ranking), _tied(ranking)
+        left_out[f"rankings with outcome {ranking.outcome}"] += not pairs and not tied
+        different = [pair for pair in tied if folded[pair[0]] != folded[pair[1]]]
+        share = 1 / max(1, len(pairs) + (len(different) if recipe.ties != "drop" else 0))
         margin_of = _margins(ranking, recipe.margins)
-        for one in compared:
-            if folded[one.chosen] == folded[one.rejected]:
+        for pair in pairs:
+            if folded[pair.chosen] == folded[pair.rejected]:
                 left_out[EQUAL_TEXTS] += 1
             else:
-                found.append(replace(one, weight=share, margin=margin_of[one.chosen, one.rejected]))
-        ties += [Tie(min(pair), max(pair), ranking.annotator, share) for pair in apart]
-    return found, ties
+                kept.append(replace(pair, weight=share, margin=margin_of[pair.chosen, pair.rejected]))
+        ties += [Tie(min(ids), max(ids), ranking.annotator, share) for ids in different]
+    return kept, ties
 
 
 def _tied(ranking: Ranking) -> list[tuple[str, str]]:
@@ -100,63 +102,67 @@ def _tied(ranking: Ranking) -> list[tuple[str, str]]:
     return [pair for group in groups for pair in combinations(group, 2)]
 
 
-def _margins(ranking: Ranking, of_step: Sequence[float]) -> dict[tuple[str, str], float | None]:
-    """Return the margin of each comparison: the sum over the steps between the two; None if a step has no strength."""
-    found: dict[tuple[str, str], float | None] = {}
+def _margins(ranking: Ranking, step_margins: Sequence[float]) -> dict[tuple[str, str], float | None]:
+    """Return each comparison's margin: the sum over the steps between both; None if a step has no strength."""
+    margins: dict[tuple[str, str], float | None] = {}
     for (better, group), (worse, other) in combinations(enumerate(ranking.order), 2):
         steps = ranking.strength[better:worse]
-        known = bool(of_step and steps) and None not in steps
-        margin = round(sum(of_step[step - 1] for step in steps if step), DECIMALS) if known else None
-        found |= dict.fromkeys(product(group, other), margin)
-    return found
+        known = bool(step_margins and steps) and None not in steps
+        margin = round(sum(step_margins[step - 1] for step in steps if step), DECIMALS) if known else None
+        margins |= dict.fromkeys(product(group, other), margin)
+    return margins
 
 
 def _aggregated(
-    group: Group, recipe: Recipe, voices: Voices | None, left_out: Counter[str]
+    group: Group, recipe: Recipe, reliability: AnnotatorReliability | None, left_out: Counter[str]
 ) -> tuple[list[Comparison], list[Tie]]:
     if recipe.aggregate == "majority":
-        made: Aggregated = majority(group)
-    elif voices is None:
+        aggregated: Aggregated = majority(group)
+    elif reliability is None:
         raise ValueError("Aggregation by reliability needs to know the annotators' reliability.")
     else:
-        made = weighted_votes(group, voices.annotators, voices.tied)
-    left_out["pairs on which the annotators are divided"] += made.left_out.total() - len(made.tied)
+        aggregated = weighted_votes(group, reliability.annotators, reliability.tied)
+    left_out["pairs on which the annotators are divided"] += aggregated.left_out.total() - len(aggregated.tied)
     margins: dict[tuple[str, str], list[float | None]] = defaultdict(list)
     for ranking in group.rankings:
         for pair, margin in _margins(ranking, recipe.margins).items():
             margins[pair].append(margin)
-    counted = len(made.comparisons) + (len(made.tied) if recipe.ties != "drop" else 0)
-    found = [
+    counted = len(aggregated.comparisons) + (len(aggregated.tied) if recipe.ties != "drop" else 0)
+    pairs = [
         replace(
-            one,
-            weight=one.weight * len(made.comparisons) / counted,
-            margin=_mean(margins[one.chosen, one.rejected]),
+            pair,
+            annotator=recipe.aggregate,
+            weight=pair.weight * len(aggregated.comparisons) / counted,
+            margin=_mean(margins[pair.chosen, pair.rejected]),
         )
-        for one in made.comparisons
+        for pair in aggregated.comparisons
     ]
-    ties = [Tie(min(pair), max(pair), recipe.aggregate, sure / max(1, counted)) for pair, sure in made.tied.items()]
-    return [replace(one, annotator=recipe.aggregate) for one in found], ties
+    ties = [
+        Tie(min(ids), max(ids), recipe.aggregate, certainty / max(1, counted))
+        for ids, certainty in aggregated.tied.items()
+    ]
+    return pairs, ties
 
 
 def _mean(margins: Sequence[float | None]) -> float | None:
-    """Return the mean margin of those who preferred this side; None if any of them gave none."""
+    """Return the mean of the margins given with a comparison; None if any margin is missing."""
     known = [margin for margin in margins if margin is not None]
     return round(sum(known) / len(known), DECIMALS) if known and len(known) == len(margins) else None
 
 
-def _weighed(
-    found: list[Comparison], ties: list[Tie], recipe: Recipe, voices: Voices | None
+def _weighted(
+    pairs: list[Comparison], ties: list[Tie], recipe: Recipe, reliability: AnnotatorReliability | None
 ) -> tuple[list[Comparison], list[Tie]]:
-    def times(one: Comparison | Tie) -> float:
+    def weight(pair: Comparison | Tie) -> float:
         if recipe.weights == "comparison":
             return 1.0
         if recipe.weights == "prompt":
-            return one.weight / total
+            return pair.weight / total
         if recipe.weights == "reliability":
-            if voices is None:
+            if reliability is None:
                 raise ValueError("Weights by reliability need to know the annotators' reliability.")
-            return one.weight * voices.weights.get(one.annotator, 1.0)
-        return one.weight
+            return pair.weight * reliability.weights.get(pair.annotator, 1.0)
+        return pair.weight
 
-    total = sum([*(pair.weight for pair in found), *(tie.weight for tie in ties)]) or 1.0
-    return [replace(one, weight=times(one)) for one in found], [replace(one, weight=times(one)) for one in ties]
+    total = sum([*(pair.weight for pair in pairs), *(tie.weight for tie in ties)]) or 1.0
+    return [replace(pair, weight=weight(pair)) for pair in pairs], [replace(tie, weight=weight(tie)) for tie in ties]

@@ -16,53 +16,54 @@ from label_data.sentences import say
 from label_data.versions.near_duplicates import THRESHOLD
 
 Ties = Literal["drop", "half", "keep"]
-"""drop: a tie says nothing. half: a tied pair is two comparisons, one each way, of half its weight. keep: formats of
-whole orders have it as equal ranks, the loss that learns from ties learns from it, and formats of pairs leave it out.
+"""drop: ties are left out. half: a tied pair becomes two comparisons, one in each direction, of half its weight.
+keep: formats of whole orders write the tie as equal ranks, a loss with ties learns from it, and formats of pairs leave
+it out.
 """
 Aggregate = Literal["raw", "majority", "reliability"]
-"""raw: every annotator's comparisons. The other two: one comparison a pair of completions; see `aggregation`."""
+"""raw: every annotator's comparisons. majority, reliability: one comparison per pair; see `aggregation`."""
 Weights = Literal["ranking", "comparison", "prompt", "reliability"]
-"""What weighs 1: a ranking (one of many comparisons counts no more than one of a single one), each comparison, or all
-that is said of a prompt. reliability: a ranking, times how reliable its annotator is."""
+"""The unit of weight 1: a ranking (however many comparisons it gives), each comparison, or a prompt with all its
+rankings. reliability: a ranking weighs its annotator's reliability, 1 on average."""
 
 FORM = re.compile(r"(\w+)(!?=)(.*)", re.DOTALL)
-OF_RANKING: dict[str, Callable[[Ranking, Mapping[str, str]], set[str]]] = {
+RANKING_FIELDS: dict[str, Callable[[Ranking, Mapping[str, str]], set[str]]] = {
     "annotator": lambda ranking, policies: {ranking.annotator},
     "assisted": lambda ranking, policies: {"yes" if ranking.assisted else "no"},
     "outcome": lambda ranking, policies: {ranking.outcome},
     "policy": lambda ranking, policies: {policies[completion] for completion in ranking.shown},
     "source": lambda ranking, policies: {ranking.source},
 }
-"""Field -> what a ranking has in it, given the policy of each completion. All of it must be wanted, and none of it
-unwanted."""
-OF_PROMPT: dict[str, Callable[[Group], str]] = {
+"""Field -> the ranking's values, given the policy of each completion. All values must be wanted and none unwanted."""
+PROMPT_FIELDS: dict[str, Callable[[Group], str]] = {
     "category": lambda group: group.prompt.category,
     "file": lambda group: group.prompt.source,
     "licence": lambda group: group.prompt.licence,
 }
 CHOICES = {"assisted": ("yes", "no"), "outcome": get_args(Outcome), "source": get_args(Source)}
 BOUNDS = ("since", "until", "voices", "agreement")
-FIELDS = (*OF_RANKING, *OF_PROMPT, *BOUNDS)
+FIELDS = (*RANKING_FIELDS, *PROMPT_FIELDS, *BOUNDS)
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """Everything that decides what a version of a project's data holds."""
+    """All settings that determine the contents of a version of a project's data."""
 
     project: str
     where: tuple[str, ...] = ()
-    """Conditions FIELD=VALUE or FIELD!=VALUE: those on one field with "=" are alternatives, and all others must hold.
-    since, until: first and last day, UTC, of rankings; voices: the fewest annotators of a prompt; agreement: the least
-    share of decided meetings on a prompt in which two annotators take the same side, where there are any."""
+    """Conditions FIELD=VALUE or FIELD!=VALUE. Conditions with "=" on the same field are alternatives; all others must hold.
+    since, until: first and last day, UTC, of rankings. voices: the least number of annotators of a prompt. agreement:
+    the least share of two annotators' decided judgements of a prompt's pairs that take the same side; a prompt without
+    such judgements passes."""
     held_out: float = 0.2
     near: float = THRESHOLD
     """Overlap from which two prompts are near-duplicates; see `near_duplicates`."""
     seed: int = 0
-    """Decides the split."""
+    """Determines the split."""
     ties: Ties = "drop"
     aggregate: Aggregate = "raw"
     margins: tuple[float, ...] = ()
-    """Margin of a step that is slightly, clearly and much better; empty: no comparison has a margin."""
+    """Margins of the steps slightly, clearly and much better; empty: no comparison has a margin."""
     weights: Weights = "ranking"
 
     def __post_init__(self) -> None:
@@ -79,7 +80,7 @@ class Recipe:
         if not 0 < self.near <= 1:
             raise InputError("label_data.versions.near", value=self.near)
         if self.margins and (
-            len(self.margins) != len(STRENGTHS) or not all(isfinite(one) and one >= 0 for one in self.margins)
+            len(self.margins) != len(STRENGTHS) or not all(isfinite(margin) and margin >= 0 for margin in self.margins)
         ):
             raise InputError("label_data.versions.margins")
         if self.weights == "reliability" and self.aggregate != "raw":
@@ -107,19 +108,19 @@ def recipe_from(value: Mapping[str, Any]) -> Recipe:
 
 
 def margins_from(text: str) -> tuple[float, ...]:
-    """Return the margins that "1=0.3,2=0.6,3=1" names, none for an empty text."""
+    """Return the margins in a text such as "1=0.3,2=0.6,3=1"; no margins for an empty text."""
     if not text:
         return ()
-    found: dict[str, float] = {}
+    margins: dict[str, float] = {}
     for part in text.split(","):
         strength, _, margin = part.partition("=")
         try:
-            found[strength.strip()] = float(margin)
+            margins[strength.strip()] = float(margin)
         except ValueError:
-            found[part] = float("nan")
-    if set(found) != set(map(str, STRENGTHS)):
+            margins[part] = float("nan")
+    if set(margins) != set(map(str, STRENGTHS)):
         raise InputError("label_data.versions.margin_option", text=text)
-    return tuple(found[str(strength)] for strength in STRENGTHS)
+    return tuple(margins[str(strength)] for strength in STRENGTHS)
 
 
 # Conditions
@@ -142,7 +143,7 @@ def _parsed(condition: str) -> tuple[str, str, str]:
 
 
 def _bound(name: str, value: str, condition: str) -> float:
-    """Return the bound as a number; a day as the microsecond, since 1970, at which it begins, or for until ends."""
+    """Return the bound as a number; a day as microseconds since 1970 of its start or, for `until`, its end."""
     try:
         if name in ("since", "until"):
             return midnight(date.fromisoformat(value), days_later=name == "until")
@@ -160,7 +161,7 @@ def _bound(name: str, value: str, condition: str) -> float:
 
 @dataclass(slots=True)
 class Selection:
-    """Selects a recipe's rankings from groups; counts what it leaves out and collects the values it has seen."""
+    """Select a recipe's rankings from groups, count those left out by reason and collect the values of each field."""
 
     recipe: Recipe
     left_out: Counter[str] = field(default_factory=Counter)
@@ -179,40 +180,46 @@ class Selection:
                 raise InputError("label_data.versions.where_twice", condition=condition, field=name)
             self._bounds[name] = _bound(name, value, condition)
 
-    def of(self, group: Group) -> Group | None:
-        """Return the group with only the selected rankings and what belongs to them, sorted; None if nothing is left.
+    def select(self, group: Group) -> Group | None:
+        """Return the group with only the selected rankings and their completions, sorted; None if nothing is left.
 
-        Completions that no selected ranking showed, and demonstrations sent with other rankings, are left out. The
+        Completions that no selected ranking shows, and demonstrations submitted with other rankings, are left out. The
         order depends on ids and times alone, so it is the same in every store.
         """
-        reason = self._of_prompt(group)
+        prompt_reason = self._prompt_reason(group)
         policies = {completion.id: completion.policy for completion in group.completions}
         kept = []
         for ranking in group.rankings:
-            why = self._of_ranking(ranking, policies) or reason
-            if why:
-                self.left_out[f"rankings: {why}"] += 1
+            reason = self._ranking_reason(ranking, policies) or prompt_reason
+            if reason:
+                self.left_out[f"rankings: {reason}"] += 1
             else:
                 kept.append(ranking)
-        why = self._of_voices(kept) if kept else ""
-        if why:
-            self.left_out[f"rankings: {why}"] += len(kept)
+        reason = self._agreement_reason(kept) if kept else ""
+        if reason:
+            self.left_out[f"rankings: {reason}"] += len(kept)
             kept = []
         sent = {ranking.submission for ranking in kept}
-        written = [one for one in group.demonstrations if one.submission in sent or (not one.submission and not reason)]
-        written = [one for one in written if self._fits("annotator", {one.annotator})]
+        written = [
+            demonstration
+            for demonstration in group.demonstrations
+            if (demonstration.submission in sent or (not demonstration.submission and not prompt_reason))
+            and self._fits("annotator", {demonstration.annotator})
+        ]
         if not kept and not written:
             return None
-        used = {completion for ranking in kept for completion in ranking.shown} | {one.edited_from for one in written}
+        used = {completion for ranking in kept for completion in ranking.shown}
+        used |= {demonstration.edited_from for demonstration in written}
+        completions = [completion for completion in group.completions if completion.id in used]
         return replace(
             group,
-            completions=tuple(sorted((one for one in group.completions if one.id in used), key=lambda one: one.id)),
-            rankings=tuple(sorted(kept, key=lambda one: (one.submitted or 0, one.submission))),
-            demonstrations=tuple(sorted(written, key=lambda one: one.id)),
+            completions=tuple(sorted(completions, key=lambda completion: completion.id)),
+            rankings=tuple(sorted(kept, key=lambda ranking: (ranking.submitted or 0, ranking.submission))),
+            demonstrations=tuple(sorted(written, key=lambda demonstration: demonstration.id)),
         )
 
     def check_seen(self) -> None:
-        """Raise InputError for a condition on a value that no ranking has: it is probably misspelt."""
+        """Raise InputError for a condition on a value that no ranking has; it is probably misspelt."""
         for name, values in (*self._wanted.items(), *self._unwanted.items()):
             for value in sorted(values - self._seen[name]):
                 if name not in CHOICES:
@@ -220,54 +227,54 @@ class Selection:
                     condition = f"{name}={value}"
                     raise InputError("label_data.versions.where_unused", condition=condition, values=existing)
 
-    def _of_prompt(self, group: Group) -> str:
-        for name, read in OF_PROMPT.items():
+    def _prompt_reason(self, group: Group) -> str:
+        for name, read in PROMPT_FIELDS.items():
             if group.rankings:
                 self._seen[name].add(read(group))
             if not self._fits(name, {read(group)}):
                 return f"not of the {name} wanted"
         return ""
 
-    def _of_ranking(self, ranking: Ranking, policies: Mapping[str, str]) -> str:
-        why = ""
-        for name, read in OF_RANKING.items():
-            found = read(ranking, policies)
-            self._seen[name] |= found
-            if not why and not self._fits(name, found):
-                why = f"not of the {name} wanted"
-        if why or not {"since", "until"} & self._bounds.keys():
-            return why
+    def _ranking_reason(self, ranking: Ranking, policies: Mapping[str, str]) -> str:
+        reason = ""
+        for name, read in RANKING_FIELDS.items():
+            values = read(ranking, policies)
+            self._seen[name] |= values
+            if not reason and not self._fits(name, values):
+                reason = f"not of the {name} wanted"
+        if reason or not {"since", "until"} & self._bounds.keys():
+            return reason
         if ranking.submitted is None:
             return "made nobody knows when"
         if not self._bounds.get("since", 0) <= ranking.submitted < self._bounds.get("until", float("inf")):
             return "not of the days wanted"
         return ""
 
-    def _fits(self, name: str, found: set[str]) -> bool:
-        return (name not in self._wanted or found <= self._wanted[name]) and not found & self._unwanted[name]
+    def _fits(self, name: str, values: set[str]) -> bool:
+        return (name not in self._wanted or values <= self._wanted[name]) and not values & self._unwanted[name]
 
-    def _of_voices(self, rankings: list[Ranking]) -> str:
-        voices = [ranking for ranking in rankings if not ranking.tests_annotator]
-        if len({ranking.annotator for ranking in voices}) < self._bounds.get("voices", 0):
+    def _agreement_reason(self, rankings: list[Ranking]) -> str:
+        independent = [ranking for ranking in rankings if not ranking.tests_annotator]
+        if len({ranking.annotator for ranking in independent}) < self._bounds.get("voices", 0):
             return "of a prompt with fewer annotators than wanted"
-        same, met = agreed(voices)
-        if met and same / met < self._bounds.get("agreement", 0):
+        same, decided = agreed(independent)
+        if decided and same / decided < self._bounds.get("agreement", 0):
             return "of a prompt with less agreement than wanted"
         return ""
 
 
 def agreed(rankings: Iterable[Ranking]) -> tuple[int, int]:
-    """Return (meetings with the same preference, meetings with two preferences) of two annotators on a pair.
+    """Return how often two annotators who both prefer a side of a pair prefer the same side, and how often both do.
 
-    Of an annotator who ranked the prompt twice, the first ranking counts.
+    If an annotator ranked the prompt twice, only the first ranking counts.
     """
     from label_data.quality.judgements import (
         judged_pairs,  # pandas: 55 MB and a second that only making a version needs
     )
 
-    said: dict[tuple[str, str], dict[str, int]] = defaultdict(dict)
+    judgements: dict[tuple[str, str], dict[str, int]] = defaultdict(dict)
     for ranking in rankings:
         for pair, judgement in judged_pairs(ranking).items():
-            said[pair].setdefault(ranking.annotator, judgement)
-    met = [one * other for answers in said.values() for one, other in combinations(answers.values(), 2)]
-    return met.count(1), met.count(1) + met.count(-1)
+            judgements[pair].setdefault(ranking.annotator, judgement)
+    products = [a * b for by_annotator in judgements.values() for a, b in combinations(by_annotator.values(), 2)]
+    return products.count(1), products.count(1) + products.count(-1)

@@ -1,13 +1,13 @@
-"""Versions of a project's data: data that a model was trained on can be read again, byte for byte, on any machine.
+"""Versions of a project's data: a model's training data can be read again, byte for byte, on any machine.
 
-A version is stored as rows in the store, not as a folder beside it. So every copy and backup has it, `check` covers it,
-and no two people can have different versions of the same name. A row names by id what the version holds of one prompt
-(ids of prompts and completions are hashes of their content, rankings are append-only), with the comparisons and weights
-that the recipe gave. Triggers prevent changes to rows. A text is stored once, however many versions hold it.
+A version is stored as rows in the store, not as a folder beside it. So every copy and backup contains it, `check`
+covers it, and a name stands for the same version for everybody. A row holds a prompt's ids in the version (ids of
+prompts and completions are hashes of their content, and rankings are append-only) and the comparisons and weights that
+the recipe gave. Triggers prevent changes to rows. A text is stored once, however many versions contain it.
 
 The hash covers the recipe and all rows with their texts, sorted by content hashes and written as canonical JSON. It
-does not depend on numbers, order or times in a database. It is computed again whenever a whole version is read, and the
-version is refused if the hash differs.
+does not depend on row numbers, row order or times in a database. Reading a whole version computes the hash again and
+fails if it differs.
 """
 
 import hashlib
@@ -57,7 +57,7 @@ class Version:
 
 @dataclass(frozen=True, slots=True)
 class VersionGroup:
-    """What a version holds of one prompt."""
+    """A prompt in a version: its group, side, family, comparisons and ties."""
 
     group: Group
     side: Side
@@ -73,7 +73,7 @@ class TrainedModel:
 
     folder: str
     report_sha256: str
-    """Of the report.json in it."""
+    """Hash of the report.json in the folder."""
     summary: Mapping[str, Any]
     trained: int
     """Microseconds since 1970, UTC."""
@@ -83,42 +83,44 @@ class TrainedModel:
 
 
 def digest_of(recipe: Recipe) -> Any:
-    """Return the hash of a version of this recipe before any prompt; update it with `line_in` of each prompt."""
+    """Return the hash of a version with this recipe before any prompt; update it with each prompt's `hashed_line`."""
     return hashlib.sha256(f"{canonical(recipe.as_dict())}\n".encode())
 
 
-def line_in(one: VersionGroup) -> bytes:
+def hashed_line(version_group: VersionGroup) -> bytes:
     """Return the bytes to hash for a prompt: one line of canonical JSON with all its texts."""
-    return f"{canonical({'group': line_of(one.group), **_labels(one)})}\n".encode()
+    return f"{canonical({'group': line_of(version_group.group), **_labels(version_group)})}\n".encode()
 
 
-def _labels(one: VersionGroup) -> dict[str, Any]:
+def _labels(version_group: VersionGroup) -> dict[str, Any]:
     """Return side, family, comparisons and ties as JSON values; completions by their place in the group, from 1."""
-    at = {completion.id: place for place, completion in enumerate(one.group.completions, start=1)}
+    places = {completion.id: place for place, completion in enumerate(version_group.group.completions, start=1)}
     return {
-        "side": one.side,
-        "family": one.family,
+        "side": version_group.side,
+        "family": version_group.family,
         "comparisons": [
-            [at[of.chosen], at[of.rejected], of.annotator, of.strength, of.weight, of.margin] for of in one.comparisons
+            [places[pair.chosen], places[pair.rejected], pair.annotator, pair.strength, pair.weight, pair.margin]
+            for pair in version_group.comparisons
         ],
-        "ties": [[at[of.first], at[of.second], of.annotator, of.weight] for of in one.ties],
+        "ties": [[places[tie.first], places[tie.second], tie.annotator, tie.weight] for tie in version_group.ties],
     }
 
 
-def content_of(one: VersionGroup) -> dict[str, Any]:
-    """Return what the version holds of the prompt as JSON values, with ids for texts; `group_from_content` reads it."""
-    key = next((ranking.submission for ranking in one.group.rankings if ranking.purpose == "key"), None)
+def content_of(version_group: VersionGroup) -> dict[str, Any]:
+    """Return the prompt's content in the version as JSON values, with ids for texts; see `group_from_content`."""
+    group = version_group.group
+    key = next((ranking.submission for ranking in group.rankings if ranking.purpose == "key"), None)
     return {
-        **_labels(one),
-        "completions": [completion.id for completion in one.group.completions],
-        "rankings": [ranking.submission for ranking in one.group.rankings],
-        "demonstrations": [demonstration.id for demonstration in one.group.demonstrations],
+        **_labels(version_group),
+        "completions": [completion.id for completion in group.completions],
+        "rankings": [ranking.submission for ranking in group.rankings],
+        "demonstrations": [demonstration.id for demonstration in group.demonstrations],
         "key": key,
     }
 
 
 def group_from_content(group: Group, content: Mapping[str, Any]) -> VersionGroup:
-    """Return what `content_of` wrote, given a group with at least everything that it names."""
+    """Return the `VersionGroup` that `content_of` wrote, given a group with at least all ids in the content."""
     completions = {completion.id: completion for completion in group.completions}
     rankings = {ranking.submission: ranking for ranking in group.rankings}
     demonstrations = {demonstration.id: demonstration for demonstration in group.demonstrations}
@@ -126,7 +128,7 @@ def group_from_content(group: Group, content: Mapping[str, Any]) -> VersionGroup
     kept = Group(
         group.prompt,
         tuple(completions[id] for id in ids),
-        tuple(_as_it_was(rankings[submission], content["key"]) for submission in content["rankings"]),
+        tuple(_original_purpose(rankings[submission], content["key"]) for submission in content["rankings"]),
         tuple(demonstrations[id] for id in content["demonstrations"]),
     )
     return VersionGroup(
@@ -138,13 +140,14 @@ def group_from_content(group: Group, content: Mapping[str, Any]) -> VersionGroup
             for chosen, rejected, annotator, strength, weight, margin in content["comparisons"]
         ),
         tuple(
-            Tie(ids[one - 1], ids[other - 1], annotator, weight) for one, other, annotator, weight in content["ties"]
+            Tie(ids[first - 1], ids[second - 1], annotator, weight)
+            for first, second, annotator, weight in content["ties"]
         ),
     )
 
 
-def _as_it_was(ranking: Ranking, key: str | None) -> Ranking:
-    """Return the ranking with the purpose it had when the version was made; the store may have changed it since."""
+def _original_purpose(ranking: Ranking, key: str | None) -> Ranking:
+    """Return the ranking with its purpose at the version's creation; the store may have changed it since."""
     purpose = "key" if ranking.submission == key else "" if ranking.purpose == "key" else ranking.purpose
     return replace(ranking, purpose=purpose)
 
@@ -153,13 +156,13 @@ def _as_it_was(ranking: Ranking, key: str | None) -> Ranking:
 
 
 def versions(store: Store) -> list[Version]:
-    """Return the store's versions, first made first."""
+    """Return the store's versions, oldest first."""
     with reading(store) as connection:
         return [version_in(row) for row in connection.execute(select(_versions).order_by(_versions.c.number))]
 
 
 def version_named(store: Store, name: str) -> Version:
-    """Return the version of this name; InputError, with the names there are, if there is none."""
+    """Return the version with this name; InputError, with the existing names, if there is none."""
     with reading(store) as connection:
         row = connection.execute(select(_versions).where(_versions.c.name == name)).first()
         if row is not None:
@@ -178,31 +181,31 @@ def version_in(row: Row[Any]) -> Version:
 
 
 def version_groups(store: Store, version: Version, side: Side | None = None) -> Iterator[VersionGroup]:
-    """Yield what the version, or one side of it, holds of each prompt; all of it is read, and its hash is checked.
+    """Yield the version's groups, or those on one side; read the whole version in any case and check its hash.
 
     Raises:
         InputError: before the first group, if a ranking was withdrawn since; after the last group, if the hash differs,
-            in which case the caller must discard what it made of the groups.
+            in which case the caller must discard everything derived from the groups.
     """
     with reading(store) as connection:
         withdrawn = _withdrawn(connection, version)
         if withdrawn:
             raise InputError("label_data.versions.withdrawn", name=version.name, count=withdrawn)
         digest = digest_of(version.recipe)
-        for one in _all_of(connection, version):
-            digest.update(line_in(one))
-            if side in (None, one.side):
-                yield one
+        for version_group in _all_groups(connection, version):
+            digest.update(hashed_line(version_group))
+            if side in (None, version_group.side):
+                yield version_group
         if digest.hexdigest() != version.sha256:
             raise InputError("label_data.versions.damaged", name=version.name)
 
 
-def _all_of(connection: Connection, version: Version) -> Iterator[VersionGroup]:
+def _all_groups(connection: Connection, version: Version) -> Iterator[VersionGroup]:
     for rows in _row_batches(connection, version):
-        found = groups_in(
+        groups = groups_in(
             connection, [row.prompt_id for row in rows], revised=True, retracted=True, project=version.project
         )
-        for group, row in zip(found, rows, strict=True):
+        for group, row in zip(groups, rows, strict=True):
             yield group_from_content(group, json.loads(row.content))
 
 
@@ -216,60 +219,60 @@ def _row_batches(connection: Connection, version: Version) -> Iterator[Sequence[
 
 
 def withdrawn_rankings(store: Store, version: Version) -> int:
-    """Return how many rankings of the version were withdrawn since it was made."""
+    """Return the number of rankings of the version that were withdrawn after its creation."""
     with reading(store) as connection:
         return _withdrawn(connection, version)
 
 
 def _withdrawn(connection: Connection, version: Version) -> int:
-    gone = set(connection.scalars(select(schema.retractions.c.submission)))
-    if not gone:
+    retracted = set(connection.scalars(select(schema.retractions.c.submission)))
+    if not retracted:
         return 0
     batches = _row_batches(connection, version)
-    return sum(len(gone.intersection(json.loads(row.content)["rankings"])) for rows in batches for row in rows)
+    return sum(len(retracted.intersection(json.loads(row.content)["rankings"])) for rows in batches for row in rows)
 
 
 def refusal(version: Version, withdrawn: int) -> Sentence:
-    """Return why a version with this many withdrawn rankings can't be read or exported any more."""
+    """Return the sentence that a version with this many withdrawn rankings can no longer be read or exported."""
     return say("label_data.versions.withdrawn", name=version.name, count=withdrawn)
 
 
 def rows_by_prompt(store: Store, version: Version) -> dict[str, dict[str, Any]]:
-    """Return prompt -> what the version holds of it, by id; withdrawn rankings included."""
+    """Return prompt -> its content in the version, with ids for texts; withdrawn rankings are included."""
     with reading(store) as connection:
         batches = _row_batches(connection, version)
         return {row.prompt_id: json.loads(row.content) for rows in batches for row in rows}
 
 
 def digest_problems(store: Store) -> Iterator[str]:
-    """Yield a sentence for each version that no longer has its hash."""
+    """Yield a sentence for each version whose hash no longer matches or that cannot be read."""
     with reading(store) as connection:
         for row in connection.execute(select(_versions).order_by(_versions.c.number)).all():
             try:
                 version = version_in(row)
                 digest = digest_of(version.recipe)
-                for one in _all_of(connection, version):
-                    digest.update(line_in(one))
+                for version_group in _all_groups(connection, version):
+                    digest.update(hashed_line(version_group))
                 if digest.hexdigest() == version.sha256:
                     continue
-                why = "what it holds has another hash"
+                reason = "what it holds has another hash"
             except (InputError, LookupError, TypeError, ValueError) as error:
-                why = f"it can't be read: {type(error).__name__}: {error}"
-            yield f"versions: {row.name!r} is not what was made: {why}."
+                reason = f"it can't be read: {type(error).__name__}: {error}"
+            yield f"versions: {row.name!r} is not what was made: {reason}."
 
 
 # Models
 
 
 def record_model(store: Store, version: Version, folder: str, report_sha256: str, summary: Mapping[str, Any]) -> None:
-    """Keep that a reward model in this folder was trained on the version."""
+    """Record that the reward model in this folder was trained on the version."""
     values = {"folder": folder, "report_sha256": report_sha256, "summary": canonical(dict(summary))}
     with writing(store) as connection:
         connection.execute(insert(_models).values(version=version.number, trained_us=schema.now_us(), **values))
 
 
 def models_of(store: Store, version: Version) -> list[TrainedModel]:
-    """Return the models that were trained on the version, first trained first."""
+    """Return the models that were trained on the version, oldest first."""
     query = select(_models).where(_models.c.version == version.number).order_by(_models.c.number)
     with reading(store) as connection:
         return [

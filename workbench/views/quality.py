@@ -49,7 +49,7 @@ def show_quality(report: Quality, names: Names, model: Estimate | None = None) -
         st.success(_text(say("label_data.quality.no_findings")))
     for finding in report.findings:
         who = literal(_named(about(finding.about), names))
-        st.markdown(f"- **{who}**: {localised(finding.what)} **{localised(finding.todo)}**")
+        st.markdown(f"- **{who}**: {localised(finding.measurement)} **{localised(finding.recommendation)}**")
     plots = annotator_plots(report, names)
     if model is not None:
         plots.insert(0, (says["plot_titles"]["model"], model_plot(report.ceiling, model)))

@@ -11,7 +11,7 @@ from planted_people import careful, coin, judged, longwinded, planted, upwards
 
 
 def about(report, name):
-    return [finding.about for finding in report.findings if finding.what.key == f"label_data.quality.{name}"]
+    return [finding.about for finding in report.findings if finding.measurement.key == f"label_data.quality.{name}"]
 
 
 def test_each_planted_habit_is_found_in_whoever_has_it_and_in_nobody_else():
@@ -31,7 +31,7 @@ def test_each_planted_habit_is_found_in_whoever_has_it_and_in_nobody_else():
     assert "eve" in about(result, "prefers_feature") and "ana" not in about(result, "prefers_feature")
     assert not {"ana", "ben"} & {one.about for one in result.findings}
     for finding in result.findings:
-        assert str(finding.todo).endswith(".") and str(finding.what).endswith(".")
+        assert str(finding.recommendation).endswith(".") and str(finding.measurement).endswith(".")
 
 
 def test_of_stores_without_any_fault_few_have_a_finding_that_names_somebody():
@@ -47,7 +47,7 @@ def test_too_little_in_common_is_said_rather_than_judged():
     result = quality([judged(f"q{number}", {"ana": "a>b"}) for number in range(20)])
     assert about(result, "few_meetings") == [""]
     assert "Two annotators compared the same pair 0 times, too few to measure agreement." in map(
-        str, (finding.what for finding in result.findings)
+        str, (finding.measurement for finding in result.findings)
     )
 
 
@@ -66,7 +66,7 @@ def test_people_who_differ_over_ties_alone_are_told_so():
     result = quality(groups)
     assert result.agreement.decided.value == 1
     assert about(result, "tie_gap") == [""]
-    assert say("label_data.quality.do_explain_ties") in [finding.todo for finding in result.findings]
+    assert say("label_data.quality.do_explain_ties") in [finding.recommendation for finding in result.findings]
 
 
 def meant_as(group, *purposes):
@@ -99,7 +99,7 @@ def test_who_skips_and_who_ties_far_more_than_the_others_is_found():
 def test_findings_come_in_the_language_of_their_reader(language):
     people = {"ana": careful(), "ben": careful(), "cem": coin(), "dan": upwards(2.0), "eve": longwinded(3.0)}
     result = quality(planted(people, prompts=150, completions=3, ties=0.3, seconds={"ben": 0.3}))
-    sentences = [sentence for finding in result.findings for sentence in (finding.what, finding.todo)]
+    sentences = [sentence for finding in result.findings for sentence in (finding.measurement, finding.recommendation)]
     assert len(sentences) > 10
     for sentence in sentences:
         assert not re.search("[A-Za-z]{4}", re.sub("alpha|Markdown", "", sentence.render(language)))

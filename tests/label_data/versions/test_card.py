@@ -4,7 +4,7 @@ import pytest
 
 from label_data.records import Completion, Group, user_prompt
 from label_data.store.adding import add_groups
-from label_data.versions.card import language_of, plain, pseudonym
+from label_data.versions.card import language_of, one_line, pseudonym
 from label_data.versions.making import make_version
 from label_data.versions.recipes import Recipe
 from planted_people import judged, order_untold
@@ -102,4 +102,4 @@ def test_the_card_counts_prompts_by_language(store):
 
 
 def test_text_of_others_stays_one_short_line():
-    assert plain("a\n`b` " + "x" * 100).startswith("a \\`b\\` xxx") and plain("x" * 100).endswith("…")
+    assert one_line("a\n`b` " + "x" * 100).startswith("a \\`b\\` xxx") and one_line("x" * 100).endswith("…")

@@ -8,7 +8,7 @@ import pytest
 from label_data.intervals import Estimate
 from label_data.quality.reliability import Reliability
 from label_data.records import Completion, Group
-from label_data.versions.pairs import EQUAL_TEXTS, TIED, Voices, compared
+from label_data.versions.pairs import EQUAL_TEXTS, TIED, AnnotatorReliability, derive
 from label_data.versions.recipes import Recipe
 from planted_people import judged
 
@@ -16,7 +16,7 @@ from planted_people import judged
 def made(group, voices=None, **recipe):
     """Comparisons as "a>b" -> (weight, margin), ties as "a=b" -> weight, and what was left out."""
     left_out = Counter()
-    result = compared(group, Recipe("default", **recipe), voices, left_out)
+    result = derive(group, Recipe("default", **recipe), voices, left_out)
     text = {completion.id: completion.text for completion in group.completions}
     pairs = sorted((f"{text[one.chosen]}>{text[one.rejected]}", one.weight, one.margin) for one in result.comparisons)
     ties = sorted(("=".join(sorted((text[one.first], text[one.second]))), one.weight) for one in result.ties)
@@ -94,7 +94,7 @@ def voices():
     def one(right):
         return Reliability(Estimate(right, right, right, 9, 9), 0.01, 0.5)
 
-    return Voices({"ana": one(0.9), "ben": one(0.6)}, 0.0, {"ana": 1.6, "ben": 0.4})
+    return AnnotatorReliability({"ana": one(0.9), "ben": one(0.6)}, 0.0, {"ana": 1.6, "ben": 0.4})
 
 
 def test_reliability_multiplies_the_weight_and_nothing_of_weight_nothing_is_kept():

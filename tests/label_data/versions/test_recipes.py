@@ -14,7 +14,7 @@ DAY = 86_400_000_000  # microseconds; the days below count from 1970-01-01
 
 def kept(group, *where):
     selection = Selection(Recipe("default", where))
-    result = selection.of(group)
+    result = selection.select(group)
     names = [] if result is None else [ranking.annotator for ranking in result.rankings]
     return sorted(names), +selection.left_out
 
@@ -75,13 +75,13 @@ def test_a_repeat_is_no_voice_and_agreement_counts_decided_meetings_alone():
 def test_what_a_kept_ranking_did_not_show_is_left_out_and_the_order_is_that_of_ids():
     group = judged("q", {"ana": "c>a>b", "ben": "b>c>a"})
     first, second = sorted(group.rankings, key=lambda ranking: ranking.submission)
-    result = Selection(Recipe("default")).of(replace(group, rankings=(second, first)))
+    result = Selection(Recipe("default")).select(replace(group, rankings=(second, first)))
     assert result.rankings == (first, second)
     assert [completion.id for completion in result.completions] == sorted(
         completion.id for completion in group.completions
     )
     narrow = replace(group, rankings=(replace(first, shown=first.order[0] + first.order[1], order=first.order[:2]),))
-    assert len(Selection(Recipe("default")).of(narrow).completions) == 2
+    assert len(Selection(Recipe("default")).select(narrow).completions) == 2
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ def test_a_bound_stands_once_and_a_value_that_nothing_has_is_probably_misspelt()
     with pytest.raises(InputError, match="voices is given twice"):
         Selection(Recipe("default", ("voices=1", "voices=2")))
     selection = Selection(Recipe("default", ("annotator!=anna",)))
-    selection.of(GROUP)
+    selection.select(GROUP)
     with pytest.raises(InputError, match=r"annotator=anna: no ranking has this value\. Existing values: 'ana', 'ben'"):
         selection.check_seen()
 
