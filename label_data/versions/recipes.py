@@ -51,7 +51,7 @@ class Recipe:
 
     project: str
     where: tuple[str, ...] = ()
-    """Conditions FIELD=VALUE or FIELD!=VALUE. Conditions with "=" on the same field are alternatives; all others must hold.
+    """Conditions FIELD=VALUE or FIELD!=VALUE. Conditions with "=" on one field are alternatives; all others must hold.
     since, until: first and last day, UTC, of rankings. voices: the least number of annotators of a prompt. agreement:
     the least share of two annotators' decided judgements of a prompt's pairs that take the same side; a prompt without
     such judgements passes."""
