@@ -209,7 +209,7 @@ class Selection:
         if not kept and not written:
             return None
         used = {completion for ranking in kept for completion in ranking.shown}
-        used |= {demonstration.edited_from for demonstration in written}
+        used |= {demonstration.edited_from for demonstration in written if demonstration.edited_from is not None}
         completions = [completion for completion in group.completions if completion.id in used]
         return replace(
             group,

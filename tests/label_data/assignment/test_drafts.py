@@ -64,7 +64,7 @@ def test_a_submitted_ranking_removes_its_draft(store, ann, task):
 
 
 def test_a_draft_of_another_annotators_task_is_refused(store, task):
-    with pytest.raises(InputError, match="not given to you"):
+    with pytest.raises(InputError, match="not assigned to you"):
         save_draft(store, task.token, find_or_add_annotator(store, "Bob").id, draft(1_000))
 
 

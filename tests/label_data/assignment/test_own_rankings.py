@@ -92,9 +92,9 @@ def test_two_tabs_at_the_same_moment_cannot_both_revise_one_ranking(store, ann, 
 
 
 def test_only_the_annotators_own_ranking_of_the_task_can_be_revised(store, ann, bob, ranked):
-    with pytest.raises(InputError, match="not given to you"):
+    with pytest.raises(InputError, match="not assigned to you"):
         submit(store, revision(ranked), bob)
-    with pytest.raises(InputError, match="not given to you"):
+    with pytest.raises(InputError, match="not assigned to you"):
         reopen(store, ranked.token, bob)
     add_ready_prompt(store, "Another?")
     (other,) = next_tasks(store, ann)
@@ -238,7 +238,7 @@ def test_policies_are_revealed_in_the_order_shown_and_only_to_the_annotator_who_
         policies_shown(store, task.token, ann)
     submit(store, Answer(task.token, "s", "all_bad"), ann)
     assert policies_shown(store, task.token, ann) == ("tiny", "tiny")
-    with pytest.raises(InputError, match="not given to you"):
+    with pytest.raises(InputError, match="not assigned to you"):
         policies_shown(store, task.token, bob)
 
 
@@ -265,7 +265,7 @@ def test_only_the_annotators_own_newest_ranking_can_be_withdrawn(store, ann, bob
     for submission, annotator in (("s-2", bob), ("none", ann)):
         with pytest.raises(InputError, match="not yours"):
             retract(store, submission, annotator)
-    with pytest.raises(InputError, match="edited this ranking since"):
+    with pytest.raises(InputError, match="since edited this ranking"):
         retract(store, "s-1", ann)
     retract(store, "s-2", ann)
     with pytest.raises(InputError, match="withdrawn"):

@@ -134,13 +134,13 @@ def test_asking_again_keeps_a_lease_from_expiring(store, ann, bob):
 @pytest.mark.parametrize(
     ("answer", "sentence"),
     [
-        ({"token": "made-up"}, "not given to you"),
+        ({"token": "made-up"}, "not assigned to you"),
         ({"submission": ""}, "no submission id"),
         ({"order": [[0], [1], [3]]}, "3 completions were shown"),
         ({"order": [[0], [1], [-1]]}, "3 completions were shown"),
         ({"order": [[0], [1], [True]]}, "3 completions were shown"),
         ({"order": [[0], [1], [1]]}, "Place each completion shown at most once"),
-        ({"order": [[0], [1]]}, "1 of 3 completions are not placed"),
+        ({"order": [[0], [1]]}, "Not placed: 1 of 3 completions"),
         ({"order": [], "outcome": "ranked"}, "needs at least two"),
         ({"outcome": "skipped"}, "Give only one of them"),
         ({"outcome": "perfect"}, "has outcome 'perfect'"),
@@ -163,7 +163,7 @@ def test_an_answer_that_does_not_fit_its_task_is_refused_and_the_task_stays_open
 def test_a_task_cannot_be_answered_by_another_annotator(store, ann, bob):
     add_ready_prompt(store, "Which?")
     (task,) = next_tasks(store, ann)
-    with pytest.raises(InputError, match="not given to you"):
+    with pytest.raises(InputError, match="not assigned to you"):
         submit(store, Answer(task.token, "s", "all_bad"), bob)
 
 
@@ -211,7 +211,7 @@ def test_a_repeated_submission_returns_the_same_tasks(store, ann, mine):
 
 
 def test_a_refused_answer_returns_and_leases_no_tasks(store, ann, mine):
-    with pytest.raises(InputError, match="1 of 3 completions are not placed"):
+    with pytest.raises(InputError, match="Not placed: 1 of 3 completions"):
         submit_then_next(store, Answer(mine[0].token, "s", "ranked", [[0], [1]]), ann)
     assert next_tasks(store, ann) == mine
 

@@ -119,7 +119,7 @@ def test_a_ranking_opened_again_stays_with_its_project_and_its_settings(shared, 
     work = reopen(shared, task.token, ann)
     assert (work.ranking.project, work.ranking.project_revision) == (safety, 2)
     (task,) = next_tasks(shared, ann)
-    with pytest.raises(InputError, match="not placed"):
+    with pytest.raises(InputError, match="Not placed"):
         submit(shared, Answer(task.token, "not here", "ranked", [[0], [1]]), ann)
 
 

@@ -188,7 +188,7 @@ def metric(address, name):
         ("/score", {"prompt": 3, "completions": ["b"]}, 422, "not text"),
         ("/score", {"prompt": " ", "completions": ["b"]}, 422, "empty"),
         ("/score", {"messages": [{"role": "user"}], "completions": ["b"]}, 422, "message 1"),
-        ("/score", {"prompt": "a", "completion": ["b"]}, 422, "no field 'completion'"),
+        ("/score", {"prompt": "a", "completion": ["b"]}, 422, "Unknown field 'completion'"),
         ("/get_reward", {"query": "a"}, 422, "not a list"),
         ("/get_reward", {"query": ["a", "b"], "prompts": ["a"]}, 422, "one prompt for each"),
         ("/classify", {"input": 3}, 422, "not a list"),

@@ -318,7 +318,7 @@ def test_a_refusal_is_shown_and_the_ranking_can_be_corrected(page, server, path)
     with store_at(path) as store:
         save_settings(store, ProjectSettings(allow_partial=False))
     press(page, "Enter")
-    expect(page.locator(".problem")).to_contain_text("2 of 4 completions are not placed")
+    expect(page.locator(".problem")).to_contain_text("Not placed: 2 of 4 completions")
     assert page.locator(".prompt .text").inner_text() == "First?"
     assert tray(page).rstrip("›") == "3›1"
     press(page, "4")
